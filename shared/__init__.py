@@ -1,0 +1,1 @@
+"""The library of the five services: delivery, events, authority, pages. No business words here."""

@@ -1,0 +1,64 @@
+"""Refusals: a rule of the business says no, the world is fine.
+
+In a handler a refusal is recorded and the next event follows; over HTTP it becomes `status`.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """Refused. Subclasses name the reason; `message` is for people, in both languages."""
+
+    status: ClassVar[int] = 409
+    message: Mapping[str, str]
+
+    def __init__(self, message: Mapping[str, str] | str | None = None) -> None:
+        if message is None:
+            message = {"en": _sentence(type(self).__name__)}
+        elif isinstance(message, str):
+            message = {"en": message}
+        self.message = message
+        super().__init__(self.text("en"))
+
+    @property
+    def code(self) -> str:
+        """The reason for machines: `OrderNotWaiting` is `order_not_waiting`."""
+        return _sentence(type(self).__name__).replace(" ", "_")
+
+    def text(self, language: str = "zh-CN") -> str:
+        """The sentence in a language, else in one that exists."""
+        found = self.message.get(language) or self.message.get("en")
+        return found or next(iter(self.message.values()), self.code)
+
+
+class NotFound(DomainError):  # noqa: N818 - a refusal names its reason
+    """There is no such record, or the actor may not know that there is."""
+
+    status = 404
+
+
+class NotAllowed(DomainError):  # noqa: N818
+    """The actor has no permission, is outside the data scope, or above the limit."""
+
+    status = 403
+
+
+class Invalid(DomainError):  # noqa: N818
+    """A value cannot be taken as given; `field` is its path."""
+
+    status = 422
+
+    def __init__(self, field: str, message: Mapping[str, str] | str | None = None) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+def _sentence(name: str) -> str:
+    words: list[str] = []
+    for letter in name.removesuffix("Error"):
+        if letter.isupper() or not words:
+            words.append(letter.lower())
+        else:
+            words[-1] += letter
+    return " ".join(words)

@@ -1,0 +1,174 @@
+"""`bank.reference`: what the bank's figures are measured with. Compacted, the date in the key."""
+
+from datetime import date
+from typing import ClassVar, Literal
+
+from shared.events.fact import Code, Currency, Fact, Id, Minor, Period, Text
+
+
+class ReferenceFact(Fact, kw_only=True, frozen=True):
+    """A record that holds from a day on, kept per source: key = kind/code/from_on/source."""
+
+    TOPIC: ClassVar[str] = "bank.reference"
+    KEY: ClassVar[str] = "entry"
+
+    @property
+    def entry(self) -> str:
+        """kind/code/from_on; a record without a date of its own has a dash."""
+        raise NotImplementedError
+
+    def key(self, source: str) -> str:
+        return f"{self.entry}/{source}"
+
+
+class DocumentFact(Fact, kw_only=True, frozen=True):
+    """A booked or planned figure with an id of its own, which is its key."""
+
+    TOPIC: ClassVar[str] = "bank.reference"
+
+
+def _entry(kind: str, code: str, from_on: date | None) -> str:
+    return f"{kind}/{code}/{from_on.isoformat() if from_on else '-'}"
+
+
+class RateSet(ReferenceFact, kw_only=True, frozen=True):
+    """A rate holds from a day on: ppm per year; a cost driver's is minor units per use."""
+
+    TYPE: ClassVar[str] = "bank.rate_set.v1"
+
+    kind: Literal["transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd"]
+    from_on: date
+    value: Minor
+    product_code: Code | None = None
+    driver_code: Code | None = None
+    grade_code: Code | None = None
+    currency: Currency | None = None
+
+    @property
+    def entry(self) -> str:
+        parts = (self.product_code, self.driver_code, self.grade_code)
+        return _entry(self.kind, "+".join(p or "" for p in parts).rstrip("+") or "-", self.from_on)
+
+    def __post_init__(self) -> None:
+        if self.kind == "cost_driver" and self.currency is None:
+            raise ValueError("Object missing required field `currency`")
+
+
+class ProductDescribed(ReferenceFact, kw_only=True, frozen=True):
+    """A product and the line it belongs to."""
+
+    TYPE: ClassVar[str] = "bank.product_described.v1"
+
+    product_code: Code
+    names: Text
+    line_code: Literal["asset", "liability", "fee"]
+    demand_or_fixed: Literal["demand", "fixed"] | None = None
+    launched_on: date | None = None
+    purchase_like: bool = False
+    from_on: date | None = None
+
+    @property
+    def entry(self) -> str:
+        return _entry("product", self.product_code, self.from_on)
+
+
+class BranchDescribed(ReferenceFact, kw_only=True, frozen=True):
+    """A branch and where it lies."""
+
+    TYPE: ClassVar[str] = "bank.branch_described.v1"
+
+    branch_code: Code
+    names: Text | None = None
+    region_code: Code | None = None
+    district_code: Code | None = None
+    parent_branch_code: Code | None = None
+    from_on: date | None = None
+
+    @property
+    def entry(self) -> str:
+        return _entry("branch", self.branch_code, self.from_on)
+
+
+class DistrictDescribed(ReferenceFact, kw_only=True, frozen=True):
+    """A district with its public figures."""
+
+    TYPE: ClassVar[str] = "bank.district_described.v1"
+
+    district_code: Code
+    names: Text | None = None
+    region_code: Code | None = None
+    figures: dict[Code, Minor] = {}
+    from_on: date | None = None
+
+    @property
+    def entry(self) -> str:
+        return _entry("district", self.district_code, self.from_on)
+
+
+class CostBooked(DocumentFact, kw_only=True, frozen=True):
+    """A cost centre's actual cost of a period."""
+
+    TYPE: ClassVar[str] = "bank.cost_booked.v1"
+    KEY: ClassVar[str] = "cost_id"
+
+    cost_id: Id
+    cost_centre_code: Code
+    amount_minor: Minor
+    currency: Currency
+    period: Period
+    driver_code: Code | None = None
+
+
+class PlanSet(DocumentFact, kw_only=True, frozen=True):
+    """A target of somebody for a period."""
+
+    TYPE: ClassVar[str] = "bank.plan_set.v1"
+    KEY: ClassVar[str] = "plan_id"
+
+    plan_id: Id
+    what: Code
+    who: Code
+    period: Period
+    amount_minor: Minor
+    currency: Currency
+
+
+class BudgetSet(DocumentFact, kw_only=True, frozen=True):
+    """What somebody may spend in a period."""
+
+    TYPE: ClassVar[str] = "bank.budget_set.v1"
+    KEY: ClassVar[str] = "budget_id"
+
+    budget_id: Id
+    what: Code
+    who: Code
+    period: Period
+    amount_minor: Minor
+    currency: Currency
+
+
+class SourceDescribed(ReferenceFact, kw_only=True, frozen=True):
+    """A system that publishes events, and whether its closes hold the watermark."""
+
+    TYPE: ClassVar[str] = "bank.source_described.v1"
+
+    source: Id
+    closes_days: bool
+    active_from: date
+    active_until: date | None = None
+
+    @property
+    def entry(self) -> str:
+        return _entry("source", self.source, self.active_from)
+
+
+class WentLive(ReferenceFact, kw_only=True, frozen=True):
+    """Before this day alerts and due dates are recorded, but open no process and tell nobody."""
+
+    TYPE: ClassVar[str] = "bank.went_live.v1"
+
+    on: date
+
+    @property
+    def entry(self) -> str:
+        return _entry("live", "-", self.on)

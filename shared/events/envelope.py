@@ -1,0 +1,220 @@
+"""CloudEvents 1.0 in structured mode: the Kafka value, or a line of a file, is the whole event.
+
+Decoding is one pass into the union of all event classes, chosen by `type`. Attributes and fields
+that we do not know are ignored; whatever is known is checked here and nowhere again.
+"""
+
+import re
+import types
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union
+
+import msgspec
+from msgspec import Meta, Struct
+
+from shared.events import bank, customer, notify, orders, scoring, workflow
+from shared.events.fact import Fact, Id, Instant
+
+__all__ = [
+    "CATALOGUE",
+    "Event",
+    "Fact",
+    "Undecodable",
+    "UnknownType",
+    "UnknownVersion",
+    "decode",
+    "encode",
+    "key_of",
+    "misplaced",
+    "wrap",
+]
+
+F = TypeVar("F", bound=Fact)
+
+# A CloudEvents Integer is 32 bits; on our topics it counts the events of one key: 1, 2, 3 ...
+Sequence = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class Event(Struct, Generic[F], kw_only=True, frozen=True, omit_defaults=True, gc=False):
+    """One fact in its envelope. `(source, id)` is its identity; made by `wrap` or `decode`."""
+
+    specversion: Literal["1.0"]
+    id: Id
+    source: Id
+    subject: Id
+    time: Instant
+    datacontenttype: Literal["application/json"]
+    businessdate: date
+    sequence: Sequence | None = None
+    correlationid: Id | None = None
+    causationid: Id | None = None
+    rootat: Instant | None = None  # the broker's time of the event that began the story
+    data: F
+
+    @property
+    def type(self) -> str:
+        """`<owner>.<noun_past_verb>.v<n>`, on the wire the tag that chooses the class."""
+        return self.data.TYPE
+
+
+class Undecodable(ValueError):  # noqa: N818 - a verdict, not an accident
+    """Not an envelope, or a field is missing or mistyped. `field` is a path, "" for the whole."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason
+
+
+class UnknownType(ValueError):  # noqa: N818
+    """A type that is not in the catalogue: not meant for us."""
+
+    def __init__(self, type_: str) -> None:
+        super().__init__(f"unknown type {type_}")
+        self.type = type_
+
+
+class UnknownVersion(ValueError):  # noqa: N818
+    """A version of a known type that this release does not read yet, or no longer writes."""
+
+    def __init__(self, type_: str) -> None:
+        super().__init__(f"unknown version {type_}")
+        self.type = type_
+
+
+def _facts() -> Iterator[type[Fact]]:
+    for module in (bank, customer, orders, workflow, scoring, notify):
+        for found in vars(module).values():
+            if isinstance(found, type) and issubclass(found, Fact) and "TYPE" in vars(found):
+                yield found
+
+
+CATALOGUE: dict[str, type[Fact]] = {fact.TYPE: fact for fact in _facts()}
+
+_NAMES = frozenset(name.rpartition(".v")[0] for name in CATALOGUE)
+
+
+def _event_class(fact: type[Fact]) -> type[Event[Any]]:
+    made = types.new_class(
+        f"{fact.__name__}Event",
+        (Event[fact],),  # type: ignore[valid-type]  # the same generic, filled in at run time
+        {"kw_only": True, "frozen": True, "tag_field": "type", "tag": fact.TYPE},
+    )
+    made.__module__ = __name__
+    return made
+
+
+EVENT_CLASSES: dict[type[Fact], type[Event[Any]]] = {f: _event_class(f) for f in CATALOGUE.values()}
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event[Any]] = msgspec.json.Decoder(
+    Union[tuple(EVENT_CLASSES.values())]
+)
+
+
+class _Header(Struct):
+    type: str
+
+
+_header = msgspec.json.Decoder(_Header)
+
+
+def decode(value: bytes | str) -> Event[Any]:
+    """The event in a Kafka value or a line. Raises Undecodable, UnknownType, UnknownVersion."""
+    try:
+        return _decoder.decode(value)
+    except msgspec.ValidationError as error:
+        field, reason = _located(str(error))
+        if field == "type":
+            _raise_if_unknown(value)
+        raise Undecodable(field, reason) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Undecodable("", f"not JSON: {error}") from None
+    except RecursionError:
+        raise Undecodable("", "nested too deeply") from None
+
+
+def encode(event: Event[Any]) -> bytes:
+    """The event as bytes. Raises Undecodable when its readers would refuse it: a bug of ours."""
+    value = _encoder.encode(event)
+    decode(value)
+    return value
+
+
+def wrap(
+    fact: F,
+    *,
+    id: str,  # noqa: A002 - the attribute's name
+    source: str,
+    time: datetime,
+    businessdate: date,
+    sequence: int | None = None,
+    correlationid: str | None = None,
+    causationid: str | None = None,
+    rootat: datetime | None = None,
+) -> Event[F]:
+    """A fact in its envelope; subject is the fact's key. Instants are aware, written in UTC."""
+    if time.tzinfo is None or (rootat is not None and rootat.tzinfo is None):
+        raise ValueError("an instant without a time zone")
+    return EVENT_CLASSES[type(fact)](
+        specversion="1.0",
+        id=id,
+        source=source,
+        subject=fact.key(source),
+        time=time.astimezone(UTC),
+        datacontenttype="application/json",
+        businessdate=businessdate,
+        sequence=sequence,
+        correlationid=correlationid,
+        causationid=causationid,
+        rootat=None if rootat is None else rootat.astimezone(UTC),
+        data=fact,
+    )
+
+
+def key_of(event: Event[Any]) -> str:
+    """The Kafka key that the contract asks for, from the data."""
+    return event.data.key(event.source)  # type: ignore[no-any-return]
+
+
+def misplaced(event: Event[Any], topic: str, key: bytes | None) -> str | None:
+    """Why an event may not stand on this topic under this key; none when it may."""
+    data = event.data
+    if topic != data.TOPIC:
+        return f"{data.TYPE} belongs on {data.TOPIC}"
+    if isinstance(data, bank.DayClosed):
+        return None  # one copy for each partition, set explicitly
+    expected = key_of(event)
+    if event.subject != expected:
+        return f"subject {event.subject!r} is not the key {expected!r} of its data"
+    if key is None:
+        return f"no key, expected {expected!r}"
+    if key != expected.encode():
+        return f"key {key.decode(errors='replace')!r} is not {expected!r}"
+    return None
+
+
+_PLACE = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
+
+
+def _located(message: str) -> tuple[str, str]:
+    """msgspec's message as (field path, reason); a missing field is named as the field."""
+    match = _PLACE.match(message)
+    reason, path = (match["reason"], match["path"]) if match else (message, None)
+    field = (path or "$").removeprefix("$").removeprefix(".")
+    missing = _MISSING.search(reason)
+    if missing:
+        field = f"{field}.{missing['field']}" if field else missing["field"]
+    return field, reason
+
+
+def _raise_if_unknown(value: bytes | str) -> None:
+    try:
+        name = _header.decode(value).type
+    except msgspec.ValidationError:
+        return  # no `type`, or not text: the first verdict stands
+    if name.rpartition(".v")[0] in _NAMES:
+        raise UnknownVersion(name)
+    raise UnknownType(name)

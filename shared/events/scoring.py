@@ -1,0 +1,85 @@
+"""`score.updates` and `score.alerts`: what a party is worth, and when it may leave."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from shared.events.fact import Code, Currency, Fact, Id, Instant, Minor, Part, Ppm, Text
+
+
+class Contribution(Part, kw_only=True, frozen=True):
+    """Exact sums of contribution entries; accrued is shown beside posted, never in it."""
+
+    currency: Currency
+    posted_minor: Minor
+    accrued_minor: Minor = 0
+    by_component: dict[Code, Minor] = {}
+    last_12_months_minor: Minor | None = None
+
+
+class Term(Part, kw_only=True, frozen=True):
+    """One number of an explanation and the events behind it."""
+
+    code: Code
+    value: Minor
+    event_ids: tuple[Id, ...] = ()
+
+
+class ScoreUpdated(Fact, kw_only=True, frozen=True):
+    """A party's figures as of these positions; a later one replaces it."""
+
+    TYPE: ClassVar[str] = "scoring.score_updated.v1"
+    TOPIC: ClassVar[str] = "score.updates"
+    KEY: ClassVar[str] = "party_id"
+
+    party_id: Id
+    customer_numbers: tuple[Id, ...]
+    contribution: Contribution
+    model_version: Id
+    risk_ppm: dict[Code, Ppm] = {}
+    figures: dict[Code, Minor] = {}
+    value_class: Code | None = None
+    life_cycle_stage: Code | None = None
+    positions: dict[Id, Annotated[int, Meta(ge=0)]] = {}  # customer number -> offset applied last
+
+
+class AlertFact(Fact, kw_only=True, frozen=True):
+    """A fact on an open or ended episode of one rule on one party."""
+
+    TOPIC: ClassVar[str] = "score.alerts"
+    KEY: ClassVar[str] = "party_id"
+
+    alert_id: Id
+    party_id: Id
+    rule: Code
+    episode: Annotated[int, Meta(ge=1)]
+    at: Instant
+    customer_number: Id | None = None  # whose signal it was, when only one number's
+    customer_numbers: tuple[Id, ...] = ()
+
+
+class AlertRaised(AlertFact, kw_only=True, frozen=True):
+    """A rule now holds on a party; here is why, and what is at stake."""
+
+    TYPE: ClassVar[str] = "scoring.alert_raised.v1"
+
+    risk_ppm: Ppm
+    contribution_minor: Minor
+    margin_at_risk_minor: Minor
+    currency: Currency
+    terms: tuple[Term, ...]
+    text: Text
+
+
+class AlertCleared(AlertFact, kw_only=True, frozen=True):
+    """The rule no longer holds, or `recomputed` found that it never did."""
+
+    TYPE: ClassVar[str] = "scoring.alert_cleared.v1"
+
+    reason_code: Code
+    risk_ppm: Ppm | None = None
+    contribution_minor: Minor | None = None
+    margin_at_risk_minor: Minor | None = None
+    currency: Currency | None = None
+    terms: tuple[Term, ...] = ()
+    text: Text | None = None
