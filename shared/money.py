@@ -106,7 +106,7 @@ def _minor_of(value: Decimal, currency: str) -> int:
         raise AmountError(f"{value} does not fit")
     whole = int("".join(map(str, digits)))
     if shift >= 0:
-        minor = whole * 10**shift
+        minor = whole * int(10**shift)
     else:
         minor, rest = divmod(whole, 10**-shift)
         if rest:

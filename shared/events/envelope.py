@@ -4,11 +4,13 @@ Decoding is one pass into the union of all event classes, chosen by `type`. Attr
 that we do not know are ignored; whatever is known is checked here and nowhere again.
 """
 
+import functools
+import operator
 import re
 import types
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar, Union
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -109,7 +111,7 @@ EVENT_CLASSES: dict[type[Fact], type[Event[Any]]] = {f: _event_class(f) for f in
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event[Any]] = msgspec.json.Decoder(
-    Union[tuple(EVENT_CLASSES.values())]
+    functools.reduce(operator.or_, EVENT_CLASSES.values())
 )
 
 

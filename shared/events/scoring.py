@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from shared.events.fact import Code, Currency, Fact, Id, Instant, Minor, Part, Ppm, Text
 
@@ -13,7 +13,7 @@ class Contribution(Part, kw_only=True, frozen=True):
     currency: Currency
     posted_minor: Minor
     accrued_minor: Minor = 0
-    by_component: dict[Code, Minor] = {}
+    by_component: dict[Code, Minor] = field(default_factory=dict)
     last_12_months_minor: Minor | None = None
 
 
@@ -36,11 +36,13 @@ class ScoreUpdated(Fact, kw_only=True, frozen=True):
     customer_numbers: tuple[Id, ...]
     contribution: Contribution
     model_version: Id
-    risk_ppm: dict[Code, Ppm] = {}
-    figures: dict[Code, Minor] = {}
+    risk_ppm: dict[Code, Ppm] = field(default_factory=dict)
+    figures: dict[Code, Minor] = field(default_factory=dict)
     value_class: Code | None = None
     life_cycle_stage: Code | None = None
-    positions: dict[Id, Annotated[int, Meta(ge=0)]] = {}  # customer number -> offset applied last
+    positions: dict[Id, Annotated[int, Meta(ge=0)]] = field(
+        default_factory=dict
+    )  # customer number -> offset applied last
 
 
 class AlertFact(Fact, kw_only=True, frozen=True):

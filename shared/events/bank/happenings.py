@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from shared.events.fact import (
     Code,
@@ -274,7 +274,7 @@ class StatementFiled(CustomerFact, kw_only=True, frozen=True):
     loan_number: Id | None = None
     due_on: date | None = None
     filed_on: date | None = None  # none: still missing
-    figures: dict[Code, Minor] = {}
+    figures: dict[Code, Minor] = field(default_factory=dict)
     currency: Currency | None = None
 
 
@@ -288,7 +288,7 @@ class CreditAnswerReceived(CustomerFact, kw_only=True, frozen=True):
     loan_number: Id | None = None
     due_on: date | None = None
     filed_on: date | None = None
-    figures: dict[Code, Minor] = {}
+    figures: dict[Code, Minor] = field(default_factory=dict)
     grade: Code | None = None
 
 

@@ -3,6 +3,8 @@
 from datetime import date
 from typing import ClassVar, Literal
 
+from msgspec import field
+
 from shared.events.fact import Code, Currency, Fact, Id, Minor, Period, Text
 
 
@@ -97,7 +99,7 @@ class DistrictDescribed(ReferenceFact, kw_only=True, frozen=True):
     district_code: Code
     names: Text | None = None
     region_code: Code | None = None
-    figures: dict[Code, Minor] = {}
+    figures: dict[Code, Minor] = field(default_factory=dict)
     from_on: date | None = None
 
     @property
