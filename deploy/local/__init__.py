@@ -1,0 +1,1 @@
+"""The embedded stack: real Kafka, PostgreSQL and Redis as child processes, nothing installed."""

