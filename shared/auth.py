@@ -4,11 +4,12 @@ What a caller may do is not decided here: staff permissions come from the staff 
 (`shared.policy`); only system clients carry theirs in the token.
 """
 
+import hashlib
 import json
 import re
 import threading
 import time
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -196,6 +197,12 @@ class TokenVerifier:
         with httpx.Client(timeout=3.0, trust_env=False) as client:
             url = self._jwks_url or _discovered(client, self._issuer)
             return _document(client, url)
+
+
+def code_challenge_of(code_verifier: str) -> str:
+    """The S256 challenge of RFC 7636: what a sign-in shows before it can prove itself."""
+    digest = hashlib.sha256(code_verifier.encode("ascii")).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 def _header(token: str) -> dict[str, str]:

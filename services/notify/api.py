@@ -1,0 +1,131 @@
+"""HTTP of notify: the inbox, acknowledge, snooze, preferences, and the only live stream."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from services.notify import commands, queries
+from services.notify.schemas import NoticeOut, PreferenceIn, SnoozeIn
+from services.notify.tables import NoticeRow
+from shared.errors import NotAllowed, NotFound
+from shared.http import Context, requires
+from shared.live import Fanout
+
+router = APIRouter()
+
+AUDIENCES_MAX = 40
+# What one may watch needs what one must hold to see it.
+WATCHING = {
+    "party": "customer.view", "order": "order.view", "process": "process.view",
+    "queue": "task.view", "scores": "score.view", "processes": "process.view",
+    "orders": "order.view", "organisation": "process.view", "ops": "ops.view",
+}  # fmt: skip
+
+
+def check_audience(ctx: Context, audience: str) -> None:
+    """Raises NotAllowed unless the reader may watch it. His own desk and inbox always."""
+    kind, _, name = audience.partition(":")
+    if kind == "staff":
+        allowed = name == ctx.actor.id
+    else:
+        allowed = kind in WATCHING and WATCHING[kind] in ctx.actor.permissions
+    if not allowed:
+        raise NotAllowed(f"audience {audience} is not yours to watch")
+
+
+@router.get("/stream")
+async def stream(
+    request: Request,
+    ctx: Annotated[Context, requires("notice.view")],
+    audiences: Annotated[str, Query(max_length=4000)],
+    last_event_id: Annotated[str | None, Query(max_length=40)] = None,
+) -> StreamingResponse:
+    """Server-sent events: hints on what changed, for the audiences asked and allowed."""
+    wanted = audiences.split()[:AUDIENCES_MAX]
+    for audience in wanted:
+        check_audience(ctx, audience)
+    fanout = fanout_of(request)
+    since = request.headers.get("last-event-id") or last_event_id
+
+    async def body() -> AsyncIterator[str]:
+        async for event in fanout.events(wanted, since):
+            yield "".join(f"{name}: {value}\n" for name, value in event.items()) + "\n"
+
+    return StreamingResponse(
+        body(),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+def fanout_of(request: Request) -> Fanout:
+    """One reader of the hints per process."""
+    state = request.app.state
+    if not hasattr(state, "fanout"):
+        state.fanout = Fanout(state.runtime.settings)
+        state.runtime.on_stop.append(state.fanout.close)
+    found: Fanout = state.fanout
+    return found
+
+
+def out(row: NoticeRow, language: str) -> NoticeOut:
+    return NoticeOut(
+        notice_id=row.notice_id, number=row.number, kind=row.kind, story=row.story,
+        text=row.text.get(language) or next(iter(row.text.values())), link=row.link,
+        urgent=row.urgent, state=row.state, created_at=row.created_at,  # type: ignore[arg-type]
+        snoozed_until=row.snoozed_until, cause=row.cause,
+    )  # fmt: skip
+
+
+@router.get("/notices")
+def notices(
+    ctx: Annotated[Context, requires("notice.view")],
+    before: int | None = None,
+    only_open: bool = False,
+) -> list[NoticeOut]:
+    """My notices, newest first; `before` is the last number of the page before."""
+    with ctx.read() as session:
+        rows = queries.inbox(session, ctx.actor.id, before=before, only_open=only_open)
+        return [out(row, ctx.actor.language) for row in rows]
+
+
+@router.get("/notices/{notice_id:path}/why")
+def why(notice_id: str, ctx: Annotated[Context, requires("notice.view")]) -> dict[str, Any]:
+    """Why did I get this: the rule, the event, and what caused it; and what became of it."""
+    with ctx.read() as session:
+        row = queries.notice_of(session, notice_id, ctx.actor.id)
+        if row is None:
+            raise NotFound({"zh-CN": "没有这条通知。", "en": "There is no such notice."})
+        sent = queries.deliveries_of(session, notice_id)
+        return {
+            "notice_id": notice_id,
+            "cause": row.cause,
+            "deliveries": [
+                {"channel": d.channel, "state": d.state, "proof": d.proof} for d in sent
+            ],
+        }
+
+
+@router.post("/notices/{notice_id:path}/acknowledge")
+def acknowledge(notice_id: str, ctx: Annotated[Context, requires("notice.view")]) -> NoticeOut:
+    with ctx.transaction() as tx:
+        return out(commands.acknowledge(tx, ctx.actor.id, notice_id), ctx.actor.language)
+
+
+@router.post("/notices/{notice_id:path}/snooze")
+def snooze(
+    notice_id: str, body: SnoozeIn, ctx: Annotated[Context, requires("notice.view")]
+) -> NoticeOut:
+    with ctx.transaction() as tx:
+        row = commands.snooze(tx, ctx.actor.id, notice_id, body.minutes)
+        return out(row, ctx.actor.language)
+
+
+@router.put("/preferences")
+def prefer(body: PreferenceIn, ctx: Annotated[Context, requires("notice.view")]) -> JSONResponse:
+    """Which outside channel I want for a kind of notice; kind `*` stands for all others."""
+    with ctx.transaction() as tx:
+        commands.prefer(tx, ctx.actor.id, body.kind, body.channel, wanted=body.wanted)
+    return JSONResponse(body.model_dump())

@@ -1,0 +1,13 @@
+"""Outside channels: one file each, one line here. A channel is `send(settings, letter) -> proof`."""
+
+from collections.abc import Callable
+
+from services.notify.channels import email
+from services.notify.channels.letter import Letter, NotTaken
+from shared.settings import Settings
+
+Channel = Callable[[Settings, Letter], str]
+
+CHANNELS: dict[str, Channel] = {email.NAME: email.send}
+
+__all__ = ["CHANNELS", "Channel", "Letter", "NotTaken"]

@@ -1,0 +1,73 @@
+"""What notify is asked."""
+
+from datetime import datetime
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from services.notify.tables import DeliveryRow, NoticeRow, PreferenceRow
+
+PAGE_ROWS = 50
+
+
+def inbox(
+    session: Session, receiver_id: str, *, before: int | None = None, only_open: bool = False
+) -> list[NoticeRow]:
+    """A page of the inbox, newest first; `before` is the last number of the page before."""
+    query = select(NoticeRow).where(NoticeRow.receiver_id == receiver_id)
+    if before is not None:
+        query = query.where(NoticeRow.number < before)
+    if only_open:
+        query = query.where(NoticeRow.state.in_(("unread", "snoozed")))
+    return list(session.execute(query.order_by(NoticeRow.number.desc()).limit(PAGE_ROWS)).scalars())
+
+
+def unread_count(session: Session, receiver_id: str) -> int:
+    return session.execute(
+        select(func.count())
+        .select_from(NoticeRow)
+        .where(NoticeRow.receiver_id == receiver_id, NoticeRow.state == "unread")
+    ).scalar_one()
+
+
+def notice_of(session: Session, notice_id: str, receiver_id: str) -> NoticeRow | None:
+    row = session.get(NoticeRow, notice_id)
+    return row if row is not None and row.receiver_id == receiver_id else None
+
+
+def deliveries_of(session: Session, notice_id: str) -> list[DeliveryRow]:
+    return list(
+        session.execute(
+            select(DeliveryRow)
+            .where(DeliveryRow.notice_id == notice_id)
+            .order_by(DeliveryRow.channel)
+        ).scalars()
+    )
+
+
+def preferences(session: Session, staff_id: str, kind: str) -> dict[str, bool]:
+    rows = session.execute(
+        select(PreferenceRow).where(
+            PreferenceRow.staff_id == staff_id, PreferenceRow.kind.in_((kind, "*"))
+        )
+    ).scalars()
+    found: dict[str, bool] = {}
+    for row in sorted(rows, key=lambda r: r.kind == kind):  # the kind's own wins over "*"
+        found[row.channel] = row.wanted
+    return found
+
+
+def due_deliveries(session: Session, now: datetime, most: int = 50) -> list[DeliveryRow]:
+    """Pending deliveries whose time has come, locked for this worker."""
+    return list(
+        session.execute(
+            select(DeliveryRow)
+            .where(
+                DeliveryRow.state == "pending",
+                or_(DeliveryRow.next_at.is_(None), DeliveryRow.next_at <= now),
+            )
+            .order_by(DeliveryRow.next_at)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        ).scalars()
+    )

@@ -1,0 +1,69 @@
+"""Tables of notify."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it off the class
+        dict[str, Any]: JSONB,
+        dict[str, str]: JSONB,
+        datetime: DateTime(timezone=True),
+        str: Text,
+    }
+
+
+class NoticeRow(Base):
+    """One thing one person is told. state: unread, snoozed, acknowledged, withdrawn."""
+
+    __tablename__ = "notices"
+    notice_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), unique=True)
+    receiver_id: Mapped[str]
+    kind: Mapped[str]
+    story: Mapped[str]  # correlation id: notices of one story are shown together
+    subject: Mapped[str]  # what it is about, for withdrawal: order id, task id
+    text: Mapped[dict[str, str]]
+    link: Mapped[str]
+    urgent: Mapped[bool]
+    state: Mapped[str]
+    cause: Mapped[dict[str, Any]]  # why did I get this: rule, event, topic, position
+    created_at: Mapped[datetime]  # bank clock
+    valid_until: Mapped[datetime | None]  # wall clock lease of a reminder
+    snoozed_until: Mapped[datetime | None]  # bank clock
+    acknowledged_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index("notices_inbox", "receiver_id", text("number desc")),
+        Index("notices_unread", "receiver_id", postgresql_where=text("state = 'unread'")),
+        Index("notices_subject", "subject"),
+    )
+
+
+class DeliveryRow(Base):
+    """A notice on an outside channel. state: pending, sent, failed."""
+
+    __tablename__ = "deliveries"
+    notice_id: Mapped[str] = mapped_column(ForeignKey("notices.notice_id"), primary_key=True)
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(Integer)
+    next_at: Mapped[datetime | None]  # wall clock; none when settled
+    proof: Mapped[str | None]  # what the channel answered
+    __table_args__ = (
+        Index("deliveries_due", "next_at", postgresql_where=text("state = 'pending'")),
+    )
+
+
+class PreferenceRow(Base):
+    """Which channel a member of staff wants for a kind of notice. None stored: the inbox only
+    for ordinary notices, e-mail too for urgent ones."""
+
+    __tablename__ = "preferences"
+    staff_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    wanted: Mapped[bool]

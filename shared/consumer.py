@@ -1,0 +1,378 @@
+"""The one loop: poll, claim, apply, commit; then the offset. It knows no Kafka, only a Source.
+
+A poll's records are applied in one transaction. If anything in it fails, the batch is rolled
+back and replayed one message per transaction, so that one bad message costs only itself.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import select, text
+
+from shared import dead_letters, failpoints, inbox, positions, timers
+from shared.clock import business_date
+from shared.db import Database, DeadLetterRow, Message, Tx, is_world_down
+from shared.dead_letters import Verdict
+from shared.errors import DomainError
+from shared.events import envelope
+from shared.events.envelope import Event, Fact
+from shared.metrics import MESSAGES, SECONDS
+from shared.positions import ListenerStopped
+from shared.timers import TimerHandler
+from shared.wire import Record, Source, TopicPart
+
+log = structlog.get_logger()
+
+Handler = Callable[[Tx, Event[Any]], None]
+
+COMPACTED = frozenset({"staff.directory", "score.updates", "bank.reference"})
+FUTURE_LIMIT = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """A record with what is known before any handler runs."""
+
+    record: Record
+    event: Event[Any] | None
+    verdict: Verdict | None  # none: apply it
+    outcome: str  # applied, ignored, dead, quarantined, parked
+
+
+class Listener:
+    """One service's consumer. `step` is one poll and one transaction."""
+
+    def __init__(
+        self,
+        database: Database,
+        source: Source,
+        handlers: Mapping[type[Fact], Handler],
+        timer_handlers: Mapping[str, TimerHandler],
+    ) -> None:
+        self.database = database
+        self.source = source
+        self._settings = database.settings
+        self._handlers = {fact.TYPE: (fact, handler) for fact, handler in handlers.items()}
+        self._timers = timer_handlers
+        self._last_commit = 0.0
+        self._progress: dict[TopicPart, int] = {}
+        self.beat = time.monotonic()
+
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop. World down: hold the offset, back off with a cap, try again."""
+        pause = 0.0
+        while not stop.is_set():
+            try:
+                self.step()
+                pause = 0.0
+            except ListenerStopped:
+                raise
+            except Exception as error:
+                pause = min(max(pause * 2, 0.2), 5.0)
+                if is_world_down(error) or _is_broker_trouble(error):
+                    log.warning("listener_waits", error=str(error)[:300], pause_s=pause)
+                else:
+                    log.exception("listener_failed")
+                self.source.rewind()
+                stop.wait(pause)
+
+    def step(self) -> int:
+        """One poll applied, due timers fired, asked replays run. Returns messages and timers."""
+        records = self.source.poll(self._settings.poll_timeout_s, self._settings.poll_records_max)
+        if records:
+            self._apply(records)
+            self._commit_offsets()
+        done = len(records) + timers.fire_due(self.database, self._timers)
+        done += self._replay_asked()
+        self.beat = time.monotonic()
+        return done
+
+    def _commit_offsets(self) -> None:
+        if time.monotonic() - self._last_commit > 1.0:
+            self.source.commit(self._progress)
+            self._last_commit = time.monotonic()
+
+    # A batch -----------------------------------------------------------------------------------
+
+    def _apply(self, records: list[Record]) -> None:
+        try:
+            self._apply_together(records)
+        except ListenerStopped:
+            raise
+        except Exception as error:
+            if is_world_down(error):
+                raise
+            if not isinstance(error, DomainError):
+                log.warning("batch_replayed_singly", size=len(records), error=repr(error)[:500])
+            for record in records:
+                self._apply_alone(record)
+
+    def _apply_together(self, records: list[Record]) -> None:
+        started = time.perf_counter()
+        with self.database.transaction() as tx:
+            fresh = positions.lock_and_filter(tx, records)
+            if not fresh:
+                return
+            sort = self._sort(tx, fresh)
+            outcomes = Counter((s.record.topic, s.record.partition, s.outcome) for s in sort)
+            todo = self._claim(tx, sort, outcomes)
+            failpoints.reach("consumer.after_claim")
+            for one in todo:
+                self._handle(tx, one)
+            tx.message = None
+            tx.flush()
+            dead_letters.record(tx, [(s.record, s.verdict) for s in sort if s.verdict])
+            self._check_parked(tx, sort)
+            positions.advance(tx, fresh)
+            positions.tally(tx, outcomes)
+            failpoints.reach("consumer.after_effect")
+        failpoints.reach("consumer.after_commit")
+        self._note(fresh, outcomes)
+        SECONDS.labels("batch").observe(time.perf_counter() - started)
+
+    def _claim(self, tx: Tx, sort: list[Sorted], outcomes: "Counter[Any]") -> list[Sorted]:
+        """What is left to handle after the inbox; repeats and conflicts are counted."""
+        todo = [s for s in sort if s.outcome == "applied"]
+        keyed = [s for s in todo if s.record.topic not in COMPACTED]
+        claims = [
+            inbox.Claim(s.event.source, s.event.id, inbox.body_hash(s.record.value or b""))
+            for s in keyed
+            if s.event
+        ]
+        new, conflicts = inbox.claim(tx, claims)
+        repeats = {id(s) for i, s in enumerate(keyed) if i not in new}
+        for i, one in enumerate(keyed):
+            if i in new:
+                continue
+            place = (one.record.topic, one.record.partition)
+            outcomes[(*place, "applied")] -= 1
+            outcomes[(*place, "duplicate")] += 1
+            if i in conflicts:
+                MESSAGES.labels(one.record.topic, "conflict").inc()
+                log.warning(
+                    "identity_conflict",
+                    topic=place[0],
+                    partition=place[1],
+                    offset=one.record.offset,
+                    event_id=one.event.id if one.event else None,
+                )
+        return [s for s in todo if id(s) not in repeats]
+
+    def _handle(self, tx: Tx, one: Sorted) -> None:
+        assert one.event is not None
+        rec = one.record
+        tx.message = Message(
+            rec.topic,
+            rec.partition,
+            rec.offset,
+            rec.key.decode() if rec.key is not None else None,
+            rec.timestamp_ms,
+            one.event,
+        )
+        self._handlers[one.event.type][1](tx, one.event)
+
+    # One message -------------------------------------------------------------------------------
+
+    def _apply_alone(self, record: Record) -> None:
+        for attempt in range(self._settings.retries_max):
+            try:
+                self._apply_together([record])
+                return
+            except DomainError as refusal:
+                self._settle(record, Verdict("refused", f"{refusal.code}: {refusal}"))
+                return
+            except ListenerStopped:
+                raise
+            except Exception as error:
+                if is_world_down(error):
+                    raise
+                if attempt + 1 == self._settings.retries_max:
+                    log.exception(
+                        "message_parked",
+                        topic=record.topic,
+                        partition=record.partition,
+                        offset=record.offset,
+                    )
+                    self._settle(record, Verdict("parked", repr(error)))
+                    return
+                time.sleep(self._settings.retry_backoff_s * 2**attempt)
+
+    def _settle(self, record: Record, verdict: Verdict) -> None:
+        """Records a message that was not applied, and moves on. A refusal claims its identity."""
+        with self.database.transaction() as tx:
+            fresh = positions.lock_and_filter(tx, [record])
+            if not fresh:
+                return
+            if verdict.kind == "refused" and record.topic not in COMPACTED:
+                event = envelope.decode(record.value or b"")
+                inbox.claim(
+                    tx, [inbox.Claim(event.source, event.id, inbox.body_hash(record.value or b""))]
+                )
+            dead_letters.record(tx, [(record, verdict)])
+            if verdict.kind == "parked":
+                self._stop_when_flooded(tx)
+            positions.advance(tx, fresh)
+            outcomes = Counter({(record.topic, record.partition, verdict.kind): 1})
+            positions.tally(tx, outcomes)
+        self._note(fresh, outcomes)
+
+    # Before any handler ------------------------------------------------------------------------
+
+    def _sort(self, tx: Tx, records: list[Record]) -> list[Sorted]:
+        held = dead_letters.held_keys(tx, {r.topic for r in records})
+        limit = business_date(tx.bank_now, tx.clock.zone) + FUTURE_LIMIT
+        return [self._sort_one(r, held, limit) for r in records]
+
+    def _sort_one(self, rec: Record, held: set[tuple[str, str]], limit: Any) -> Sorted:
+        try:
+            event = envelope.decode(rec.value if rec.value is not None else b"")
+            verdict = envelope.misplaced(event, rec.topic, rec.key)
+        except envelope.Undecodable as error:
+            return _not_applied(rec, "dead", error.reason, error.field)
+        except envelope.UnknownVersion as error:
+            return _not_applied(rec, "quarantined", str(error), "type")
+        except envelope.UnknownType:
+            return Sorted(rec, None, None, "ignored")
+        if verdict is not None:
+            return _not_applied(rec, "dead", verdict, "key", event.type)
+        if event.type not in self._handlers:
+            return Sorted(rec, event, None, "ignored")
+        if event.businessdate is not None and event.businessdate > limit:
+            return _not_applied(rec, "quarantined", "dated in the future", "businessdate")
+        key = rec.key.decode(errors="replace") if rec.key is not None else ""
+        if (rec.topic, key) in held:
+            return _not_applied(rec, "parked", "waits behind a parked message", None, event.type)
+        return Sorted(rec, event, None, "applied")
+
+    def _check_parked(self, tx: Tx, sort: list[Sorted]) -> None:
+        if any(s.outcome == "parked" for s in sort):
+            self._stop_when_flooded(tx)
+
+    def _stop_when_flooded(self, tx: Tx) -> None:
+        parked = dead_letters.parked_last_hour(tx.session, tx.wall_now)
+        if parked > self._settings.parked_per_hour_max:
+            raise ListenerStopped(f"{parked} messages parked within an hour")
+
+    def _note(self, fresh: list[Record], outcomes: "Counter[tuple[str, int, str]]") -> None:
+        for record in fresh:
+            self._progress[record.topic, record.partition] = record.offset + 1
+        for (topic, _, outcome), count in outcomes.items():
+            if count > 0:
+                MESSAGES.labels(topic, outcome).inc(count)
+
+    # Replay ------------------------------------------------------------------------------------
+
+    def _replay_asked(self) -> int:
+        with self.database.read() as session:
+            asked = session.execute(
+                select(DeadLetterRow.id, DeadLetterRow.kind, DeadLetterRow.topic, DeadLetterRow.key)
+                .where(DeadLetterRow.state == "replay")
+                .order_by(DeadLetterRow.id)
+                .limit(200)
+            ).all()
+        done = 0
+        finished: set[tuple[str, str | None]] = set()
+        for row in asked:
+            if row.kind == "parked":
+                if (row.topic, row.key) in finished:
+                    continue
+                finished.add((row.topic, row.key))
+                done += self._replay_key(row.topic, row.key)
+            else:
+                done += self._replay_one(row.id)
+        return done
+
+    def _replay_key(self, topic: str, key: str | None) -> int:
+        """A parked key's messages in order, until one fails again or none is left."""
+        done = 0
+        while True:
+            with self.database.read() as session:
+                letter_id = session.execute(
+                    select(DeadLetterRow.id)
+                    .where(
+                        DeadLetterRow.kind == "parked",
+                        DeadLetterRow.topic == topic,
+                        DeadLetterRow.key == key,
+                        DeadLetterRow.state.in_(dead_letters.OPEN),
+                    )
+                    .order_by(DeadLetterRow.partition, DeadLetterRow.offset)
+                    .limit(1)
+                ).scalar_one_or_none()
+            if letter_id is None or not self._replay_one(letter_id):
+                return done
+            done += 1
+
+    def _replay_one(self, letter_id: int) -> int:
+        try:
+            with self.database.transaction() as tx:
+                row = tx.session.get(DeadLetterRow, letter_id, with_for_update=True)
+                if row is None or row.state not in dead_letters.OPEN:
+                    return 0
+                self._replay_row(tx, row)
+            return 1
+        except Exception as error:
+            if is_world_down(error):
+                raise
+            refused = isinstance(error, DomainError)
+            with self.database.transaction() as tx:
+                row = tx.session.get(DeadLetterRow, letter_id, with_for_update=True)
+                if row is None:
+                    return 0
+                row.reason = repr(error)[:2000]
+                if refused:
+                    place = (row.topic, row.partition)
+                    positions.tally(tx, Counter({(*place, row.kind): -1, (*place, "refused"): 1}))
+                    row.kind, row.state = "refused", "recorded"
+                else:
+                    row.state = "waiting"
+                    _back_to_waiting(tx, row)
+            return 1 if refused else 0
+
+    def _replay_row(self, tx: Tx, row: DeadLetterRow) -> None:
+        record = Record(
+            row.topic,
+            row.partition,
+            row.offset,
+            row.key.encode() if row.key is not None else None,
+            row.payload,
+            row.timestamp_ms,
+        )
+        one = self._sort_one(
+            record, set(), business_date(tx.bank_now, tx.clock.zone) + FUTURE_LIMIT
+        )
+        if one.verdict is not None:
+            raise ValueError(f"still {one.verdict.kind}: {one.verdict.reason}")
+        outcomes: Counter[Any] = Counter({(row.topic, row.partition, row.kind): -1})
+        outcomes[row.topic, row.partition, one.outcome] += 1
+        for todo in self._claim(tx, [one], outcomes):
+            self._handle(tx, todo)
+        tx.message = None
+        tx.flush()
+        positions.tally(tx, outcomes)
+        dead_letters.resolve(tx, row, "replayed")
+
+
+def _back_to_waiting(tx: Tx, row: DeadLetterRow) -> None:
+    tx.session.execute(
+        text(
+            "update dead_letters set state = 'waiting' where state = 'replay'"
+            " and kind = :kind and topic = :topic and key is not distinct from :key"
+        ),
+        {"kind": row.kind, "topic": row.topic, "key": row.key},
+    )
+
+
+def _not_applied(
+    rec: Record, kind: str, reason: str, field: str | None, event_type: str | None = None
+) -> Sorted:
+    return Sorted(rec, None, Verdict(kind, reason, field, event_type), kind)
+
+
+def _is_broker_trouble(error: BaseException) -> bool:
+    return type(error).__module__.startswith("kafka.")

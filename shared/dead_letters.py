@@ -1,0 +1,152 @@
+"""Messages that could not be applied: kept whole, listed, replayed or discarded by a person.
+
+dead: unreadable, or against the contract. quarantined: of a version or date not yet acceptable.
+parked: our code failed on it; it holds its (topic, key) until resolved. refused: a rule said no;
+recorded only. Replay runs inside the failing service, in its listener, from this table.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from shared.db import AuditRow, DeadLetterRow, Tx
+from shared.errors import DomainError
+from shared.wire import Record
+
+OPEN = ("waiting", "replay")
+
+
+class LetterNotOpen(DomainError):  # noqa: N818 - refusals name the reason
+    """The message was replayed or discarded already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a message is not applied."""
+
+    kind: str  # dead, quarantined, parked, refused
+    reason: str
+    field: str | None = None
+    type: str | None = None
+
+
+def record(tx: Tx, letters: Iterable[tuple[Record, Verdict]]) -> None:
+    rows = [
+        {
+            "kind": verdict.kind,
+            "state": "recorded" if verdict.kind == "refused" else "waiting",
+            "topic": rec.topic,
+            "partition": rec.partition,
+            "offset": rec.offset,
+            "key": rec.key.decode(errors="replace") if rec.key is not None else None,
+            "payload": rec.value,
+            "type": verdict.type,
+            "field": verdict.field,
+            "reason": verdict.reason[:2000],
+            "timestamp_ms": rec.timestamp_ms,
+            "recorded_at": tx.wall_now,
+        }
+        for rec, verdict in letters
+    ]
+    if rows:
+        tx.session.execute(insert(DeadLetterRow), rows)
+
+
+def held_keys(tx: Tx, topics: Iterable[str]) -> set[tuple[str, str]]:
+    """The (topic, key) that wait behind a parked message."""
+    rows = tx.session.execute(
+        select(DeadLetterRow.topic, DeadLetterRow.key)
+        .where(
+            DeadLetterRow.kind == "parked",
+            DeadLetterRow.state.in_(OPEN),
+            DeadLetterRow.topic.in_(list(topics)),
+        )
+        .distinct()
+    )
+    return {(r.topic, r.key) for r in rows}
+
+
+def parked_since(session: Session, since: datetime) -> int:
+    return session.execute(
+        select(func.count())
+        .select_from(DeadLetterRow)
+        .where(DeadLetterRow.kind == "parked", DeadLetterRow.recorded_at >= since)
+    ).scalar_one()
+
+
+def parked_last_hour(session: Session, now: datetime) -> int:
+    return parked_since(session, now - timedelta(hours=1))
+
+
+def listing(session: Session, limit: int = 200) -> list[DeadLetterRow]:
+    """What waits for a decision, oldest first."""
+    return list(
+        session.execute(
+            select(DeadLetterRow)
+            .where(DeadLetterRow.state.in_(OPEN))
+            .order_by(DeadLetterRow.id)
+            .limit(limit)
+        ).scalars()
+    )
+
+
+def ask_replay(tx: Tx, letter_id: int) -> None:
+    """Marks a message, and what waits behind its key, for the listener to run again in order."""
+    row = _open_letter(tx, letter_id)
+    condition = [DeadLetterRow.id == letter_id]
+    if row.kind == "parked":
+        condition = [
+            DeadLetterRow.kind == "parked",
+            DeadLetterRow.topic == row.topic,
+            DeadLetterRow.key == row.key,
+            DeadLetterRow.state == "waiting",
+        ]
+    tx.session.execute(update(DeadLetterRow).where(*condition).values(state="replay"))
+    _audit(tx, "dead_letter.replay", row)
+
+
+def discard(tx: Tx, letter_id: int, reason: str) -> None:
+    """Gives a message up. Those that waited behind it are asked for again."""
+    row = _open_letter(tx, letter_id)
+    resolve(tx, row, "discarded")
+    tx.session.flush()
+    if row.kind == "parked":
+        tx.session.execute(
+            update(DeadLetterRow)
+            .where(
+                DeadLetterRow.kind == "parked",
+                DeadLetterRow.topic == row.topic,
+                DeadLetterRow.key == row.key,
+                DeadLetterRow.state == "waiting",
+            )
+            .values(state="replay")
+        )
+    _audit(tx, "dead_letter.discard", row, reason=reason)
+
+
+def resolve(tx: Tx, row: DeadLetterRow, state: str) -> None:
+    row.state = state
+    row.resolved_at = tx.wall_now
+    row.resolved_by = tx.actor_id
+
+
+def _open_letter(tx: Tx, letter_id: int) -> DeadLetterRow:
+    row = tx.session.get(DeadLetterRow, letter_id, with_for_update=True)
+    if row is None or row.state not in OPEN:
+        raise LetterNotOpen(f"message {letter_id} is not waiting")
+    return row
+
+
+def _audit(tx: Tx, action: str, row: DeadLetterRow, **detail: str) -> None:
+    tx.session.execute(
+        insert(AuditRow).values(
+            at=tx.wall_now,
+            actor_id=tx.actor_id or "listener",
+            action=action,
+            subject=f"{row.topic}/{row.partition}/{row.offset}",
+            detail={"kind": row.kind, "key": row.key, **detail},
+        )
+    )

@@ -1,0 +1,380 @@
+"""The HTTP face of a service: health, metrics, errors, correlation, and who may call what.
+
+Deny by default: a route without `requires(...)` stops the process at start.
+"""
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.routing import APIRoute
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY as PROCESS_REGISTRY
+from sqlalchemy import text
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from shared import failpoints, positions
+from shared.auth import IssuerUnreachable, Unauthorized
+from shared.clock import Clock
+from shared.db import Database, Tx, is_world_down
+from shared.errors import DomainError
+from shared.metrics import REQUESTS, ServiceCollector
+from shared.policy import Actor, Decision, Scope, decide
+from shared.runtime import Runtime
+from shared.settings import Settings
+from shared.web.translations import language_of
+
+log = structlog.get_logger()
+
+PUBLIC = frozenset({"/health/live", "/health/ready", "/metrics"})
+STALE_WAIT_S = 2.0
+
+
+@dataclass
+class Context:
+    """One request: the actor, his transaction, his page."""
+
+    runtime: Runtime
+    request: Request
+    actor: Actor
+    correlation_id: str
+
+    @property
+    def settings(self) -> Settings:
+        return self.runtime.settings
+
+    @property
+    def clock(self) -> Clock:
+        return self.runtime.clock
+
+    @property
+    def redis(self) -> Any:
+        return self.runtime.redis
+
+    @property
+    def database(self) -> Database:
+        return self.runtime.database
+
+    def transaction(self) -> Any:
+        """A context manager of `Tx`: state and outbox rows commit together at its end."""
+        return self.runtime.database.transaction(
+            actor_id=self.actor.id, correlation_id=self.correlation_id
+        )
+
+    def read(self) -> Any:
+        """A context manager of a read-only session."""
+        return self.runtime.database.read()
+
+    def check(
+        self,
+        permission: str,
+        *,
+        org_path: str | None = None,
+        owner_id: str | None = None,
+        amount_minor: int | None = None,
+    ) -> None:
+        """Raises NotAllowed unless the actor may do this on this record."""
+        from shared.errors import NotAllowed
+
+        decision: Decision = decide(
+            self.actor,
+            permission,
+            org_path=org_path,
+            owner_id=owner_id,
+            amount_minor=amount_minor,
+        )
+        if not decision.allowed:
+            raise NotAllowed(decision.reason)
+
+    def page(self, template: str, /, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page or fragment in the actor's language."""
+        body = self.runtime.pages.render(
+            template,
+            request=self.request,
+            actor=self.actor,
+            bank_now=self.clock.bank_now(),
+            settings=self.settings,
+            correlation_id=self.correlation_id,
+            **values,
+        )
+        return HTMLResponse(body, status_code=status)
+
+    def stale(self, at: str | None) -> bool:
+        """Waits up to 2 s until the service has applied `topic:partition:offset`.
+
+        The owner of a topic is never behind it. True: not yet there, the page must ask again.
+        """
+        if not at:
+            return False
+        topic, partition, offset = at.rsplit(":", 2)
+        deadline = time.monotonic() + STALE_WAIT_S
+        while True:
+            with self.read() as session:
+                stored = positions.stored(session, topic).get(int(partition))
+            if stored is None or stored > int(offset):
+                return False
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(0.05)
+
+
+class _Requires:
+    """The dependency behind `requires`; `create_app` looks for it on every route."""
+
+    def __init__(self, permission: str) -> None:
+        self.permission = permission
+
+    def __call__(self, request: Request) -> Context:
+        runtime: Runtime = request.app.state.runtime
+        actor = authenticate(runtime, request)
+        if self.permission not in actor.permissions:
+            from shared.errors import NotAllowed
+
+            raise NotAllowed(f"permission {self.permission} is missing")
+        return Context(runtime, request, actor, request.scope.get("correlation_id", ""))
+
+
+def requires(permission: str) -> Any:
+    """`ctx: Annotated[Context, requires("order.approve")]`: no token 401, no permission 403."""
+    return Depends(_Requires(permission))
+
+
+def authenticate(runtime: Runtime, request: Request) -> Actor:
+    """The bearer of the token as this service's directory knows him."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized("no bearer token")
+    claims = runtime.verifier.verify(token)
+    if claims.kind == "system":
+        scopes = tuple(Scope(p, "all") for p in claims.permissions)
+        return Actor(
+            claims.subject, "system", claims.name, claims.permissions, scopes, language="en"
+        )
+    actor = runtime.directory.actor(claims.subject, runtime.clock.bank_now())
+    if actor is None:
+        raise Unauthorized("not in the staff directory")
+    wanted = request.cookies.get("guanxi_language") or request.headers.get("x-guanxi-language")
+    if wanted in ("zh-CN", "en") and wanted != actor.language:
+        from dataclasses import replace
+
+        actor = replace(actor, language=wanted)
+    return actor
+
+
+# The app -------------------------------------------------------------------------------------
+
+
+def create_app(runtime: Runtime) -> FastAPI:
+    """All routes of a service with the shared ones; refuses a route that anyone could call."""
+    app = FastAPI(
+        title=f"Guanxi {runtime.service.name}",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.runtime = runtime
+    from shared import ops
+
+    for router in (*runtime.service.routers, ops.router, _health_router(runtime)):
+        app.include_router(router)
+    _refuse_open_routes(app)
+    _install_errors(app, runtime)
+    app.add_middleware(_Correlation)
+    return app
+
+
+def permission_of(route: APIRoute) -> str | None:
+    """The permission a route asks for; none: anyone could call it."""
+    return _find(route.dependant)
+
+
+def _find(dependant: Dependant) -> str | None:
+    if isinstance(dependant.call, _Requires):
+        return dependant.call.permission
+    for inner in dependant.dependencies:
+        found = _find(inner)
+        if found:
+            return found
+    return None
+
+
+def _refuse_open_routes(app: FastAPI) -> None:
+    open_routes = [
+        route.path
+        for route in api_routes(app)
+        if route.path not in PUBLIC and permission_of(route) is None
+    ]
+    if open_routes:
+        raise RuntimeError(f"routes without a permission: {sorted(open_routes)}")
+
+
+def api_routes(app: FastAPI) -> list[APIRoute]:
+    return [r for r in _walk(app.routes) if isinstance(r, APIRoute)]
+
+
+def _walk(routes: Any) -> Any:
+    for route in routes:
+        inner = getattr(route, "routes", None)
+        if inner and not isinstance(route, APIRoute):
+            yield from _walk(inner)
+        else:
+            yield route
+
+
+def _health_router(runtime: Runtime) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    registry = CollectorRegistry()
+    registry.register(ServiceCollector(runtime.database, runtime.service.metrics))
+
+    @router.get("/health/live")
+    def live() -> JSONResponse:
+        beat = runtime.listener_beat
+        stuck = beat is not None and time.monotonic() - beat() > 120
+        return JSONResponse({"live": not stuck}, status_code=503 if stuck else 200)
+
+    @router.get("/health/ready")
+    def ready() -> JSONResponse:
+        """The database answers and the listener was not stopped. The broker's absence is no
+        reason: the outbox absorbs it."""
+        try:
+            with runtime.database.read() as session:
+                session.execute(text("select 1 from schema_version"))
+        except Exception as error:
+            log.warning("not_ready", error=str(error)[:200])
+            return JSONResponse({"ready": False, "why": "database"}, status_code=503)
+        if runtime.stopped:
+            return JSONResponse({"ready": False, "why": runtime.stopped}, status_code=503)
+        return JSONResponse({"ready": True, "directory": runtime.directory.ready()})
+
+    @router.get("/metrics")
+    def metrics() -> Response:
+        body = generate_latest(PROCESS_REGISTRY) + generate_latest(registry)
+        return PlainTextResponse(body, media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+# Errors --------------------------------------------------------------------------------------
+
+
+def _install_errors(app: FastAPI, runtime: Runtime) -> None:
+    def answer(
+        request: Request, status: int, code: str, message: str, fields: Any = None
+    ) -> Response:
+        correlation_id = request.scope.get("correlation_id", "")
+        wants_page = "text/html" in request.headers.get("accept", "")
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+        if wants_page:
+            body = runtime.pages.render_error(
+                status=status,
+                code=code,
+                message=message,
+                correlation_id=correlation_id,
+                request=request,
+            )
+            return HTMLResponse(body, status_code=status, headers=headers)
+        content = {"code": code, "message": message, "correlation_id": correlation_id}
+        if fields:
+            content["fields"] = fields
+        return JSONResponse(
+            content, status_code=status, headers=headers, media_type="application/problem+json"
+        )
+
+    @app.exception_handler(DomainError)
+    def refused(request: Request, error: DomainError) -> Response:
+        field = getattr(error, "field", None)
+        message = error.text(_language_of(request))
+        return answer(
+            request, error.status, error.code, message, [{"field": field}] if field else None
+        )
+
+    @app.exception_handler(Unauthorized)
+    def unauthorized(request: Request, error: Unauthorized) -> Response:
+        log.info("unauthorized", reason=error.reason, path=request.url.path)
+        return answer(request, 401, "unauthorized", "Sign in again.")
+
+    @app.exception_handler(IssuerUnreachable)
+    def unreachable(request: Request, error: IssuerUnreachable) -> Response:
+        return answer(request, 503, "issuer_unreachable", "Sign-in is not available. Try again.")
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        fields = [
+            {"field": ".".join(str(p) for p in e["loc"][1:]), "reason": e["msg"]}
+            for e in error.errors()
+        ]
+        return answer(request, 422, "invalid", "Some fields are not valid.", fields)
+
+    @app.exception_handler(StarletteHTTPException)
+    def http_error(request: Request, error: HTTPException) -> Response:
+        return answer(request, error.status_code, f"http_{error.status_code}", str(error.detail))
+
+    @app.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> Response:
+        if is_world_down(error):
+            log.warning("world_down", error=str(error)[:300])
+            response = answer(
+                request, 503, "try_again", "A part is not available. Nothing was saved. Try again."
+            )
+            response.headers["Retry-After"] = "2"
+            return response
+        log.exception("request_failed", path=request.url.path)
+        return answer(request, 500, "failed", "The request failed. Nothing was saved.")
+
+
+def _language_of(request: Request) -> str:
+    headers = request.headers
+    return language_of(headers.get("x-guanxi-language") or headers.get("accept-language"))
+
+
+Scope_ = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class _Correlation:
+    """Pure ASGI: the correlation id in logs and in the answer, the duration in the metrics."""
+
+    def __init__(self, app: Callable[[Scope_, Receive, Send], Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope_, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-correlation-id", b"").decode("latin-1")
+        correlation_id = given if 0 < len(given) <= 64 and given.isprintable() else uuid.uuid4().hex
+        scope["correlation_id"] = correlation_id
+        structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+        started = time.perf_counter()
+        status = 500
+
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if scope["method"] not in ("GET", "HEAD"):
+                    failpoints.reach("api.before_answer")
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"x-correlation-id", correlation_id.encode("latin-1")),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            REQUESTS.labels(route, str(status)).observe(time.perf_counter() - started)
+            structlog.contextvars.unbind_contextvars("correlation_id")
+
+
+__all__ = ["Annotated", "Context", "Tx", "create_app", "permission_of", "requires"]

@@ -1,0 +1,291 @@
+"""The outbox: events written with the state that made them, relayed to Kafka in order.
+
+Order per key: `write_drafts` locks the (topic, key) counter before the row takes its id, so ids
+of one key follow commit order. The relay reads in id order, at most one row per key and round,
+waits for every delivery report and deletes what was reported: a later event of a key cannot
+overtake a failed one, and a crash between produce and delete only sends the same id again.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy import Connection, delete, insert, select, text
+
+from shared import failpoints
+from shared.clock import business_date
+from shared.db import Database, Message, OutboxRow, Tx, is_world_down
+from shared.events import envelope
+from shared.events.envelope import Event, Fact
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An event before its sequence is known; `raw` is a finished value that is passed on."""
+
+    topic: str
+    key: str
+    fact: Fact | None = None
+    event_id: str | None = None
+    raw: bytes | None = None
+    partition: int | None = None
+    barrier: bool = False
+    cause: Message | None = None  # the message being applied when it was decided
+
+
+def enqueue(tx: Tx, fact: Fact, *, event_id: str | None = None) -> None:
+    """Publishes a fact with this transaction. Lock the aggregate's row first.
+
+    Without `event_id` the identity is `<topic>:<key>:<sequence>`.
+    """
+    key = fact.key(source_of(tx.service))
+    tx.drafts.append(Draft(type(fact).TOPIC, key, fact, event_id=event_id, cause=tx.message))
+
+
+def enqueue_raw(
+    tx: Tx,
+    topic: str,
+    key: str,
+    value: bytes,
+    *,
+    partition: int | None = None,
+    barrier: bool = False,
+) -> None:
+    """Passes on an event that is already in its envelope (the intake of bank events).
+
+    A barrier leaves only when every earlier row has left, whatever its key.
+    """
+    tx.drafts.append(Draft(topic, key, raw=value, partition=partition, barrier=barrier))
+
+
+COUNT = text(
+    """
+    insert into counters (topic, key, last)
+    select t, k, n from unnest(cast(:topics as text[]), cast(:keys as text[]),
+                               cast(:counts as bigint[])) as x(t, k, n) order by t, k
+    on conflict (topic, key) do update set last = counters.last + excluded.last
+    returning topic, key, last
+    """
+)
+
+
+def write_drafts(tx: Tx) -> None:
+    """Two statements for all events of a transaction; called by the commit, or to force ids."""
+    drafts = list(tx.drafts)
+    tx.drafts.clear()
+    if not drafts:
+        return
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for draft in drafts:
+        counts[draft.topic, draft.key] += 1
+    rows = tx.session.execute(
+        COUNT,
+        {
+            "topics": [topic for topic, _ in counts],
+            "keys": [key for _, key in counts],
+            "counts": list(counts.values()),
+        },
+    )
+    following = {(r.topic, r.key): r.last - counts[r.topic, r.key] for r in rows}
+    values = []
+    for draft in drafts:
+        following[draft.topic, draft.key] += 1
+        sequence = following[draft.topic, draft.key]
+        payload = draft.raw or envelope.encode(_event_of(tx, draft, sequence))
+        values.append(
+            {
+                "topic": draft.topic,
+                "key": draft.key,
+                "partition": draft.partition,
+                "barrier": draft.barrier,
+                "payload": payload,
+                "created_at": tx.wall_now,
+            }
+        )
+    tx.session.execute(insert(OutboxRow), values)
+    tx.enqueued = True
+
+
+def source_of(service: str) -> str:
+    """The CloudEvents source of what a service says."""
+    return f"guanxi/{service}"
+
+
+COMPACT_TOPICS = frozenset({"staff.directory", "score.updates", "bank.reference"})
+
+
+def _event_of(tx: Tx, draft: Draft, sequence: int) -> Event[Any]:
+    assert draft.fact is not None
+    event_id = draft.event_id or f"{draft.topic}:{draft.key}:{sequence}"
+    cause = draft.cause
+    root_at: datetime | None = None
+    correlation_id = tx.correlation_id
+    if cause is not None:
+        root_at = cause.event.rootat or datetime.fromtimestamp(cause.timestamp_ms / 1000, UTC)
+        correlation_id = cause.event.correlationid or cause.event.id
+    return envelope.wrap(
+        draft.fact,
+        id=event_id,
+        source=source_of(tx.service),
+        time=tx.bank_now,
+        businessdate=business_date(tx.bank_now, tx.clock.zone),
+        sequence=None if draft.topic in COMPACT_TOPICS else sequence,
+        correlationid=correlation_id or event_id,
+        causationid=cause.event.id if cause else None,
+        rootat=root_at,
+    )
+
+
+_nudges: dict[str, threading.Event] = defaultdict(threading.Event)
+
+
+def nudge(schema: str) -> None:
+    """Wakes the relay of this process, if it has one; the poll is the fallback."""
+    _nudges[schema].set()
+
+
+class Sending(Protocol):
+    """What the relay needs of a producer."""
+
+    def send(
+        self, topic: str, key: bytes | None, value: bytes, partition: int | None = None
+    ) -> "Future[Any]": ...
+
+    def flush(self, timeout_s: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class LockLostError(Exception):
+    """Another relay of the service holds the lock, or the session that held it is gone."""
+
+
+class Relay:
+    """The one active relay of a service. Standbys wait for the lock."""
+
+    def __init__(self, database: Database, sender: Callable[[], Sending]) -> None:
+        self._database = database
+        self._settings = database.settings
+        self._new_sender = sender
+        self._sender: Sending | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                with self._lock() as lock:
+                    self._run_locked(lock, stop)
+            except LockLostError:
+                stop.wait(1.0)
+            except Exception as error:
+                if not is_world_down(error) and not isinstance(error, DeliveryFailedError):
+                    log.exception("relay_failed")
+                else:
+                    log.warning("relay_waits", error=str(error)[:200])
+                stop.wait(1.0)
+            finally:
+                self._drop_sender()
+
+    def _run_locked(self, lock: Connection, stop: threading.Event) -> None:
+        wake = _nudges[self._database.schema]
+        while not stop.is_set():
+            lock.execute(text("select 1"))  # raises when the session that holds the lock is gone
+            sent = self.round()
+            if sent:
+                continue
+            wake.wait(self._settings.relay_idle_s)
+            wake.clear()
+
+    @contextmanager
+    def _lock(self) -> Iterator[Connection]:
+        """An advisory lock on a session of its own, in autocommit: it outlives no process."""
+        engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            name = f"guanxi.relay.{self._database.schema}"
+            taken = connection.execute(
+                text("select pg_try_advisory_lock(hashtextextended(:name, 0))"), {"name": name}
+            ).scalar_one()
+            if not taken:
+                raise LockLostError
+            try:
+                yield connection
+            finally:
+                connection.invalidate()  # never back to the pool with a lock on it
+
+    def round(self) -> int:
+        """One round: read, produce, wait for every report, delete. Returns rows sent."""
+        with self._database.read() as session:
+            rows = session.execute(
+                select(OutboxRow).order_by(OutboxRow.id).limit(self._settings.relay_rows_max)
+            ).scalars()
+            batch = first_per_key(list(rows))
+        failpoints.reach("relay.after_read")
+        if not batch:
+            return 0
+        done = self._produce(batch)
+        failpoints.reach("relay.after_produce")
+        if done:
+            with self._database.transaction() as tx:
+                tx.session.execute(delete(OutboxRow).where(OutboxRow.id.in_(done)))
+            failpoints.reach("relay.after_delete")
+        if len(done) < len(batch):
+            self._drop_sender()
+            raise DeliveryFailedError(f"{len(batch) - len(done)} of {len(batch)} not delivered")
+        return len(done)
+
+    def _produce(self, batch: list[OutboxRow]) -> list[int]:
+        if self._sender is None:
+            self._sender = self._new_sender()
+        sender = self._sender
+        deadline = time.monotonic() + self._settings.delivery_timeout_s
+        futures = [
+            (row.id, sender.send(row.topic, row.key.encode(), row.payload, row.partition))
+            for row in batch
+        ]
+        sender.flush(self._settings.delivery_timeout_s)
+        done = []
+        for row_id, future in futures:
+            try:
+                future.result(timeout=max(deadline - time.monotonic(), 0.001))
+            except Exception as error:  # a failed report: the row stays, its key waits
+                log.warning("delivery_failed", outbox_id=row_id, error=str(error)[:200])
+            else:
+                done.append(row_id)
+        return done
+
+    def _drop_sender(self) -> None:
+        if self._sender is not None:
+            try:
+                self._sender.close()
+            finally:
+                self._sender = None
+
+
+class DeliveryFailedError(Exception):
+    """The broker did not take all rows of a round; they stay and are tried again."""
+
+
+def first_per_key(rows: list[OutboxRow]) -> list[OutboxRow]:
+    """The rows of one round: id order, one per key, a barrier only when nothing waits before it."""
+    taken: list[OutboxRow] = []
+    seen: set[tuple[str, str]] = set()
+    skipped = False
+    for row in rows:
+        if row.barrier and (skipped or (taken and not all(r.barrier for r in taken))):
+            break
+        if not row.barrier and taken and taken[-1].barrier:
+            break
+        if (row.topic, row.key) in seen:
+            skipped = True
+            continue
+        seen.add((row.topic, row.key))
+        taken.append(row)
+    return taken

@@ -1,0 +1,179 @@
+"""The roles of a service's process: api, listen, relay, migrate; `all` runs three in threads."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import structlog
+import typer
+import uvicorn
+
+from shared import logs
+from shared.metrics import LAG, LISTENER_UP
+from shared.migrations import migrate as run_migrations
+from shared.positions import ListenerStopped
+from shared.runtime import Runtime, Service
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+__all__ = ["Runtime", "Service", "cli", "main", "run_roles"]
+
+
+def main(service: Service) -> None:
+    """`python -m services.<name> api|listen|relay|migrate|all`."""
+    cli(service)()
+
+
+def cli(service: Service) -> typer.Typer:
+    """The command line of a service; a service adds commands of its own to it."""
+    app = typer.Typer(
+        help=f"Guanxi {service.name}: its roles.", no_args_is_help=True, add_completion=False
+    )
+
+    def role(name: str, roles: tuple[str, ...], text: str) -> None:
+        @app.command(name, help=text)
+        def run() -> None:
+            settings = settings_of(service)
+            logs.configure(service.name, settings.log_level, as_json=settings.log_json)
+            run_roles(Runtime(service, settings), roles)
+
+    role("api", ("api",), "Serve HTTP: pages, API, health, metrics.")
+    role("listen", ("listen",), "Apply events and fire timers.")
+    role("relay", ("relay",), "Publish the outbox in order.")
+    role("all", ("api", "listen", "relay"), "All three in one process (the local stack).")
+
+    @app.command("migrate", help="Make role and schema, then bring the schema up to date.")
+    def migrate() -> None:
+        settings = settings_of(service)
+        logs.configure(service.name, settings.log_level, as_json=settings.log_json)
+        run_migrations(settings)
+
+    return app
+
+
+def settings_of(service: Service) -> Settings:
+    return Settings(service=service.name)
+
+
+def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
+    """Runs until SIGTERM or SIGINT, then stops in order: requests, listener, relay."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _n, _f: _ask_stop(stop, _n, _f))
+    threads = []
+    if "listen" in roles:
+        threads.append(_thread("listen", lambda: listen(runtime, stop)))
+        for name, job in runtime.service.jobs.items():
+            threads.append(_thread(name, lambda job=job: job(runtime, stop)))  # type: ignore[misc]
+    if "relay" in roles:
+        threads.append(_thread("relay", lambda: runtime.relay().run(stop)))
+    if "api" in roles:
+        threads.append(_thread("directory", lambda: learn_directory(runtime, stop)))
+        _serve(runtime, stop)
+    stop.wait()
+    for thread in threads:
+        thread.join(timeout=15)
+    runtime.close()
+
+
+def _ask_stop(stop: threading.Event, number: int, _frame: FrameType | None) -> None:
+    log.info("stopping", signal=signal.Signals(number).name)
+    stop.set()
+
+
+def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
+    def guarded() -> None:
+        try:
+            work()
+        except Exception:
+            log.exception("role_ended", role=name)
+            signal.raise_signal(signal.SIGTERM)  # a process without its role must be restarted
+
+    thread = threading.Thread(target=guarded, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def listen(runtime: Runtime, stop: threading.Event) -> None:
+    """The listener; builds it again while the broker is away. Stops for good only by decision."""
+    while not stop.is_set():
+        try:
+            source = runtime.source()
+        except Exception as error:
+            log.warning("listener_waits_for_broker", error=str(error)[:200])
+            stop.wait(1.0)
+            continue
+        listener = runtime.listener(source)
+        runtime.listener_beat = lambda listener=listener: listener.beat  # type: ignore[misc]
+        LISTENER_UP.set(1)
+        lag = _thread("lag", lambda: watch_lag(runtime, stop))
+        try:
+            listener.run(stop)
+        except ListenerStopped as reason:
+            runtime.stopped = str(reason)
+            runtime.listener_beat = None
+            LISTENER_UP.set(0)
+            log.error("listener_stopped", reason=str(reason))
+            stop.wait()
+        finally:
+            source.close()
+            lag.join(timeout=1)
+
+
+def watch_lag(runtime: Runtime, stop: threading.Event) -> None:
+    """Messages on each topic that this service has not applied, every 5 s."""
+    from shared import positions
+
+    while not stop.wait(5.0):
+        try:
+            for topic in runtime.service.topics():
+                ends = runtime.broker.end_offsets(topic)
+                with runtime.database.read() as session:
+                    at = positions.stored(session, topic)
+                lag = sum(max(end - at.get(p, 0), 0) for p, end in ends.items())
+                LAG.labels(topic).set(lag)
+        except Exception as error:
+            log.warning("lag_unknown", error=str(error)[:200])
+
+
+def learn_directory(runtime: Runtime, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            runtime.learn_directory_end()
+        except Exception as error:
+            log.warning("directory_end_unknown", error=str(error)[:200])
+            stop.wait(1.0)
+        else:
+            return
+
+
+def _serve(runtime: Runtime, stop: threading.Event) -> None:
+    from shared.http import create_app
+
+    config = uvicorn.Config(
+        create_app(runtime),
+        host=runtime.settings.http_host,
+        port=runtime.settings.http_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        lifespan="off",
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="api", daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.wait(0.2):
+        pass
+    if not thread.is_alive():
+        log.error("api_ended")  # the port is taken, or the server failed: say so by the exit
+        stop.set()
+        raise SystemExit(1)
+    for act in runtime.on_stop:
+        act()
+    server.should_exit = True
+    deadline = time.monotonic() + 10
+    while thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.05)

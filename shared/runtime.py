@@ -1,0 +1,128 @@
+"""What a service is, and what one process of it holds."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import redis
+from fastapi import APIRouter
+from sqlalchemy import MetaData
+
+from shared import live
+from shared.auth import TokenVerifier
+from shared.clock import Clock
+from shared.consumer import Handler, Listener
+from shared.db import Database
+from shared.directory import HANDLERS as DIRECTORY_HANDLERS
+from shared.directory import TOPIC as DIRECTORY_TOPIC
+from shared.directory import Directory
+from shared.events.envelope import Fact
+from shared.metrics import Extra
+from shared.outbox import Relay
+from shared.positions import place
+from shared.settings import Settings
+from shared.timers import TimerHandler
+from shared.web.pages import Pages
+from shared.wire import Broker, KafkaSource, Sender, Source
+
+Job = Callable[["Runtime", threading.Event], None]
+
+
+@dataclass(frozen=True)
+class Service:
+    """The table of contents of a service."""
+
+    name: str
+    handlers: Mapping[type[Fact], Handler]
+    timers: Mapping[str, TimerHandler]
+    routers: tuple[APIRouter, ...]
+    metadata: MetaData
+    jobs: Mapping[str, Job] = field(default_factory=dict)  # extra threads of the listen role
+    metrics: Extra | None = None
+
+    def all_handlers(self) -> dict[type[Fact], Handler]:
+        """Its own, and the staff directory's where it has none of its own for it."""
+        return {**DIRECTORY_HANDLERS, **self.handlers}
+
+    def topics(self) -> set[str]:
+        return {fact.TOPIC for fact in self.all_handlers()}
+
+    def template_folders(self) -> list[Path]:
+        folder = Path(str(resources.files(f"services.{self.name}"))) / "pages" / "templates"
+        return [folder] if folder.is_dir() else []
+
+
+class Runtime:
+    """One process of one service: the connections its roles share. Close it when done."""
+
+    def __init__(self, service: Service, settings: Settings, clock: Clock | None = None) -> None:
+        self.service = service
+        self.settings = settings
+        self.database = Database(settings, clock)
+        self.database.fence = self.end_offsets
+        self.database.push = lambda hints: live.publish(self.redis, settings, hints)
+        self.clock = self.database.clock
+        self.directory = Directory(self.database)
+        self.stopped: str | None = None  # why the listener stopped for good
+        self.listener_beat: Callable[[], float] | None = None
+        self.on_stop: list[Callable[[], None]] = []  # before requests are drained
+
+    @cached_property
+    def broker(self) -> Broker:
+        return Broker(self.settings)
+
+    @cached_property
+    def redis(self) -> "redis.Redis":
+        return redis.Redis.from_url(
+            self.settings.redis, socket_timeout=2.0, socket_connect_timeout=2.0
+        )
+
+    @cached_property
+    def verifier(self) -> TokenVerifier:
+        return TokenVerifier(self.settings)
+
+    @cached_property
+    def pages(self) -> Pages:
+        return Pages(
+            self.service.template_folders(),
+            zone=self.settings.zone,
+            currency=self.settings.currency,
+        )
+
+    def source(self, group: str | None = None) -> Source:
+        return KafkaSource(
+            self.settings,
+            group or self.service.name,
+            self.service.topics(),
+            lambda spans: place(self.database, spans),
+        )
+
+    def listener(self, source: Source | None = None) -> Listener:
+        return Listener(
+            self.database,
+            source or self.source(),
+            self.service.all_handlers(),
+            self.service.timers,
+        )
+
+    def relay(self) -> Relay:
+        return Relay(self.database, lambda: Sender(self.settings))
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """What every partition of a topic holds at this moment."""
+        return self.broker.end_offsets(topic)
+
+    def learn_directory_end(self) -> None:
+        """How far the staff directory reaches now; until the copy is there, all is denied."""
+        ends = self.broker.end_offsets(DIRECTORY_TOPIC)
+        self.directory.must_reach = ends.get(0, 0)
+
+    def close(self) -> None:
+        if "broker" in self.__dict__:
+            self.broker.close()
+        if "redis" in self.__dict__:
+            self.redis.close()
+        self.database.close()

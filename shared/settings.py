@@ -1,0 +1,67 @@
+"""All settings of a service, one typed list. Read from the environment, prefix GUANXI_."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One process's settings. Addresses are required in production; the local stack sets all."""
+
+    model_config = SettingsConfigDict(env_prefix="GUANXI_", extra="ignore", frozen=True)
+
+    service: str = "guanxi"  # customer, orders, workflow, scoring, notify
+    environment: str = "local"  # local or production: production refuses the local keys below
+    kafka: str = "127.0.0.1:9192"  # bootstrap servers, comma separated
+    database: str = "postgresql+psycopg://guanxi@127.0.0.1:5532/guanxi"  # the migrator's address
+    database_password: SecretStr | None = None  # of the service's own role; none: trust
+    redis: str = "redis://127.0.0.1:6479/0"
+    topic_prefix: str = ""  # tests give every test its own topics
+    db_schema: str | None = None  # none: the service's name
+    http_host: str = "127.0.0.1"
+    http_port: int = 0  # 0: any free port
+    public_url: str = "http://127.0.0.1:8800"  # the gateway, as a browser sees it
+    issuer: str = "http://127.0.0.1:8807"
+    audience: str = "guanxi"
+    jwks_url: str | None = None  # none: asked from the issuer's discovery document
+    clock_file: Path | None = None  # the local stack's bank clock; none: bank_now is the wall clock
+    bank_time_zone: str = "Asia/Shanghai"
+    currency: str = "CNY"  # the bank's own currency
+    log_level: str = "info"
+    log_json: bool = True
+    # Keys of personal data: 32 bytes, base64. The default is for the local stack only.
+    personal_key: SecretStr = SecretStr("Z3VhbnhpLWxvY2FsLWtleS1ub3QtZm9yLXJlYWwtdXM=")
+    # Consumer
+    poll_records_max: int = 500
+    poll_timeout_s: float = 0.25
+    session_timeout_s: float = 10.0
+    retries_max: int = 5
+    retry_backoff_s: float = 0.2
+    parked_per_hour_max: int = 1000
+    # Relay
+    relay_rows_max: int = 2000
+    relay_busy_s: float = 0.02
+    relay_idle_s: float = 0.25
+    delivery_timeout_s: float = 20.0
+    # Outside channels
+    smtp_host: str | None = None
+    smtp_port: int = 25
+    mail_from: str = "guanxi@localhost"
+
+    @property
+    def schema_name(self) -> str:
+        return self.db_schema or self.service
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.bank_time_zone)
+
+    def topic(self, name: str) -> str:
+        """The topic as the broker knows it."""
+        return self.topic_prefix + name
+
+    def plain_topic(self, name: str) -> str:
+        """The topic as the contract knows it."""
+        return name.removeprefix(self.topic_prefix)

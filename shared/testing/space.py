@@ -1,0 +1,245 @@
+"""One test's own room on the real servers: fresh topics, schemas and groups, real tokens."""
+
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from fastapi.testclient import TestClient
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import NewTopic
+from sqlalchemy import create_engine, make_url, text
+
+from shared.auth import KeyCache, TokenVerifier
+from shared.clock import FixedClock
+from shared.consumer import Listener
+from shared.events import envelope
+from shared.events.envelope import Event, Fact
+from shared.http import create_app
+from shared.migrations import migrate
+from shared.policy import Actor
+from shared.runtime import Runtime, Service
+from shared.settings import Settings
+from shared.wire import Sender
+
+KEY = ECKey.generate_key("P-256", {"kid": "test", "use": "sig", "alg": "ES256"})
+ISSUER = "http://issuer.test"
+START = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)  # a Monday morning in Shanghai
+
+TOPICS = {
+    "bank.events": 4, "bank.customers": 2, "bank.reference": 1, "customer.events": 2,
+    "order.lifecycle": 2, "task.handoffs": 2, "staff.directory": 1, "score.updates": 2,
+    "score.alerts": 2, "notice.requests": 2, "notice.deliveries": 2,
+    "scoring.state": 4, "scoring.leaves": 4, "scoring.signals": 4, "scoring.totals": 1,
+    "scoring.inputs": 4, "scoring.dead": 1,
+}  # fmt: skip
+
+
+def token_for(actor_id: str, *, kind: str = "staff", permissions: Iterable[str] = ()) -> str:
+    """A token as the issuer would sign it, for an hour."""
+    now = int(time.time())
+    claims = {
+        "iss": ISSUER, "aud": "guanxi", "sub": actor_id, "kind": kind, "name": actor_id,
+        "iat": now, "exp": now + 3600, "permissions": sorted(permissions),
+    }  # fmt: skip
+    return jwt.encode({"alg": "ES256", "kid": "test"}, claims, KEY, algorithms=["ES256"])
+
+
+class Servers(Protocol):
+    """Addresses of the real servers of a run."""
+
+    kafka: str
+    database: str
+    redis: str
+
+
+class ServiceUnderTest:
+    """A migrated service, driven step by step by the test."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.database = runtime.database
+        self.listener: Listener = runtime.listener()
+        self.relay = runtime.relay()
+        self._idle = 0
+
+    def listen_once(self) -> int:
+        return self.listener.step()
+
+    def relay_once(self) -> int:
+        return self.relay.round()
+
+    def drain(self, deadline_s: float = 30.0) -> None:
+        """Listens and relays until the service stands at the end of all its topics."""
+        deadline = time.monotonic() + deadline_s
+        while time.monotonic() < deadline:
+            done = self.listener.step()
+            while self.relay.round():
+                done += 1
+            if done == 0 and self._at_end():
+                return
+        raise AssertionError(f"{self.runtime.service.name} is not drained after {deadline_s} s")
+
+    def _at_end(self) -> bool:
+        from shared import positions
+
+        ends = self.listener.source.end_offsets(self.runtime.service.topics())
+        with self.database.read() as session:
+            for topic in self.runtime.service.topics():
+                at = positions.stored(session, topic)
+                if any(end > at.get(p, 0) for (t, p), end in ends.items() if t == topic):
+                    return False
+        return True
+
+    def client(
+        self, actor: Actor | str, *, kind: str = "staff", permissions: Iterable[str] = ()
+    ) -> TestClient:
+        """An HTTP client with a real token. An `Actor` is put into the directory copy as it is."""
+        actor_id = actor if isinstance(actor, str) else actor.id
+        if isinstance(actor, Actor):
+            self._known(actor)
+            kind, permissions = actor.kind, actor.permissions
+        self.runtime.directory.must_reach = self.runtime.directory.must_reach or 0
+        client = TestClient(create_app(self.runtime), raise_server_exceptions=False)
+        client.headers["authorization"] = (
+            f"Bearer {token_for(actor_id, kind=kind, permissions=permissions)}"
+        )
+        return client
+
+    def _known(self, actor: Actor) -> None:
+        directory = self.runtime.directory
+        known = getattr(directory, "test_actors", None)
+        if known is None:
+            known = {}
+            stock = directory.actor
+            directory.test_actors = known  # type: ignore[attr-defined]
+            directory.actor = lambda i, at: known.get(i) or stock(i, at)  # type: ignore[method-assign]
+        known[actor.id] = actor
+
+    def close(self) -> None:
+        self.listener.source.close()
+        self.runtime.close()
+
+
+class Space:
+    """Fresh names on the real servers. Topics are made at once, schemas as services are asked."""
+
+    def __init__(self, servers: Servers, partitions: dict[str, int] | None = None) -> None:
+        self.servers = servers
+        self.name = f"t{uuid.uuid4().hex[:10]}"
+        self.prefix = self.name + "."
+        self.clock = FixedClock(Settings().zone, START)
+        self.partitions = {**TOPICS, **(partitions or {})}
+        self._services: list[ServiceUnderTest] = []
+        self._sender: Sender | None = None
+        admin = KafkaAdminClient(bootstrap_servers=servers.kafka)
+        try:
+            admin.create_topics(
+                [
+                    NewTopic(
+                        name=self.prefix + topic,
+                        num_partitions=count,
+                        replication_factor=1,
+                        topic_configs={"message.timestamp.type": "LogAppendTime"},
+                    )
+                    for topic, count in self.partitions.items()
+                ]
+            )
+        finally:
+            admin.close()
+
+    def settings(self, service: str, **changes: Any) -> Settings:
+        return Settings(
+            service=service,
+            kafka=self.servers.kafka,
+            database=self.servers.database,
+            redis=self.servers.redis,
+            topic_prefix=self.prefix,
+            db_schema=f"{self.name}_{service}",
+            issuer=ISSUER,
+            poll_timeout_s=0.05,
+            retry_backoff_s=0.01,
+            **changes,
+        )
+
+    def service(self, service: Service, **changes: Any) -> ServiceUnderTest:
+        """The service with its schema migrated, its clock fixed, nothing running by itself."""
+        settings = self.settings(service.name, **changes)
+        migrate(settings)
+        runtime = Runtime(service, settings, self.clock)
+        runtime.__dict__["verifier"] = TokenVerifier(
+            settings, keys=KeyCache(lambda: {"keys": [KEY.as_dict(private=False)]})
+        )
+        runtime.directory.must_reach = 0
+        under_test = ServiceUnderTest(runtime)
+        self._services.append(under_test)
+        return under_test
+
+    def publish(
+        self,
+        *facts: Fact,
+        source: str = "test/bank",
+        event_id: str | None = None,
+        businessdate: Any = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Sends facts as another system would: in order, and waits for the broker's reports."""
+        reports = []
+        for fact in facts:
+            event = envelope.wrap(
+                fact,
+                id=event_id or f"test-{uuid.uuid4().hex[:12]}",
+                source=source,
+                time=at or self.clock.bank,
+                businessdate=businessdate or self.clock.bank.astimezone(self.clock.zone).date(),
+            )
+            key = envelope.key_of(event)
+            reports.append(self.sender.send(type(fact).TOPIC, key.encode(), envelope.encode(event)))
+        self.sender.flush(10)
+        for report in reports:
+            report.result(10)
+
+    @property
+    def sender(self) -> Sender:
+        if self._sender is None:
+            self._sender = Sender(self.settings("test"))
+        return self._sender
+
+    def read(self, topic: str) -> list[Event[Any]]:
+        """All events of a topic, partition by partition, in order."""
+        consumer = KafkaConsumer(bootstrap_servers=self.servers.kafka, enable_auto_commit=False)
+        try:
+            parts = [TopicPartition(self.prefix + topic, p) for p in range(self.partitions[topic])]
+            consumer.assign(parts)
+            consumer.seek_to_beginning(*parts)
+            ends = consumer.end_offsets(parts)
+            found: dict[int, list[Event[Any]]] = {p.partition: [] for p in parts}
+            deadline = time.monotonic() + 20
+            while any(consumer.position(tp) < ends[tp] for tp in parts):
+                assert time.monotonic() < deadline, f"{topic} cannot be read to its end"
+                for tp, records in consumer.poll(timeout_ms=200).items():
+                    found[tp.partition] += [envelope.decode(r.value) for r in records]
+            return [event for p in sorted(found) for event in found[p]]
+        finally:
+            consumer.close(autocommit=False)
+
+    def close(self) -> None:
+        """Closes connections; drops the schemas and topics so that a long run stays small."""
+        for one in self._services:
+            one.close()
+        if self._sender is not None:
+            self._sender.close()
+        engine = create_engine(make_url(self.servers.database), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for one in self._services:
+                schema = one.runtime.settings.schema_name
+                connection.execute(text(f'drop schema if exists "{schema}" cascade'))
+        engine.dispose()
+        admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka)
+        try:
+            admin.delete_topics([self.prefix + t for t in self.partitions])
+        finally:
+            admin.close()

@@ -1,0 +1,281 @@
+"""The only file that imports kafka: the source a listener reads, the sender a relay writes to.
+
+Topics carry the settings' prefix on the broker and their plain name everywhere else.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from kafka import (
+    ConsumerRebalanceListener,
+    KafkaAdminClient,
+    KafkaConsumer,
+    KafkaProducer,
+    TopicPartition,
+)
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+TopicPart = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record; `timestamp_ms` is the broker's append time."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What the broker holds of a partition, and the topic's identity (it changes on recreation)."""
+
+    topic_id: str
+    begin: int
+    end: int
+
+
+Place = Callable[[dict[TopicPart, Span]], Mapping[TopicPart, int]]
+"""Given newly assigned partitions, says where each starts. May raise to stop the listener."""
+
+
+class Source(Protocol):
+    """What the consumer loop needs of a broker."""
+
+    def poll(self, timeout_s: float, records_max: int) -> list[Record]: ...
+
+    def commit(self, next_offsets: Mapping[TopicPart, int]) -> None: ...
+
+    def end_offsets(self, topics: Iterable[str]) -> dict[TopicPart, int]: ...
+
+    def rewind(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped library
+    """Notes what was assigned; runs on the library's own loop, so it only takes notes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fresh: set[TopicPartition] = set()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        with self._lock:
+            self._fresh -= set(revoked)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        with self._lock:
+            self._fresh |= set(assigned)
+
+    def take(self) -> set[TopicPartition]:
+        with self._lock:
+            fresh, self._fresh = self._fresh, set()
+            return fresh
+
+    def put_back(self, fresh: set[TopicPartition]) -> None:
+        with self._lock:
+            self._fresh |= fresh
+
+
+class KafkaSource:
+    """A group member that starts every partition where the service's own table says."""
+
+    def __init__(self, settings: Settings, group: str, topics: Iterable[str], place: Place) -> None:
+        self._settings = settings
+        self._place = place
+        self._listener = _Assigned()
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=settings.kafka.split(","),
+            group_id=settings.topic_prefix + group,
+            client_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=int(settings.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(settings.session_timeout_s * 300),
+            max_poll_interval_ms=300_000,
+            max_partition_fetch_bytes=4 << 20,
+            fetch_max_wait_ms=50,
+            metadata_max_age_ms=30_000,
+            allow_auto_create_topics=False,
+        )
+        self._consumer.subscribe(
+            [settings.topic(t) for t in sorted(topics)], listener=self._listener
+        )
+
+    def poll(self, timeout_s: float, records_max: int) -> list[Record]:
+        """Records in partition order; none of a partition that was not yet put in its place."""
+        polled = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=records_max)
+        fresh = self._listener.take()
+        if fresh:
+            try:
+                self._seek(fresh & self._consumer.assignment())
+            except BaseException:
+                self._listener.put_back(fresh)
+                raise
+        return [
+            Record(
+                self._settings.plain_topic(tp.topic),
+                tp.partition,
+                r.offset,
+                r.key,
+                r.value,
+                r.timestamp,
+            )
+            for tp, records in polled.items()
+            if tp not in fresh
+            for r in records
+        ]
+
+    def rewind(self) -> None:
+        """Puts every partition back in its stored place: after a batch that was not applied."""
+        self._listener.put_back(set(self._consumer.assignment()))
+
+    def _seek(self, fresh: set[TopicPartition]) -> None:
+        if not fresh:
+            return
+        begins = self._consumer.beginning_offsets(list(fresh))
+        ends = self._consumer.end_offsets(list(fresh))
+        ids = topic_ids(self._settings, {tp.topic for tp in fresh})
+        spans = {
+            (self._settings.plain_topic(tp.topic), tp.partition): Span(
+                ids[tp.topic], begins[tp], ends[tp]
+            )
+            for tp in fresh
+        }
+        for (topic, partition), offset in self._place(spans).items():
+            self._consumer.seek(TopicPartition(self._settings.topic(topic), partition), offset)
+
+    def commit(self, next_offsets: Mapping[TopicPart, int]) -> None:
+        """For lag only: the position that counts is in the database."""
+        assigned = self._consumer.assignment()
+        offsets = {}
+        for (topic, partition), offset in next_offsets.items():
+            tp = TopicPartition(self._settings.topic(topic), partition)
+            if tp in assigned:
+                offsets[tp] = OffsetAndMetadata(offset, "", -1)
+        if offsets:
+            self._consumer.commit_async(offsets)
+
+    def end_offsets(self, topics: Iterable[str]) -> dict[TopicPart, int]:
+        tps = [
+            TopicPartition(self._settings.topic(t), p)
+            for t in topics
+            for p in self._consumer.partitions_for_topic(self._settings.topic(t)) or ()
+        ]
+        ends = self._consumer.end_offsets(tps)
+        return {(self._settings.plain_topic(tp.topic), tp.partition): o for tp, o in ends.items()}
+
+    def close(self) -> None:
+        self._consumer.close(autocommit=False)
+
+
+def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """Broker topic name -> id. A topic that was deleted and made again has another id."""
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka.split(","))
+    try:
+        return {t["name"]: str(t["topic_id"]) for t in admin.describe_topics(sorted(names))}
+    finally:
+        admin.close()
+
+
+class Broker:
+    """Questions to the broker outside any group: partitions and end offsets. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._consumer: KafkaConsumer | None = None
+
+    def partitions(self, topic: str) -> list[int]:
+        with self._lock:
+            found = self._client().partitions_for_topic(self._settings.topic(topic))
+        if not found:
+            raise KafkaError(f"topic {topic} is unknown to the broker")
+        return sorted(found)
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """The fence: what every partition of the topic holds at this moment."""
+        parts = self.partitions(topic)
+        tps = [TopicPartition(self._settings.topic(topic), p) for p in parts]
+        with self._lock:
+            ends = self._client().end_offsets(tps)
+        return {tp.partition: offset for tp, offset in ends.items()}
+
+    def close(self) -> None:
+        with self._lock:
+            if self._consumer is not None:
+                self._consumer.close(autocommit=False)
+                self._consumer = None
+
+    def _client(self) -> KafkaConsumer:
+        if self._consumer is None:
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=self._settings.kafka.split(","),
+                client_id=f"{self._settings.service}-questions",
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+            )
+        return self._consumer
+
+
+class Sender:
+    """An idempotent producer, acks=all. A delivery report is a future."""
+
+    def __init__(self, settings: Settings, *, linger_ms: int = 2) -> None:
+        self._settings = settings
+        self._producer = KafkaProducer(
+            bootstrap_servers=settings.kafka.split(","),
+            client_id=f"{settings.service}-sender",
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=linger_ms,
+            batch_size=256 << 10,
+            max_block_ms=int(settings.delivery_timeout_s * 1000),
+            delivery_timeout_ms=int(settings.delivery_timeout_s * 1000),
+            request_timeout_ms=int(settings.delivery_timeout_s * 500),
+            max_request_size=1 << 20,
+            compression_type=None,
+            allow_auto_create_topics=False,
+        )
+
+    HEADERS = (("content-type", b"application/cloudevents+json"),)
+
+    def send(
+        self, topic: str, key: bytes | None, value: bytes, partition: int | None = None
+    ) -> "Future[Any]":
+        """The report of one record: the future holds its offset, or the broker's refusal."""
+        report: Future[Any] = Future()
+        try:
+            sent = self._producer.send(
+                self._settings.topic(topic),
+                value=value,
+                key=key,
+                partition=partition,
+                headers=list(self.HEADERS),
+            )
+        except (KafkaError, ValueError, AssertionError) as error:
+            report.set_exception(error)
+            return report
+        sent.add_callback(report.set_result)
+        sent.add_errback(report.set_exception)
+        return report
+
+    def flush(self, timeout_s: float) -> None:
+        self._producer.flush(timeout=timeout_s)
+
+    def close(self) -> None:
+        self._producer.close(timeout=5)
