@@ -156,7 +156,7 @@ def actor_of(
         role = records.get("role", {}).get(grant["role"])
         if role is None:
             continue
-        kind = grant.get("scope") or role.get("scope") or "own"
+        kind: Any = grant.get("scope") or role.get("scope") or "own"
         path = grant.get("org_path") or record.get("org_path") or ""
         for permission in role["permissions"]:
             permissions.add(permission)

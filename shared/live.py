@@ -162,7 +162,7 @@ class Fanout:
             hint = None
         client.queue.put_nowait((entry_id, hint))
 
-    def _redis(self) -> "redis.asyncio.Redis":
+    def _redis(self) -> Any:
         return redis.asyncio.Redis.from_url(
             self._settings.redis, socket_connect_timeout=2.0, socket_timeout=10.0
         )

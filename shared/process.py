@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -67,7 +68,7 @@ def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
     if "listen" in roles:
         threads.append(_thread("listen", lambda: listen(runtime, stop)))
         for name, job in runtime.service.jobs.items():
-            threads.append(_thread(name, lambda job=job: job(runtime, stop)))  # type: ignore[misc]
+            threads.append(_thread(name, partial(job, runtime, stop)))
     if "relay" in roles:
         threads.append(_thread("relay", lambda: runtime.relay().run(stop)))
     if "api" in roles:
@@ -107,7 +108,7 @@ def listen(runtime: Runtime, stop: threading.Event) -> None:
             stop.wait(1.0)
             continue
         listener = runtime.listener(source)
-        runtime.listener_beat = lambda listener=listener: listener.beat  # type: ignore[misc]
+        runtime.listener_beat = partial(getattr, listener, "beat")
         LISTENER_UP.set(1)
         lag = _thread("lag", lambda: watch_lag(runtime, stop))
         try:

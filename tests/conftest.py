@@ -1,25 +1,22 @@
 """Fixtures that several suites use: the real servers once per run, a fresh space per test."""
 
-import os
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
+from shared.testing.servers import Servers
+from shared.testing.servers import servers as running_servers
 from shared.testing.space import Space
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[SimpleNamespace]:
-    yield SimpleNamespace(
-        kafka=os.environ["GUANXI_KAFKA"],
-        database=os.environ["GUANXI_DATABASE"],
-        redis=os.environ["GUANXI_REDIS"],
-    )
+def servers() -> Iterator[Servers]:
+    with running_servers() as found:
+        yield found
 
 
 @pytest.fixture
-def space(servers: SimpleNamespace) -> Iterator[Space]:
+def space(servers: Servers) -> Iterator[Space]:
     room = Space(servers)
     yield room
     room.close()

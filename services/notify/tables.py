@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, Text, text
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -37,8 +38,8 @@ class NoticeRow(Base):
     snoozed_until: Mapped[datetime | None]  # bank clock
     acknowledged_at: Mapped[datetime | None]
     __table_args__ = (
-        Index("notices_inbox", "receiver_id", text("number desc")),
-        Index("notices_unread", "receiver_id", postgresql_where=text("state = 'unread'")),
+        Index("notices_inbox", "receiver_id", sa.text("number desc")),
+        Index("notices_unread", "receiver_id", postgresql_where=sa.text("state = 'unread'")),
         Index("notices_subject", "subject"),
     )
 
@@ -54,7 +55,7 @@ class DeliveryRow(Base):
     next_at: Mapped[datetime | None]  # wall clock; none when settled
     proof: Mapped[str | None]  # what the channel answered
     __table_args__ = (
-        Index("deliveries_due", "next_at", postgresql_where=text("state = 'pending'")),
+        Index("deliveries_due", "next_at", postgresql_where=sa.text("state = 'pending'")),
     )
 
 

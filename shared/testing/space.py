@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi.testclient import TestClient
 from joserfc import jwt
@@ -23,6 +23,7 @@ from shared.migrations import migrate
 from shared.policy import Actor
 from shared.runtime import Runtime, Service
 from shared.settings import Settings
+from shared.testing.servers import Servers
 from shared.wire import Sender
 
 KEY = ECKey.generate_key("P-256", {"kid": "test", "use": "sig", "alg": "ES256"})
@@ -46,14 +47,6 @@ def token_for(actor_id: str, *, kind: str = "staff", permissions: Iterable[str] 
         "iat": now, "exp": now + 3600, "permissions": sorted(permissions),
     }  # fmt: skip
     return jwt.encode({"alg": "ES256", "kid": "test"}, claims, KEY, algorithms=["ES256"])
-
-
-class Servers(Protocol):
-    """Addresses of the real servers of a run."""
-
-    kafka: str
-    database: str
-    redis: str
 
 
 class ServiceUnderTest:
@@ -116,7 +109,7 @@ class ServiceUnderTest:
             known = {}
             stock = directory.actor
             directory.test_actors = known  # type: ignore[attr-defined]
-            directory.actor = lambda i, at: known.get(i) or stock(i, at)  # type: ignore[method-assign]
+            directory.actor = lambda i, at: known.get(i) or stock(i, at)  # type: ignore[method-assign, assignment]
         known[actor.id] = actor
 
     def close(self) -> None:
