@@ -88,7 +88,7 @@ def _follow(child: "subprocess.Popen[str]") -> list[str]:
     """One line per fetched package as progress; returns npm's own last words."""
     tail: list[str] = []
     fetched = 0
-    assert child.stdout is not None  # noqa: S101 -- given as a pipe above
+    assert child.stdout is not None
     for line in child.stdout:
         if " http fetch " in line or line.startswith("http "):
             fetched += 1

@@ -16,6 +16,7 @@ How a service writes a page
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -68,6 +69,17 @@ ERROR_TEXTS: dict[int, tuple[str, str]] = {
         N_("It is starting or busy. This page tries again by itself."),
     ),
 }
+
+# What shared.http says; listed here so that the catalogue holds them.
+API_TEXTS = (
+    N_("Sign in again."),
+    N_("Sign-in is not available. Try again."),
+    N_("Some fields are not valid."),
+    N_("A part is not available. Nothing was saved. Try again."),
+    N_("The request failed. Nothing was saved."),
+)
+# A framework's bare phrase says nothing that the title does not.
+PHRASES = frozenset(status.phrase for status in HTTPStatus)
 
 
 class Person(Protocol):
@@ -164,7 +176,7 @@ class Pages:
             status=status,
             code=code,
             error_title=texts.gettext(title),
-            error_detail=texts.gettext(message) if message else "",
+            error_detail="" if message in PHRASES else texts.gettext(message),
             advice=texts.gettext(advice),
             retry_s=retry_s,
         )

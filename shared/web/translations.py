@@ -1,7 +1,7 @@
 """Both languages: catalogues read from po files, and their check.
 
-`python -m shared.web.translations extract`  writes new msgids into the po files
-`python -m shared.web.translations check`    fails when a text in use has no Chinese
+`python -m shared.web.translations extract [orders]`  writes new msgids into the po files
+`python -m shared.web.translations check [orders]`    fails when a text has no Chinese
 
 English is the msgid itself; a po file of `en` holds only the few texts that need a plural.
 A text of shared/ is in shared/web/locale/zh_CN/LC_MESSAGES/guanxi.po, one of a service in
@@ -35,6 +35,16 @@ METHODS = [
     ("**.html", "jinja2.ext:babel_extract"),
     ("**.txt", "jinja2.ext:babel_extract"),
 ]
+HEADER = """# The Chinese of our texts. Written, not translated: short verbs, no English leftovers.
+msgid ""
+msgstr ""
+"Language: zh_CN\\n"
+"Plural-Forms: nplurals=1; plural=0;\\n"
+"MIME-Version: 1.0\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+"Content-Transfer-Encoding: 8bit\\n"
+
+"""
 SOURCES_OF_SHARED = ("shared", "deploy/gateway", "deploy/local")
 
 
@@ -117,20 +127,23 @@ def _read(path: Path, locale: str) -> Catalog:
 class Place:
     """One po file and the folders whose texts it holds."""
 
+    name: str  # shared, or the service
     po: Path
     sources: tuple[Path, ...]
 
 
-def places() -> list[Place]:
+def places(name: str | None = None) -> list[Place]:
+    """All of them, or the one of this name."""
     shared = Place(
+        "shared",
         LOCALE / "zh_CN" / "LC_MESSAGES" / "guanxi.po",
         tuple(ROOT / source for source in SOURCES_OF_SHARED),
     )
     services = [
-        Place(init.parent / "pages" / "locale" / "zh_CN.po", (init.parent,))
+        Place(init.parent.name, init.parent / "pages" / "locale" / "zh_CN.po", (init.parent,))
         for init in sorted((ROOT / "services").glob("*/__init__.py"))
     ]
-    return [shared, *services]
+    return [place for place in (shared, *services) if name in (None, place.name)]
 
 
 def used(sources: Sequence[Path]) -> Catalog:
@@ -158,20 +171,24 @@ def extract(place: Place) -> int:
     if not len(template) and not place.po.is_file():
         return 0
     current = _read(place.po, "zh_CN") if place.po.is_file() else Catalog(locale="zh_CN")
+    kept = {message.id: message for message in current if message.id}
     current.update(template, no_fuzzy_matching=True)
+    for message_id, message in kept.items():
+        if message_id not in current:  # not used yet, or no more: a person decides, not we
+            current[message_id] = message
     current.obsolete.clear()
-    current.fuzzy = False
     place.po.parent.mkdir(parents=True, exist_ok=True)
     with place.po.open("wb") as stream:
-        write_po(stream, current, width=100, sort_output=True, omit_header=False, no_location=True)
+        stream.write(HEADER.encode())
+        write_po(stream, current, width=100, sort_output=True, omit_header=True, no_location=True)
     return sum(1 for message in current if message.id and not _translated(message.string))
 
 
-def untranslated() -> list[str]:
+def untranslated(name: str | None = None) -> list[str]:
     """One line per text in use that has no Chinese: where it is used and its msgid."""
     shared = load_texts(CHINESE)
     lines = []
-    for place in places():
+    for place in places(name):
         texts = load_texts(CHINESE, (place.po,)) if place.po.is_file() else shared
         for message in used(place.sources):
             if not message.id:
@@ -189,20 +206,21 @@ def _translated(string: object) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    if arguments == ["extract"]:
-        for place in places():
+    act, name = (*arguments, None, None)[:2]
+    if act not in ("extract", "check") or (name and not places(name)):
+        print(__doc__, file=sys.stderr)
+        return 2
+    if act == "extract":
+        for place in places(name):
             left = extract(place)
             if place.po.is_file():
                 print(f"{place.po.relative_to(ROOT)}: {left} texts without Chinese")
         return 0
-    if arguments == ["check"]:
-        lines = untranslated()
-        for line in lines:
-            print(f"no Chinese: {line}")
-        print(f"translations: {len(lines)} missing" if lines else "translations: complete")
-        return 1 if lines else 0
-    print(__doc__, file=sys.stderr)
-    return 2
+    lines = untranslated(name)
+    for line in lines:
+        print(f"no Chinese: {line}")
+    print(f"translations: {len(lines)} missing" if lines else "translations: complete")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":
