@@ -1,6 +1,7 @@
 """python -m deploy.local: the embedded servers, and the whole system in one command."""
 
-import importlib
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -8,12 +9,19 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from deploy.local.places import CHECKOUT, StackError, data_folder
-from deploy.local.servers import AlreadyRunning, Ports, ServerSet, read_state, runs
+from deploy.local.servers import (
+    AlreadyRunning,
+    Ports,
+    ServerSet,
+    forget_data,
+    read_state,
+    runs,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 servers = typer.Typer(no_args_is_help=True, help="Kafka, PostgreSQL and Redis alone.")
@@ -161,9 +169,55 @@ def show_servers(folder: Folder = None) -> None:
         say(line)
 
 
-def _system(verb: str, *arguments: object) -> None:
-    """The whole system lives in deploy.local.system; the servers alone need none of it."""
-    getattr(importlib.import_module("deploy.local.system"), verb)(*arguments)
+@app.command()
+def up(
+    customers: Annotated[int | None, typer.Option(help="of the simulated bank")] = None,
+    data: Annotated[Path | None, typer.Option(help="a data set's folder, e.g. berka")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="start over with empty data")] = False,
+) -> None:
+    """Run the whole system here until Ctrl-C: servers, services, sign-in, pages, a bank."""
+    from deploy.local import system
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    asked: dict[str, Any] = {"data": data, "fresh": fresh}
+    if customers is not None:
+        asked["customers"] = customers
+    with contextlib.suppress(Stopped):
+        system.up(system.Options(**asked), say)
+
+
+@app.command()
+def down(folder: Folder = None) -> None:
+    """Stop the system, wherever it was started, and wait until it is gone."""
+    stop_servers(folder)
+
+
+@app.command()
+def status(folder: Folder = None) -> None:
+    """Say what of the system runs, and where its pages are."""
+    pages = (folder or data_folder()) / "system.json"
+    if pages.exists():
+        say(f"pages: {json.loads(pages.read_text())['url']}")
+    show_servers(folder)
+
+
+@app.command()
+def forget(folder: Folder = None) -> None:
+    """Remove the data; refused while the servers run."""
+    forget_data(folder or data_folder())
+
+
+@app.command()
+def topics(
+    kafka: Annotated[str, typer.Option(envvar="GUANXI_KAFKA")] = f"127.0.0.1:{_DEFAULT.kafka}",
+    environment: Annotated[str, typer.Option(help="local or production")] = "local",
+) -> None:
+    """Create the topics of deploy/kafka/topics.yaml that are missing."""
+    from deploy.local.topics import create_topics
+
+    for name in create_topics(kafka, environment=environment):
+        say(name)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,3 +90,16 @@ def _forget(name: str) -> None:
     cache = Path.home() / ".m2" / "repository"
     for copy in cache.rglob(name):
         copy.unlink()
+
+
+def main() -> int:
+    try:
+        ensure_jars(lambda text: print(f"jars: {text}", flush=True))
+    except StackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

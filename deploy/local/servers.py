@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -110,7 +111,7 @@ class ServerSet:
         if not self.servers:
             return
         make_own(self.folder)
-        self._take_lock()
+        self._lock = take_lock(self.folder)
         try:
             self._end_leftovers()
             for server in self.servers.values():
@@ -183,21 +184,6 @@ class ServerSet:
     ) -> None:
         self.stop()
 
-    def _take_lock(self) -> None:
-        """The kernel drops the lock with its process, so it is never stale."""
-        lock = (self.folder / "lock").open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            state = read_state(self.folder)
-            who = f" (process {state['supervisor']})" if state else ""
-            raise AlreadyRunning(
-                f"the servers of {self.folder} already run{who}: "
-                "`python -m deploy.local servers down` stops them"
-            ) from None
-        self._lock = lock
-
     def _end_leftovers(self) -> None:
         """Children of a killed supervisor are already stopping: wait for them, then insist."""
         state = read_state(self.folder)
@@ -229,6 +215,30 @@ class ServerSet:
         part = path.with_suffix(".part")
         part.write_text(json.dumps(state, indent=1))
         part.replace(path)
+
+
+def take_lock(folder: Path) -> IO[str]:
+    """Held while the file is open. The kernel drops it with its process, so it is never stale."""
+    lock = (folder / "lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        state = read_state(folder)
+        who = f" (process {state['supervisor']})" if state else ""
+        raise AlreadyRunning(
+            f"the servers of {folder} already run{who}: `make down` stops them"
+        ) from None
+    return lock
+
+
+def forget_data(folder: Path) -> None:
+    """Remove the data folder. Raises AlreadyRunning while a set owns it."""
+    if not folder.exists():
+        return
+    make_own(folder)
+    with take_lock(folder):
+        shutil.rmtree(folder)
 
 
 def state_file(folder: Path) -> Path:

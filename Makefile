@@ -1,0 +1,69 @@
+# Guanxi. Everything is set up by the target that needs it; what stands is skipped.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PY := .venv/bin/python
+SETUP := @$(PYTHON) -m deploy.local.prepare
+# Never written into the sources: a stale .pyc of another branch has cost hours before.
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo down status test check lint types imports rules catalogue bench figures token clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## All that is needed: packages, Kafka's jars, front-end packages, a browser for the tests
+	$(SETUP)
+
+demo:  ## A live bank on http://127.0.0.1:8800 (N= customers, DATA= folder, FRESH=1 starts over)
+	$(SETUP) venv jars pages
+	@exec $(PY) -m deploy.local up $(if $(N),--customers $(N)) $(if $(DATA),--data $(DATA)) $(if $(filter 1,$(FRESH)),--fresh)
+
+down:  ## Stop the demo that runs elsewhere
+	@$(PY) -m deploy.local down
+
+status:  ## What of the demo runs, and where
+	@$(PY) -m deploy.local status
+
+test: check  ## The checks, then all tests but the long ones (T= one path)
+	$(SETUP) browser
+	@$(PY) -m pytest -m "not long" $(if $(T),$(T),tests/unit tests/integration tests/e2e tests/chaos)
+
+check: lint types imports rules  ## Style, types, who may import what, and the contracts
+
+lint:  ## ruff and yamllint
+	$(SETUP) venv jars pages
+	@$(PY) -m ruff check .
+	@$(PY) -m yamllint --strict deploy docs
+
+types:  ## mypy --strict
+	$(SETUP) venv
+	@$(PY) -m mypy
+
+imports:  ## import-linter
+	$(SETUP) venv
+	@.venv/bin/lint-imports --no-timing
+
+rules:  ## The rules of the house and the contracts with others
+	$(SETUP) venv jars pages
+	@$(PY) -m shared.web.translations check
+	@$(PY) -m pytest tests/contract
+
+catalogue:  ## Write docs/asyncapi.yaml, docs/events.md and the JSON Schema from the events
+	$(SETUP) venv
+	@$(PY) -m shared.catalogue_docs
+
+bench:  ## Measure the running system: latency, throughput, each with its effects asserted
+	$(SETUP) venv jars pages browser
+	@$(PY) -m tests.load
+
+figures:  ## Draw the figures of the last bench into figures/
+	$(SETUP) venv
+	@$(PY) -m tests.load.figures
+
+token:  ## A bank system's token for the running demo (see the README's curl example)
+	@$(PY) -m deploy.local.issuer token
+
+clean:  ## Remove what was installed here, and the demo's data
+	@if [ -x $(PY) ]; then $(PY) -m deploy.local down && $(PY) -m deploy.local forget; fi
+	@rm -rf .local .venv node_modules figures .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,94 @@
+"""python -m deploy.local.chromium: the browser of the tests.
+
+A Chromium of the machine; else, only as root in CI, Debian's package; else Playwright's own
+download. A person's machine never gets a system package from here.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+INSTALL_TIMEOUT_S = 600
+
+
+def find() -> Path | None:
+    """A Chromium that starts here, or None. GUANXI_CHROMIUM names one for sure."""
+    for candidate in _candidates():
+        if candidate.exists() and _starts(candidate):
+            return candidate
+    return None
+
+
+def _candidates() -> Iterator[Path]:
+    given = os.environ.get("GUANXI_CHROMIUM")
+    if given:
+        yield Path(given)
+        return
+    for program in PROGRAMS:
+        found = shutil.which(program)
+        if found:
+            yield Path(found)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield Path(playwright.chromium.executable_path)
+
+
+def _starts(program: Path) -> bool:
+    try:
+        asked = subprocess.run([program, "--version"], capture_output=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
+
+
+def install() -> None:
+    """Debian's Chromium as root in CI, else Playwright's. A failure is said, not raised."""
+    if os.geteuid() == 0 and os.environ.get("CI") and shutil.which("apt-get"):
+        print("browser: installing Debian's chromium (root, in CI)", flush=True)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (
+            ["apt-get", "update", "-q"],
+            ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"],
+        ):
+            if _run(command, environment) != 0:
+                break
+        else:
+            return
+    print("browser: downloading Playwright's Chromium", flush=True)
+    _run([sys.executable, "-m", "playwright", "install", "chromium"], dict(os.environ))
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    try:
+        done = subprocess.run(
+            command, env=environment, check=False, timeout=INSTALL_TIMEOUT_S,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        print(f"browser: {' '.join(command)} took over {INSTALL_TIMEOUT_S} s", flush=True)
+        return 1
+    if done.returncode != 0:
+        print("\n".join(done.stdout.splitlines()[-5:]), flush=True)
+    return done.returncode
+
+
+def main() -> int:
+    if find() is None:
+        install()
+        if find() is None:
+            print(
+                "browser: NO CHROMIUM HERE: the tests in a real browser cannot run. Install "
+                "Chromium or Chrome, or name one in GUANXI_CHROMIUM.",
+                file=sys.stderr,
+            )
+            return 1 if os.environ.get("CI") else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
