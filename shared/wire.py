@@ -112,9 +112,13 @@ class KafkaSource:
             metadata_max_age_ms=30_000,
             allow_auto_create_topics=False,
         )
-        self._consumer.subscribe(
-            [settings.topic(t) for t in sorted(topics)], listener=self._listener
-        )
+        names = [settings.topic(t) for t in sorted(topics)]
+        # Joining before the metadata are here gives an empty assignment until the next refresh.
+        missing = [name for name in names if not self._consumer.partitions_for_topic(name)]
+        if missing:
+            self._consumer.close(autocommit=False)
+            raise KafkaError(f"topics unknown to the broker: {missing}")
+        self._consumer.subscribe(names, listener=self._listener)
 
     def poll(self, timeout_s: float, records_max: int) -> list[Record]:
         """Records in partition order; none of a partition that was not yet put in its place."""

@@ -1,0 +1,254 @@
+"""The whole system in one command: servers, topics, schemas, services, sign-in, a bank that runs.
+
+One supervisor owns everything it starts; nothing outlives it. Data stay in the stack's folder,
+so a second start goes on with the same bank at the same hour; `fresh` starts over.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.bank_run import BankRun
+from deploy.local.bank_time import BankTime
+from deploy.local.children import Child, Command, answers, refuse_taken_port
+from deploy.local.places import StackError, data_folder, make_own
+from deploy.local.servers import Ports, ServerSet, forget_data
+from deploy.local.topics import create_topics
+from shared.migrations import migrate
+from shared.settings import Settings
+
+SERVICES = {"customer": 8801, "orders": 8802, "workflow": 8803, "scoring": 8804, "notify": 8805}
+WORKER_PORT, ISSUER_PORT, GATEWAY_PORT = 8806, 8807, 8800
+START_TIMEOUT_S = 60.0
+RESTART_PAUSE_S = 2.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `make demo` was asked for."""
+
+    customers: int = 600
+    days: int = 200
+    seed: int = 7
+    data: Path | None = None  # a data set's folder (berka) in place of the simulated bank
+    fresh: bool = False
+    factor: float = 720.0  # bank seconds per second: a business day in two minutes
+    ports: Ports = Ports()
+    port_shift: int = 0  # moves every port of ours, for tests
+    folder: Path | None = None
+    live: bool = True
+
+
+class System:
+    """Starts, watches and stops all processes of the local stack. Use from one thread."""
+
+    def __init__(self, options: Options, say: Say) -> None:
+        self.options = options
+        self.say = say
+        self.folder = options.folder or data_folder()
+        self.children: dict[str, Child] = {}
+        self._due: dict[str, float] = {}  # name -> when to start it again
+        self._stack: ServerSet | None = None
+        self.time = BankTime(self.folder / "clock.json")
+        self.environment: dict[str, str] = {}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{GATEWAY_PORT + self.options.port_shift}"
+
+    # Start -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Everything up to usable pages; the bank's history is loaded while they are used."""
+        began = time.monotonic()
+        if self.options.fresh and self.folder.exists():
+            self._forget()
+        make_own(self.folder)
+        for name, port in self._ports().items():
+            refuse_taken_port(port, name)
+        self._stack = ServerSet(self.folder, ports=self.options.ports, say=self.say)
+        self._stack.start()
+        bank = BankRun(self.options, self.folder, self.time, self._start_child)
+        bank.remember()
+        self.time.start(bank.history_end, factor=0.0)
+        self.environment = {**self._stack.environment(), **self._settings()}
+        os.environ.update(self.environment)
+        made = create_topics(self.environment["GUANXI_KAFKA"])
+        if made:
+            self.say(f"{len(made)} topics made")
+        for service in SERVICES:
+            migrate(Settings(service=service))
+        self.say("schemas are up to date")
+        self._start_processes()
+        self._wait_ready(began)
+        self.bank = bank
+        bank.begin(self.environment, self.say)
+
+    def _forget(self) -> None:
+        forget_data(self.folder)
+        self.say("the data of the last run are removed")
+
+    def _ports(self) -> dict[str, int]:
+        shift = self.options.port_shift
+        return {
+            "the gateway": GATEWAY_PORT + shift,
+            **{name: port + shift for name, port in SERVICES.items()},
+            "the scoring worker": WORKER_PORT + shift,
+            "the issuer": ISSUER_PORT + shift,
+        }
+
+    def _settings(self) -> dict[str, str]:
+        shift = self.options.port_shift
+        return {
+            "GUANXI_ENVIRONMENT": "local",
+            "GUANXI_CLOCK_FILE": str(self.time.path),
+            "GUANXI_PUBLIC_URL": self.url,
+            "GUANXI_ISSUER": f"http://127.0.0.1:{ISSUER_PORT + shift}",
+            "GUANXI_ISSUER_FOLDER": str(self.folder / "issuer"),
+            "GUANXI_CURRENCY": "CZK" if self.options.data else "CNY",
+            **{
+                f"GUANXI_UPSTREAM_{name.upper()}": f"http://127.0.0.1:{port + shift}"
+                for name, port in SERVICES.items()
+            },
+        }
+
+    def _start_processes(self) -> None:
+        shift = self.options.port_shift
+        self._start_child("issuer", ["deploy.local.issuer", "serve"])
+        for name, port in SERVICES.items():
+            self._start_child(
+                name, [f"services.{name}", "all"], {"GUANXI_HTTP_PORT": str(port + shift)}
+            )
+        self._seed()
+        self._start_child(
+            "worker",
+            ["services.scoring", "worker"],
+            {"GUANXI_HTTP_PORT": str(WORKER_PORT + shift)},
+        )
+        self._start_child("gateway", ["deploy.gateway"])
+
+    def _seed(self) -> None:
+        """Organisation, first administrator and products; each is idempotent."""
+        organisation = Path("deploy") / "demo_organisation.yaml"
+        staff_file = self.folder / "issuer" / "staff.json"
+        for name, arguments in (
+            (
+                "seed-organisation",
+                ["services.workflow", "seed", str(organisation), "--staff-file", str(staff_file)],
+            ),
+            ("seed-products", ["services.orders", "seed"]),
+        ):
+            child = self._start_child(name, arguments)
+            if child.process.wait(60) != 0:
+                raise StackError(f"{name} failed:\n{child.last_words()}")
+            del self.children[name]
+
+    def _start_child(
+        self, name: str, arguments: list[str], more: dict[str, str] | None = None
+    ) -> Child:
+        command = Command(
+            argv=[sys.executable, "-m", *arguments],
+            log=self.folder / "logs" / f"{name}.log",
+            env={**self.environment, **(more or {}), "PYTHONUNBUFFERED": "1"},
+            cwd=Path(__file__).resolve().parents[2],
+            stop_timeout_s=20.0,
+        )
+        self.children[name] = child = Child(name, command)
+        return child
+
+    def _wait_ready(self, began: float) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        shift = self.options.port_shift
+        waiting = {name: f"http://127.0.0.1:{port + shift}/health/ready" for name, port in
+                   SERVICES.items()}
+        while waiting or not answers(GATEWAY_PORT + shift):
+            for name in [n for n, url in waiting.items() if _ok(url)]:
+                del waiting[name]
+            for name, child in self.children.items():
+                if not child.running():
+                    raise StackError(f"{name} stopped at start:\n{child.last_words()}")
+            if time.monotonic() > deadline:
+                raise StackError(f"not ready after {START_TIMEOUT_S:.0f} s: {sorted(waiting)}")
+            time.sleep(0.1)
+        self.say(f"pages at {self.url} after {time.monotonic() - began:.1f} s")
+
+    # Run and stop ------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """One round of the supervisor: the clock is saved, what died is started again."""
+        assert self._stack is not None
+        self.time.save()
+        self._stack.watch()
+        self.bank.watch(self.say)
+        now = time.monotonic()
+        for name, child in list(self.children.items()):
+            if child.running() or name in self.bank.ended:
+                continue
+            due = self._due.setdefault(name, now + RESTART_PAUSE_S)
+            if now >= due:
+                del self._due[name]
+                self.say(f"{name} died (code {child.process.returncode}): started again")
+                self.children[name] = Child(name, child.command)
+
+    def stop(self) -> None:
+        """The bank first, then the pages, then the services, last the servers."""
+        order = ["bank", "publish", "gateway", "issuer", "worker", *SERVICES]
+        for names in (order[:2], order[2:5], order[5:]):
+            group = [self.children[n] for n in names if n in self.children]
+            for child in group:
+                child.ask_to_stop()
+            for child in group:
+                child.stop()
+        for child in self.children.values():
+            child.stop()
+        self.children.clear()
+        self.time.stop()
+        if self._stack is not None:
+            self._stack.stop()
+
+
+def _ok(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - loopback
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@contextmanager
+def running(options: Options, say: Say) -> Iterator[System]:
+    """The whole system for the length of a block; everything has stopped after it."""
+    system = System(options, say)
+    try:
+        system.start()
+        yield system
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        system.stop()
+
+
+def up(options: Options, say: Say) -> None:
+    """Runs until Ctrl-C or SIGTERM (raised by the caller's handlers as an exception)."""
+    system = System(options, say)
+    try:
+        system.start()
+        (system.folder / "system.json").write_text(
+            json.dumps({"pid": os.getpid(), "url": system.url})
+        )
+        while True:
+            time.sleep(1.0)
+            system.watch()
+    finally:
+        say("stopping")
+        system.stop()
+        (system.folder / "system.json").unlink(missing_ok=True)
