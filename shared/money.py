@@ -83,13 +83,15 @@ class Money:
 
     def format(self, language: str = "zh-CN") -> str:
         """For people: sign, thousands, all digits of the currency, a real minus."""
-        from babel.numbers import format_currency
+        from babel.numbers import format_currency, get_currency_symbol
 
+        locale = language.replace("-", "_")
+        gap = "\N{NO-BREAK SPACE}" if get_currency_symbol(self.currency, locale).isalpha() else ""
         text: str = format_currency(
             self.major(),
             self.currency,
-            format=f"¤#,##0.{'0' * EXPONENTS[self.currency]}".rstrip("."),
-            locale=language.replace("-", "_"),
+            format=f"¤{gap}#,##0.{'0' * EXPONENTS[self.currency]}".rstrip("."),
+            locale=locale,
             currency_digits=False,
         )
         return text.replace("-", "\N{MINUS SIGN}")

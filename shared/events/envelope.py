@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from shared.events import bank, customer, notify, orders, scoring, workflow
 from shared.events.fact import Fact, Id, Instant
+from shared.ids import partition_of
 
 __all__ = [
     "CATALOGUE",
@@ -180,13 +181,24 @@ def key_of(event: Event[Any]) -> str:
     return event.data.key(event.source)  # type: ignore[no-any-return]
 
 
-def misplaced(event: Event[Any], topic: str, key: bytes | None) -> str | None:
-    """Why an event may not stand on this topic under this key; none when it may."""
+def misplaced(
+    event: Event[Any],
+    topic: str,
+    key: bytes | None,
+    partition: int | None = None,
+    partitions: int | None = None,
+) -> str | None:
+    """Why an event may not stand at this place; none when it may.
+
+    The partition is checked when it and the topic's number of partitions are given.
+    """
     data = event.data
     if topic != data.TOPIC:
         return f"{data.TYPE} belongs on {data.TOPIC}"
-    if isinstance(data, bank.DayClosed):
-        return None  # one copy for each partition, set explicitly
+    if isinstance(data, bank.DayClosed):  # one copy for each partition, set explicitly
+        if data.partition is not None and partition is not None and partition != data.partition:
+            return f"partition {partition} holds the copy for partition {data.partition}"
+        return None
     expected = key_of(event)
     if event.subject != expected:
         return f"subject {event.subject!r} is not the key {expected!r} of its data"
@@ -194,10 +206,14 @@ def misplaced(event: Event[Any], topic: str, key: bytes | None) -> str | None:
         return f"no key, expected {expected!r}"
     if key != expected.encode():
         return f"key {key.decode(errors='replace')!r} is not {expected!r}"
+    if partition is not None and partitions is not None:
+        right = partition_of(key, partitions)
+        if partition != right:
+            return f"partition {partition} of {partitions}, key {expected!r} belongs in {right}"
     return None
 
 
-_PLACE = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)
+_PLACE = re.compile(r"^(?P<reason>.*?)(?: - at (?:`key` in )?`(?P<path>\$.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
 
 

@@ -19,6 +19,7 @@ Minor = Annotated[int, Meta(ge=-MINOR_MAX, le=MINOR_MAX)]
 Ppm = Annotated[int, Meta(ge=-MINOR_MAX, le=MINOR_MAX)]
 SharePpm = Annotated[int, Meta(ge=0, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=MINOR_MAX)]
+Ordinal = Annotated[int, Meta(ge=1, le=MINOR_MAX)]  # the first is 1
 Period = Annotated[str, Meta(pattern=r"^\d{4}(-(0[1-9]|1[0-2]))?$")]  # a year or a month
 
 if TYPE_CHECKING:

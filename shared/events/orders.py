@@ -1,14 +1,12 @@
 """`order.lifecycle`: from the quote to the closed order, one order in one partition."""
 
 from datetime import date
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from msgspec import Meta
-
-from shared.events.fact import Code, Currency, Fact, Id, Instant, Link, Minor, Text
+from shared.events.fact import Code, Count, Currency, Fact, Id, Instant, Link, Minor, Text
 
 # Partition and the first offset of `bank.events` that the release has not taken into account.
-FencePoint = tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]]
+FencePoint = tuple[Count, Count]
 
 
 class OrderFact(Fact, kw_only=True, frozen=True):

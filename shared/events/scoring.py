@@ -1,10 +1,22 @@
 """`score.updates` and `score.alerts`: what a party is worth, and when it may leave."""
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from msgspec import Meta, field
+from msgspec import field
 
-from shared.events.fact import Code, Currency, Fact, Id, Instant, Minor, Part, Ppm, Text
+from shared.events.fact import (
+    Code,
+    Count,
+    Currency,
+    Fact,
+    Id,
+    Instant,
+    Minor,
+    Ordinal,
+    Part,
+    Ppm,
+    Text,
+)
 
 
 class Contribution(Part, kw_only=True, frozen=True):
@@ -40,7 +52,7 @@ class ScoreUpdated(Fact, kw_only=True, frozen=True):
     figures: dict[Code, Minor] = field(default_factory=dict)
     value_class: Code | None = None
     life_cycle_stage: Code | None = None
-    positions: dict[Id, Annotated[int, Meta(ge=0)]] = field(
+    positions: dict[Id, Count] = field(
         default_factory=dict
     )  # customer number -> offset applied last
 
@@ -54,7 +66,7 @@ class AlertFact(Fact, kw_only=True, frozen=True):
     alert_id: Id
     party_id: Id
     rule: Code
-    episode: Annotated[int, Meta(ge=1)]
+    episode: Ordinal
     at: Instant
     customer_number: Id | None = None  # whose signal it was, when only one number's
     customer_numbers: tuple[Id, ...] = ()

@@ -1,9 +1,7 @@
 """`task.handoffs`: who does what next. `staff.directory`: who is who on the staff."""
 
 from datetime import date
-from typing import Annotated, ClassVar, Literal
-
-from msgspec import Meta
+from typing import ClassVar, Literal
 
 from shared.events.fact import (
     Cause,
@@ -14,6 +12,7 @@ from shared.events.fact import (
     Instant,
     Link,
     Minor,
+    Ordinal,
     Text,
     Words,
 )
@@ -40,7 +39,7 @@ class ProcessStarted(ProcessFact, kw_only=True, frozen=True):
     TYPE: ClassVar[str] = "workflow.process_started.v1"
 
     definition: Code
-    version: Annotated[int, Meta(ge=1)]
+    version: Ordinal
     cause: Cause
     text: Text | None = None
     link: Link | None = None
