@@ -1,0 +1,1 @@
+"""What changes the customer view, by noun. Each takes the open transaction and writes."""

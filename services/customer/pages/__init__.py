@@ -1,0 +1,5 @@
+"""The customer service's pages."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,54 @@
+"""Names for ids that other services' pages show: one query, only what the reader may see."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from services.customer.rules.identity import party_of_number
+from services.customer.rules.scope import Reach
+
+LABELS_MAX = 200
+
+LABELS = text(
+    """
+    select asked.id, coalesce(root.name, born.name) as name
+      from unnest(cast(:ids as text[]), cast(:kinds as text[]), cast(:values as text[]))
+           as asked(id, kind, value)
+      left join accounts a on asked.kind = 'account' and a.account_number = asked.value
+      join parties born
+        on born.party_id = case when asked.kind = 'account' then a.party_id else asked.value end
+      join parties root on root.party_id = born.root_id
+     where coalesce(root.name, born.name) is not null
+       and (:everything
+            or exists (select 1 from parties m
+                        where m.root_id = born.root_id
+                          and (m.manager_code = any(:managers)
+                               or m.branch_code = any(:branches))))
+    """
+)
+
+
+def labels(session: Session, ids: Iterable[str], reach: Reach) -> dict[str, str]:
+    """`party:P1`, `number:C1`, `account:A1` -> name; ids unknown or out of reach are left out."""
+    asked: list[tuple[str, str, str]] = []
+    for given in dict.fromkeys(ids):
+        kind, _, value = given.partition(":")
+        if kind == "number":
+            asked.append((given, "party", party_of_number(value)))
+        elif kind in ("party", "account") and value:
+            asked.append((given, kind, value))
+    if not asked:
+        return {}
+    rows = session.execute(
+        LABELS,
+        {
+            "ids": [one[0] for one in asked],
+            "kinds": [one[1] for one in asked],
+            "values": [one[2] for one in asked],
+            "everything": reach.everything,
+            "managers": sorted(reach.manager_codes),
+            "branches": sorted(reach.branch_codes),
+        },
+    )
+    return {row.id: row.name for row in rows}

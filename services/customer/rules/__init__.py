@@ -1,0 +1,1 @@
+"""Decisions of the customer service: pure, arguments in, answer out."""
