@@ -7,11 +7,26 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 
+def _sentence(name: str) -> str:
+    words: list[str] = []
+    for letter in name.removesuffix("Error"):
+        if letter.isupper() or not words:
+            words.append(letter.lower())
+        else:
+            words[-1] += letter
+    return " ".join(words)
+
+
 class DomainError(Exception):
     """Refused. Subclasses name the reason; `message` is for people, in both languages."""
 
     status: ClassVar[int] = 409
+    code: ClassVar[str] = "domain_error"  # for machines: `OrderNotWaiting` is `order_not_waiting`
     message: Mapping[str, str]
+
+    def __init_subclass__(cls) -> None:
+        if "code" not in vars(cls):
+            cls.code = _sentence(cls.__name__).replace(" ", "_")
 
     def __init__(self, message: Mapping[str, str] | str | None = None) -> None:
         if message is None:
@@ -21,30 +36,25 @@ class DomainError(Exception):
         self.message = message
         super().__init__(self.text("en"))
 
-    @property
-    def code(self) -> str:
-        """The reason for machines: `OrderNotWaiting` is `order_not_waiting`."""
-        return _sentence(type(self).__name__).replace(" ", "_")
-
     def text(self, language: str = "zh-CN") -> str:
         """The sentence in a language, else in one that exists."""
         found = self.message.get(language) or self.message.get("en")
         return found or next(iter(self.message.values()), self.code)
 
 
-class NotFound(DomainError):  # noqa: N818 - a refusal names its reason
+class NotFound(DomainError):
     """There is no such record, or the actor may not know that there is."""
 
     status = 404
 
 
-class NotAllowed(DomainError):  # noqa: N818
+class NotAllowed(DomainError):
     """The actor has no permission, is outside the data scope, or above the limit."""
 
     status = 403
 
 
-class Invalid(DomainError):  # noqa: N818
+class Invalid(DomainError):
     """A value cannot be taken as given; `field` is its path."""
 
     status = 422
@@ -52,13 +62,3 @@ class Invalid(DomainError):  # noqa: N818
     def __init__(self, field: str, message: Mapping[str, str] | str | None = None) -> None:
         self.field = field
         super().__init__(message)
-
-
-def _sentence(name: str) -> str:
-    words: list[str] = []
-    for letter in name.removesuffix("Error"):
-        if letter.isupper() or not words:
-            words.append(letter.lower())
-        else:
-            words[-1] += letter
-    return " ".join(words)

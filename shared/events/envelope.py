@@ -61,7 +61,7 @@ class Event(Struct, Generic[F], kw_only=True, frozen=True, omit_defaults=True, g
         return self.data.TYPE
 
 
-class Undecodable(ValueError):  # noqa: N818 - a verdict, not an accident
+class Undecodable(ValueError):
     """Not an envelope, or a field is missing or mistyped. `field` is a path, "" for the whole."""
 
     def __init__(self, field: str, reason: str) -> None:
@@ -70,7 +70,7 @@ class Undecodable(ValueError):  # noqa: N818 - a verdict, not an accident
         self.reason = reason
 
 
-class UnknownType(ValueError):  # noqa: N818
+class UnknownType(ValueError):
     """A type that is not in the catalogue: not meant for us."""
 
     def __init__(self, type_: str) -> None:
@@ -78,7 +78,7 @@ class UnknownType(ValueError):  # noqa: N818
         self.type = type_
 
 
-class UnknownVersion(ValueError):  # noqa: N818
+class UnknownVersion(ValueError):
     """A version of a known type that this release does not read yet, or no longer writes."""
 
     def __init__(self, type_: str) -> None:

@@ -64,6 +64,6 @@ class NoticeFailed(DeliveryFact, kw_only=True, frozen=True):
 
 
 class NoticeAcknowledged(DeliveryFact, kw_only=True, frozen=True):
-    """The receiver said that he has read it."""
+    """The receiver said: read."""
 
     TYPE: ClassVar[str] = "notify.notice_acknowledged.v1"

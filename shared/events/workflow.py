@@ -181,7 +181,7 @@ class PostDescribed(DirectoryFact, kw_only=True, frozen=True):
 
 
 class StaffDescribed(DirectoryFact, kw_only=True, frozen=True):
-    """A member of staff: department, the bank's codes for him, and how to reach him."""
+    """A member of staff: department, the bank's own codes, and the way to reach them."""
 
     TYPE: ClassVar[str] = "workflow.staff_described.v1"
 
@@ -193,6 +193,7 @@ class StaffDescribed(DirectoryFact, kw_only=True, frozen=True):
     language: Literal["zh-CN", "en"] = "zh-CN"
     post_id: Id | None = None
     department_id: Id | None = None
+    supervisor_staff_id: Id | None = None  # none: the head of the department
     left_on: date | None = None
 
     @property
@@ -224,7 +225,7 @@ class RoleGranted(DirectoryFact, kw_only=True, frozen=True):
     staff_id: Id
     role: Code
     scope: ScopeKind | None = None
-    org_path: Id | None = None  # none: his own department
+    org_path: Id | None = None  # none: that of the member of staff
     from_on: date | None = None
     until_on: date | None = None
 
@@ -252,7 +253,7 @@ class LimitSet(DirectoryFact, kw_only=True, frozen=True):
 
 
 class AbsenceSet(DirectoryFact, kw_only=True, frozen=True):
-    """A member of staff is away from a day until before a day; the deputy gets his tasks."""
+    """A member of staff is away from a day until before a day; the deputy gets the tasks."""
 
     TYPE: ClassVar[str] = "workflow.absence_set.v1"
 

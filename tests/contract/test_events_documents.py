@@ -54,6 +54,14 @@ def test_every_event_is_on_exactly_one_channel() -> None:
     assert sorted(told) == sorted(fact.__name__ for fact in CATALOGUE.values())
 
 
+def test_topics_are_those_that_are_created_and_kept_alike() -> None:
+    created = yaml.safe_load((ROOT / "deploy/kafka/topics.yaml").read_text("utf-8"))["topics"]
+    assert set(catalogue_docs.TOPICS) == {fact.TOPIC for fact in CATALOGUE.values()}
+    for topic, told in catalogue_docs.TOPICS.items():
+        keep = created[topic]["keep"].replace("forever", "for ever").replace("14d", "14 days")
+        assert told.kept.startswith(keep), topic
+
+
 @pytest.fixture(scope="module")
 def accepts() -> Callable[[Any], bool]:
     schema = catalogue_docs.json_schema()

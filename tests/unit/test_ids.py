@@ -150,7 +150,7 @@ def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
 
 
 def test_a_refusal_has_a_code_a_status_and_a_sentence_in_both_languages() -> None:
-    class OrderNotWaiting(DomainError):  # noqa: N818
+    class OrderNotWaiting(DomainError):
         pass
 
     refusal = OrderNotWaiting({"zh-CN": "订单不在待审批状态", "en": "The order is not waiting"})

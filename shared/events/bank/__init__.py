@@ -1,6 +1,6 @@
 """What the bank's systems publish: customers, events, reference data.
 
-Money is signed from the customer's side: + is a credit to his account. Rates are ppm per year.
+Money is signed from the customer's side: + is a credit to the account. Rates are ppm per year.
 """
 
 from shared.events.bank.customers import (

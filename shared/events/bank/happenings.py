@@ -28,7 +28,7 @@ class CustomerFact(Fact, kw_only=True, frozen=True):
 
 
 class Holder(Part, kw_only=True, frozen=True):
-    """One of several holders of an account and his share of its money."""
+    """One of several holders of an account, with a share of its money."""
 
     customer_number: Id
     role: Code
@@ -198,7 +198,7 @@ class ContactRecorded(CustomerFact, kw_only=True, frozen=True):
 
 
 class ManagerAssigned(CustomerFact, kw_only=True, frozen=True):
-    """The bank's manager of record for a customer, or for one account of him."""
+    """The bank's manager of record for a customer, or for one of the accounts."""
 
     TYPE: ClassVar[str] = "bank.manager_assigned.v1"
 
