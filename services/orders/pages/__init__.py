@@ -1,0 +1,5 @@
+"""The pages of orders."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

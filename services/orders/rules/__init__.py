@@ -1,0 +1,1 @@
+"""What orders decides, as pure functions: no database, no Kafka, no clock."""
