@@ -1,0 +1,97 @@
+"""Events into Kafka: each on its topic under its key; a day's close to every partition."""
+
+import time
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+import msgspec
+
+from shared.events import Event, encode, key_of
+from shared.events.bank import DayClosed
+from shared.settings import Settings
+from shared.wire import Broker, Sender
+
+PENDING_MAX = 2000
+_EVENTS_TOPIC = DayClosed.TOPIC
+
+
+class Sending(Protocol):
+    """What the publisher needs of shared.wire.Sender."""
+
+    def send(
+        self, topic: str, key: bytes | None, value: bytes, partition: int | None = None
+    ) -> "Future[Any]": ...
+
+    def flush(self, timeout_s: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class NotDelivered(Exception):
+    """At least one event since the last settled one has not reached the broker."""
+
+
+class Publisher:
+    """Sends without waiting, up to PENDING_MAX; `settle` waits for the broker's reports."""
+
+    def __init__(self, sender: Sending, partitions: int, timeout_s: float) -> None:
+        self._sender = sender
+        self._partitions = partitions
+        self._timeout_s = timeout_s
+        self._pending: list[Future[Any]] = []
+        self.sent = 0
+
+    def send(self, event: Event[Any], value: bytes | None = None) -> None:
+        """`value` is the encoded event when the caller has it. Raises NotDelivered."""
+        if isinstance(event.data, DayClosed):
+            self._close_day(event)
+            return
+        key = key_of(event).encode()
+        self._pending.append(self._sender.send(event.data.TOPIC, key, value or encode(event)))
+        self.sent += 1
+        if len(self._pending) >= PENDING_MAX:
+            self.settle()
+
+    def _close_day(self, event: Event[Any]) -> None:
+        """One copy for each partition, after everything before it has arrived."""
+        self.settle()
+        for partition in range(self._partitions):
+            fact = DayClosed(day=event.data.day, partition=partition)
+            copy = msgspec.structs.replace(event, id=fact.event_id(event.source), data=fact)
+            key = key_of(copy).encode()
+            self._pending.append(
+                self._sender.send(_EVENTS_TOPIC, key, encode(copy), partition=partition)
+            )
+        self.sent += self._partitions
+        self.settle()
+
+    def settle(self) -> None:
+        """Returns when all that was sent is in the log. Raises NotDelivered."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            self._sender.flush(self._timeout_s)
+            for report in pending:
+                report.result(max(deadline - time.monotonic(), 0.01))
+        except Exception as error:
+            raise NotDelivered(f"{len(pending)} events unsettled: {error!r}") from error
+
+    def close(self) -> None:
+        self._sender.close()
+
+
+def partitions_of_events(settings: Settings) -> int:
+    """How many partitions `bank.events` has. Raises KafkaError when the topic is not there."""
+    broker = Broker(settings)
+    try:
+        return len(broker.partitions(_EVENTS_TOPIC))
+    finally:
+        broker.close()
+
+
+def kafka_publisher(settings: Settings, *, linger_ms: int = 5) -> Publisher:
+    partitions = partitions_of_events(settings)
+    sender = Sender(settings, linger_ms=linger_ms)
+    return Publisher(sender, partitions, settings.delivery_timeout_s + 10)
