@@ -30,7 +30,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _HEADERS_ALLOWED = frozenset({"alg", "kid", "typ", "x5t"})
 
 
-class Unauthorized(Exception):  # noqa: N818 -- the HTTP word
+class Unauthorized(Exception):
     """The token proves nothing. `reason` is for logs; a caller learns only that it is 401."""
 
     status = 401
@@ -41,7 +41,7 @@ class Unauthorized(Exception):  # noqa: N818 -- the HTTP word
         self.reason = reason
 
 
-class IssuerUnreachable(Exception):  # noqa: N818 -- states the fact
+class IssuerUnreachable(Exception):
     """No key can be had, so no token can be judged: 503, the world is down."""
 
     status = 503

@@ -30,6 +30,8 @@ from shared.wire import Record, Source, TopicPart
 log = structlog.get_logger()
 
 Handler = Callable[[Tx, Event[Any]], None]
+BatchHandler = Callable[[Tx, list[Record]], None]
+"""Takes all records that one poll brought of a private topic whose values are not events."""
 
 COMPACTED = frozenset({"staff.directory", "score.updates", "bank.reference"})
 FUTURE_LIMIT = timedelta(days=1)
@@ -54,13 +56,16 @@ class Listener:
         source: Source,
         handlers: Mapping[type[Fact], Handler],
         timer_handlers: Mapping[str, TimerHandler],
+        batches: Mapping[str, BatchHandler] | None = None,
     ) -> None:
         self.database = database
         self.source = source
         self._settings = database.settings
         self._handlers = {fact.TYPE: (fact, handler) for fact, handler in handlers.items()}
         self._timers = timer_handlers
+        self._batches = dict(batches or {})
         self._last_commit = 0.0
+        self._counts: dict[str, int] = {}  # partitions are never added to a live keyed topic
         self._progress: dict[TopicPart, int] = {}
         self.beat = time.monotonic()
 
@@ -123,8 +128,10 @@ class Listener:
             outcomes = Counter((s.record.topic, s.record.partition, s.outcome) for s in sort)
             todo = self._claim(tx, sort, outcomes)
             failpoints.reach("consumer.after_claim")
+            self._handle_batches(tx, todo)
             for one in todo:
-                self._handle(tx, one)
+                if one.event is not None:
+                    self._handle(tx, one)
             tx.message = None
             tx.flush()
             dead_letters.record(tx, [(s.record, s.verdict) for s in sort if s.verdict])
@@ -139,7 +146,7 @@ class Listener:
     def _claim(self, tx: Tx, sort: list[Sorted], outcomes: "Counter[Any]") -> list[Sorted]:
         """What is left to handle after the inbox; repeats and conflicts are counted."""
         todo = [s for s in sort if s.outcome == "applied"]
-        keyed = [s for s in todo if s.record.topic not in COMPACTED]
+        keyed = [s for s in todo if s.event is not None and s.record.topic not in COMPACTED]
         claims = [
             inbox.Claim(s.event.source, s.event.id, inbox.body_hash(s.record.value or b""))
             for s in keyed
@@ -163,6 +170,12 @@ class Listener:
                     event_id=one.event.id if one.event else None,
                 )
         return [s for s in todo if id(s) not in repeats]
+
+    def _handle_batches(self, tx: Tx, todo: list[Sorted]) -> None:
+        for topic, handler in self._batches.items():
+            records = [s.record for s in todo if s.record.topic == topic]
+            if records:
+                handler(tx, records)
 
     def _handle(self, tx: Tx, one: Sorted) -> None:
         assert one.event is not None
@@ -209,7 +222,8 @@ class Listener:
             fresh = positions.lock_and_filter(tx, [record])
             if not fresh:
                 return
-            if verdict.kind == "refused" and record.topic not in COMPACTED:
+            plain = record.topic not in COMPACTED and record.topic not in self._batches
+            if verdict.kind == "refused" and plain:
                 event = envelope.decode(record.value or b"")
                 inbox.claim(
                     tx, [inbox.Claim(event.source, event.id, inbox.body_hash(record.value or b""))]
@@ -230,9 +244,15 @@ class Listener:
         return [self._sort_one(r, held, limit) for r in records]
 
     def _sort_one(self, rec: Record, held: set[tuple[str, str]], limit: Any) -> Sorted:
+        key = rec.key.decode(errors="replace") if rec.key is not None else ""
+        if (rec.topic, key) in held:
+            return _not_applied(rec, "parked", "waits behind a parked message", None)
+        if rec.topic in self._batches:
+            return Sorted(rec, None, None, "applied")
         try:
             event = envelope.decode(rec.value if rec.value is not None else b"")
-            verdict = envelope.misplaced(event, rec.topic, rec.key)
+            count = self._partitions(rec.topic)
+            verdict = envelope.misplaced(event, rec.topic, rec.key, rec.partition, count)
         except envelope.Undecodable as error:
             return _not_applied(rec, "dead", error.reason, error.field)
         except envelope.UnknownVersion as error:
@@ -245,10 +265,12 @@ class Listener:
             return Sorted(rec, event, None, "ignored")
         if event.businessdate is not None and event.businessdate > limit:
             return _not_applied(rec, "quarantined", "dated in the future", "businessdate")
-        key = rec.key.decode(errors="replace") if rec.key is not None else ""
-        if (rec.topic, key) in held:
-            return _not_applied(rec, "parked", "waits behind a parked message", None, event.type)
         return Sorted(rec, event, None, "applied")
+
+    def _partitions(self, topic: str) -> int | None:
+        if not self._counts.get(topic):
+            self._counts[topic] = self.source.partitions(topic)
+        return self._counts[topic] or None
 
     def _check_parked(self, tx: Tx, sort: list[Sorted]) -> None:
         if any(s.outcome == "parked" for s in sort):
@@ -350,8 +372,11 @@ class Listener:
             raise ValueError(f"still {one.verdict.kind}: {one.verdict.reason}")
         outcomes: Counter[Any] = Counter({(row.topic, row.partition, row.kind): -1})
         outcomes[row.topic, row.partition, one.outcome] += 1
-        for todo in self._claim(tx, [one], outcomes):
-            self._handle(tx, todo)
+        todo = self._claim(tx, [one], outcomes)
+        self._handle_batches(tx, todo)
+        for each in todo:
+            if each.event is not None:
+                self._handle(tx, each)
         tx.message = None
         tx.flush()
         positions.tally(tx, outcomes)

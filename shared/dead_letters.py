@@ -19,7 +19,7 @@ from shared.wire import Record
 OPEN = ("waiting", "replay")
 
 
-class LetterNotOpen(DomainError):  # noqa: N818 - refusals name the reason
+class LetterNotOpen(DomainError):
     """The message was replayed or discarded already."""
 
 

@@ -14,7 +14,7 @@ from shared.db import Database, PositionRow, TallyRow, Tx
 from shared.wire import Record, Span, TopicPart
 
 
-class ListenerStopped(Exception):  # noqa: N818 - a state, not an accident
+class ListenerStopped(Exception):
     """The listener must not go on; a person decides. Readiness fails until a restart."""
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import MetaData
 from shared import live
 from shared.auth import TokenVerifier
 from shared.clock import Clock
-from shared.consumer import Handler, Listener
+from shared.consumer import BatchHandler, Handler, Listener
 from shared.db import Database
 from shared.directory import HANDLERS as DIRECTORY_HANDLERS
 from shared.directory import TOPIC as DIRECTORY_TOPIC
@@ -42,13 +42,14 @@ class Service:
     metadata: MetaData
     jobs: Mapping[str, Job] = field(default_factory=dict)  # extra threads of the listen role
     metrics: Extra | None = None
+    batches: Mapping[str, BatchHandler] = field(default_factory=dict)  # private topics, not events
 
     def all_handlers(self) -> dict[type[Fact], Handler]:
         """Its own, and the staff directory's where it has none of its own for it."""
         return {**DIRECTORY_HANDLERS, **self.handlers}
 
     def topics(self) -> set[str]:
-        return {fact.TOPIC for fact in self.all_handlers()}
+        return {fact.TOPIC for fact in self.all_handlers()} | set(self.batches)
 
     def template_folders(self) -> list[Path]:
         folder = Path(str(resources.files(f"services.{self.name}"))) / "pages" / "templates"
@@ -106,6 +107,7 @@ class Runtime:
             source or self.source(),
             self.service.all_handlers(),
             self.service.timers,
+            self.service.batches,
         )
 
     def relay(self) -> Relay:

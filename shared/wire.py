@@ -61,6 +61,8 @@ class Source(Protocol):
 
     def end_offsets(self, topics: Iterable[str]) -> dict[TopicPart, int]: ...
 
+    def partitions(self, topic: str) -> int: ...
+
     def rewind(self) -> None: ...
 
     def close(self) -> None: ...
@@ -182,6 +184,10 @@ class KafkaSource:
         ]
         ends = self._consumer.end_offsets(tps)
         return {(self._settings.plain_topic(tp.topic), tp.partition): o for tp, o in ends.items()}
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions the topic has; 0 when the broker does not say."""
+        return len(self._consumer.partitions_for_topic(self._settings.topic(topic)) or ())
 
     def close(self) -> None:
         self._consumer.close(autocommit=False)

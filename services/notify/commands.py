@@ -21,7 +21,7 @@ from shared.events.notify import NoticeAcknowledged, NoticeFailed, NoticeSent
 INBOX = "inbox"
 
 
-class NoticeSettled(DomainError):  # noqa: N818 - refusals name the reason
+class NoticeSettled(DomainError):
     """The notice was acknowledged or withdrawn already."""
 
 

@@ -80,6 +80,9 @@ class FakeSource:
             for p in range(self._bus.partitions[t])
         }
 
+    def partitions(self, topic: str) -> int:
+        return self._bus.partitions[topic]
+
     def close(self) -> None:
         self._at = {}
 

@@ -8,8 +8,9 @@ from sqlalchemy import delete, select, text, update
 from shared import outbox, positions, timers
 from shared.db import DeadLetterRow, DeliveryBase, InboxRow, OutboxRow, PositionRow
 from shared.events import envelope
+from shared.ids import partition_of
 from shared.runtime import Runtime
-from shared.testing.space import ServiceUnderTest, Space
+from shared.testing.space import TOPICS, ServiceUnderTest, Space
 from tests.ledger import BROKEN, SERVICE, Base, contact, entries
 
 
@@ -160,6 +161,7 @@ def test_bad_input_is_put_aside_with_place_field_and_reason(space, ledger):
         space.sender.send("bank.events", b"C1", value).result(10)
     space.sender.send("bank.events", b"C2", good).result(10)  # another key
     space.sender.send("bank.events", None, good).result(10)  # no key
+    space.sender.send("bank.events", b"C1", good, partition=_other_partition()).result(10)
     future = good.replace(b'"businessdate":"2026-', b'"businessdate":"2036-')
     space.sender.send("bank.events", b"C1", future).result(10)
     space.publish(contact(7))
@@ -171,6 +173,7 @@ def test_bad_input_is_put_aside_with_place_field_and_reason(space, ledger):
         ("dead", "data.direction"),
         ("dead", "key"),
         ("dead", "key"),
+        ("dead", "key"),
         ("quarantined", "businessdate"),
         ("quarantined", "type"),
     ]
@@ -178,6 +181,10 @@ def test_bad_input_is_put_aside_with_place_field_and_reason(space, ledger):
         (line,) = [r for r in positions.reconcile(session) if r["topic"] == "bank.events"]
     assert line["difference"] == 0
     assert line["ignored"] == 1
+
+
+def _other_partition():
+    return (partition_of(b"C1", TOPICS["bank.events"]) + 1) % TOPICS["bank.events"]
 
 
 def test_a_relay_that_dies_before_the_delete_only_repeats(space, ledger):

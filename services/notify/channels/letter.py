@@ -14,7 +14,7 @@ class Letter:
     link: str
 
 
-class NotTaken(Exception):  # noqa: N818 - says what happened
+class NotTaken(Exception):
     """The channel did not take it. `final`: trying again would not help."""
 
     def __init__(self, reason: str, *, final: bool) -> None:
