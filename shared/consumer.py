@@ -13,9 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select, text
 
-from shared import dead_letters, failpoints, inbox, positions, timers
+from shared import dead_letters, failpoints, inbox, positions, replay, timers
 from shared.clock import business_date
 from shared.db import Database, DeadLetterRow, Message, Tx, is_world_down
 from shared.dead_letters import Verdict
@@ -94,7 +93,7 @@ class Listener:
             self._apply(records)
             self._commit_offsets()
         done = len(records) + timers.fire_due(self.database, self._timers)
-        done += self._replay_asked()
+        done += replay.run_asked(self.database, self.apply_letter)
         self.beat = time.monotonic()
         return done
 
@@ -288,75 +287,8 @@ class Listener:
             if count > 0:
                 MESSAGES.labels(topic, outcome).inc(count)
 
-    # Replay ------------------------------------------------------------------------------------
-
-    def _replay_asked(self) -> int:
-        with self.database.read() as session:
-            asked = session.execute(
-                select(DeadLetterRow.id, DeadLetterRow.kind, DeadLetterRow.topic, DeadLetterRow.key)
-                .where(DeadLetterRow.state == "replay")
-                .order_by(DeadLetterRow.id)
-                .limit(200)
-            ).all()
-        done = 0
-        finished: set[tuple[str, str | None]] = set()
-        for row in asked:
-            if row.kind == "parked":
-                if (row.topic, row.key) in finished:
-                    continue
-                finished.add((row.topic, row.key))
-                done += self._replay_key(row.topic, row.key)
-            else:
-                done += self._replay_one(row.id)
-        return done
-
-    def _replay_key(self, topic: str, key: str | None) -> int:
-        """A parked key's messages in order, until one fails again or none is left."""
-        done = 0
-        while True:
-            with self.database.read() as session:
-                letter_id = session.execute(
-                    select(DeadLetterRow.id)
-                    .where(
-                        DeadLetterRow.kind == "parked",
-                        DeadLetterRow.topic == topic,
-                        DeadLetterRow.key == key,
-                        DeadLetterRow.state.in_(dead_letters.OPEN),
-                    )
-                    .order_by(DeadLetterRow.partition, DeadLetterRow.offset)
-                    .limit(1)
-                ).scalar_one_or_none()
-            if letter_id is None or not self._replay_one(letter_id):
-                return done
-            done += 1
-
-    def _replay_one(self, letter_id: int) -> int:
-        try:
-            with self.database.transaction() as tx:
-                row = tx.session.get(DeadLetterRow, letter_id, with_for_update=True)
-                if row is None or row.state not in dead_letters.OPEN:
-                    return 0
-                self._replay_row(tx, row)
-            return 1
-        except Exception as error:
-            if is_world_down(error):
-                raise
-            refused = isinstance(error, DomainError)
-            with self.database.transaction() as tx:
-                row = tx.session.get(DeadLetterRow, letter_id, with_for_update=True)
-                if row is None:
-                    return 0
-                row.reason = repr(error)[:2000]
-                if refused:
-                    place = (row.topic, row.partition)
-                    positions.tally(tx, Counter({(*place, row.kind): -1, (*place, "refused"): 1}))
-                    row.kind, row.state = "refused", "recorded"
-                else:
-                    row.state = "waiting"
-                    _back_to_waiting(tx, row)
-            return 1 if refused else 0
-
-    def _replay_row(self, tx: Tx, row: DeadLetterRow) -> None:
+    def apply_letter(self, tx: Tx, row: DeadLetterRow) -> None:
+        """Runs a stored message again; raises what its handler raises (see shared.replay)."""
         record = Record(
             row.topic,
             row.partition,
@@ -381,16 +313,6 @@ class Listener:
         tx.flush()
         positions.tally(tx, outcomes)
         dead_letters.resolve(tx, row, "replayed")
-
-
-def _back_to_waiting(tx: Tx, row: DeadLetterRow) -> None:
-    tx.session.execute(
-        text(
-            "update dead_letters set state = 'waiting' where state = 'replay'"
-            " and kind = :kind and topic = :topic and key is not distinct from :key"
-        ),
-        {"kind": row.kind, "topic": row.topic, "key": row.key},
-    )
 
 
 def _not_applied(
