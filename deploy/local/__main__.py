@@ -36,7 +36,7 @@ PostgresPort = Annotated[int, typer.Option()]
 RedisPort = Annotated[int, typer.Option()]
 
 
-class Stopped(Exception):  # noqa: N818  somebody asked us to
+class Stopped(Exception):  # noqa: N818 -- somebody asked us to
     """SIGINT or SIGTERM arrived."""
 
 
@@ -52,7 +52,7 @@ def say(text: str) -> None:
 
 
 @servers.command("run")
-def run_servers(  # noqa: PLR0917  options, given by name on the command line
+def run_servers(  # noqa: PLR0917 -- given by name on the command line
     folder: Folder = None,
     kafka_port: KafkaPort = _DEFAULT.kafka,
     postgres_port: PostgresPort = _DEFAULT.postgres,
@@ -83,7 +83,7 @@ def run_servers(  # noqa: PLR0917  options, given by name on the command line
 
 
 @servers.command("up")
-def start_servers(  # noqa: PLR0917  the same options
+def start_servers(  # noqa: PLR0917 -- the same options
     folder: Folder = None,
     kafka_port: KafkaPort = _DEFAULT.kafka,
     postgres_port: PostgresPort = _DEFAULT.postgres,

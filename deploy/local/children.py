@@ -50,7 +50,7 @@ class Child:
                 group=command.user_id,
                 extra_groups=None if command.user_id is None else [],
                 start_new_session=True,  # Ctrl-C reaches the parent only: it stops them in order
-                preexec_fn=_die_with_parent(command.death_signal),  # noqa: PLW1509  one prctl
+                preexec_fn=_die_with_parent(command.death_signal),  # noqa: PLW1509 -- one prctl
             )
         self.started_at = time.monotonic()
 

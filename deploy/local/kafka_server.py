@@ -125,6 +125,9 @@ class KafkaServer:
             "transaction.state.log.num.partitions": 4,
             "share.coordinator.state.topic.replication.factor": 1,
             "share.coordinator.state.topic.min.isr": 1,
+            # A killed broker may register again only when its last session has run out (9 s).
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000,
             "offsets.retention.minutes": 525600,  # a demo stopped for weeks finds its groups again

@@ -55,7 +55,7 @@ def data_folder() -> Path:
     if os.geteuid() != 0:
         return LOCAL / "data"
     digest = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:12]
-    return Path("/var/tmp") / f"guanxi-{digest}"  # noqa: S108  ownership is checked in make_own
+    return Path("/var/tmp") / f"guanxi-{digest}"  # noqa: S108 -- make_own checks the owner
 
 
 def make_own(folder: Path) -> Path:

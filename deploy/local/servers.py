@@ -56,7 +56,7 @@ class Ports:
         return cls(*found)
 
 
-class AlreadyRunning(StackError):  # noqa: N818  a finding, reads as a sentence
+class AlreadyRunning(StackError):  # noqa: N818 -- reads as a finding
     """The set of this folder runs in another process."""
 
 
