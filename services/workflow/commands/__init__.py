@@ -1,0 +1,1 @@
+"""Writes of workflow, by noun: organisation, definitions, instances, tasks, alerts, approvals."""

@@ -1,0 +1,250 @@
+"""What people do with tasks: claim, hand off, complete, move the due time, delegate."""
+
+from datetime import date, datetime
+
+from sqlalchemy import select
+
+from services.workflow.commands.definitions import definition_of
+from services.workflow.commands.instances import (
+    Choice,
+    Run,
+    complete_step,
+    locked_instance,
+)
+from services.workflow.commands.organisation import record
+from services.workflow.commands.story import add_entry, task_fields
+from services.workflow.queries import people
+from services.workflow.queries.people import Desk
+from services.workflow.rules import serves_queue
+from services.workflow.tables import InstanceRow, TaskRow
+from shared import outbox, timers
+from shared.clock import business_date
+from shared.db import Tx
+from shared.errors import DomainError, Invalid, NotAllowed, NotFound
+from shared.events.workflow import AbsenceSet, TaskClaimed, TaskDue, TaskHandedOff
+from shared.ids import new_id
+from shared.policy import Actor, decide
+
+NOTE_CHARS_MAX = 2_000
+
+
+class TaskUnknown(NotFound):
+    """No such task, or the actor may not know of it."""
+
+
+class TaskNotOpen(DomainError):
+    """The task was done or withdrawn in the meantime."""
+
+
+class TaskTaken(DomainError):
+    """Somebody else holds the task."""
+
+
+class DecidedElsewhere(DomainError):
+    """This decision is taken on the record's own page."""
+
+
+class ParticipantUnfit(DomainError):
+    """The chosen participant may not do this work, or is away without a deputy."""
+
+
+def claim_task(tx: Tx, actor: Actor, task_id: str) -> TaskRow:
+    """Takes a task out of a queue onto the actor's desk."""
+    instance, task = _locked(tx, task_id)
+    if task.staff_id == actor.id:
+        return task  # a double click is not an error
+    if task.staff_id is not None:
+        raise TaskTaken({"zh-CN": "该任务已有人受理", "en": "Somebody holds this task already"})
+    if not may_claim(tx, actor, task):
+        raise NotAllowed(
+            {"zh-CN": "您不在该任务的受理范围内", "en": "This queue is not one you serve"}
+        )
+    task.staff_id = actor.id
+    task.state = "claimed"
+    task.claimed_at = tx.bank_now
+    add_entry(tx, instance, "claimed", task.text, task=task, actor_id=actor.id)
+    outbox.enqueue(tx, TaskClaimed(**task_fields(tx, instance, task), from_staff_id=actor.id))
+    return task
+
+
+def complete_task(
+    tx: Tx,
+    actor: Actor,
+    task_id: str,
+    outcome: str,
+    *,
+    note: str | None = None,
+    next_staff_id: str | None = None,
+    next_due_at: datetime | None = None,
+) -> InstanceRow:
+    """Ends a step with one of its outcomes; the next participant may be chosen."""
+    instance, task = _locked(tx, task_id)
+    if task.kind != "user":
+        raise DecidedElsewhere(
+            {"zh-CN": "请在订单页面复核", "en": "Decide this on the page of the order"}
+        )
+    _need_holder(tx, actor, task)
+    run = Run(tx, instance, definition_of(tx.session, instance), actor.id)
+    if run.steps[task.step_id].outcome(outcome) is None:
+        raise Invalid("outcome", {"zh-CN": "没有这个结果", "en": "There is no such outcome"})
+    if note and len(note) > NOTE_CHARS_MAX:
+        raise Invalid("note", {"zh-CN": "备注过长", "en": "The note is too long"})
+    if next_due_at is not None and next_due_at <= tx.bank_now:
+        raise Invalid("due_at", {"zh-CN": "期限应晚于现在", "en": "The due time has passed"})
+    desk = _chosen_desk(tx, next_staff_id) if next_staff_id else None
+    if note:
+        add_entry(tx, instance, "note", task.text, task=task, actor_id=actor.id, note=note)
+    complete_step(run, task, outcome, Choice(desk, next_due_at))
+    return instance
+
+
+def hand_off_task(
+    tx: Tx,
+    actor: Actor,
+    task_id: str,
+    to_staff_id: str,
+    *,
+    reason: str | None = None,
+    due_at: datetime | None = None,
+) -> TaskRow:
+    """Passes a task and its data to a chosen participant. Holder, deputy or leader may."""
+    instance, task = _locked(tx, task_id)
+    if not may_hand_off(tx, actor, task):
+        raise NotAllowed({"zh-CN": "您不能转交该任务", "en": "You may not hand off this task"})
+    desk = _chosen_desk(tx, to_staff_id)
+    if desk.staff_id == task.maker_id and task.maker_id is not None:
+        raise ParticipantUnfit(
+            {"zh-CN": "经办人不能复核自己的订单", "en": "The maker cannot check his own order"}
+        )
+    if desk.staff_id == task.staff_id:
+        return task
+    task.staff_id, task.org_path = desk.staff_id, desk.org_path
+    task.state, task.claimed_at = "open", None
+    task.handed_by, task.assigned_at = actor.id, tx.bank_now
+    if due_at is not None:
+        _move_due(tx, task, due_at)
+    add_entry(tx, instance, "handed_off", task.text, task=task, actor_id=actor.id, note=reason)
+    fields = task_fields(tx, instance, task)
+    outbox.enqueue(tx, TaskHandedOff(**fields, from_staff_id=actor.id, reason=reason))
+    return task
+
+
+def set_due(tx: Tx, actor: Actor, task_id: str, due_at: datetime) -> TaskRow:
+    """Moves the due time of an open task."""
+    instance, task = _locked(tx, task_id)
+    if not may_hand_off(tx, actor, task):
+        raise NotAllowed({"zh-CN": "您不能更改期限", "en": "You may not move the due time"})
+    _move_due(tx, task, due_at)
+    add_entry(tx, instance, "due_moved", task.text, task=task, actor_id=actor.id)
+    return task
+
+
+def say_due(tx: Tx, task_id: str) -> None:
+    """The due time has come: only a task that is still open, and due now, is said to be."""
+    instance, task = _locked(tx, task_id, must_be_open=False)
+    if task.completed_at is not None or task.due_at is None or task.due_at > tx.bank_now:
+        return
+    task.overdue = True
+    add_entry(tx, instance, "due", task.text, task=task)
+    outbox.enqueue(tx, TaskDue(**task_fields(tx, instance, task)))
+
+
+def delegate(
+    tx: Tx,
+    actor: Actor,
+    *,
+    staff_id: str,
+    deputy_staff_id: str,
+    from_on: date,
+    until_on: date,
+) -> str:
+    """Lets a deputy stand in from a day until before a day. One's own, or by the organisation."""
+    if staff_id != actor.id:
+        person = people.on_the_staff(tx.session, staff_id)
+        path = person.org_path if person is not None else "/"
+        if not decide(actor, "organisation.edit", org_path=path).allowed:
+            raise NotAllowed(
+                {"zh-CN": "您不能为他人设置代理", "en": "You may not set a deputy for others"}
+            )
+    absence_id = new_id("AB")
+    record(
+        tx,
+        actor.id,
+        AbsenceSet(
+            absence_id=absence_id,
+            staff_id=staff_id,
+            from_on=from_on,
+            until_on=until_on,
+            deputy_staff_id=deputy_staff_id,
+        ),
+    )
+    return absence_id
+
+
+def may_claim(tx: Tx, actor: Actor, task: TaskRow) -> bool:
+    """Does the actor serve the queue, and is he not the maker of what is to be checked?"""
+    grants = people.places_of_roles(tx.session, actor.id, _today(tx))
+    return task.maker_id != actor.id and serves_queue(grants, task.role, task.org_path)
+
+
+def may_hand_off(tx: Tx, actor: Actor, task: TaskRow) -> bool:
+    """The holder, his deputy, who serves its queue, or a leader within his scope."""
+    if _holds(tx, actor, task):
+        return True
+    if task.staff_id is None and may_claim(tx, actor, task):
+        return True
+    return decide(actor, "task.handoff", org_path=task.org_path).allowed
+
+
+def _holds(tx: Tx, actor: Actor, task: TaskRow) -> bool:
+    if task.staff_id is None:
+        return False
+    return task.staff_id == actor.id or task.staff_id in people.stands_in_for(
+        tx.session, actor.id, _today(tx)
+    )
+
+
+def _need_holder(tx: Tx, actor: Actor, task: TaskRow) -> None:
+    if _holds(tx, actor, task):
+        return
+    if task.staff_id is None and may_claim(tx, actor, task):
+        task.staff_id = actor.id  # doing it is claiming it
+        return
+    raise NotAllowed({"zh-CN": "该任务不在您的桌面上", "en": "This task is not on your desk"})
+
+
+def _chosen_desk(tx: Tx, staff_id: str) -> Desk:
+    """The chosen person's desk; his deputy's while he is away."""
+    fit = {c.staff_id for c in people.candidates(tx.session, "task.act", _today(tx))}
+    person = people.on_the_staff(tx.session, staff_id) if staff_id in fit else None
+    if person is None:
+        raise ParticipantUnfit({"zh-CN": "该员工不能办理任务", "en": "This person has no desk"})
+    desk = people.desk_of_person(tx.session, person, _today(tx))
+    if desk.staff_id is None:
+        raise ParticipantUnfit(
+            {"zh-CN": "该员工离岗且未设代理", "en": "This person is away and has no deputy"}
+        )
+    return desk
+
+
+def _move_due(tx: Tx, task: TaskRow, due_at: datetime) -> None:
+    if due_at <= tx.bank_now:
+        raise Invalid("due_at", {"zh-CN": "期限应晚于现在", "en": "The due time has passed"})
+    task.due_at, task.overdue = due_at, False
+    timers.arm(tx, "task_due", task.task_id, due_at)
+
+
+def _locked(tx: Tx, task_id: str, *, must_be_open: bool = True) -> tuple[InstanceRow, TaskRow]:
+    instance_id = tx.session.scalar(select(TaskRow.instance_id).where(TaskRow.task_id == task_id))
+    if instance_id is None:
+        raise TaskUnknown(f"there is no task {task_id}")
+    instance = locked_instance(tx, instance_id)
+    task = tx.session.get(TaskRow, task_id, populate_existing=True)
+    assert task is not None
+    if must_be_open and task.state not in ("open", "claimed"):
+        raise TaskNotOpen({"zh-CN": "该任务已办结", "en": "This task is done already"})
+    return instance, task
+
+
+def _today(tx: Tx) -> date:
+    return business_date(tx.bank_now, tx.clock.zone)
