@@ -36,7 +36,7 @@ PostgresPort = Annotated[int, typer.Option()]
 RedisPort = Annotated[int, typer.Option()]
 
 
-class Stopped(Exception):  # noqa: N818 -- somebody asked us to
+class Stopped(Exception):
     """SIGINT or SIGTERM arrived."""
 
 

@@ -56,7 +56,7 @@ class Ports:
         return cls(*found)
 
 
-class AlreadyRunning(StackError):  # noqa: N818 -- reads as a finding
+class AlreadyRunning(StackError):
     """The set of this folder runs in another process."""
 
 
