@@ -21,7 +21,7 @@ from shared.dead_letters import Verdict
 from shared.errors import DomainError
 from shared.events import envelope
 from shared.events.envelope import Event, Fact
-from shared.metrics import MESSAGES, SECONDS
+from shared.metrics import LATENCY, MESSAGES, SECONDS
 from shared.positions import ListenerStopped
 from shared.timers import TimerHandler
 from shared.wire import Record, Source, TopicPart
@@ -140,6 +140,7 @@ class Listener:
             failpoints.reach("consumer.after_effect")
         failpoints.reach("consumer.after_commit")
         self._note(fresh, outcomes)
+        _observe_latency(todo)
         SECONDS.labels("batch").observe(time.perf_counter() - started)
 
     def _claim(self, tx: Tx, sort: list[Sorted], outcomes: "Counter[Any]") -> list[Sorted]:
@@ -313,6 +314,15 @@ class Listener:
         tx.flush()
         positions.tally(tx, outcomes)
         dead_letters.resolve(tx, row, "replayed")
+
+
+def _observe_latency(applied: list[Sorted]) -> None:
+    """From the broker's time of the root event to its effect here."""
+    now = time.time()
+    for one in applied:
+        root = one.event.rootat if one.event is not None else None
+        began = root.timestamp() if root is not None else one.record.timestamp_ms / 1000
+        LATENCY.labels(one.record.topic).observe(max(now - began, 0.0))
 
 
 def _not_applied(

@@ -37,8 +37,8 @@ Say = Callable[[str], None]
 class Options:
     """What `make demo` was asked for."""
 
-    customers: int = 600
-    days: int = 200
+    customers: int = 1500
+    days: int = 240
     seed: int = 7
     data: Path | None = None  # a data set's folder (berka) in place of the simulated bank
     fresh: bool = False

@@ -1,0 +1,150 @@
+"""The bank of the local stack: its history is published once, then it runs on in time-lapse."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from deploy.local.bank_time import BankTime
+from deploy.local.children import Child
+from deploy.local.places import StackError
+
+if TYPE_CHECKING:
+    from deploy.local.system import Options
+
+ZONE = ZoneInfo("Asia/Shanghai")
+StartChild = Callable[..., Child]
+
+
+@dataclass
+class _Step:
+    """A child that must end well before the next step begins."""
+
+    name: str
+    arguments: list[str]
+
+
+class BankRun:
+    """history file -> publish -> live. What is done is remembered, so a restart goes on."""
+
+    def __init__(
+        self, options: "Options", folder: Path, clock: BankTime, start_child: StartChild
+    ) -> None:
+        self._options = options
+        self._folder = folder
+        self._time = clock
+        self._start_child = start_child
+        self._state_file = folder / "bank.json"
+        self._state: dict[str, Any] = {}
+        self._steps: list[_Step] = []
+        self._running: tuple[_Step, Child] | None = None
+        self._began = 0.0
+        self.ended: set[str] = set()
+        self.is_live = False
+
+    def remember(self) -> None:
+        """The bank of this data folder: what it was first started with, whatever is asked now."""
+        options = self._options
+        asked = {
+            "customers": options.customers,
+            "days": options.days,
+            "seed": options.seed,
+            "data": str(options.data.resolve()) if options.data else None,
+        }
+        if self._state_file.exists():
+            self._state = json.loads(self._state_file.read_text())
+            kept = {name: self._state[name] for name in asked}
+            if asked != kept and asked != _defaults(options):
+                raise StackError(
+                    f"this data folder holds another bank ({kept}): FRESH=1 starts over"
+                )
+        else:
+            self._state = {**asked, "published": False}
+            self._write()
+
+    @property
+    def history_end(self) -> datetime:
+        """The last instant of the loaded history."""
+        if self._state["data"]:
+            last = date(1994, 3, 30) if _is_berka(Path(self._state["data"])) else date.today()
+        else:
+            from deploy.bank.simulation import DEFAULT_UNTIL
+
+            last = DEFAULT_UNTIL
+        return datetime.combine(last + timedelta(days=1), datetime.min.time(), ZONE)
+
+    def begin(self, environment: dict[str, str], say: Callable[[str], None]) -> None:
+        """Starts the first step that is not done; `watch` starts the next ones."""
+        self._began = time.monotonic()
+        history = self._folder / "history.jsonl"
+        if not self._state["published"]:
+            if not history.exists():
+                self._steps.append(_Step("history", self._history_command(history)))
+            self._steps.append(
+                _Step("publish", ["deploy.bank", "publish", str(history)])
+            )
+            say("the bank's history is being written and published; pages can be used meanwhile")
+        self._next(say)
+
+    def _history_command(self, history: Path) -> list[str]:
+        state = self._state
+        if state["data"]:
+            return ["deploy.bank", "berka", state["data"], "--src", "A", "-o", str(history)]
+        return [
+            "deploy.bank", "simulate", "--customers", str(state["customers"]),
+            "--days", str(state["days"]), "--seed", str(state["seed"]), "-o", str(history),
+        ]  # fmt: skip
+
+    def watch(self, say: Callable[[str], None]) -> None:
+        """One look: is the step done? Then the next."""
+        if self._running is None:
+            return
+        step, child = self._running
+        code = child.process.poll()
+        if code is None:
+            return
+        if code != 0:
+            raise StackError(f"{step.name} failed (code {code}):\n{child.last_words()}")
+        self.ended.add(step.name)
+        if step.name == "publish":
+            self._state["published"] = True
+            self._write()
+        self._running = None
+        self._next(say)
+
+    def _next(self, say: Callable[[str], None]) -> None:
+        if self._steps:
+            step = self._steps.pop(0)
+            self._running = (step, self._start_child(step.name, step.arguments))
+            return
+        if self._options.live and not self.is_live:
+            self.is_live = True
+            self._time.run(self._options.factor)
+            say(f"live after {time.monotonic() - self._began:.1f} s: a bank day takes "
+                f"{86400 / self._options.factor:.0f} s")
+            if not self._state["data"]:
+                self._start_child("bank", self._live_command())
+
+    def _live_command(self) -> list[str]:
+        state = self._state
+        return [
+            "deploy.bank", "live", "--state", str(self._folder / "live.json"),
+            "--customers", str(state["customers"]), "--days", str(state["days"]),
+            "--seed", str(state["seed"]),
+        ]  # fmt: skip
+
+    def _write(self) -> None:
+        self._state_file.write_text(json.dumps(self._state))
+
+
+def _defaults(options: "Options") -> dict[str, Any]:
+    kind = type(options)
+    return {"customers": kind.customers, "days": kind.days, "seed": kind.seed, "data": None}
+
+
+def _is_berka(folder: Path) -> bool:
+    return (folder / "trans_partial.csv.gz").exists()

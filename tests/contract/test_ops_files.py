@@ -1,0 +1,46 @@
+"""What ops are given: rules that fire as they say, a dashboard that names real metrics."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DASHBOARD = ROOT / "deploy" / "grafana" / "guanxi.json"
+RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
+
+
+def named_in_code() -> set[str]:
+    """Every metric that a service can export."""
+    found: set[str] = set()
+    for folder in ("shared", "services"):
+        for path in (ROOT / folder).rglob("*.py"):
+            found |= set(re.findall(r'"(guanxi_[a-z_]+)"', path.read_text()))
+    return found
+
+
+def metrics_of(text: str) -> set[str]:
+    names = set(re.findall(r"guanxi_[a-z_]+", text))
+    return {re.sub(r"_(bucket|count|sum)$", "", name) for name in names}
+
+
+def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
+    dashboard = json.loads(DASHBOARD.read_text())
+    queries = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
+    assert len(queries) >= 12
+    wanted = metrics_of("\n".join(queries)) | metrics_of(RULES.read_text())
+    assert wanted - named_in_code() == set()
+
+
+def test_the_rules_fire_and_stay_quiet_as_their_tests_say():
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: Debian's package `prometheus` has it")
+    for arguments in (["check", "config", "prometheus.yml"], ["test", "rules", "rules_test.yml"]):
+        done = subprocess.run(
+            [promtool, *arguments], cwd=RULES.parent, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
