@@ -1,5 +1,6 @@
 """Creates the topics of deploy/kafka/topics.yaml; a second run finds them there."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,3 +96,15 @@ def _refuse_other_partitions(wanted: list[NewTopic], standing: Mapping[str, int]
                 f"topic {topic.name} has {count} partitions, the list says {topic.num_partitions}:"
                 " drain it and make it anew (local stack: FRESH=1)"
             )
+
+
+def main() -> int:
+    """`python -m deploy.local.topics BOOTSTRAP [production]`, for the container image."""
+    bootstrap, *rest = sys.argv[1:]
+    for name in create_topics(bootstrap, environment=rest[0] if rest else "local"):
+        print(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
