@@ -64,3 +64,5 @@ def configure(service: str, level: str = "info", *, as_json: bool = True) -> Non
     )
     structlog.contextvars.bind_contextvars(service=service)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
+    # "ran for 0.2 s, blocking the loop": true whenever a page or a batch takes the interpreter.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)

@@ -111,3 +111,18 @@ def test_nobody_reads_another_ones_notice(space, notify):
     other = notify.client(Actor("S002", permissions=frozenset({"notice.view"})))
     assert other.get(f"/notices/{notice['notice_id']}/why").status_code == 404
     assert other.get("/stream?audiences=staff:S001").status_code == 403
+
+
+def test_the_inbox_page_shows_the_notice_and_its_count(space, notify):
+    space.publish(task())
+    notify.drain()
+    client = notify.client(ME)
+    page = client.get("/inbox", headers={"accept": "text/html"})
+    assert page.status_code == 200
+    assert "新任务:联系客户" in page.text
+    assert "1 条未读" in client.get("/count").text
+    (notice,) = client.get("/notices").json()
+    why = client.get(f"/inbox/why/{notice['notice_id']}")
+    assert "workflow.task_assigned.v1" in why.text
+    after = client.post(f"/inbox/acknowledge/{notice['notice_id']}")
+    assert "已知悉" in after.text

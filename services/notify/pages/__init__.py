@@ -32,7 +32,7 @@ STATES = {
 
 @router.get("/inbox")
 def inbox(ctx: Annotated[Context, requires("notice.view")]) -> HTMLResponse:
-    return ctx.page("inbox.html", **_list(ctx, None))
+    return ctx.page("inbox.html", stale=False, **_list(ctx, None))
 
 
 @router.get("/inbox/list")
