@@ -27,6 +27,8 @@ ASSETS: dict[str, Path] = {
     "guanxi.css": OWN / "guanxi.css",
     "guanxi.js": OWN / "guanxi.js",
     "theme.js": OWN / "theme.js",
+    "process.js": OWN / "process.js",
+    "process.css": OWN / "process.css",
     "favicon.svg": OWN / "favicon.svg",
     "tabler.css": PACKAGES / "@tabler/core/dist/css/tabler.min.css",
     "tabler.js": PACKAGES / "@tabler/core/dist/js/tabler.min.js",
@@ -47,7 +49,7 @@ MEDIA_TYPES = {
 COMPRESSED = frozenset({".css", ".js", ".svg"})
 
 
-class AssetMissing(RuntimeError):  # noqa: N818 -- states the fact
+class AssetMissing(RuntimeError):
     """A listed file is not on disk."""
 
 

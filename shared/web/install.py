@@ -18,7 +18,7 @@ TIMEOUT_S = 600
 NPM_VERSION_MIN = 9  # reads lock files without addresses
 
 
-class InstallFailed(RuntimeError):  # noqa: N818 -- states the fact
+class InstallFailed(RuntimeError):
     """Says what failed and what to do."""
 
 

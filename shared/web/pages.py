@@ -62,11 +62,11 @@ ERROR_TEXTS: dict[int, tuple[str, str]] = {
     ),
     502: (
         N_("This part is not answering"),
-        N_("The rest of Guanxi works on. This page tries again by itself."),
+        N_("The rest of Guanxi works on."),
     ),
     503: (
         N_("This part is not ready yet"),
-        N_("It is starting or busy. This page tries again by itself."),
+        N_("It is starting or busy."),
     ),
 }
 

@@ -48,7 +48,7 @@ msgstr ""
 SOURCES_OF_SHARED = ("shared", "deploy/gateway", "deploy/local")
 
 
-def N_(text: str) -> str:  # noqa: N802 -- gettext's own name for "translate this later"
+def N_(text: str) -> str:
     """Marks a msgid that is translated where it is shown."""
     return text
 

@@ -22,7 +22,7 @@ const within = (selector, root) => (root.matches?.(selector) ? [root] : []).conc
 // --- Live stream ------------------------------------------------------------------------
 const FLUSH_MS = 250, QUIET_MS = 45000, RETRY_MAX_MS = 15000, STALE_TRIES = 6;
 const audiences = [...new Set((body.dataset.audiences || "").split(/\s+/).filter(Boolean))];
-let stream = null, lastId = "", tries = 0, heardAt = Date.now(), reconnect = 0;
+let stream = null, lastId = "", tries = 0, heardAt = Date.now(), reconnect = 0, flushing = 0, flushedAt = 0;
 const waiting = new Map(); // one hint per audience and partition: the newest says it all
 
 function live(state) {
@@ -62,11 +62,15 @@ function gap() {
 function take(hint) {
   const key = `${hint.audience} ${hint.topic} ${hint.partition}`, held = waiting.get(key);
   if (held && held.offset >= hint.offset) return;
-  if (!waiting.size) setTimeout(flush, FLUSH_MS);
   waiting.set(key, hint);
+  // The first of a burst goes at once, the rest together: a person waits for none, a server
+  // answers four times a second at most.
+  if (!flushing) flushing = setTimeout(flush, Math.max(0, FLUSH_MS - (performance.now() - flushedAt)));
 }
 function flush() {
+  flushing = 0;
   if (document.hidden) return; // nobody looks: flushed when the page is seen again
+  flushedAt = performance.now();
   const hints = [...waiting.values()];
   waiting.clear();
   for (const hint of hints) body.dispatchEvent(new CustomEvent(`guanxi:${hint.audience}`, { detail: hint }));
