@@ -30,6 +30,7 @@ app.add_typer(servers, name="servers")
 Folder = Annotated[Path | None, typer.Option(help="data folder; none: the checkout's own")]
 Heap = Annotated[int, typer.Option(help="Kafka's heap in MB")]
 Connections = Annotated[int, typer.Option(help="PostgreSQL's max_connections")]
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DEFAULT = Ports()
 KafkaPort = Annotated[int, typer.Option()]
 PostgresPort = Annotated[int, typer.Option()]
@@ -40,9 +41,15 @@ class Stopped(Exception):
     """SIGINT or SIGTERM arrived."""
 
 
+def stop_on_signals() -> None:
+    """Ctrl-C, SIGTERM and a closed terminal all end the run in order."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, on_signal)
+
+
 def on_signal(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # stopping is under way: once is enough
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for each in STOP_SIGNALS:  # stopping is under way: once is enough
+        signal.signal(each, signal.SIG_IGN)
     raise Stopped
 
 
@@ -61,8 +68,7 @@ def run_servers(  # noqa: PLR0917 -- given by name on the command line
     connections_max: Connections = 200,
 ) -> None:
     """Run the servers here until Ctrl-C."""
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
+    stop_on_signals()
     ports = Ports(kafka_port, postgres_port, redis_port, kafka_port + 1)
     stack = ServerSet(
         folder or data_folder(),
@@ -178,8 +184,7 @@ def up(
     """Run the whole system here until Ctrl-C: servers, services, sign-in, pages, a bank."""
     from deploy.local import system
 
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
+    stop_on_signals()
     asked: dict[str, Any] = {"data": data, "fresh": fresh}
     if customers is not None:
         asked["customers"] = customers
