@@ -1,0 +1,8 @@
+"""Contribution, risk and early warning, kept live for every customer number.
+
+Owns: exact figures per customer and account, rule signals, models; on the query side parties,
+totals, ranks and alerts.
+Hears: `bank.events`, `bank.reference`; the query side also our own topics.
+Says: worker: `scoring.state`, `scoring.signals`, `scoring.totals`, `scoring.dead`;
+query side: `score.updates`, `score.alerts`.
+"""

@@ -1,0 +1,71 @@
+"""`python -m services.scoring worker|replay`, and the roles of the query side."""
+
+import importlib.util
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+
+def _application() -> typer.Typer:
+    """The worker's own commands beside the roles of the query side."""
+    if importlib.util.find_spec("services.scoring.service") is not None:
+        from services.scoring.service import SERVICE
+        from shared.process import cli
+
+        return cli(SERVICE)
+    return typer.Typer(help="Guanxi scoring.", no_args_is_help=True, add_completion=False)
+
+
+app = _application()
+
+
+@app.command()
+def worker() -> None:
+    """Keep the figures of every customer number, live, from `bank.events`."""
+    from services.scoring.worker import run
+
+    run()
+
+
+@app.command()
+def replay(  # noqa: PLR0917 - the options of a command
+    file: Annotated[Path, typer.Argument(exists=True, help="events, JSON Lines")],
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the bank's today")],
+    rates: Annotated[Path | None, typer.Option(exists=True, help="reference events")] = None,
+    score_on: Annotated[
+        list[datetime] | None, typer.Option(formats=["%Y-%m-%d"], help="asked days")
+    ] = None,
+    leaves: Annotated[Path | None, typer.Option(help="CSV")] = None,
+    scores: Annotated[Path | None, typer.Option(help="JSON Lines")] = None,
+    alerts: Annotated[Path | None, typer.Option(help="signals, JSON Lines")] = None,
+    currency: Annotated[str | None, typer.Option(help="none: the setting")] = None,
+) -> None:
+    """Run the scorer's own code over a file, without Kafka."""
+    from services.scoring import model, signals
+    from services.scoring import replay as replaying
+    from shared.settings import Settings
+
+    settings = Settings(service="scoring")
+    one = replaying.Replay(
+        model.load(),
+        currency=currency or settings.currency,
+        zone=settings.bank_time_zone,
+        until=until.date(),
+    )
+    replaying.run(one, file, rates, [day.date() for day in score_on or []])
+    if leaves:
+        replaying.write_leaves(one.result, leaves)
+    if scores:
+        replaying.write_lines((msgspec.json.encode(s) for s in one.result.scores), scores)
+    if alerts:
+        replaying.write_lines(
+            (signals.encode(s, with_position=False) for s in one.result.signals), alerts
+        )
+    typer.echo(f"{dict(one.result.counts)}", err=True)
+
+
+if __name__ == "__main__":
+    app()

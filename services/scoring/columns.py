@@ -1,0 +1,227 @@
+"""From records to columns: every event is decoded once by the catalogue, checked, looked up.
+
+A record that may not be applied becomes a `Refused` with its place, field and reason; the batch
+goes on without it (the columns have no row for it).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
+
+from services.scoring.partition import Partition
+from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY
+from services.scoring.watermark import Source
+from shared.events.bank import DayClosed, TransactionBooked
+from shared.events.envelope import (
+    EVENT_CLASSES,
+    Undecodable,
+    UnknownType,
+    UnknownVersion,
+    decode,
+    misplaced,
+)
+from shared.ids import partition_of
+
+_TRANSACTION = EVENT_CLASSES[TransactionBooked]
+_CLOSED = EVENT_CLASSES[DayClosed]
+_SIGNED = 1 << 63
+Kind = Literal["dead", "quarantined"]
+
+
+class Delivered(Protocol):
+    """What is read of a Kafka record (aiokafka's own object, not copied)."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why a record was not applied, as `scoring.dead` tells it."""
+
+    topic: str
+    partition: int
+    offset: int
+    kind: Kind
+    field: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Close:
+    """A `bank.day_closed` and the number of transactions before it in the batch."""
+
+    before: int
+    offset: int
+    source: str
+    day: int
+
+
+@dataclass(slots=True)
+class Columns:
+    """Transactions of one batch, one place each; closes and refusals beside them."""
+
+    rows: list[int] = field(default_factory=list)
+    accounts: list[int] = field(default_factory=list)
+    amounts: list[int] = field(default_factory=list)
+    days: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    flags: list[int] = field(default_factory=list)
+    hashes: list[int] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)  # envelopes, in the same places
+    closes: list[Close] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def arrays(self) -> tuple[NDArray[np.int64], ...]:
+        """rows, accounts, amounts, days, offsets, flags, hashes."""
+        return tuple(
+            np.array(column, np.int64)
+            for column in (self.rows, self.accounts, self.amounts, self.days, self.offsets,
+                           self.flags, self.hashes)
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Context:
+    """What a batch is judged by; `latest_day` is the last day that is not yet the far future."""
+
+    topic: str
+    partitions: int
+    currency: str
+    sources: Mapping[str, Source]
+    latest_day: int
+
+
+def id_hash(source: str, event_id: str) -> int:
+    """64 bits of the identity (source, id), signed."""
+    value = xxh3_64_intdigest(f"{source}\0{event_id}".encode())
+    return value - (1 << 64) if value >= _SIGNED else value
+
+
+def read(context: Context, partition: Partition, records: Sequence[Delivered]) -> Columns:
+    """The columns of a batch in partition order. Never raises for what a record holds."""
+    out = Columns()
+    rows, accounts_of = partition.rows, partition.accounts_of
+    held = set(partition.closes.quarantined)
+    for record in records:
+        event = _decoded(context, partition.number, record, out)
+        if event is None:
+            continue
+        data = event.data
+        if type(event) is not _TRANSACTION:
+            _other(context, partition.number, record, event, out)
+            continue
+        number = data.customer_number
+        row = rows.get(number, -1)
+        if row < 0 or event.subject != number or record.key != number.encode():
+            reason = _place(context, partition.number, record, event)
+            if reason is not None:
+                out.refused.append(_refuse(context, partition.number, record, "dead", *reason))
+                continue
+        day = event.businessdate.toordinal()
+        source = context.sources.get(event.source)
+        if day > context.latest_day or (source is not None and day < source.active_from) or (
+            record.offset in held
+        ):
+            out.refused.append(_out_of_time(context, partition.number, record, event, source))
+            continue
+        if row < 0:
+            row = partition.new_row(number)
+        key = (number, data.account_number, data.product_code, data.currency)
+        account = accounts_of.get(key, -1)
+        if account < 0:
+            account = partition.new_account(row, key)
+        out.rows.append(row)
+        out.accounts.append(account)
+        out.amounts.append(data.amount_minor)
+        out.days.append(day)
+        out.offsets.append(record.offset)
+        out.flags.append(
+            (BY_CUSTOMER if data.initiated_by == "customer" else 0)
+            | (HOME_CURRENCY if data.currency == context.currency else 0)
+        )
+        out.hashes.append(id_hash(event.source, event.id))
+        out.events.append(event)
+    return out
+
+
+def _decoded(context: Context, partition: int, record: Delivered, out: Columns) -> Any:
+    if record.value is None:
+        out.refused.append(_refuse(context, partition, record, "dead", "", "no value"))
+        return None
+    try:
+        return decode(record.value)
+    except Undecodable as error:
+        out.refused.append(_refuse(context, partition, record, "dead", error.field, error.reason))
+    except UnknownType as error:
+        out.ignored[error.type] += 1
+    except UnknownVersion as error:
+        out.refused.append(
+            _refuse(context, partition, record, "quarantined", "type", str(error))
+        )
+    return None
+
+
+def _other(
+    context: Context, partition: int, record: Delivered, event: Any, out: Columns
+) -> None:
+    """A close, or a fact that has no figure here; both must stand in the right place too."""
+    reason = _place(context, partition, record, event)
+    if reason is not None:
+        out.refused.append(_refuse(context, partition, record, "dead", *reason))
+    elif type(event) is _CLOSED:
+        day = event.data.day.toordinal()
+        if day > context.latest_day:
+            out.refused.append(_out_of_time(context, partition, record, event, None))
+        else:
+            out.closes.append(Close(len(out.rows), record.offset, event.source, day))
+    else:
+        out.ignored[event.type] += 1
+
+
+def _place(
+    context: Context, partition: int, record: Delivered, event: Any
+) -> tuple[str, str] | None:
+    reason = misplaced(event, "bank.events", record.key, partition, context.partitions)
+    if reason is None:
+        return None
+    expected = getattr(event.data, "customer_number", "")
+    wrong_partition = (
+        record.key == expected.encode()
+        and event.subject == expected
+        and partition_of(expected, context.partitions) != partition
+    )
+    return ("partition" if wrong_partition else "key", reason)
+
+
+def _refuse(
+    context: Context, partition: int, record: Delivered, kind: Kind, field_: str, reason: str
+) -> Refused:
+    return Refused(context.topic, partition, record.offset, kind, field_, reason)
+
+
+def _out_of_time(
+    context: Context, partition: int, record: Delivered, event: Any, source: Source | None
+) -> Refused:
+    day = event.businessdate
+    if source is not None and day.toordinal() < source.active_from:
+        reason = f"{day} is before {event.source} became active"
+    else:
+        reason = f"{day} lies in the future of the bank"
+    return _refuse(context, partition, record, "quarantined", "businessdate", reason)
+
+
+def latest_day(bank_now: datetime) -> int:
+    """The last business day that is not the far future: a day after the bank's today."""
+    return bank_now.date().toordinal() + 1

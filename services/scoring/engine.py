@@ -1,0 +1,260 @@
+"""One batch of one partition: columns in, changed rows and signals out. No Kafka, no clock.
+
+The worker and `replay` run this very code, so their figures are equal bit for bit.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring import kernel, watermark
+from services.scoring.columns import Close, Columns, Context, Delivered, Refused, read
+from services.scoring.model import Model
+from services.scoring.partition import Partition, Record
+from services.scoring.rows import (
+    APPLIED,
+    BEYOND_RANGE,
+    DUPLICATE,
+    REDELIVERED,
+    SEEN_BEFORE,
+    SIGNAL_WORDS,
+)
+from services.scoring.signals import Signal, Writer
+from services.scoring.watermark import Source
+
+Ints = NDArray[np.int64]
+Late = list[tuple[str, str, int]]  # source, id, offset
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch that was read but not yet applied."""
+
+    partition: Partition
+    columns: Columns
+    watermarks: list[int]  # of each segment between closes
+    late: list[int]  # places of events whose day is closed already
+
+    def asked(self) -> Late:
+        """The identities that only the event store can know."""
+        columns = self.columns
+        return [
+            (columns.events[i].source, columns.events[i].id, columns.offsets[i]) for i in self.late
+        ]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch did. Everything in it is to be written before the batch is acknowledged."""
+
+    records: list[Record]
+    signals: list[Signal]
+    refused: list[Refused]
+    counts: Counter[str]
+    closes_changed: bool
+    alarms: list[str] = field(default_factory=list)
+    touched: int = 0
+    verdicts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+class Engine:
+    """The scorer of some partitions. `sources` may be added to while it runs."""
+
+    def __init__(self, model: Model, *, topic: str, partitions: int, currency: str,
+                 zone: str) -> None:  # fmt: skip
+        self.model = model
+        self.sources: dict[str, Source] = {}
+        self.partitions: dict[int, Partition] = {}
+        self._context = Context(topic, partitions, currency, self.sources, 0)
+        self._writer = Writer(model, zone)
+
+    def partition(self, number: int) -> Partition:
+        """The partition's state; an empty one for a partition that has none."""
+        found = self.partitions.get(number)
+        if found is None:
+            found = self.partitions[number] = Partition(number)
+        return found
+
+    def describe(self, source: str, described: Source) -> bool:
+        """Takes a source's description; False when it would have to hold a passed watermark."""
+        passed = max((p.closes.watermark for p in self.partitions.values()), default=0)
+        if source not in self.sources and not watermark.admissible(described, passed):
+            known = all(source in p.closes.sources for p in self.partitions.values())
+            if not known:
+                return False
+        self.sources[source] = described
+        return True
+
+    def read(self, number: int, records: Sequence[Delivered], latest_day: int) -> Batch:
+        """Decodes, checks and looks up. Nothing is applied yet."""
+        partition = self.partition(number)
+        self._context.latest_day = latest_day
+        columns = read(self._context, partition, records)
+        marks = _watermarks(partition, columns, self.sources)
+        late: list[int] = []
+        for segment, (begin, end) in enumerate(_segments(columns)):
+            mark = marks[segment]
+            late += [i for i in range(begin, end) if columns.days[i] <= mark]
+        return Batch(partition, columns, marks, late)
+
+    def apply(self, batch: Batch, duplicates: set[int]) -> Outcome:
+        """Steps the batch. `duplicates` are offsets of late events that were applied before."""
+        partition, columns = batch.partition, batch.columns
+        for i in batch.late:
+            if columns.offsets[i] in duplicates:
+                columns.flags[i] |= SEEN_BEFORE
+        run = _Run(self.model, partition, columns)
+        changed = False
+        alarms = []
+        for segment, (begin, end) in enumerate(_segments(columns)):
+            run.step(begin, end, batch.watermarks[segment])
+            if segment < len(columns.closes):
+                moved, alarm = self._close(run, partition, columns.closes[segment])
+                changed |= moved
+                alarms += alarm
+        signals = self._writer.signals(partition, columns, run.signals())
+        out_of_range = [
+            Refused(self._context.topic, partition.number, columns.offsets[i], "dead",
+                    "amount_minor", "a sum would leave the range of exact figures")
+            for i in np.flatnonzero(run.verdicts == BEYOND_RANGE).tolist()
+        ]  # fmt: skip
+        quarantined = [r.offset for r in columns.refused if r.kind == "quarantined"]
+        if quarantined:
+            known = partition.closes.quarantined
+            known[:] = sorted({*known, *quarantined})[-1000:]
+            changed = True
+        touched = run.touched()
+        return Outcome(
+            records=partition.records(touched),
+            signals=signals,
+            refused=columns.refused + out_of_range,
+            counts=_counts(columns, run.verdicts),
+            closes_changed=changed,
+            alarms=alarms,
+            touched=len(touched),
+            verdicts=run.verdicts,
+        )
+
+    def _close(self, run: "_Run", partition: Partition, close: Close) -> tuple[bool, list[str]]:
+        source, day, offset = close.source, close.day, close.offset
+        closes = partition.closes
+        if offset <= closes.offset:
+            return False, []  # a redelivery: the record of the partition is ahead of it
+        before = closes.watermark
+        verdict = watermark.close(closes, self.sources, source, day)
+        if verdict in ("duplicate", "not_holding"):
+            return False, []
+        closes.offset = offset
+        if closes.watermark > before:
+            run.fire(closes.watermark, offset)
+        alarm = [f"{source} closed day {day} before the one it follows"] if verdict == "held" else []
+        return True, alarm
+
+
+class _Run:
+    """The kernel's outputs while one batch is stepped."""
+
+    def __init__(self, model: Model, partition: Partition, columns: Columns) -> None:
+        n = len(columns.rows)
+        partition.make_room(n)
+        self._model = model
+        self._partition = partition
+        self._arrays = columns.arrays()
+        self.verdicts: Ints = np.full(n, REDELIVERED, np.int64)
+        self._touched: Ints = np.empty(len(partition.customers), np.int64)
+        self._signals: Ints = np.empty((2 * n + 1, SIGNAL_WORDS), np.int64)
+        self._arms: Ints = np.empty((n + 1, 2), np.int64)
+        counters = partition.counters
+        counters[kernel.TOUCHED] = counters[kernel.SIGNALS] = counters[kernel.ARMED] = 0
+        counters[kernel.GENERATION] += 1
+
+    def step(self, begin: int, end: int, mark: int) -> None:
+        if begin == end:
+            return
+        p, model = self._partition, self._model
+        kernel.step(
+            begin, end, *self._arrays, mark,
+            p.customers, p.accounts, p.armed, p.stamps, p.heads, p.ids, p.slots,
+            model.activity_factors, model.activity_mass, model.balance_factors, model.numbers,
+            self.verdicts, self._touched, self._signals, self._arms, p.counters,
+        )  # fmt: skip
+        self._take_arms()
+
+    def fire(self, mark: int, offset: int) -> None:
+        """The timers that this watermark has reached."""
+        p, model = self._partition, self._model
+        due = p.timers.due(mark, p.armed)
+        if not len(due):
+            return
+        counters = p.counters
+        needed = int(counters[kernel.SIGNALS]) + 2 * len(due)
+        if needed >= len(self._signals):
+            grown = np.zeros((needed + len(self._signals), SIGNAL_WORDS), np.int64)
+            grown[: len(self._signals)] = self._signals
+            self._signals = grown
+        self._arms = np.zeros((max(len(due), len(self._arms)), 2), np.int64)
+        kernel.fire(
+            due, mark, offset, p.customers, p.armed, p.stamps, model.balance_factors,
+            model.activity_mass, self._touched, self._signals, self._arms, counters,
+        )  # fmt: skip
+        self._take_arms()
+
+    def _take_arms(self) -> None:
+        counters = self._partition.counters
+        n = int(counters[kernel.ARMED])
+        if n:
+            self._partition.timers.arm(self._arms[:n].tolist())
+            counters[kernel.ARMED] = 0
+
+    def touched(self) -> Ints:
+        return self._touched[: int(self._partition.counters[kernel.TOUCHED])]
+
+    def signals(self) -> list[list[int]]:
+        rows: list[list[int]] = self._signals[: int(self._partition.counters[kernel.SIGNALS])].tolist()
+        return rows
+
+
+def _segments(columns: Columns) -> list[tuple[int, int]]:
+    """The runs of transactions between closes, one more than closes."""
+    cuts = [0, *(close.before for close in columns.closes), len(columns.rows)]
+    return list(zip(cuts[:-1], cuts[1:], strict=True))
+
+
+def _watermarks(
+    partition: Partition, columns: Columns, sources: Mapping[str, Source]
+) -> list[int]:
+    """The watermark of each segment, by trying the closes on a copy."""
+    marks = [partition.closes.watermark]
+    if columns.closes:
+        trial = deepcopy(partition.closes)
+        for close in columns.closes:
+            if close.offset > trial.offset:
+                verdict = watermark.close(trial, sources, close.source, close.day)
+                if verdict in ("applied", "held"):
+                    trial.offset = close.offset
+            marks.append(trial.watermark)
+    return marks
+
+
+_NAMES = {
+    APPLIED: "applied",
+    REDELIVERED: "redelivered",
+    DUPLICATE: "duplicate",
+    BEYOND_RANGE: "dead",
+}
+
+
+def _counts(columns: Columns, verdicts: Ints) -> Counter[str]:
+    """Outcomes of the whole batch: every record is in exactly one of them."""
+    counts: Counter[str] = Counter()
+    for verdict, n in zip(*np.unique(verdicts, return_counts=True), strict=True):
+        counts[_NAMES[int(verdict)]] += int(n)
+    counts["applied"] += len(columns.closes)
+    counts["ignored"] += columns.ignored.total()
+    for refused in columns.refused:
+        counts[refused.kind] += 1
+    return counts

@@ -1,0 +1,420 @@
+"""The loops of the state path, compiled: one step per event in partition order.
+
+The same source is the plain Python oracle (NUMBA_DISABLE_JIT=1). Nothing here allocates per event.
+Arrays of one partition come in as they stand; `counters` returns how far each output was filled.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring.rows import (
+    ACCOUNT_WORDS,
+    APPLIED,
+    BEYOND_RANGE,
+    BY_CUSTOMER,
+    CLEARED,
+    CUSTOMER_WORDS,
+    DUPLICATE,
+    HEAD_WORDS,
+    HOME_CURRENCY,
+    KIND_CUSTOMER,
+    OUTFLOW,
+    RAISED,
+    RECORD_VERSION,
+    REDELIVERED,
+    S_BALANCE,
+    S_EPISODE,
+    S_EVENT,
+    S_GAP,
+    S_KIND,
+    S_LAST_ON,
+    S_MEAN,
+    S_OFFSET,
+    S_ON,
+    S_ROW,
+    S_RULE,
+    SEEN_BEFORE,
+    SILENCE,
+)
+from services.scoring.scores import activity, balance, outflow, silence, transactions
+from services.scoring.scores.compiling import compiled
+
+Ints = NDArray[np.int64]
+Rows = NDArray[Any]  # structured
+
+# Order of the model's thresholds
+T_OUTFLOW, T_CLEAR, T_MEAN_MIN, T_GAPS, T_DAYS_MIN, T_DAYS_MAX, T_COUNT_MIN, T_TENURE_MIN = range(8)
+# Order of `counters`
+TOUCHED, SIGNALS, ARMED, IDS, GENERATION = range(5)
+COUNTERS: Final = 5
+SPILLED: Final = -2  # instead of the next id of the list
+_MIX: Final = np.int64(-7046029254386353131)  # 2**64 / golden ratio, as a signed word
+
+
+@compiled
+def _slot(slots: Ints, ids: Ints, row: int, id_hash: int) -> int:
+    """Where this (row, hash) stands in the table of ids, or the free place for it."""
+    mask = slots.shape[0] - 1
+    mixed = (id_hash ^ (np.int64(row) * _MIX)) & np.int64(0x7FFFFFFFFFFFFFFF)
+    at = mixed & mask
+    while slots[at] >= 0:
+        known = slots[at]
+        if ids[known, 0] == id_hash and ids[known, 2] == row:
+            return at  # type: ignore[no-any-return]
+        at = (at + 1) & mask
+    return at  # type: ignore[no-any-return]
+
+
+@compiled
+def remember(slots: Ints, ids: Ints, heads: Ints, row: int, id_hash: int, day: int, n: int) -> int:
+    """Adds an id of the open window to the row's list. Returns the number of ids afterwards."""
+    at = _slot(slots, ids, row, id_hash)
+    if slots[at] >= 0:
+        known = slots[at]
+        ids[known, 1] = max(ids[known, 1], day)
+        return n
+    slots[at] = n
+    ids[n, 0] = id_hash
+    ids[n, 1] = day
+    ids[n, 2] = row
+    ids[n, 3] = heads[row, 0]
+    heads[row, 0] = n
+    heads[row, 1] += 1
+    return n + 1
+
+
+@compiled
+def forget(slots: Ints, ids: Ints, heads: Ints, n: int, watermark: int) -> int:
+    """Drops ids of closed days and links the rest anew. Returns how many are left."""
+    slots[:] = -1
+    heads[:, 0] = -1
+    heads[:, 1] = 0
+    kept = 0
+    for i in range(n):
+        if ids[i, 1] > watermark:
+            row = ids[i, 2]
+            spilled = ids[i, 3] == SPILLED
+            kept = remember(slots, ids, heads, row, ids[i, 0], ids[i, 1], kept)
+            if spilled:  # stands in a record of its own: known, but not in the row's list
+                heads[row, 0] = ids[kept - 1, 3]
+                heads[row, 1] -= 1
+                ids[kept - 1, 3] = SPILLED
+    return kept
+
+
+@compiled
+def spill(ids: Ints, heads: Ints, row: int, out: Ints) -> int:
+    """Takes all ids off the row's list into `out` (hash, day). Returns how many."""
+    n = 0
+    entry = heads[row, 0]
+    while entry >= 0:
+        out[n, 0] = ids[entry, 0]
+        out[n, 1] = ids[entry, 1]
+        n += 1
+        following = ids[entry, 3]
+        ids[entry, 3] = SPILLED
+        entry = following
+    heads[row, 0] = -1
+    heads[row, 1] = 0
+    return n
+
+
+@compiled
+def _signal(
+    signals: Ints, n: int, event: int, row: int, rule: int, kind: int, episode: int, on: int,
+    balance_minor: int, mean_minor: int, last_on: int, gap: int, offset: int,
+) -> int:  # fmt: skip
+    signals[n, S_EVENT] = event
+    signals[n, S_ROW] = row
+    signals[n, S_RULE] = rule
+    signals[n, S_KIND] = kind
+    signals[n, S_EPISODE] = episode
+    signals[n, S_ON] = on
+    signals[n, S_BALANCE] = balance_minor
+    signals[n, S_MEAN] = mean_minor
+    signals[n, S_LAST_ON] = last_on
+    signals[n, S_GAP] = gap
+    signals[n, S_OFFSET] = offset
+    return n + 1
+
+
+@compiled
+def due_on(customers: Rows, row: int) -> int:
+    """The day on which the watermark has something to do for this customer; 0: never."""
+    due = 0
+    if customers[row].silence == 0:
+        due = customers[row].silent_on
+    recovers = customers[row].recovers_on
+    if recovers > 0 and (due == 0 or recovers < due):
+        due = recovers
+    return due  # type: ignore[no-any-return]
+
+
+@compiled
+def _arm(customers: Rows, armed: Ints, arms: Ints, n: int, row: int) -> int:
+    """One timer per customer: put earlier at once, put later only when it is looked at."""
+    due = due_on(customers, row)
+    if due > 0 and (armed[row] == 0 or due < armed[row]):
+        armed[row] = due
+        arms[n, 0] = row
+        arms[n, 1] = due
+        return n + 1
+    return n
+
+
+@compiled
+def _touch(stamps: Ints, touched: Ints, counters: Ints, row: int) -> None:
+    if stamps[row] != counters[GENERATION]:
+        stamps[row] = counters[GENERATION]
+        touched[counters[TOUCHED]] = row
+        counters[TOUCHED] += 1
+
+
+@compiled
+def _move_balance(customers: Rows, factors: Ints, row: int, amount_minor: int, day: int) -> None:
+    c = customers[row]
+    if c.mean_on == 0:
+        c.mean_on = day
+        c.mean_minor = 0
+    if day >= c.mean_on:
+        c.mean_minor = balance.mean_on(factors, c.mean_minor, c.mean_on, c.sum_minor, day)
+        c.mean_on = day
+    else:
+        c.mean_minor = balance.corrected(factors, c.mean_minor, c.mean_on, amount_minor, day)
+    c.sum_minor += amount_minor
+
+
+@compiled
+def _outflow_rule(
+    customers: Rows, factors: Ints, limits: Ints, row: int, event: int, offset: int,
+    signals: Ints, n: int,
+) -> int:  # fmt: skip
+    c = customers[row]
+    if c.outflow == 0:
+        if not outflow.holds(c.sum_minor, c.mean_minor, limits[T_OUTFLOW], limits[T_MEAN_MIN]):
+            return n
+        c.outflow = 1
+        c.outflow_episode += 1
+        n = _signal(
+            signals, n, event, row, OUTFLOW, RAISED, c.outflow_episode, c.mean_on,
+            c.sum_minor, c.mean_minor, c.last_on, 0, offset,
+        )  # fmt: skip
+    elif not outflow.holds(c.sum_minor, c.mean_minor, limits[T_CLEAR], limits[T_MEAN_MIN]):
+        c.outflow = 0
+        c.recovers_on = 0
+        return _signal(
+            signals, n, event, row, OUTFLOW, CLEARED, c.outflow_episode, c.mean_on,
+            c.sum_minor, c.mean_minor, c.last_on, 0, offset,
+        )  # fmt: skip
+    c.recovers_on = outflow.recovers_on(
+        factors, c.sum_minor, c.mean_minor, c.mean_on, limits[T_CLEAR], limits[T_MEAN_MIN]
+    )
+    return n
+
+
+@compiled
+def _silence_rule(
+    customers: Rows, factors: Ints, mass: Ints, limits: Ints, row: int, event: int, day: int,
+    watermark: int, offset: int, signals: Ints, n: int,
+) -> int:  # fmt: skip
+    c = customers[row]
+    c.customer_count += 1
+    c.activity = activity.after_event(factors, c.activity, c.activity_on, day)
+    c.activity_on = max(c.activity_on, day)
+    c.first_on = day if c.first_on == 0 else min(c.first_on, day)
+    c.last_on = max(c.last_on, day)
+    tenure = c.last_on - c.first_on
+    gap = 0
+    if c.customer_count >= limits[T_COUNT_MIN] and tenure >= limits[T_TENURE_MIN]:
+        gap = activity.mean_gap_milli(mass, c.activity, tenure)
+        c.silent_on = silence.silent_on(
+            c.last_on, gap, limits[T_GAPS], limits[T_DAYS_MIN], limits[T_DAYS_MAX]
+        )
+    if c.silence == 1 and c.silent_on > watermark:
+        c.silence = 0
+        return _signal(
+            signals, n, event, row, SILENCE, CLEARED, c.silence_episode, day,
+            c.sum_minor, c.mean_minor, c.last_on, gap, offset,
+        )  # fmt: skip
+    return n
+
+
+@compiled
+def step(
+    begin: int, end: int,
+    rows: Ints, accounts_of: Ints, amounts: Ints, days: Ints, offsets: Ints, flags: Ints,
+    hashes: Ints, watermark: int,
+    customers: Rows, accounts: Rows, armed: Ints, stamps: Ints, heads: Ints,
+    ids: Ints, slots: Ints,
+    activity_factors: Ints, mass: Ints, balance_factors: Ints, limits: Ints,
+    verdicts: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
+) -> None:  # fmt: skip
+    """Applies the events begin..end of one partition, all after the same closed day."""
+    for i in range(begin, end):
+        row = rows[i]
+        c = customers[row]
+        day = days[i]
+        if offsets[i] <= c.offset:
+            verdicts[i] = REDELIVERED
+            continue
+        if day > watermark:
+            at = _slot(slots, ids, row, hashes[i])
+            if slots[at] >= 0 and ids[slots[at], 1] > watermark:
+                verdicts[i] = DUPLICATE
+                continue
+        elif flags[i] & SEEN_BEFORE:
+            verdicts[i] = DUPLICATE
+            continue
+        a = accounts[accounts_of[i]]
+        if not transactions.fits(a.sum_minor, amounts[i]) or not transactions.fits(
+            c.sum_minor, amounts[i]
+        ):
+            verdicts[i] = BEYOND_RANGE
+            continue
+        verdicts[i] = APPLIED
+        if day > watermark:
+            counters[IDS] = remember(slots, ids, heads, row, hashes[i], day, counters[IDS])
+        a.sum_minor += amounts[i]
+        a.count += 1
+        a.last_on = max(a.last_on, day)
+        c.offset = offsets[i]
+        c.count += 1
+        if flags[i] & BY_CUSTOMER:
+            counters[SIGNALS] = _silence_rule(
+                customers, activity_factors, mass, limits, row, i, day, watermark, offsets[i],
+                signals, counters[SIGNALS],
+            )  # fmt: skip
+        if flags[i] & HOME_CURRENCY:
+            _move_balance(customers, balance_factors, row, amounts[i], day)
+            counters[SIGNALS] = _outflow_rule(
+                customers, balance_factors, limits, row, i, offsets[i], signals, counters[SIGNALS]
+            )
+        counters[ARMED] = _arm(customers, armed, arms, counters[ARMED], row)
+        _touch(stamps, touched, counters, row)
+
+
+@compiled
+def _fire(
+    customers: Rows, row: int, watermark: int, offset: int,
+    balance_factors: Ints, mass: Ints, signals: Ints, counters: Ints,
+) -> bool:  # fmt: skip
+    """What a closed day does to one customer: says whether anything changed."""
+    c = customers[row]
+    changed = False
+    if 0 < c.recovers_on <= watermark:
+        mean = balance.mean_on(
+            balance_factors, c.mean_minor, c.mean_on, c.sum_minor, c.recovers_on
+        )
+        c.outflow = 0
+        counters[SIGNALS] = _signal(
+            signals, counters[SIGNALS], -1, row, OUTFLOW, CLEARED, c.outflow_episode,
+            c.recovers_on, c.sum_minor, mean, c.last_on, 0, offset,
+        )  # fmt: skip
+        c.recovers_on = 0
+        changed = True
+    if c.silence == 0 and 0 < c.silent_on <= watermark:
+        c.silence = 1
+        c.silence_episode += 1
+        gap = activity.mean_gap_milli(mass, c.activity, c.last_on - c.first_on)
+        counters[SIGNALS] = _signal(
+            signals, counters[SIGNALS], -1, row, SILENCE, RAISED, c.silence_episode,
+            c.silent_on, c.sum_minor, c.mean_minor, c.last_on, gap, offset,
+        )  # fmt: skip
+        changed = True
+    return changed
+
+
+@compiled
+def fire(
+    due_rows: Ints, watermark: int, offset: int, customers: Rows, armed: Ints, stamps: Ints,
+    balance_factors: Ints, mass: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
+) -> None:  # fmt: skip
+    """The timers that a closed day has reached. A row that is ahead of this close has seen it."""
+    for k in range(due_rows.shape[0]):
+        row = due_rows[k]
+        c = customers[row]
+        armed[row] = 0
+        if c.offset < offset:
+            if _fire(customers, row, watermark, offset, balance_factors, mass, signals, counters):
+                c.offset = offset
+                _touch(stamps, touched, counters, row)
+            counters[ARMED] = _arm(customers, armed, arms, counters[ARMED], row)
+        else:
+            due = due_on(customers, row)
+            if due > 0:  # its own next close is later than this one
+                armed[row] = max(due, watermark + 1)
+                arms[counters[ARMED], 0] = row
+                arms[counters[ARMED], 1] = armed[row]
+                counters[ARMED] += 1
+
+
+@compiled
+def sizes(
+    touched: Ints, n: int, first_account: Ints, next_account: Ints, texts: Ints, heads: Ints,
+    out: Ints,
+) -> int:  # fmt: skip
+    """Words of each touched customer's record, as running begins. Returns the sum."""
+    total = 0
+    for k in range(n):
+        row = touched[k]
+        out[k] = total
+        total += HEAD_WORDS + CUSTOMER_WORDS + heads[row, 1] + (heads[row, 1] + 1) // 2
+        account = first_account[row]
+        while account >= 0:
+            total += ACCOUNT_WORDS + texts[account, 1]
+            account = next_account[account]
+    out[n] = total
+    return total
+
+
+@compiled
+def pack(
+    touched: Ints, n: int, customer_words: Ints, account_words: Ints, first_account: Ints,
+    next_account: Ints, texts: Ints, text_words: Ints, heads: Ints, ids: Ints, watermark: int,
+    begins: Ints, lengths: Ints, out: Ints,
+) -> None:  # fmt: skip
+    """Writes the records of the touched customers; `lengths` says how many words each took."""
+    for k in range(n):
+        row = touched[k]
+        begin = begins[k]
+        at = begin + HEAD_WORDS
+        for word in range(CUSTOMER_WORDS):
+            out[at] = customer_words[row, word]
+            at += 1
+        count = 0
+        account = first_account[row]
+        while account >= 0:
+            for word in range(ACCOUNT_WORDS):
+                out[at] = account_words[account, word]
+                at += 1
+            for word in range(texts[account, 1]):
+                out[at] = text_words[texts[account, 0] + word]
+                at += 1
+            count += 1
+            account = next_account[account]
+        open_ids = 0
+        entry = heads[row, 0]
+        while entry >= 0:
+            if ids[entry, 1] > watermark:
+                out[at] = ids[entry, 0]
+                at += 1
+                open_ids += 1
+            entry = ids[entry, 3]
+        entry = heads[row, 0]
+        place = 0
+        while entry >= 0:
+            if ids[entry, 1] > watermark:
+                if place % 2 == 0:
+                    out[at] = ids[entry, 1]
+                else:
+                    out[at] |= ids[entry, 1] << 32
+                    at += 1
+                place += 1
+            entry = ids[entry, 3]
+        if place % 2 == 1:
+            at += 1
+        out[begin] = RECORD_VERSION | (KIND_CUSTOMER << 8) | (count << 32)
+        out[begin + 1] = open_ids
+        lengths[k] = at - begin

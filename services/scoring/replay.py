@@ -1,0 +1,190 @@
+"""`replay`: the scorer's own code over a file, no Kafka; the same signals and scores as live."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from services.scoring import reference, risk, state
+from services.scoring.columns import Columns
+from services.scoring.engine import Batch, Engine, Outcome
+from services.scoring.model import Model
+from services.scoring.rows import APPLIED
+from services.scoring.seen import KeepsAll
+from services.scoring.signals import Signal
+from shared.events.bank import DayClosed, SourceDescribed
+from shared.events.envelope import CATALOGUE
+
+TOPIC = "bank.events"
+BATCH_LINES = 5000
+COMPONENT = "transactions"
+LeafKey = tuple[str, str, str, str]  # account, product, period, origin_period
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line of a file as if it came from Kafka; its number is its offset."""
+
+    offset: int
+    key: bytes | None
+    value: bytes
+
+
+class _Closed(msgspec.Struct):
+    day: date | None = None
+
+
+class _Head(msgspec.Struct):
+    type: str = ""
+    subject: str = ""
+    data: _Closed = msgspec.field(default_factory=_Closed)
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay answers."""
+
+    leaves: Counter[LeafKey] = field(default_factory=Counter)
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    refused: list[Any] = field(default_factory=list)
+
+
+class Replay:
+    """One partition, fed line by line."""
+
+    def __init__(self, model: Model, *, currency: str, zone: str, until: date) -> None:
+        self.engine = Engine(model, topic=TOPIC, partitions=1, currency=currency, zone=zone)
+        self.result = Replayed()
+        self._model = model
+        self._seen = KeepsAll()
+        self._latest_day = until.toordinal() + 1
+
+    def describe(self, value: bytes) -> None:
+        """A line of reference data."""
+        found = reference.source_in(value)
+        if found is not None:
+            self.engine.describe(*found)
+
+    def feed(self, lines: Sequence[Line]) -> None:
+        """Applies lines as one batch."""
+        batch = self.engine.read(0, lines, self._latest_day)
+        self._seen.note(0, batch.columns)
+        repeats = self._seen.repeats(0, batch.asked())
+        outcome = self.engine.apply(batch, repeats)
+        self.result.signals += outcome.signals
+        self.result.counts += outcome.counts
+        self.result.refused += outcome.refused
+        self._post(batch, outcome)
+
+    def ask(self, on: date) -> None:
+        """Scores of all customers as they stand now, on this day."""
+        for customer in self.customers():
+            scores, terms = risk.scores_on(self._model, customer, on)
+            self.result.scores.append(
+                {
+                    "customer_number": customer.customer_number,
+                    "on": on.isoformat(),
+                    "scores": scores,
+                    "terms": terms,
+                }
+            )
+
+    def customers(self) -> Iterator[state.CustomerState]:
+        """All customers in the order of their numbers."""
+        partition = self.engine.partition(0)
+        every = np.arange(len(partition.keys), dtype=np.int64)
+        for key, value in sorted(partition.records(every)):
+            if value is not None and state.kind_of(value) == state.KIND_CUSTOMER:
+                found = state.unpack(key, value)
+                assert isinstance(found, state.CustomerState)
+                if found.count:
+                    yield found
+
+    def _post(self, batch: Batch, outcome: Outcome) -> None:
+        """Transaction sums as leaves: in the month of the day, late ones in the open month."""
+        late = set(batch.late)
+        for i in np.flatnonzero(outcome.verdicts == APPLIED).tolist():
+            data, day = _event(batch.columns, i)
+            period = origin = f"{day:%Y-%m}"
+            if i in late:
+                period = f"{_open_day(batch, i):%Y-%m}"
+            key = (data.account_number, data.product_code, period, origin)
+            self.result.leaves[key] += data.amount_minor
+
+
+def _event(columns: Columns, place: int) -> tuple[Any, date]:
+    event = columns.events[place]
+    return event.data, event.businessdate
+
+
+def _open_day(batch: Batch, place: int) -> date:
+    segment = sum(close.before <= place for close in batch.columns.closes)
+    return date.fromordinal(batch.watermarks[segment]) + timedelta(days=1)
+
+
+def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]) -> None:
+    """Feeds a file of events (reference data in it are read first). Fills `replay.result`."""
+    for source in [file, *([rates] if rates else [])]:
+        for line in _lines_of(source, {SourceDescribed.TYPE}):
+            replay.describe(line.value)
+    asked = sorted(set(score_on))
+    types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC}
+    waiting: list[Line] = []
+    for line in _lines_of(file, types, unknown=True):
+        waiting.append(line)
+        closed = line.key is None
+        if closed or len(waiting) >= BATCH_LINES:
+            replay.feed(waiting)
+            waiting = []
+            mark = replay.engine.partition(0).closes.watermark
+            while asked and asked[0].toordinal() <= mark:
+                replay.ask(asked.pop(0))
+    replay.feed(waiting)
+    for on in asked:
+        replay.ask(on)
+
+
+def _lines_of(file: Path, types: set[str], *, unknown: bool = False) -> Iterator[Line]:
+    """Lines of these types; `unknown` adds those of no catalogue, for the verdict on them."""
+    with file.open("rb") as read:
+        for number, value in enumerate(read):
+            if not value.strip():
+                continue
+            try:
+                head = _head.decode(value)
+            except msgspec.MsgspecError:
+                if unknown:
+                    yield Line(number, b"", value)
+                continue
+            if head.type in types or (unknown and head.type not in CATALOGUE):
+                closes = head.type == DayClosed.TYPE
+                yield Line(number, None if closes else head.subject.encode(), value)
+
+
+def write_leaves(result: Replayed, file: Path) -> None:
+    """CSV, sorted; zero sums are left out."""
+    with file.open("w", newline="", encoding="utf-8") as written:
+        writer = csv.writer(written, lineterminator="\n")
+        writer.writerow(
+            ["account", "product", "component", "period", "origin_period", "amount_minor"]
+        )
+        for (account, product, period, origin), amount in sorted(result.leaves.items()):
+            if amount:
+                writer.writerow([account, product, COMPONENT, period, origin, amount])
+
+
+def write_lines(values: Iterable[bytes], file: Path) -> None:
+    """JSON Lines."""
+    with file.open("wb") as written:
+        for value in values:
+            written.write(value + b"\n")

@@ -1,0 +1,53 @@
+"""Compiles the functions of the state path; the same source runs as plain Python.
+
+numba looks for changes only in a function's own file, so its cache folder is named by a hash of
+all files whose code ends up in a kernel: stale machine code can never run.
+NUMBA_DISABLE_JIT=1 leaves everything plain: the oracle of the tests.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_HERE = Path(__file__).parent
+_SOURCES = (*sorted(_HERE.glob("*.py")), _HERE.parent / "kernel.py", _HERE.parent / "rows.py")
+
+
+def sources_hash() -> str:
+    """Names the compiled code: changes with any file that a kernel is made of."""
+    digest = hashlib.sha256()
+    for source in _SOURCES:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept; GUANXI_KERNEL_CACHE overrides the machine's temporary one.
+
+    The temporary folder is the user's own, so that nobody else can leave code in it.
+    """
+    given = os.environ.get("GUANXI_KERNEL_CACHE")
+    if given:
+        return Path(given) / sources_hash()
+    home = os.environ.get("XDG_CACHE_HOME")
+    base = Path(home) if home else Path.home() / ".cache"
+    if not os.access(base if base.exists() else base.parent, os.W_OK):
+        base = Path(tempfile.mkdtemp(prefix="guanxi-kernel-"))
+    return base / "guanxi-kernel" / sources_hash()
+
+
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+
+import numba  # noqa: E402 - reads the folder when it is imported
+
+_compile = numba.njit(cache=True, nogil=True)
+
+
+def compiled(function: F) -> F:
+    """The function, compiled at its first call for each set of types."""
+    return cast(F, _compile(function))

@@ -1,0 +1,109 @@
+"""Signals: a rule crossed up or down for one customer number, with the terms that explain it."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from services.scoring import rows as r
+from services.scoring.columns import Columns
+from services.scoring.model import Model
+from services.scoring.partition import Partition
+from services.scoring.scores import outflow, silence
+
+RULES = {r.OUTFLOW: "outflow", r.SILENCE: "silence"}
+KINDS: dict[int, Literal["raised", "cleared"]] = {r.RAISED: "raised", r.CLEARED: "cleared"}
+
+
+class Position(msgspec.Struct, frozen=True):
+    """The record of `bank.events` that moved the rule; it differs between live and replay."""
+
+    partition: int
+    offset: int
+
+
+class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """As on `scoring.signals` and in the file of `replay --alerts` (there without position).
+
+    `score` is the rule's risk in ppm; `id` follows from customer, rule and episode alone, so a
+    repeat after a crash is the same signal.
+    """
+
+    id: str
+    customer_number: str
+    rule: str
+    kind: Literal["raised", "cleared"]
+    at: datetime
+    on: date
+    episode: int
+    score: int
+    terms: dict[str, Any]
+    events: tuple[str, ...]
+    model_version: str
+    position: Position | None = None
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(signal: Signal, *, with_position: bool = True) -> bytes:
+    """JSON of one signal."""
+    if with_position:
+        return _encoder.encode(signal)
+    return _encoder.encode(msgspec.structs.replace(signal, position=None))
+
+
+class Writer:
+    """Turns the kernel's signal rows into signals. `zone` is the bank's."""
+
+    def __init__(self, model: Model, zone: str) -> None:
+        self._model = model
+        self._zone = ZoneInfo(zone)
+
+    def signals(
+        self, partition: Partition, columns: Columns, signal_rows: Iterable[list[int]]
+    ) -> list[Signal]:
+        return [self._signal(partition, columns, row) for row in signal_rows]
+
+    def _signal(self, partition: Partition, columns: Columns, row: list[int]) -> Signal:
+        number = partition.keys[row[r.S_ROW]].decode()
+        rule, kind = RULES[row[r.S_RULE]], KINDS[row[r.S_KIND]]
+        cause = columns.events[row[r.S_EVENT]] if row[r.S_EVENT] >= 0 else None
+        on = date.fromordinal(row[r.S_ON])
+        terms = self._terms(row)
+        at = cause.time if cause is not None else datetime(
+            on.year, on.month, on.day, tzinfo=self._zone
+        )
+        return Signal(
+            id=f"{rule}/{number}/{row[r.S_EPISODE]}/{kind}",
+            customer_number=number,
+            rule=rule,
+            kind=kind,
+            at=at.astimezone(UTC),
+            on=on,
+            episode=row[r.S_EPISODE],
+            score=terms.pop("risk_ppm"),
+            terms=terms,
+            events=() if cause is None else (cause.id,),
+            model_version=self._model.version,
+            position=Position(partition.number, row[r.S_OFFSET]),
+        )
+
+    def _terms(self, row: list[int]) -> dict[str, Any]:
+        if row[r.S_RULE] == r.OUTFLOW:
+            return {
+                "risk_ppm": outflow.risk_ppm(
+                    row[r.S_BALANCE], row[r.S_MEAN], self._model.outflow_mean_min_minor
+                ),
+                "balance_minor": row[r.S_BALANCE],
+                "mean_minor": row[r.S_MEAN],
+            }
+        silent_days = row[r.S_ON] - row[r.S_LAST_ON]
+        return {
+            "risk_ppm": silence.risk_ppm(self._model.gap_powers, silent_days, row[r.S_GAP]),
+            "last_on": date.fromordinal(row[r.S_LAST_ON]).isoformat(),
+            "silent_days": silent_days,
+            "mean_gap_milli_days": row[r.S_GAP],
+        }

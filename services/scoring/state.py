@@ -1,0 +1,239 @@
+"""The records of `scoring.state`: how they are written, and `unpack` for whoever folds them.
+
+A record is little-endian 64-bit words; byte 0 is the version, byte 1 the kind.
+Customer (key: the customer number):
+    word 0    version | kind << 8 | number of accounts << 32
+    word 1    number of ids of the open window
+    17 words  the customer row, fields in the order of `rows.CUSTOMER_FIELDS`
+    accounts  3 words each (`rows.ACCOUNT_FIELDS`), then one word with the byte lengths of account
+              number | product << 16 | currency << 32, then the three texts, padded with zeros
+    ids       64-bit hashes of the (source, id) applied above the watermark, then their day
+              numbers, two to a word
+Spilled ids (key: customer number + "/" + n): word 0, word 1, then hashes and days as above.
+Partition (key: NUL + "partition/" + n): word 0, then JSON: what the closes have done.
+Day numbers are `date.toordinal()`. A record replaces the one before it when its offset is greater.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from struct import Struct
+from struct import error as StructError
+from typing import Final
+
+import msgspec
+
+from services.scoring.rows import (
+    ACCOUNT_FIELDS,
+    ACCOUNT_WORDS,
+    CUSTOMER_FIELDS,
+    CUSTOMER_WORDS,
+    HEAD_WORDS,
+    KIND_CUSTOMER,
+    KIND_PARTITION,
+    KIND_SPILLED,
+    RECORD_VERSION,
+)
+
+PARTITION_KEY: Final = b"\x00partition/"
+OFFSET_AT: Final = HEAD_WORDS * 8  # bytes
+_HEAD = Struct("<BBHIII")
+_CUSTOMER = Struct(f"<{CUSTOMER_WORDS}q")
+_ACCOUNT = Struct(f"<{ACCOUNT_WORDS}qHHHH")
+
+
+class UnreadableState(ValueError):  # noqa: N818 - a verdict: recovery must stop
+    """A record of another version, or one that is cut short."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """Exact figures of one account; `last_on` is the day of its latest transaction."""
+
+    account_number: str
+    product_code: str
+    currency: str
+    sum_minor: int
+    count: int
+    last_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerState:
+    """One customer number as of `offset`. `sum_minor` is his balance in the bank's currency."""
+
+    customer_number: str
+    offset: int
+    input_offset: int
+    count: int
+    customer_count: int
+    sum_minor: int
+    activity: int  # 2**20 for one event of `activity_on`
+    activity_on: date | None
+    first_on: date | None
+    last_on: date | None  # of a transaction that the customer initiated
+    mean_minor: int
+    mean_on: date | None
+    outflow: bool
+    outflow_episode: int
+    recovers_on: date | None
+    silence: bool
+    silence_episode: int
+    silent_on: date | None
+    accounts: tuple[AccountState, ...]
+    ids: tuple[tuple[int, int], ...] = field(repr=False, default=())  # hash, day number
+
+
+@dataclass(frozen=True, slots=True)
+class SpilledIds:
+    """Ids of a busy customer that did not fit into his record."""
+
+    customer_number: str
+    number: int
+    ids: tuple[tuple[int, int], ...]
+
+
+class SourceCloses(msgspec.Struct):
+    """How far a source has closed the days of one partition; `held` wait for a gap to fill."""
+
+    closed: int
+    held: list[int] = msgspec.field(default_factory=list)
+
+
+class PartitionState(msgspec.Struct):
+    """What a partition's closes have done; `offset` is that of the last one."""
+
+    partition: int
+    offset: int
+    watermark: int  # day number; 0: nothing is closed
+    sources: dict[str, SourceCloses]
+    quarantined: list[int] = msgspec.field(default_factory=list)  # offsets: a verdict stays
+
+
+State = CustomerState | SpilledIds | PartitionState
+
+
+def unpack(key: bytes, value: bytes) -> State:
+    """The record as plain data. Raises UnreadableState."""
+    kind = kind_of(value)
+    try:
+        if kind == KIND_CUSTOMER:
+            return _customer(key.decode(), value)
+        if kind == KIND_SPILLED:
+            number, _, n = key.decode().rpartition("/")
+            _, _, _, _, count, _ = _HEAD.unpack_from(value)
+            return SpilledIds(number, int(n), ids_at(value, HEAD_WORDS * 8, count))
+        if kind == KIND_PARTITION:
+            return msgspec.json.decode(value[8:], type=PartitionState)
+    except (ValueError, msgspec.MsgspecError, IndexError, StructError) as error:
+        raise UnreadableState(f"{key!r}: {error}") from error
+    raise UnreadableState(f"{key!r}: unknown kind {kind}")
+
+
+def kind_of(value: bytes) -> int:
+    """The kind of a record. Raises UnreadableState for another version or a stump."""
+    if len(value) < 16 or value[0] != RECORD_VERSION:
+        raise UnreadableState(f"version {value[0] if value else None}, {len(value)} bytes")
+    return value[1]
+
+
+def offset_of(value: bytes) -> int:
+    """The position of a customer's record."""
+    return int.from_bytes(value[OFFSET_AT : OFFSET_AT + 8], "little", signed=True)
+
+
+def accounts_at(value: bytes) -> tuple[list[tuple[tuple[int, ...], str, str, str]], int]:
+    """The accounts of a customer's record and where its ids begin (byte)."""
+    _, _, _, count, _, _ = _HEAD.unpack_from(value)
+    at = (HEAD_WORDS + CUSTOMER_WORDS) * 8
+    found = []
+    for _ in range(count):
+        *figures, number, product, currency, _ = _ACCOUNT.unpack_from(value, at)
+        at += _ACCOUNT.size
+        product_at = at + number
+        currency_at = product_at + product
+        end = currency_at + currency
+        if end > len(value):
+            raise IndexError("the record is cut short")
+        found.append(
+            (
+                tuple(figures),
+                value[at:product_at].decode(),
+                value[product_at:currency_at].decode(),
+                value[currency_at:end].decode(),
+            )
+        )
+        at += (end - at + 7) // 8 * 8
+    return found, at
+
+
+def ids_count(value: bytes) -> int:
+    """How many ids of the open window a record carries."""
+    return int(_HEAD.unpack_from(value)[4])
+
+
+def ids_at(value: bytes, at: int, count: int) -> tuple[tuple[int, int], ...]:
+    """Hashes and day numbers that begin at a byte."""
+    if len(value) < at + count * 8 + (count + 1) // 2 * 8:
+        raise IndexError("the record is cut short")
+    hashes = Struct(f"<{count}q").unpack_from(value, at)
+    days = Struct(f"<{count}i").unpack_from(value, at + count * 8)
+    return tuple(zip(hashes, days, strict=True))
+
+
+def pack_spilled(ids: list[tuple[int, int]]) -> bytes:
+    """A record of spilled ids."""
+    count = len(ids)
+    head = _HEAD.pack(RECORD_VERSION, KIND_SPILLED, 0, 0, count, 0)
+    hashes = Struct(f"<{count}q").pack(*(h for h, _ in ids))
+    days = Struct(f"<{count}i").pack(*(d for _, d in ids))
+    return head + hashes + days + b"\x00" * (-len(days) % 8)
+
+
+def pack_partition(state: PartitionState) -> bytes:
+    """A partition's record."""
+    return _HEAD.pack(RECORD_VERSION, KIND_PARTITION, 0, 0, 0, 0)[:8] + msgspec.json.encode(state)
+
+
+def account_text(account_number: str, product_code: str, currency: str) -> bytes:
+    """The text part of an account: lengths, texts, padding; whole words."""
+    texts = [t.encode() for t in (account_number, product_code, currency)]
+    head = Struct("<HHHH").pack(*(len(t) for t in texts), 0)
+    body = b"".join(texts)
+    return head + body + b"\x00" * (-len(body) % 8)
+
+
+def _customer(number: str, value: bytes) -> CustomerState:
+    row = dict(zip(CUSTOMER_FIELDS, _CUSTOMER.unpack_from(value, OFFSET_AT), strict=True))
+    accounts, at = accounts_at(value)
+    for name in ("activity_on", "first_on", "last_on", "mean_on", "recovers_on", "silent_on"):
+        row[name] = day_of(row[name])
+    return CustomerState(
+        customer_number=number,
+        **{**row, "outflow": bool(row["outflow"]), "silence": bool(row["silence"])},
+        accounts=tuple(
+            sorted(
+                (_account(*account) for account in accounts),
+                key=lambda a: (a.account_number, a.product_code, a.currency),
+            )
+        ),
+        ids=ids_at(value, at, ids_count(value)),
+    )
+
+
+def _account(
+    figures: tuple[int, ...], account_number: str, product_code: str, currency: str
+) -> AccountState:
+    named = dict(zip(ACCOUNT_FIELDS, figures, strict=True))
+    return AccountState(
+        account_number=account_number,
+        product_code=product_code,
+        currency=currency,
+        sum_minor=named["sum_minor"],
+        count=named["count"],
+        last_on=day_of(named["last_on"]),
+    )
+
+
+def day_of(number: int) -> date | None:
+    """A day number as a date; 0 is none."""
+    return date.fromordinal(number) if number > 0 else None
