@@ -136,10 +136,7 @@ def candidates(
 ) -> list[CandidateOut]:
     """Whom the task can be handed to, the fittest first, with load and absence."""
     with ctx.read() as session:
-        task = session.get(TaskRow, task_id)
-        if task is None or work.story_of(session, ctx.actor, today(ctx), task.instance_id) is None:
-            raise tasks.TaskUnknown(f"there is no task {task_id}")
-        found = work.participants(session, ctx.actor, today(ctx), task.org_path)
+        _, found = work.participants_for(session, ctx.actor, today(ctx), task_id)
         return [
             CandidateOut(
                 staff_id=one.staff_id,
@@ -150,7 +147,6 @@ def candidates(
                 deputy_id=one.deputy_id,
             )
             for one in found
-            if one.staff_id != task.maker_id
         ]
 
 

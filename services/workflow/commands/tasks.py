@@ -1,8 +1,10 @@
 """What people do with tasks: claim, hand off, complete, move the due time, delegate."""
 
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from services.workflow.commands.definitions import definition_of
 from services.workflow.commands.instances import (
@@ -15,21 +17,18 @@ from services.workflow.commands.organisation import record
 from services.workflow.commands.story import add_entry, task_fields
 from services.workflow.queries import people
 from services.workflow.queries.people import Desk
+from services.workflow.queries.work import TaskUnknown
 from services.workflow.rules import serves_queue
 from services.workflow.tables import InstanceRow, TaskRow
 from shared import outbox, timers
 from shared.clock import business_date
 from shared.db import Tx
-from shared.errors import DomainError, Invalid, NotAllowed, NotFound
+from shared.errors import DomainError, Invalid, NotAllowed
 from shared.events.workflow import AbsenceSet, TaskClaimed, TaskDue, TaskHandedOff
 from shared.ids import new_id
 from shared.policy import Actor, decide
 
 NOTE_CHARS_MAX = 2_000
-
-
-class TaskUnknown(NotFound):
-    """No such task, or the actor may not know of it."""
 
 
 class TaskNotOpen(DomainError):
@@ -55,7 +54,7 @@ def claim_task(tx: Tx, actor: Actor, task_id: str) -> TaskRow:
         return task  # a double click is not an error
     if task.staff_id is not None:
         raise TaskTaken({"zh-CN": "该任务已有人受理", "en": "Somebody holds this task already"})
-    if not may_claim(tx, actor, task):
+    if not _rights(tx, actor, task).claim:
         raise NotAllowed(
             {"zh-CN": "您不在该任务的受理范围内", "en": "This queue is not one you serve"}
         )
@@ -83,7 +82,9 @@ def complete_task(
         raise DecidedElsewhere(
             {"zh-CN": "请在订单页面复核", "en": "Decide this on the page of the order"}
         )
-    _need_holder(tx, actor, task)
+    if not _rights(tx, actor, task).complete:
+        raise NotAllowed({"zh-CN": "该任务不在您的桌面上", "en": "This task is not on your desk"})
+    task.staff_id = task.staff_id or actor.id  # doing it is claiming it
     run = Run(tx, instance, definition_of(tx.session, instance), actor.id)
     if run.steps[task.step_id].outcome(outcome) is None:
         raise Invalid("outcome", {"zh-CN": "没有这个结果", "en": "There is no such outcome"})
@@ -109,7 +110,7 @@ def hand_off_task(
 ) -> TaskRow:
     """Passes a task and its data to a chosen participant. Holder, deputy or leader may."""
     instance, task = _locked(tx, task_id)
-    if not may_hand_off(tx, actor, task):
+    if not _rights(tx, actor, task).hand_off:
         raise NotAllowed({"zh-CN": "您不能转交该任务", "en": "You may not hand off this task"})
     desk = _chosen_desk(tx, to_staff_id)
     if desk.staff_id == task.maker_id and task.maker_id is not None:
@@ -132,7 +133,7 @@ def hand_off_task(
 def set_due(tx: Tx, actor: Actor, task_id: str, due_at: datetime) -> TaskRow:
     """Moves the due time of an open task."""
     instance, task = _locked(tx, task_id)
-    if not may_hand_off(tx, actor, task):
+    if not _rights(tx, actor, task).hand_off:
         raise NotAllowed({"zh-CN": "您不能更改期限", "en": "You may not move the due time"})
     _move_due(tx, task, due_at)
     add_entry(tx, instance, "due_moved", task.text, task=task, actor_id=actor.id)
@@ -181,36 +182,36 @@ def delegate(
     return absence_id
 
 
-def may_claim(tx: Tx, actor: Actor, task: TaskRow) -> bool:
-    """Does the actor serve the queue, and is he not the maker of what is to be checked?"""
-    grants = people.places_of_roles(tx.session, actor.id, _today(tx))
-    return task.maker_id != actor.id and serves_queue(grants, task.role, task.org_path)
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What an actor may do with one open task."""
+
+    claim: bool
+    complete: bool
+    hand_off: bool
 
 
-def may_hand_off(tx: Tx, actor: Actor, task: TaskRow) -> bool:
-    """The holder, his deputy, who serves its queue, or a leader within his scope."""
-    if _holds(tx, actor, task):
-        return True
-    if task.staff_id is None and may_claim(tx, actor, task):
-        return True
-    return decide(actor, "task.handoff", org_path=task.org_path).allowed
-
-
-def _holds(tx: Tx, actor: Actor, task: TaskRow) -> bool:
-    if task.staff_id is None:
-        return False
-    return task.staff_id == actor.id or task.staff_id in people.stands_in_for(
-        tx.session, actor.id, _today(tx)
+def rights_on(session: Session, actor: Actor, task: TaskRow, day: date) -> Rights:
+    """The holder and the deputy complete it, who serves its queue claims it, a leader within
+    scope may hand it on too; nobody claims what he made himself."""
+    holds = task.staff_id is not None and (
+        task.staff_id == actor.id or task.staff_id in people.stands_in_for(session, actor.id, day)
+    )
+    claims = (
+        task.staff_id is None
+        and task.maker_id != actor.id
+        and serves_queue(people.places_of_roles(session, actor.id, day), task.role, task.org_path)
+    )
+    leads = decide(actor, "task.handoff", org_path=task.org_path).allowed
+    return Rights(
+        claim=claims and "task.act" in actor.permissions,
+        complete=(holds or claims) and task.kind == "user" and "task.act" in actor.permissions,
+        hand_off=(holds or claims or leads) and "task.handoff" in actor.permissions,
     )
 
 
-def _need_holder(tx: Tx, actor: Actor, task: TaskRow) -> None:
-    if _holds(tx, actor, task):
-        return
-    if task.staff_id is None and may_claim(tx, actor, task):
-        task.staff_id = actor.id  # doing it is claiming it
-        return
-    raise NotAllowed({"zh-CN": "该任务不在您的桌面上", "en": "This task is not on your desk"})
+def _rights(tx: Tx, actor: Actor, task: TaskRow) -> Rights:
+    return rights_on(tx.session, actor, task, _today(tx))
 
 
 def _chosen_desk(tx: Tx, staff_id: str) -> Desk:

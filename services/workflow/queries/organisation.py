@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -33,6 +34,10 @@ class Chart:
     limits: dict[str, list[LimitRow]]
     absences: dict[str, list[AbsenceRow]]
     changes: list[OrganisationChangeRow]
+
+    @property
+    def role_names(self) -> dict[str, dict[str, Any]]:
+        return {role.role: role.names for role in self.roles}
 
     def depth(self, department: DepartmentRow) -> int:
         return department.org_path.count("/") - 1

@@ -216,6 +216,12 @@ def names_of(session: Session, staff_ids: Collection[str]) -> dict[str, str]:
     return dict(rows.tuples().all())
 
 
+def role_names(session: Session) -> dict[str, dict[str, Any]]:
+    """What each role is called, in both languages."""
+    rows = session.execute(select(RoleRow.role, RoleRow.names))
+    return dict(rows.tuples().all())
+
+
 def desk_of_party(session: Session, party_id: str, day: date) -> Desk:
     """The desk that answers for a party: its manager's, his deputy's, else the branch head's queue.
 

@@ -14,15 +14,18 @@ from services.workflow.tables import (
     ON_A_DESK,
     AlertRow,
     DefinitionRow,
+    DepartmentRow,
     EntryRow,
     InstanceRow,
     TaskRow,
     WaitingPartyRow,
 )
-from shared.policy import Actor, widest
+from shared.errors import NotFound
+from shared.policy import Actor, widest, within
 
 DESK_ROWS_MAX = 100
 PAGE_ROWS = 50
+QUEUES_MAX = 20
 STORY_ROWS_MAX = 300
 
 
@@ -77,8 +80,20 @@ def desk_of(session: Session, actor: Actor, day: date) -> DeskView:
         queued=queued,
         handed_on=handed_on,
         waiting=waiting or 0,
-        queues=sorted({f"queue:{role}:{path}" for role, _, path in grants}),
+        queues=_queues(session, grants),
     )
+
+
+def _queues(session: Session, grants: list[tuple[str, str, str]]) -> list[str]:
+    """The queues a person serves, as audiences: of the place itself and of branches below it."""
+    found = {f"queue:{role}:{path}" for role, _, path in grants}
+    branches = session.scalars(
+        select(DepartmentRow.org_path).where(DepartmentRow.branch_code.is_not(None))
+    ).all()
+    for role, scope, path in grants:
+        if scope in ("subtree", "all"):
+            found |= {f"queue:{role}:{b}" for b in branches if within(b, path) or scope == "all"}
+    return sorted(found)[:QUEUES_MAX]
 
 
 def _served(grants: list[tuple[str, str, str]]) -> ColumnElement[bool]:
@@ -248,3 +263,33 @@ def participants(session: Session, actor: Actor, day: date, near: str) -> list[C
     """Whom a task can be handed to, the fittest first; the actor himself is not among them."""
     found = people.candidates(session, "task.act", day)
     return by_load((one for one in found if one.staff_id != actor.id), near)
+
+
+class TaskUnknown(NotFound):
+    """No such task, or the actor may not know of it."""
+
+
+def participants_for(
+    session: Session, actor: Actor, day: date, task_id: str
+) -> tuple[TaskRow, list[Candidate]]:
+    """Whom one task can be handed to; never the maker of what it checks. Raises TaskUnknown."""
+    task = session.get(TaskRow, task_id)
+    if task is None or story_of(session, actor, day, task.instance_id) is None:
+        raise TaskUnknown(f"there is no task {task_id}")
+    found = participants(session, actor, day, task.org_path)
+    return task, [one for one in found if one.staff_id not in (task.maker_id, task.staff_id)]
+
+
+def definitions(session: Session) -> list[DefinitionRow]:
+    """The newest version of each process."""
+    return list(
+        session.scalars(
+            select(DefinitionRow)
+            .distinct(DefinitionRow.key)
+            .order_by(DefinitionRow.key, DefinitionRow.version.desc())
+        )
+    )
+
+
+def hours_since(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds() / 3600

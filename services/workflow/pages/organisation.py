@@ -1,0 +1,72 @@
+"""The organisation: tree, people, roles, limits, absences, and what changed."""
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse
+
+from services.workflow.commands.organisation import record
+from services.workflow.pages.words import KINDS, PERMISSIONS, SCOPES, today
+from services.workflow.queries import organisation
+from shared.errors import Invalid
+from shared.events.workflow import LimitSet
+from shared.http import Context, requires
+from shared.ids import new_id
+from shared.money import AmountError, Money
+
+router = APIRouter()
+
+
+@router.get("/organisation")
+def chart(ctx: Annotated[Context, requires("task.view")]) -> HTMLResponse:
+    """Who is who; everybody on the staff may look."""
+    return ctx.page("organisation.html", **_view(ctx))
+
+
+@router.get("/organisation/chart")
+def chart_panel(
+    ctx: Annotated[Context, requires("task.view")], at: str | None = None
+) -> HTMLResponse:
+    stale = ctx.stale(at)
+    return ctx.page("organisation_chart.html", **{**_view(ctx), "stale": stale})
+
+
+@router.post("/organisation/staff/{staff_id}/limits")
+def set_limit(
+    staff_id: str,
+    ctx: Annotated[Context, requires("organisation.edit")],
+    permission: Annotated[str, Form(max_length=100)],
+    amount: Annotated[str, Form(max_length=30)],
+    from_on: Annotated[date, Form()],
+) -> HTMLResponse:
+    """A new limit from a day on; the older ones stay as they were."""
+    try:
+        money = Money.of(amount.replace(",", ""), ctx.settings.currency)
+    except AmountError as error:
+        raise Invalid("amount", {"zh-CN": "金额不正确", "en": "This is not an amount"}) from error
+    fact = LimitSet(
+        limit_id=new_id("LI"),
+        staff_id=staff_id,
+        permission=permission,
+        amount_minor=money.minor,
+        currency=money.currency,
+        from_on=from_on,
+    )
+    with ctx.transaction() as tx:
+        record(tx, ctx.actor.id, fact)
+    return ctx.page("organisation_chart.html", **_view(ctx))
+
+
+def _view(ctx: Context) -> dict[str, Any]:
+    day = today(ctx)
+    with ctx.read() as session:
+        return {
+            "chart": organisation.chart(session, day),
+            "may_edit": "organisation.edit" in ctx.actor.permissions,
+            "scopes": SCOPES,
+            "kinds": KINDS,
+            "permissions_text": PERMISSIONS,
+            "day": day,
+            "stale": False,
+        }
