@@ -202,7 +202,8 @@ class Tx:
         """Queues a row of a statement; sent set-based, in order of the statements' first use.
 
         Pass the same statement object each time (a module constant). Only for writes that
-        commute with what other messages of the batch write.
+        commute with what other messages of the batch write. A statement with the execution option
+        `as_arrays` is sent once, each parameter an array of its rows' values (for `unnest`).
         """
         entry = self._bulk.get(id(statement))
         if entry is None:
@@ -214,7 +215,11 @@ class Tx:
         self.session.flush()
         queued, self._bulk = self._bulk, {}
         for statement, rows in queued.values():
-            self.session.execute(statement, rows)
+            if statement.get_execution_options().get("as_arrays"):
+                arrays = {name: [row[name] for row in rows] for name in rows[0]}
+                self.session.execute(statement, arrays)
+            else:
+                self.session.execute(statement, rows)
 
 
 class Database:

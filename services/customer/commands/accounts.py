@@ -47,12 +47,24 @@ BOOK = text(
     """
     insert into accounts (account_number, party_id, product_code, currency, balance_minor,
                           booked_at)
-    values (:account_number, :party_id, :product_code, :currency, :amount_minor, :at)
+    select account, min(party), min(product), min(currency), sum(amount), max(at)
+      from unnest(cast(:account_number as text[]), cast(:party_id as text[]),
+                  cast(:product_code as text[]), cast(:currency as text[]),
+                  cast(:amount_minor as bigint[]), cast(:at as timestamptz[]))
+           as x(account, party, product, currency, amount, at)
+     group by account
+     order by account
     on conflict (account_number) do update
-       set balance_minor = accounts.balance_minor + excluded.balance_minor,
+       set product_code = case when accounts.opened_as_of = ''
+                               then least(accounts.product_code, excluded.product_code)
+                               else accounts.product_code end,
+           currency = case when accounts.opened_as_of = ''
+                           then least(accounts.currency, excluded.currency)
+                           else accounts.currency end,
+           balance_minor = accounts.balance_minor + excluded.balance_minor,
            booked_at = greatest(accounts.booked_at, excluded.booked_at)
     """
-)
+).execution_options(as_arrays=True)
 GRANT = text(
     """
     insert into loans (loan_number, party_id, account_number, product_code, currency,

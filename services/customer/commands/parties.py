@@ -21,10 +21,12 @@ from shared.events.fact import PartyKind
 PLACEHOLDER = text(
     """
     insert into parties (party_id, customer_number, root_id)
-    values (:party_id, :customer_number, :party_id)
+    select distinct p, n, p
+      from unnest(cast(:party_id as text[]), cast(:customer_number as text[])) as x(p, n)
+     order by p
     on conflict do nothing
     """
-)
+).execution_options(as_arrays=True)
 LOCKED = text(
     """
     insert into parties (party_id, customer_number, prospect_id, root_id)
@@ -195,7 +197,7 @@ def record_contact_text(
 ) -> None:
     """The free text of a contact is personal data: sealed, shown on a clear read only."""
     party_id = party_of_number(customer_number)
-    tx.session.execute(PLACEHOLDER, {"party_id": party_id, "customer_number": customer_number})
+    tx.bulk(PLACEHOLDER, {"party_id": party_id, "customer_number": customer_number})
     seal(tx, party_id, {"text": words}, provenance, kind="contact_text", ref=contact_id)
 
 

@@ -14,11 +14,13 @@ NOTE = text(
     """
     insert into timeline
            (party_id, at, entry_id, kind, code, amount_minor, currency, ref, facts)
-    values (:party_id, :at, :entry_id, :kind, :code, :amount_minor, :currency, :ref,
-            cast(:facts as jsonb))
+    select * from unnest(
+        cast(:party_id as text[]), cast(:at as timestamptz[]), cast(:entry_id as uuid[]),
+        cast(:kind as text[]), cast(:code as text[]), cast(:amount_minor as bigint[]),
+        cast(:currency as text[]), cast(:ref as text[]), cast(:facts as jsonb[]))
     on conflict do nothing
     """
-)
+).execution_options(as_arrays=True)
 
 
 def entry_id_of(source: str, event_id: str) -> UUID:
