@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -17,19 +18,19 @@ log = structlog.get_logger()
 BYE = b"event: bye\ndata: {}\n\n"
 
 
-class BodyTooLarge(Exception):  # noqa: N818 -- states the fact
+class BodyTooLarge(Exception):
     """More than the limit; the rest is not read."""
 
 
-class BodyTooSlow(Exception):  # noqa: N818
+class BodyTooSlow(Exception):
     """The caller did not send its body in time."""
 
 
-class CallerGone(Exception):  # noqa: N818
+class CallerGone(Exception):
     """Nobody waits for the answer any more."""
 
 
-class UpstreamDown(Exception):  # noqa: N818
+class UpstreamDown(Exception):
     """The service gave no answer. `sent`: it may have worked on the request all the same."""
 
     def __init__(self, error: Exception, *, sent: bool) -> None:
@@ -46,6 +47,11 @@ class Forwarded:
     target: bytes  # raw path and query, prefix stripped
     headers: Headers
     body: bytes
+
+
+def _no_cookies() -> CookieJar:
+    """One client carries everybody's requests: what it remembered of one would reach another."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 async def read_body(receive: Receive, bytes_max: int, timeout_s: float) -> bytes:
@@ -80,7 +86,11 @@ class Proxy:
         )
         self._clients = {
             name: httpx.AsyncClient(
-                base_url=address, timeout=timeout, limits=limits, trust_env=False
+                base_url=address,
+                timeout=timeout,
+                limits=limits,
+                trust_env=False,
+                cookies=_no_cookies(),
             )
             for name, address in settings.upstreams.items()
         }

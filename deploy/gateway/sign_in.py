@@ -19,11 +19,11 @@ DISCOVERY_AGE_MAX_S = 600.0
 PATH_CHARS_MAX = 1024
 
 
-class SignInFailed(Exception):  # noqa: N818 -- states the fact
+class SignInFailed(Exception):
     """The way back does not prove anything. `reason` is for logs."""
 
 
-class IssuerAway(Exception):  # noqa: N818
+class IssuerAway(Exception):
     """The issuer does not answer."""
 
 

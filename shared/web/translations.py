@@ -8,6 +8,7 @@ A text of shared/ is in shared/web/locale/zh_CN/LC_MESSAGES/guanxi.po, one of a 
 services/<x>/pages/locale/zh_CN.po; a service's own entry wins where both have one.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ msgstr ""
 SOURCES_OF_SHARED = ("shared", "deploy/gateway", "deploy/local")
 
 
-def N_(text: str) -> str:
+def N_(text: str) -> str:  # noqa: N802 -- gettext's own name for "translate this later"
     """Marks a msgid that is translated where it is shown."""
     return text
 
@@ -160,7 +161,7 @@ def used(sources: Sequence[Path]) -> Catalog:
             strip_comment_tags=True,
         )
         for filename, line, message, comments, context in found:
-            where = (source / filename).relative_to(ROOT).as_posix()
+            where = os.path.relpath(source / filename, ROOT)
             catalog.add(message, None, [(where, line)], auto_comments=comments, context=context)
     return catalog
 
@@ -184,20 +185,18 @@ def extract(place: Place) -> int:
     return sum(1 for message in current if message.id and not _translated(message.string))
 
 
-def untranslated(name: str | None = None) -> list[str]:
+def untranslated(place: Place) -> list[str]:
     """One line per text in use that has no Chinese: where it is used and its msgid."""
-    shared = load_texts(CHINESE)
+    texts = load_texts(CHINESE, (place.po,))
     lines = []
-    for place in places(name):
-        texts = load_texts(CHINESE, (place.po,)) if place.po.is_file() else shared
-        for message in used(place.sources):
-            if not message.id:
-                continue
-            plural = isinstance(message.id, tuple | list)
-            key = message.id[0] if plural else message.id
-            if key not in (texts.plural if plural else texts.single):
-                where = ", ".join(f"{name}:{line}" for name, line in message.locations[:2])
-                lines.append(f"{where}: {key!r}")
+    for message in used(place.sources):
+        if not message.id:
+            continue
+        plural = isinstance(message.id, tuple | list)
+        key = message.id[0] if plural else message.id
+        if key not in (texts.plural if plural else texts.single):
+            where = ", ".join(f"{name}:{line}" for name, line in message.locations[:2])
+            lines.append(f"{where}: {key!r}")
     return lines
 
 
@@ -216,7 +215,7 @@ def main(arguments: Sequence[str]) -> int:
             if place.po.is_file():
                 print(f"{place.po.relative_to(ROOT)}: {left} texts without Chinese")
         return 0
-    lines = untranslated(name)
+    lines = [line for place in places(name) for line in untranslated(place)]
     for line in lines:
         print(f"no Chinese: {line}")
     print(f"translations: {len(lines)} missing" if lines else "translations: complete")

@@ -1,0 +1,116 @@
+"""Streams through the gateway: unbuffered, let go when the reader leaves, ended on SIGTERM."""
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shared.testing.servers import Servers
+from tests.integration.gateway_stack import GatewayStack, gateway_stack
+
+DEADLINE_S = 10.0
+HINT = {"audience": "party:P1", "topic": "bank.events", "partition": 3, "offset": 77, "type": "t"}
+
+
+@pytest.fixture
+def stack(tmp_path: Path, servers: Servers) -> Iterator[GatewayStack]:
+    with gateway_stack(tmp_path, servers.redis) as running:
+        yield running
+
+
+def open_streams(stack: GatewayStack) -> int:
+    return int(httpx.get(f"{stack.upstream}/open", trust_env=False).json())
+
+
+def wait_for_open_streams(stack: GatewayStack, wanted: int) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while open_streams(stack) != wanted:
+        assert time.monotonic() < deadline, f"{open_streams(stack)} streams open"
+        time.sleep(0.02)
+
+
+def test_hint_arrives_at_once_and_a_reader_who_leaves_is_let_go(stack: GatewayStack) -> None:
+    with stack.signed_in() as browser:
+        with browser.stream("GET", f"{stack.gateway}/notify/stream") as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == ": hello"
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            wait_for_open_streams(stack, 1)
+            httpx.post(f"{stack.upstream}/hint", json=HINT, trust_env=False)
+            started = time.monotonic()
+            assert any(line.startswith("data: ") for line in lines)
+            assert time.monotonic() - started < 1.0
+        wait_for_open_streams(stack, 0)
+
+
+def test_reader_whose_socket_dies_is_let_go(stack: GatewayStack) -> None:
+    with stack.signed_in() as browser:
+        host, port = stack.gateway.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as reader:
+            cookie = browser.cookies["guanxi_session"]
+            request = (
+                f"GET /notify/stream HTTP/1.1\r\nHost: {host}:{port}\r\n"
+                f"Cookie: guanxi_session={cookie}\r\nAccept: text/event-stream\r\n\r\n"
+            )
+            reader.sendall(request.encode())
+            wait_for_open_streams(stack, 1)
+        wait_for_open_streams(stack, 0)
+
+
+def test_sigterm_says_bye_to_streams_and_stops_soon(stack: GatewayStack) -> None:
+    read: list[str] = []
+    with stack.signed_in() as browser:
+
+        def follow() -> None:
+            with browser.stream("GET", f"{stack.gateway}/notify/stream") as stream:
+                read.extend(stream.iter_lines())
+
+        reader = threading.Thread(target=follow)
+        reader.start()
+        wait_for_open_streams(stack, 1)
+        child = stack.children["gateway"]
+        started = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        reader.join(timeout=DEADLINE_S)
+        assert not reader.is_alive()
+        child.wait(timeout=DEADLINE_S)
+        assert time.monotonic() - started < 4.0
+    assert "event: bye" in read
+    wait_for_open_streams(stack, 0)
+
+
+def test_stream_ends_after_its_time_and_session_is_asked_anew(
+    tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GUANXI_STREAM_MAX_S", "0.5")
+    with gateway_stack(tmp_path, servers.redis) as stack, stack.signed_in() as browser:
+        with browser.stream("GET", f"{stack.gateway}/notify/stream") as stream:
+            lines = list(stream.iter_lines())
+        assert lines[0] == ": hello"
+        browser.post(f"{stack.gateway}/sign-out", headers=stack.own(browser))
+        answer = browser.get(
+            f"{stack.gateway}/notify/stream", headers={"accept": "text/event-stream"}
+        )
+        assert answer.status_code == 401
+        wait_for_open_streams(stack, 0)
+
+
+def test_many_streams_do_not_starve_requests(stack: GatewayStack) -> None:
+    with stack.signed_in() as browser:
+        cookie = {"cookie": f"guanxi_session={browser.cookies['guanxi_session']}"}
+        limits = httpx.Limits(max_connections=400)
+        with httpx.Client(trust_env=False, limits=limits, headers=cookie) as many:
+            streams = [
+                many.send(many.build_request("GET", f"{stack.gateway}/notify/stream"), stream=True)
+                for _ in range(150)
+            ]
+            wait_for_open_streams(stack, 150)
+            assert browser.get(f"{stack.gateway}/customer/echo").status_code == 200
+            for stream in streams:
+                stream.close()
+        wait_for_open_streams(stack, 0)
