@@ -13,7 +13,6 @@ import uvicorn
 
 from shared import logs
 from shared.metrics import LAG, LISTENER_UP
-from shared.migrations import migrate as run_migrations
 from shared.positions import ListenerStopped
 from shared.runtime import Runtime, Service
 from shared.settings import Settings
@@ -48,6 +47,8 @@ def cli(service: Service) -> typer.Typer:
 
     @app.command("migrate", help="Make role and schema, then bring the schema up to date.")
     def migrate() -> None:
+        from shared.migrations import migrate as run_migrations  # alembic is for this role only
+
         settings = settings_of(service)
         logs.configure(service.name, settings.log_level, as_json=settings.log_json)
         run_migrations(settings)

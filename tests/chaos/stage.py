@@ -1,0 +1,182 @@
+"""The stage of the chaos tests: orders as a real process, staff in the directory, real tokens."""
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from deploy.local.children import free_port
+from shared.events import bank, customer, workflow
+from shared.testing.space import KEY, Space, token_for
+
+ROOT = Path(__file__).parents[2]
+TEXT = {"zh-CN": "x", "en": "x"}
+READY_S = 40.0
+
+
+@contextmanager
+def key_server() -> Iterator[str]:
+    """The issuer's public key over HTTP, as services ask for it."""
+
+    class Keys(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps({"keys": [KEY.as_dict(private=False)]}).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/keys"
+    server.shutdown()
+
+
+class OrdersProcess:
+    """`python -m services.orders all`; killed by itself at a failpoint, or by the test."""
+
+    def __init__(self, space: Space, jwks_url: str, *, code: str = "") -> None:
+        self._space = space
+        self.port = free_port()
+        settings = space.settings("orders")
+        self._env = {
+            **os.environ,
+            "GUANXI_KAFKA": settings.kafka,
+            "GUANXI_DATABASE": settings.database,
+            "GUANXI_REDIS": settings.redis,
+            "GUANXI_TOPIC_PREFIX": settings.topic_prefix,
+            "GUANXI_DB_SCHEMA": settings.schema_name,
+            "GUANXI_ISSUER": settings.issuer,
+            "GUANXI_JWKS_URL": jwks_url,
+            "GUANXI_HTTP_PORT": str(self.port),
+            "GUANXI_POLL_TIMEOUT_S": "0.05",
+            "GUANXI_SESSION_TIMEOUT_S": "6",
+            "PYTHONPATH": str(ROOT),
+        }
+        self._code = code or "from services.orders.__main__ import SERVICE, main; main(SERVICE)"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = tempfile.TemporaryFile()
+
+    def start(self, failpoint: str = "", *, wait: bool = True) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self._code, "all"],
+            env={**self._env, "GUANXI_FAILPOINT": failpoint},
+            cwd=ROOT,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                return  # it died before it was ready: the failpoint was early
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{self.port}/health/ready", timeout=1)
+                if answer.status_code == 200 and answer.json()["directory"]:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.05)
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace")[-3000:]
+        raise AssertionError(f"orders is not ready; it said:\n{said}")
+
+    def died(self) -> bool:
+        return self.process.poll() is not None
+
+    def kill(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+
+
+class Maker:
+    """A member of staff who places orders and does not take no answer for an answer."""
+
+    def __init__(self, port: int, staff_id: str = "S1") -> None:
+        self._base = f"http://127.0.0.1:{port}"
+        self._headers = {"authorization": f"Bearer {token_for(staff_id)}"}
+        self.last = ""
+
+    def place(self, number: int, *, deadline_s: float = 60.0) -> str:
+        """Places order `number` until an answer comes; the same key makes it one order."""
+        body = {
+            "party_id": "P1", "customer_number": "C1", "submit": True,
+            "lines": [{"product_code": PRODUCT, "quantity": 1, "unit_price_minor": 1000 + number}],
+        }  # fmt: skip
+        deadline = time.monotonic() + deadline_s
+        while time.monotonic() < deadline:
+            try:
+                answer = httpx.post(
+                    f"{self._base}/orders", json=body, timeout=5,
+                    headers={**self._headers, "Idempotency-Key": f"order-{number}"},
+                )  # fmt: skip
+            except httpx.HTTPError:
+                time.sleep(0.05)
+                continue
+            if answer.status_code in (200, 201):
+                return answer.json()["order_id"]
+            assert answer.status_code in (404, 409, 503), answer.text
+            self.last = answer.text
+            time.sleep(0.1)
+        raise AssertionError(f"order {number} has no answer: {self.last}")
+
+    def act(self, path: str, body: dict | None = None) -> httpx.Response:
+        return httpx.post(f"{self._base}{path}", json=body, headers=self._headers, timeout=5)
+
+
+PRODUCT = "CASH-MGMT-SETUP"
+
+
+def seat_staff(space: Space) -> None:
+    """A maker and a checker, and the party the orders are for."""
+    permissions = ("order.view", "order.edit", "order.submit", "order.collect", "order.approve",
+                   "ops.view", "ops.act")  # fmt: skip
+    space.publish(
+        workflow.RoleDescribed(role="desk", names=TEXT, permissions=permissions, scope="all"),
+        *[
+            workflow.StaffDescribed(staff_id=s, org_path="/head", name=s) for s in ("S1", "S2")
+        ],
+        *[
+            workflow.RoleGranted(grant_id=s, staff_id=s, role="desk") for s in ("S1", "S2")
+        ],
+        workflow.LimitSet(
+            limit_id="L2", staff_id="S2", permission="order.approve",
+            amount_minor=10**12, currency="CNY",
+        ),
+        source="guanxi/workflow",
+    )  # fmt: skip
+    space.publish(
+        customer.PartyRecorded(
+            party_id="P1", customer_number="C1", kind="person", customer_numbers=("C1",)
+        ),
+        source="guanxi/customer",
+    )
+
+
+def payment(number: int, order_id: str, amount_minor: int) -> bank.TransactionBooked:
+    from datetime import date
+
+    return bank.TransactionBooked(
+        transaction_id=f"T{number}", account_number="A1", customer_number="C1",
+        product_code="CA-P", amount_minor=amount_minor, currency="CNY", kind="transfer_in",
+        initiated_by="customer", booked_on=date(2026, 3, 2), channel_code="web",
+        branch_code="SH01", payment_reference=order_id,
+    )  # fmt: skip

@@ -1,0 +1,197 @@
+"""kill -9 at every named point of a service: nothing lost, doubled or reordered.
+
+The points are shared code, so they are killed once each, through orders. The controls break one
+rule at a time and must be found out by the same harness.
+"""
+
+import time
+from collections import Counter
+
+import pytest
+from sqlalchemy import text
+
+from shared.migrations import migrate
+from shared.testing.space import Space
+from tests.chaos.stage import Maker, OrdersProcess, key_server, payment, seat_staff
+
+ORDERS = 12
+POINTS = (
+    "api.before_commit:4", "api.after_commit:4", "api.before_answer:4",
+    "relay.after_read:6", "relay.after_produce:3", "relay.after_delete:3",
+    "consumer.after_claim:3", "consumer.after_effect:3", "consumer.after_commit:3",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def keys():
+    with key_server() as url:
+        yield url
+
+
+def outcome(space: Space, process: OrdersProcess, failpoint: str) -> dict[str, int]:
+    """Drives orders through one kill, then says what was lost, doubled or out of order."""
+    migrate(space.settings("orders"))
+    seat_staff(space)
+    process.start(failpoint)
+    placed = {}
+    maker = Maker(process.port)
+    for number in range(ORDERS):
+        if process.died():
+            process.start()
+        placed[number] = place_across_a_death(maker, process, number)
+    for number, order_id in placed.items():
+        space.publish(payment(number, order_id, 1000 + number), event_id=f"txn-{number}")
+    deadline = time.monotonic() + 30
+    while not process.died() and not settled(space) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    died = process.died()
+    process.kill()
+    process.start()
+    wait_settled(space)
+    process.kill()
+    return {"died": int(died or killed_before(process)), **verdict(space, placed)}
+
+
+DEATHS: Counter[int] = Counter()
+
+
+def killed_before(process: OrdersProcess) -> bool:
+    return DEATHS[id(process)] > 0
+
+
+def place_across_a_death(maker: Maker, process: OrdersProcess, number: int) -> str:
+    """If the process dies under the request, it is started again and the request repeated."""
+    try:
+        return maker.place(number, deadline_s=3)
+    except AssertionError:
+        assert process.died(), "no answer from a living process"
+        DEATHS[id(process)] += 1
+        process.start()
+        return maker.place(number)
+
+
+def settled(space: Space) -> bool:
+    """Every payment is applied and the outbox is empty."""
+    with database(space).begin() as connection:
+        connection.execute(text(f'set search_path to "{space.name}_orders"'))
+        payments = connection.execute(text("select count(*) from payments")).scalar_one()
+        unsent = connection.execute(text("select count(*) from outbox")).scalar_one()
+    return payments >= ORDERS and unsent == 0
+
+
+def wait_settled(space: Space) -> None:
+    deadline = time.monotonic() + 40
+    while not settled(space):
+        assert time.monotonic() < deadline, "not settled after the restart"
+        time.sleep(0.1)
+
+
+def database(space: Space):
+    from sqlalchemy import create_engine
+
+    if not hasattr(space, "admin_engine"):
+        space.admin_engine = create_engine(space.servers.database)
+    return space.admin_engine
+
+
+def verdict(space: Space, placed: dict[int, str]) -> dict[str, int]:
+    """Compares what was answered with the tables and with the topic as a reader sees it."""
+    with database(space).begin() as connection:
+        connection.execute(text(f'set search_path to "{space.name}_orders"'))
+        stored = set(connection.execute(text("select order_id from orders")).scalars())
+        paid = Counter(connection.execute(text("select order_id from payments")).scalars())
+        difference = connection.execute(
+            text(
+                "select coalesce(sum(abs(a.n - coalesce(t.n, 0))), 0) from"
+                " (select topic, sum(next_offset - start_offset) n from positions group by topic) a"
+                " left join (select topic, sum(count) n from tallies group by topic) t using (topic)"
+            )
+        ).scalar_one()
+    first_seen: dict[str, list[int]] = {}
+    seen: set[str] = set()
+    bodies: dict[tuple[str, str], int] = Counter()
+    for event in space.read("order.lifecycle"):
+        if event.id in seen:
+            continue  # a repeat with the same identity: every reader drops it
+        seen.add(event.id)
+        first_seen.setdefault(event.data.order_id, []).append(event.sequence)
+        bodies[event.data.order_id, event.type] += 1
+    return {
+        "lost": len(set(placed.values()) - stored)
+        + sum(f"orders.{t}.v1" not in {k[1] for k in bodies if k[0] == o}
+              for o in placed.values() for t in ("order_submitted",)),
+        "doubled": (len(stored) - len(set(placed.values())))
+        + sum(n - 1 for n in paid.values() if n > 1)
+        + sum(bodies[o, "orders.order_submitted.v1"] - 1 for o in stored
+              if bodies[o, "orders.order_submitted.v1"] > 1),
+        "unpaid": len(set(placed.values()) - set(paid)),
+        "disordered": sum(s != list(range(1, len(s) + 1)) for s in first_seen.values()),
+        "difference": int(difference),
+    }  # fmt: skip
+
+
+CLEAN = {"lost": 0, "doubled": 0, "unpaid": 0, "disordered": 0, "difference": 0}
+
+
+@pytest.mark.parametrize("failpoint", POINTS)
+def test_a_kill_at_this_point_costs_nothing(space: Space, keys: str, failpoint: str):
+    process = OrdersProcess(space, keys)
+    try:
+        found = outcome(space, process, failpoint)
+    finally:
+        process.kill()
+    assert found.pop("died"), f"{failpoint} was never reached"
+    assert found == CLEAN
+
+
+POSITION_FIRST = """
+from services.orders.__main__ import SERVICE, main
+from shared import consumer, positions
+stock = consumer.Listener._apply
+def apply(self, records):
+    with self.database.transaction() as tx:  # the position, before and apart from the effect
+        positions.advance(tx, positions.lock_and_filter(tx, records))
+    real = positions.lock_and_filter
+    consumer.positions.lock_and_filter = lambda tx, records: records
+    try:
+        stock(self, records)
+    finally:
+        consumer.positions.lock_and_filter = real
+consumer.Listener._apply = apply
+main(SERVICE)
+"""
+CURSOR_RELAY = """
+from services.orders.__main__ import SERVICE, main
+from shared import outbox
+outbox.Relay.at = 0
+def round(self):  # remembers the last id in memory, deletes before it produces
+    from sqlalchemy import delete, select
+    from shared.db import OutboxRow
+    with self._database.transaction() as tx:
+        rows = list(tx.session.execute(select(OutboxRow).order_by(OutboxRow.id)).scalars())
+        tx.session.execute(delete(OutboxRow).where(OutboxRow.id.in_([r.id for r in rows])))
+    if rows:
+        outbox.failpoints.reach("relay.after_read")
+        self._produce(rows)
+    return len(rows)
+outbox.Relay.round = round
+main(SERVICE)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "failpoint", "sign"),
+    [
+        (POSITION_FIRST, "consumer.after_claim:3", "unpaid"),
+        (CURSOR_RELAY, "relay.after_read:4", "lost"),
+    ],
+    ids=["position before the effect", "relay that deletes before it produces"],
+)
+def test_a_broken_rule_is_found_out(space: Space, keys: str, code, failpoint, sign, monkeypatch):
+    monkeypatch.setattr("tests.chaos.test_failpoints.wait_settled", lambda _: time.sleep(6))
+    process = OrdersProcess(space, keys, code=code)
+    try:
+        found = outcome(space, process, failpoint)
+    finally:
+        process.kill()
+    assert found[sign] > 0 or found["difference"] > 0, found
