@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from deploy.bank.simulation import DEFAULT_UNTIL
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child
 from deploy.local.places import StackError
@@ -16,6 +17,7 @@ from deploy.local.places import StackError
 if TYPE_CHECKING:
     from deploy.local.system import Options
 
+BERKA_UNTIL = date(1994, 3, 30)  # the last complete day of the part that is given here
 ZONE = ZoneInfo("Asia/Shanghai")
 StartChild = Callable[..., Child]
 
@@ -69,12 +71,7 @@ class BankRun:
     @property
     def history_end(self) -> datetime:
         """The last instant of the loaded history."""
-        if self._state["data"]:
-            last = date(1994, 3, 30) if _is_berka(Path(self._state["data"])) else date.today()
-        else:
-            from deploy.bank.simulation import DEFAULT_UNTIL
-
-            last = DEFAULT_UNTIL
+        last = BERKA_UNTIL if self._state["data"] else DEFAULT_UNTIL
         return datetime.combine(last + timedelta(days=1), datetime.min.time(), ZONE)
 
     def begin(self, environment: dict[str, str], say: Callable[[str], None]) -> None:
@@ -93,7 +90,8 @@ class BankRun:
     def _history_command(self, history: Path) -> list[str]:
         state = self._state
         if state["data"]:
-            return ["deploy.bank", "berka", state["data"], "--src", "A", "-o", str(history)]
+            return ["deploy.bank", "berka", state["data"], "--src", "A",
+                    "--until", BERKA_UNTIL.isoformat(), "-o", str(history)]
         return [
             "deploy.bank", "simulate", "--customers", str(state["customers"]),
             "--days", str(state["days"]), "--seed", str(state["seed"]), "-o", str(history),
@@ -144,7 +142,3 @@ class BankRun:
 def _defaults(options: "Options") -> dict[str, Any]:
     kind = type(options)
     return {"customers": kind.customers, "days": kind.days, "seed": kind.seed, "data": None}
-
-
-def _is_berka(folder: Path) -> bool:
-    return (folder / "trans_partial.csv.gz").exists()

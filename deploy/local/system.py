@@ -6,20 +6,21 @@ so a second start goes on with the same bank at the same hour; `fresh` starts ov
 
 import json
 import os
-import shutil
 import signal
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import yaml
 
 from deploy.local.bank_run import BankRun
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child, Command, answers, refuse_taken_port
-from deploy.local.places import StackError, data_folder, make_own
+from deploy.local.places import CHECKOUT, LOCAL, StackError, data_folder, make_own
 from deploy.local.servers import Ports, ServerSet, forget_data
 from deploy.local.topics import create_topics
 from shared.migrations import migrate
@@ -30,7 +31,31 @@ WORKER_PORT, ISSUER_PORT, GATEWAY_PORT = 8806, 8807, 8800
 START_TIMEOUT_S = 60.0
 RESTART_PAUSE_S = 2.0
 
+ORGANISATION = CHECKOUT / "deploy" / "demo_organisation.yaml"
+
+# Compiled once, out of the sources' way: it halves the start of eight processes.
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(LOCAL / "bytecode")}
+
 Say = Callable[[str], None]
+
+
+def write_staff_file(path: Path) -> None:
+    """The demo's staff as the local issuer reads them: id, name, post and department."""
+    listed = yaml.safe_load(ORGANISATION.read_text())
+    posts = {post["post_id"]: post["names"] for post in listed["posts"]}
+    departments = {one["department_id"]: one["names"] for one in listed["departments"]}
+    staff = [
+        {
+            "staff_id": one["staff_id"],
+            "name": one["name"],
+            "language": one.get("language", "zh-CN"),
+            "post": posts.get(one.get("post_id"), {}),
+            "department": departments.get(one.get("department_id"), {}),
+        }
+        for one in listed["staff"]
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(staff, ensure_ascii=False))
 
 
 @dataclass(frozen=True)
@@ -43,7 +68,7 @@ class Options:
     data: Path | None = None  # a data set's folder (berka) in place of the simulated bank
     fresh: bool = False
     factor: float = 720.0  # bank seconds per second: a business day in two minutes
-    ports: Ports = Ports()
+    ports: Ports = field(default_factory=Ports)
     port_shift: int = 0  # moves every port of ours, for tests
     folder: Path | None = None
     live: bool = True
@@ -138,20 +163,12 @@ class System:
         self._start_child("gateway", ["deploy.gateway"])
 
     def _seed(self) -> None:
-        """Organisation, first administrator and products; each is idempotent."""
-        organisation = Path("deploy") / "demo_organisation.yaml"
-        staff_file = self.folder / "issuer" / "staff.json"
-        for name, arguments in (
-            (
-                "seed-organisation",
-                ["services.workflow", "seed", str(organisation), "--staff-file", str(staff_file)],
-            ),
-            ("seed-products", ["services.orders", "seed"]),
-        ):
-            child = self._start_child(name, arguments)
-            if child.process.wait(60) != 0:
-                raise StackError(f"{name} failed:\n{child.last_words()}")
-            del self.children[name]
+        """The organisation with its first administrator, and whom the sign-in page offers."""
+        child = self._start_child("seed", ["services.workflow", "seed", str(ORGANISATION)])
+        if child.process.wait(60) != 0:
+            raise StackError(f"the organisation cannot be seeded:\n{child.last_words()}")
+        del self.children["seed"]
+        write_staff_file(self.folder / "issuer" / "staff.json")
 
     def _start_child(
         self, name: str, arguments: list[str], more: dict[str, str] | None = None
@@ -159,8 +176,8 @@ class System:
         command = Command(
             argv=[sys.executable, "-m", *arguments],
             log=self.folder / "logs" / f"{name}.log",
-            env={**self.environment, **(more or {}), "PYTHONUNBUFFERED": "1"},
-            cwd=Path(__file__).resolve().parents[2],
+            env={**self.environment, **(more or {}), "PYTHONUNBUFFERED": "1", **BYTECODE},
+            cwd=CHECKOUT,
             stop_timeout_s=20.0,
         )
         self.children[name] = child = Child(name, command)
@@ -219,7 +236,7 @@ class System:
 
 def _ok(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=1) as answer:
+        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - loopback
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -68,7 +68,7 @@ class OrdersProcess:
         }
         self._code = code or "from services.orders.__main__ import SERVICE, main; main(SERVICE)"
         self.process: subprocess.Popen[bytes] | None = None
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
 
     def start(self, failpoint: str = "", *, wait: bool = True) -> None:
         self.process = subprocess.Popen(

@@ -104,7 +104,8 @@ def verdict(space: Space, placed: dict[int, str]) -> dict[str, int]:
             text(
                 "select coalesce(sum(abs(a.n - coalesce(t.n, 0))), 0) from"
                 " (select topic, sum(next_offset - start_offset) n from positions group by topic) a"
-                " left join (select topic, sum(count) n from tallies group by topic) t using (topic)"
+                " left join (select topic, sum(count) n from tallies group by topic) t"
+                " using (topic)"
             )
         ).scalar_one()
     first_seen: dict[str, list[int]] = {}
