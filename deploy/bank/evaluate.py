@@ -83,7 +83,7 @@ def evaluate(truth: dict[str, Any], signals: Iterable[dict[str, Any]]) -> list[J
     return judged
 
 
-def _judge(
+def _judge(  # noqa: PLR0917  the two callers stand beside each other
     judged: Judged,
     facts: list[tuple[str, date]],
     also_right: list[tuple[str, date]],

@@ -95,7 +95,7 @@ def _segment(customer: Customer) -> str:
     return "private" if customer.buffer_minor > 30_000_000 else "retail"
 
 
-def _open_account(
+def _open_account(  # noqa: PLR0917  the day's action takes them in this order
     day: Day,
     customer: Customer,
     account: Account,

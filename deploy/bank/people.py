@@ -123,7 +123,7 @@ def draw_customer(
     number = numbers.customer_number(numbers.FIRM if firm else numbers.PERSON, index + 1)
     branch = rng.choice(branches)
     product = places.CURRENT_FIRM if firm else places.CURRENT_PERSON
-    manager_code = rng.choice(branch.manager_codes)
+    manager_code = rng.choices(branch.manager_codes, weights=places.MANAGER_WEIGHTS)[0]
     habits = _firm_habits(rng) if firm else _person_habits(rng)
     customer = Customer(
         index=index,

@@ -20,7 +20,8 @@ TERM_PERSON, TERM_FIRM = "TD-P", "TD-F"
 LOAN_HOME, LOAN_CONSUMER, LOAN_WORKING = "LN-H", "LN-C", "LN-W"
 DEBIT_CARD, MOBILE_BANK = "DC", "MB"
 
-CUSTOMERS_PER_BRANCH, CUSTOMERS_PER_MANAGER, BRANCHES_MAX = 150, 50, 60
+CUSTOMERS_PER_BRANCH, MANAGERS_PER_BRANCH, BRANCHES_MAX = 200, 5, 60
+MANAGER_WEIGHTS = (10, 10, 10, 10, 2)  # the fifth code is a vacant post with few customers left
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,11 @@ class Branch:
 def branches_for(customers: int) -> tuple[Branch, ...]:
     """As many branches as a bank of this size has; the first are the same at every size."""
     count = min(max(round(customers / CUSTOMERS_PER_BRANCH), 1), BRANCHES_MAX)
-    managers = max(1, -(-customers // count // CUSTOMERS_PER_MANAGER))
     found = []
     for index in range(count):
         city = CITIES[index % len(CITIES)]
         code = f"{city.code}{index // len(CITIES) + 1:02d}"
-        codes = tuple(f"RM-{code}-{n}" for n in range(1, managers + 1))
+        codes = tuple(f"RM-{code}-{n}" for n in range(1, MANAGERS_PER_BRANCH + 1))
         found.append(Branch(code, city, codes))
     return tuple(found)
 

@@ -63,7 +63,6 @@ class Publisher:
                 self._sender.send(_EVENTS_TOPIC, key, encode(copy), partition=partition)
             )
         self.sent += self._partitions
-        self.settle()
 
     def settle(self) -> None:
         """Returns when all that was sent is in the log. Raises NotDelivered."""
@@ -91,7 +90,7 @@ def partitions_of_events(settings: Settings) -> int:
         broker.close()
 
 
-def kafka_publisher(settings: Settings, *, linger_ms: int = 5) -> Publisher:
+def kafka_publisher(settings: Settings, *, linger_ms: int = 20) -> Publisher:
     partitions = partitions_of_events(settings)
     sender = Sender(settings, linger_ms=linger_ms)
     return Publisher(sender, partitions, settings.delivery_timeout_s + 10)
