@@ -1,0 +1,194 @@
+"""The customer view does not depend on the order, or the batches, in which its facts arrive."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+
+from services.customer.__main__ import SERVICE
+from services.customer.handlers import HANDLERS
+from services.customer.tables import Base
+from shared.db import Message
+from shared.events import bank, orders, scoring, workflow
+from shared.events.envelope import Event, Fact, key_of, wrap
+from shared.events.fact import Cause
+from shared.testing.space import START, ServiceUnderTest, Space
+
+DAY = date(2026, 3, 2)
+WORDS = {"zh-CN": "说明", "en": "Words"}
+SECRET = {"subject_keys": {"wrapped"}, "sealed": {"sealed"}}  # random by design
+
+
+@pytest.fixture
+def customer(space: Space) -> ServiceUnderTest:
+    return space.service(SERVICE)
+
+
+def booked(n: int, minor: int) -> bank.TransactionBooked:
+    return bank.TransactionBooked(
+        customer_number="C1", account_number="A1", transaction_id=f"T{n}", amount_minor=minor,
+        product_code="CA", currency="CNY", kind="fee", initiated_by="bank", booked_on=DAY,
+    )  # fmt: skip
+
+
+def history() -> list[Fact]:
+    """What happened to C1 and its world, in the order in which it did."""
+    alert: dict[str, Any] = {
+        "alert_id": "AL1", "party_id": "PC1", "rule": "silence", "episode": 1, "at": START,
+    }  # fmt: skip
+    raised = scoring.AlertRaised(
+        **alert, risk_ppm=1, contribution_minor=2, margin_at_risk_minor=3, currency="CNY",
+        terms=(), text=WORDS,
+    )  # fmt: skip
+    process: dict[str, Any] = {"process_instance_id": "PI1", "party_id": "PC1"}
+    task: dict[str, Any] = {**process, "task_id": "TK1", "step": "assess"}
+    order: dict[str, Any] = {"order_id": "ORD-1", "customer_number": "C1"}
+    amount: dict[str, Any] = {"currency": "CNY", "maker_id": "S1", "content_hash": "h"}
+    return [
+        bank.AccountOpened(customer_number="C1", account_number="A1", product_code="CA",
+                           currency="CNY", opened_on=DAY, branch_code="B01",
+                           holders=(bank.Holder(customer_number="C2", role="co_holder",
+                                                share_ppm=400_000),)),
+        bank.CustomerRecorded(customer_number="C1", kind="person", name="王小明",
+                              phones=("13800138000",)),
+        bank.CustomerRecorded(customer_number="C1", kind="person", name="王晓明",
+                              phones=("13900139000",)),
+        bank.ContactTextRecorded(contact_id="K1", customer_number="C1", text="一"),
+        bank.ContactTextRecorded(contact_id="K1", customer_number="C1", text="二"),
+        bank.CustomerPlaced(customer_number="C1", home_branch_code="B01", region_code="east"),
+        bank.CustomerPlaced(customer_number="C1", home_branch_code="B02"),
+        bank.ManagerAssigned(customer_number="C1", manager_code="M1", effective_on=DAY),
+        bank.ManagerAssigned(customer_number="C1", manager_code="M2", branch_code="B03",
+                             effective_on=DAY - timedelta(days=9)),
+        bank.ManagerAssigned(customer_number="C1", manager_code="M3", account_number="A1",
+                             effective_on=DAY),
+        booked(1, 100), booked(2, -30), booked(3, 7),
+        bank.LoanGranted(customer_number="C1", loan_number="L1", product_code="LN",
+                         principal_minor=9, currency="CNY", granted_on=DAY),
+        bank.LoanStatusChanged(customer_number="C1", loan_number="L1", status="running"),
+        bank.LoanStatusChanged(customer_number="C1", loan_number="L1", status="finished"),
+        bank.LoanOverdue(customer_number="C1", loan_number="L1", overdue_minor=5,
+                         currency="CNY", since_on=DAY),
+        bank.LoanOverdue(customer_number="C1", loan_number="L1", overdue_minor=0,
+                         currency="CNY", since_on=DAY),
+        bank.RelationRecorded(customer_number="C1", to_customer_number="C2", kind="household",
+                              effective_on=DAY),
+        bank.RelationRecorded(customer_number="C1", to_customer_number="C2", kind="household",
+                              effective_on=DAY, ended_on=DAY),
+        bank.CardIssued(customer_number="C1", card_id="D1", account_number="A1", issued_on=DAY),
+        bank.ContactRecorded(customer_number="C1", contact_id="K1", channel_code="phone",
+                             direction="inbound"),
+        bank.AccountClosed(customer_number="C1", account_number="A1", closed_on=DAY),
+        raised, scoring.AlertCleared(**alert, reason_code="over"), raised,
+        scoring.ScoreUpdated(party_id="PC1", customer_numbers=("C1",), model_version="1",
+                             contribution=scoring.Contribution(currency="CNY", posted_minor=1)),
+        scoring.ScoreUpdated(party_id="PC1", customer_numbers=("C1",), model_version="2",
+                             contribution=scoring.Contribution(currency="CNY", posted_minor=2)),
+        workflow.ProcessStarted(**process, definition="retention", version=1,
+                                cause=Cause(type="x", id="1")),
+        workflow.TaskAssigned(**task, to_staff_id="S1", due_at=START),
+        workflow.TaskHandedOff(**task, from_staff_id="S1", to_staff_id="S2", due_at=START),
+        workflow.TaskCompleted(**task, from_staff_id="S2", due_at=START, outcome_code="kept"),
+        workflow.ProcessFinished(**process, outcome_code="kept"),
+        orders.QuoteOffered(**order, quote_id="Q1", amount_minor=5, currency="CNY",
+                            maker_id="S1"),
+        orders.OrderSubmitted(**order, **amount, amount_minor=6),
+        orders.OrderApproved(**order, content_hash="h", checker_id="S2"),
+        orders.OrderClosed(**order, outcome_code="paid"),
+    ]  # fmt: skip
+
+
+def messages() -> list[Message]:
+    """The history in envelopes: every key counts its own sequence, every topic its offsets."""
+    made = []
+    sequences: dict[tuple[str, str], int] = {}
+    for n, fact in enumerate(history()):
+        ours = not fact.TOPIC.startswith("bank.")
+        event: Event[Any] = wrap(
+            fact, id=f"e{n}", source="test", time=START + timedelta(seconds=n), businessdate=DAY
+        )
+        place = (fact.TOPIC, key_of(event))
+        sequences[place] = sequences.get(place, 0) + 1
+        if ours:
+            event = wrap(
+                fact, id=f"e{n}", source="test", time=event.time, businessdate=DAY,
+                sequence=sequences[place],
+            )  # fmt: skip
+        made.append(Message(fact.TOPIC, 0, n, place[1], 0, event))
+    return made
+
+
+MESSAGES = messages()
+
+
+def apply(customer: ServiceUnderTest, batches: list[list[Message]]) -> dict[str, list[Any]]:
+    with customer.database.transaction() as tx:
+        tables = ", ".join(f'"{name}"' for name in Base.metadata.tables)
+        tx.session.execute(text(f"truncate {tables}, outbox, counters, timers"))
+    for batch in batches:
+        with customer.database.transaction() as tx:
+            for message in batch:
+                tx.message = message
+                HANDLERS[type(message.event.data)](tx, message.event)
+            tx.message = None
+    with customer.database.read() as session:
+        view = {}
+        for name, table in Base.metadata.tables.items():
+            columns = [c for c in table.columns if c.name not in SECRET.get(name, ())]
+            view[name] = sorted(repr(tuple(row)) for row in session.execute(select(*columns)))
+    return view
+
+
+def cut(order: list[Message], marks: list[bool]) -> list[list[Message]]:
+    """Consecutive batches: a mark ends one."""
+    batches: list[list[Message]] = [[]]
+    for message, mark in zip(order, marks, strict=True):
+        batches[-1].append(message)
+        if mark:
+            batches.append([])
+    return [b for b in batches if b]
+
+
+def test_any_order_and_any_batches_give_the_same_view(customer):
+    expected = apply(customer, [[m] for m in MESSAGES])
+    filled = {name for name, rows in expected.items() if rows}
+    assert filled >= set(Base.metadata.tables) - {
+        "merges", "service_requests", "intake", "described"
+    }  # fmt: skip
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.permutations(MESSAGES),
+        st.lists(st.booleans(), min_size=len(MESSAGES), max_size=len(MESSAGES)),
+    )
+    def check(order: list[Message], marks: list[bool]) -> None:
+        found = apply(customer, cut(order, marks))
+        for name, rows in expected.items():
+            assert found[name] == rows, name
+
+    check()
+
+
+def test_the_last_word_is_the_newest_not_the_latest_to_arrive(customer):
+    apply(customer, [list(reversed(MESSAGES))])
+    with customer.database.read() as session:
+        party = session.execute(text("select * from parties where party_id = 'PC1'")).one()
+        account = session.execute(text("select * from accounts")).one()
+        loan = session.execute(text("select * from loans")).one()
+        task = session.execute(text("select * from tasks")).one()
+        order = session.execute(text("select * from orders")).one()
+        parts = session.scalars(
+            text("select part from name_parts where party_id = 'PC1' order by position")
+        ).all()
+        digests = session.scalars(text("select count(*) from blind_indexes")).one()
+    assert (party.name, party.home_branch_code, party.region_code) == ("王晓明", "B02", None)
+    assert (party.manager_code, party.branch_code) == ("M1", "B02")
+    assert (account.balance_minor, account.closed_on) == (77, DAY)
+    assert (loan.status, loan.overdue_minor) == ("finished", 0)
+    assert (task.state, task.staff_id) == ("completed", "S2")
+    assert (order.state, order.amount_minor) == ("closed", 6)
+    assert parts == ["王晓明", "晓明", "明"]
+    assert digests == 1
