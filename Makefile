@@ -42,7 +42,7 @@ types:  ## mypy --strict
 
 imports:  ## import-linter
 	$(SETUP) venv
-	@.venv/bin/lint-imports --no-timing
+	@.venv/bin/lint-imports --no-logo
 
 rules:  ## The rules of the house and the contracts with others
 	$(SETUP) venv jars pages

@@ -37,7 +37,7 @@ from shared.settings import Settings
 class DeliveryBase(DeclarativeBase):
     """Tables that every service has in its own schema."""
 
-    type_annotation_map = {
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it off the class
         dict[str, Any]: JSONB,
         datetime: DateTime(timezone=True),
         bytes: LargeBinary,

@@ -27,7 +27,7 @@ def new_id(prefix: str = "") -> str:
 
     Ids of one process always grow, also within a millisecond and when the clock steps back.
     """
-    global _last
+    global _last  # noqa: PLW0603 - ids of a process grow
     fresh = (time.time_ns() // 1_000_000) << _RANDOM_BITS | int.from_bytes(os.urandom(10), "big")
     with _lock:
         _last = value = max(fresh, _last + 1)

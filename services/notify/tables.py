@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it off the class
         dict[str, Any]: JSONB,
         dict[str, str]: JSONB,
         datetime: DateTime(timezone=True),

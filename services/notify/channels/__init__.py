@@ -1,4 +1,4 @@
-"""Outside channels: one file each, one line here. A channel is `send(settings, letter) -> proof`."""
+"""Outside channels: one file each, one line here. A channel: `send(settings, letter) -> proof`."""
 
 from collections.abc import Callable
 
