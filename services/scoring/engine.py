@@ -35,6 +35,8 @@ class Batch:
     """A batch that was read but not yet applied."""
 
     partition: Partition
+    records: Sequence[Delivered]
+    latest_day: int
     columns: Columns
     watermarks: list[int]  # of each segment between closes
     late: list[int]  # places of events whose day is closed already
@@ -99,7 +101,11 @@ class Engine:
         for segment, (begin, end) in enumerate(_segments(columns)):
             mark = marks[segment]
             late += [i for i in range(begin, end) if columns.days[i] <= mark]
-        return Batch(partition, columns, marks, late)
+        return Batch(partition, records, latest_day, columns, marks, late)
+
+    def reread(self, batch: Batch) -> Batch:
+        """The same records, judged by the sources that are known now."""
+        return self.read(batch.partition.number, batch.records, batch.latest_day)
 
     def apply(self, batch: Batch, duplicates: set[int]) -> Outcome:
         """Steps the batch. `duplicates` are offsets of late events that were applied before."""

@@ -70,7 +70,8 @@ class Partition:
         self.rows: dict[str, int] = {}
         self.keys: list[bytes] = []
         self.accounts_of: dict[tuple[str, str, str, str], int] = {}
-        self.currencies: list[str] = []  # of each account row
+        self.currencies: dict[str, int] = {}  # code -> its number below
+        self.currency_of: Ints = np.zeros(_START, np.int64)  # of each account row
         self.customers = np.zeros(_START, CUSTOMER)
         self.customers["offset"] = -1
         self.customers["input_offset"] = -1
@@ -119,6 +120,7 @@ class Partition:
             self.accounts = _grown(self.accounts, size)
             self.next_account = _grown(self.next_account, size, -1)
             self.texts = _grown(self.texts, size)
+            self.currency_of = _grown(self.currency_of, size)
         text = np.frombuffer(state.account_text(*key[1:]), "<i8")
         end = self.text_end + len(text)
         if end > len(self.text_words):
@@ -129,7 +131,7 @@ class Partition:
         self.next_account[account] = self.first_account[row]
         self.first_account[row] = account
         self.accounts_of[key] = account
-        self.currencies.append(key[3])
+        self.currency_of[account] = self.currencies.setdefault(key[3], len(self.currencies))
         return account
 
     def make_room(self, events: int) -> None:
@@ -324,10 +326,9 @@ class Partition:
         """Count of transactions and exact sum by currency over all rows."""
         n = len(self.accounts_of)
         sums: dict[str, int] = {}
-        currencies = np.array(self.currencies[:n])
-        for currency in np.unique(currencies).tolist():
-            # Sums of up to 2**61 each: added as Python integers.
-            chosen = self.accounts["sum_minor"][:n][currencies == currency]
+        for currency, number in self.currencies.items():
+            # Sums of up to 2**61 each: their halves are added apart.
+            chosen = self.accounts["sum_minor"][:n][self.currency_of[:n] == number]
             high, low = chosen >> 32, chosen & 0xFFFFFFFF
             sums[currency] = (int(high.sum()) << 32) + int(low.sum())
         return int(self.accounts["count"][:n].sum()), sums

@@ -1,0 +1,242 @@
+"""Rounds: all shares that are waiting are stepped and written, then acknowledged.
+
+Order of writes: signals and refusals, awaited; state rows, awaited; what closes have done,
+awaited; only then the acknowledgement. A write that fails ends the process: the state in memory
+is ahead of what is written, and only recovery can put that right.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import structlog
+
+from services.scoring import columns, signals, state
+from services.scoring.engine import Batch, Engine, Outcome
+from services.scoring.metrics import (
+    ALARMS,
+    MESSAGES,
+    POSITION,
+    ROUNDS,
+    STATE_ROWS,
+    WATERMARK,
+)
+from services.scoring.seen import SeenBefore
+from shared.clock import Clock
+from shared.failpoints import reach
+
+log = structlog.get_logger()
+TOPIC = "bank.events"
+PENDING_RECORDS_MAX = 20_000
+TOTALS_EVERY_S = 1.0
+_json = msgspec.json.Encoder()
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """`scoring.totals`: what a partition's rows add up to at a position."""
+
+    partition: int
+    position: int
+    count: int
+    sum_minor: dict[str, int]  # by currency
+    watermark: int
+
+
+class Driver:
+    """Owns the engine while the worker runs. One round at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        seen: SeenBefore,
+        clock: Clock,
+        *,
+        generation: Callable[[], int],
+        writers: dict[str, Any],
+        catch_up: Callable[[], Any],
+        fatal: Callable[[str], Any],
+    ) -> None:
+        self.engine = engine
+        self._seen = seen
+        self._clock = clock
+        self._generation = generation
+        self._writers = writers
+        self._catch_up = catch_up
+        self._fatal = fatal
+        self._pending: list[Any] = []
+        self._pending_records = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._published: dict[int, int] = {}  # partition -> position of its last total
+        self._totals_at = 0.0
+
+    async def take(self, event: Any) -> None:
+        """Takes a share; waits while too much is waiting already."""
+        await self._room.wait()
+        self._pending.append(event)
+        self._pending_records += len(event.value)
+        if self._pending_records >= PENDING_RECORDS_MAX:
+            self._room.clear()
+        self._wake.set()
+
+    async def before_leaving(self, revoked: Iterable[Any]) -> None:
+        """Drops what is waiting (it will be delivered again) and lets the round in hand finish."""
+        self._drop()
+        await self._idle.wait()
+        self._published.clear()
+
+    def _drop(self) -> None:
+        self._pending.clear()
+        self._pending_records = 0
+        self._room.set()
+
+    async def run(self) -> None:
+        """Rounds until cancelled. Nothing that fails here is survivable."""
+        try:
+            while True:
+                if not self._pending:
+                    self._wake.clear()
+                    try:
+                        await asyncio.wait_for(self._wake.wait(), TOTALS_EVERY_S)
+                    except TimeoutError:
+                        await self._publish_totals()
+                        continue
+                taken, self._pending = self._pending, []
+                self._pending_records = 0
+                self._room.set()
+                self._idle.clear()
+                try:
+                    await self._round(taken)
+                finally:
+                    self._idle.set()
+                await self._publish_totals()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("round_failed")
+            self._fatal(f"round failed: {error!r}")
+
+    async def _round(self, taken: list[Any]) -> None:
+        generation = self._generation()
+        events: defaultdict[int, list[Any]] = defaultdict(list)
+        for event in taken:
+            if event.message.generation_id == generation:
+                events[event.message.partition].append(event)
+        latest_day = columns.latest_day(self._clock.bank_now().astimezone(self._clock.zone))
+        batches = [
+            self.engine.read(partition, _joined(shares), latest_day)
+            for partition, shares in events.items()
+        ]
+        if self._unknown_closers(batches):
+            await self._catch_up()
+            batches = [self.engine.reread(batch) for batch in batches]
+        repeats = [await self._repeats(batch, events) for batch in batches]
+        if self._generation() != generation:
+            return  # a rebalance while the store was asked: all of it comes again
+        outcomes = [
+            self.engine.apply(batch, known) for batch, known in zip(batches, repeats, strict=True)
+        ]
+        for batch in batches:
+            batch.partition.position = events[batch.partition.number][-1].message.offset
+        await self._write(batches, outcomes)
+        for partition, shares in events.items():
+            for event in shares:
+                event.ack()
+            POSITION.labels(str(partition)).set(shares[-1].message.offset)
+        _count(batches, outcomes)
+
+    def _unknown_closers(self, batches: list[Batch]) -> bool:
+        """A close of a source nobody described yet: its description may just have come in."""
+        return any(
+            close.source not in self.engine.sources
+            for batch in batches
+            for close in batch.columns.closes
+        )
+
+    async def _repeats(self, batch: Batch, events: dict[int, list[Any]]) -> set[int]:
+        number = batch.partition.number
+        self._seen.note(number, batch.columns)
+        if not batch.late:
+            return set()
+        through = events[number][-1].message.offset
+        return await self._seen.ask(number, batch.asked(), through)
+
+    async def _write(self, batches: list[Batch], outcomes: list[Outcome]) -> None:
+        reports: list[Any] = []
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            number = batch.partition.number
+            reports += await self._writers["scoring.signals"].write(
+                number, [(s.customer_number.encode(), signals.encode(s)) for s in outcome.signals]
+            )
+            reports += await self._writers["scoring.dead"].write(
+                0, [(b"%d" % number, _json.encode(refused)) for refused in outcome.refused]
+            )
+        await _delivered(reports)
+        reach("worker.after_signals")
+        reports = []
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            reports += await self._writers["scoring.state"].write(
+                batch.partition.number, outcome.records
+            )
+        await _delivered(reports)
+        reach("worker.after_state")
+        reports = []
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            if outcome.closes_changed:
+                closes = batch.partition.closes
+                key = state.PARTITION_KEY + b"%d" % closes.partition
+                reports += await self._writers["scoring.state"].write(
+                    closes.partition, [(key, state.pack_partition(closes))]
+                )
+        await _delivered(reports)
+        reach("worker.before_ack")
+
+    async def _publish_totals(self) -> None:
+        """Totals of partitions that moved; none before a recovered row's own position is passed."""
+        if time.monotonic() - self._totals_at < TOTALS_EVERY_S:
+            return
+        self._totals_at = time.monotonic()
+        reports: list[Any] = []
+        for number, partition in self.engine.partitions.items():
+            position = partition.position
+            if position < partition.recovered_to or position <= self._published.get(number, -1):
+                continue
+            count, sums = partition.totals()
+            totals = Totals(number, position, count, sums, partition.closes.watermark)
+            reports += await self._writers["scoring.totals"].write(
+                number, [(b"%d" % number, _json.encode(totals))]
+            )
+            self._published[number] = position
+        await _delivered(reports)
+
+
+def _joined(shares: list[Any]) -> list[Any]:
+    if len(shares) == 1:
+        records: list[Any] = shares[0].value.records
+        return records
+    return [record for event in shares for record in event.value.records]
+
+
+async def _delivered(reports: list[Any]) -> None:
+    """Every delivery report, or the first failure."""
+    for report in reports:
+        await report
+
+
+def _count(batches: list[Batch], outcomes: list[Outcome]) -> None:
+    ROUNDS.inc()
+    for batch, outcome in zip(batches, outcomes, strict=True):
+        STATE_ROWS.inc(outcome.touched)
+        WATERMARK.labels(str(batch.partition.number)).set(batch.partition.closes.watermark)
+        for name, count in outcome.counts.items():
+            if count:
+                MESSAGES.labels(TOPIC, name).inc(count)
+        for alarm in outcome.alarms:
+            ALARMS.labels(alarm.split(" ")[0]).inc()
+            log.error("close_held", partition=batch.partition.number, why=alarm)

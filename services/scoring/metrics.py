@@ -1,0 +1,17 @@
+"""The worker's metrics; those it shares with the services are `shared.metrics`."""
+
+from prometheus_client import Counter, Gauge
+
+from shared.metrics import HOLES, MESSAGES
+
+__all__ = ["ALARMS", "ASSIGNED", "HOLES", "MESSAGES", "POSITION", "REWINDS", "ROUNDS", "STATE_ROWS", "WATERMARK"]
+
+REWINDS = Counter("guanxi_worker_rewinds_total", "Times that all partitions were put in place")
+ROUNDS = Counter("guanxi_worker_rounds_total", "Batches of all partitions stepped and written")
+STATE_ROWS = Counter(
+    "guanxi_worker_state_rows_total", "Customers written; by events: scores per event"
+)
+POSITION = Gauge("guanxi_worker_position", "Last offset acknowledged", ["partition"])
+WATERMARK = Gauge("guanxi_worker_watermark_days", "Day number of the watermark", ["partition"])
+ASSIGNED = Gauge("guanxi_worker_partitions", "Partitions assigned to this worker")
+ALARMS = Counter("guanxi_worker_alarms_total", "Closes held by a gap, by source", ["source"])

@@ -1,0 +1,1 @@
+"""What the query side decides. Pure: arguments in, decision out."""

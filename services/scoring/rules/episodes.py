@@ -1,0 +1,140 @@
+"""A party's episodes of one rule: a pure function of the signals of its customer numbers.
+
+Silence of a party is silence of all its numbers that have ever been active: a number counts from
+its first activity on. Every other rule holds for the party while it holds for any of its numbers.
+Signals are taken in the order (at, customer number), so a late one, a merge or an unmerge gives
+what would have been had it always been known.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+OF_ALL_NUMBERS = frozenset({"silence"})
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A rule crossed up or down for one customer number."""
+
+    id: str
+    customer_number: str
+    kind: Literal["raised", "cleared"]
+    at: datetime
+    episode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """From `at` until `ended_at` (none: it still holds). `raised_by`: what held as it began."""
+
+    ordinal: int
+    at: datetime
+    raised_by: tuple[str, ...]
+    ended_at: datetime | None = None
+
+
+def episodes(
+    rule: str,
+    crossings: Iterable[Crossing],
+    active_from: Mapping[str, datetime | None],
+) -> list[Episode]:
+    """The party's episodes, earliest first.
+
+    `active_from`: when each of the party's numbers was first active; none: never. Crossings of
+    other numbers are left out.
+    """
+    ordered = sorted(
+        (c for c in crossings if c.customer_number in active_from),
+        key=lambda c: (c.at, c.customer_number, c.episode, c.kind == "cleared"),
+    )
+    joins = sorted((at, number) for number, at in active_from.items() if at is not None)
+    needs_all = rule in OF_ALL_NUMBERS
+    found: list[Episode] = []
+    holding: dict[str, str] = {}  # number -> the signal that raised it
+    joined: set[str] = set()
+    next_join = 0
+    for crossing in ordered:
+        while next_join < len(joins) and joins[next_join][0] <= crossing.at:
+            at, number = joins[next_join]
+            next_join += 1
+            joined.add(number)
+            _step(found, at, needs_all, holding, joined)
+        if crossing.kind == "raised":
+            holding[crossing.customer_number] = crossing.id
+        else:
+            holding.pop(crossing.customer_number, None)
+        _step(found, crossing.at, needs_all, holding, joined)
+    for at, number in joins[next_join:]:
+        joined.add(number)
+        _step(found, at, needs_all, holding, joined)
+    return found
+
+
+def _step(
+    found: list[Episode],
+    at: datetime,
+    needs_all: bool,
+    holding: Mapping[str, str],
+    joined: Collection[str],
+) -> None:
+    """Begins or ends an episode if the rule now holds, or no longer does."""
+    holds = bool(holding) and (not needs_all or all(number in holding for number in joined))
+    open_now = bool(found) and found[-1].ended_at is None
+    if holds and not open_now:
+        found.append(Episode(len(found) + 1, at, tuple(sorted(holding.values()))))
+    elif open_now and not holds:
+        if found[-1].at == at:
+            found.pop()  # it began and ended in the same instant: it never was
+        else:
+            found[-1] = replace(found[-1], ended_at=at)
+
+
+def alert_id(party_id: str, rule: str, at: datetime) -> str:
+    """The identity of an episode: the same party, rule and instant are the same alert."""
+    text = f"{party_id}\0{rule}\0{at.astimezone(UTC).isoformat()}"
+    return f"ALT-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An alert as it was recorded; `valid` False: a recomputation has taken it back."""
+
+    alert_id: str
+    ended_at: datetime | None
+    told: bool
+    valid: bool
+
+
+Act = Literal["raise", "record", "clear", "reopen", "shift", "take_back"]
+
+
+def differences(
+    party_id: str, rule: str, wanted: Iterable[Episode], known: Iterable[Known]
+) -> list[tuple[Act, str, Episode | None]]:
+    """What must be done so that the recorded alerts are the wanted episodes.
+
+    An episode that is over when it is first seen is recorded and told to nobody: there is nothing
+    left to do about it.
+    """
+    before = {k.alert_id: k for k in known}
+    acts: list[tuple[Act, str, Episode | None]] = []
+    kept = set()
+    for episode in wanted:
+        name = alert_id(party_id, rule, episode.at)
+        kept.add(name)
+        old = before.get(name)
+        if old is None:
+            acts.append(("raise" if episode.ended_at is None else "record", name, episode))
+        elif episode.ended_at is None and (not old.valid or old.ended_at is not None):
+            acts.append(("reopen", name, episode))
+        elif episode.ended_at is not None and old.valid and old.ended_at is None:
+            acts.append(("clear", name, episode))
+        elif episode.ended_at != old.ended_at or not old.valid:
+            acts.append(("shift", name, episode))
+    for name, old in before.items():
+        if name not in kept and old.valid:
+            acts.append(("take_back", name, None))
+    return acts

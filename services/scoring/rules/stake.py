@@ -1,0 +1,107 @@
+"""What is at stake with an alert, and the terms that explain it: all integers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from services.scoring.rules.episodes import OF_ALL_NUMBERS
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The signal of one number that held when a party's episode began."""
+
+    customer_number: str
+    on: date
+    score_ppm: int
+    terms: Mapping[str, Any]
+    event_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why the party's episode began: risk, terms by code, the number whose pace tells it."""
+
+    risk_ppm: int
+    customer_number: str
+    terms: dict[str, int]
+    event_ids: tuple[str, ...]
+
+
+def reason(rule: str, evidence: Sequence[Evidence]) -> Reason:
+    """One reason out of the signals that held.
+
+    Silence: the number that was active last speaks for the party, and the party is as surely gone
+    as its least sure number. Other rules: the number with the greatest score.
+    """
+    if rule in OF_ALL_NUMBERS:
+        on = max(one.on for one in evidence)
+        chosen = max(evidence, key=lambda e: (str(e.terms["last_on"]), e.customer_number))
+        last_on = date.fromisoformat(chosen.terms["last_on"])
+        terms = {
+            "silent_days": (on - last_on).days,
+            "mean_gap_milli_days": int(chosen.terms["mean_gap_milli_days"]),
+        }
+        risk = min(one.score_ppm for one in evidence)
+    else:
+        chosen = max(evidence, key=lambda e: (e.score_ppm, e.customer_number))
+        terms = {code: value for code, value in chosen.terms.items() if isinstance(value, int)}
+        risk = chosen.score_ppm
+    return Reason(risk, chosen.customer_number, terms, chosen.event_ids)
+
+
+def margin_at_risk(risk_ppm: int, at_stake_minor: int) -> int:
+    """Risk times the amount at stake, in minor units, rounded down; never below 0.
+
+    In this first version the amount at stake is the party's decayed mean balance: what usually
+    lies here. The contribution engine replaces it by what the customer earns the bank.
+    """
+    return max(at_stake_minor, 0) * min(max(risk_ppm, 0), MILLION) // MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One part of a whole: `code` names it, `unit` says how the value is shown."""
+
+    code: str
+    value: int
+    share_ppm: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Pieces that add up to `value`."""
+
+    code: str
+    value: int
+    unit: str
+    pieces: tuple[Piece, ...]
+
+
+def whole_of(rule: str, terms: Mapping[str, int]) -> Whole | None:
+    """The terms as parts that add up exactly; none for a rule without such a picture.
+
+    Silence: the usual gap and the days beyond it are the silent days. Outflow: what is left and
+    what is gone are the usual balance.
+    """
+    if rule == "silence":
+        silent = terms.get("silent_days", 0)
+        gap = min(max(round(terms.get("mean_gap_milli_days", 0) / 1000), 1), max(silent, 1))
+        return _whole("silent_days", silent, "days", (("usual_gap", gap),
+                                                      ("beyond_usual", silent - gap)))  # fmt: skip
+    if rule == "outflow":
+        mean, balance = terms.get("mean_minor", 0), terms.get("balance_minor", 0)
+        left = min(max(balance, 0), mean)
+        return _whole("mean_minor", mean, "money", (("left", left), ("gone", mean - left)))
+    return None
+
+
+def _whole(code: str, value: int, unit: str, parts: tuple[tuple[str, int], ...]) -> Whole:
+    pieces = tuple(
+        Piece(name, part, part * MILLION // value if value > 0 else 0, unit) for name, part in parts
+    )
+    return Whole(code, value, unit, pieces)

@@ -1,0 +1,269 @@
+"""The rows of the query side. The worker keeps its figures in `scoring.state`, not here.
+
+Sums are numeric: a party's or the bank's may leave 64 bits. Days are the bank's dates.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    Numeric,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class Whole(TypeDecorator[int]):
+    """A numeric without digits after the point, as a Python integer."""
+
+    impl = Numeric(38, 0)
+    cache_ok = True
+
+    def process_result_value(self, value: Decimal | None, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
+
+
+class Base(DeclarativeBase):
+    """Tables of scoring."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it off the class
+        dict[str, Any]: JSONB,
+        list[str]: ARRAY(Text),
+        datetime: DateTime(timezone=True),
+        date: Date,
+        str: Text,
+        bool: Boolean,
+        int: Integer,
+    }
+
+
+class BankEventRow(Base):
+    """Every record of `bank.events` at its place; `type` null: unreadable or misplaced.
+
+    An event that its producer sent twice stands here twice; the first is the one that counts.
+    """
+
+    __tablename__ = "bank_events"
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    event_offset: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    source: Mapped[str | None]
+    event_id: Mapped[str | None]
+    type: Mapped[str | None]
+    customer_number: Mapped[str | None]
+    account_number: Mapped[str | None]
+    product_code: Mapped[str | None]
+    kind: Mapped[str | None]
+    initiated_by: Mapped[str | None]
+    businessdate: Mapped[date | None]
+    time: Mapped[datetime | None]
+    amount_minor: Mapped[int | None] = mapped_column(BigInteger)
+    currency: Mapped[str | None]
+    channel_code: Mapped[str | None]
+    purpose_code: Mapped[str | None]
+    __table_args__ = (
+        Index("bank_events_identity", "source", "event_id"),
+        Index("bank_events_of_customer", "customer_number", "event_offset"),
+    )
+
+
+class NumberRow(Base):
+    """A customer number: whose it is and who answers for it now."""
+
+    __tablename__ = "numbers"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    party_id: Mapped[str | None] = mapped_column(index=True)
+    party_as_of: Mapped[datetime | None]
+    kind: Mapped[str | None]
+    home_branch_code: Mapped[str | None]
+    manager_code: Mapped[str | None] = mapped_column(index=True)
+    manager_staff_id: Mapped[str | None] = mapped_column(index=True)
+    branch_code: Mapped[str | None] = mapped_column(index=True)
+
+
+class ManagerRow(Base):
+    """Who answers for a customer number from a day on, with which share."""
+
+    __tablename__ = "managers"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    effective_on: Mapped[date] = mapped_column(primary_key=True)
+    manager_code: Mapped[str] = mapped_column(primary_key=True)
+    staff_id: Mapped[str | None]
+    branch_code: Mapped[str | None]
+    share_ppm: Mapped[int]
+
+
+class CustomerStateRow(Base):
+    """The worker's figures of one number as of `position` (offset of `bank.events`)."""
+
+    __tablename__ = "customer_state"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    input_position: Mapped[int] = mapped_column(BigInteger)
+    state_offset: Mapped[int] = mapped_column(BigInteger)  # of `scoring.state`: breaks ties
+    count: Mapped[int] = mapped_column(BigInteger)
+    customer_count: Mapped[int] = mapped_column(BigInteger)
+    sum_minor: Mapped[int] = mapped_column(BigInteger)
+    activity: Mapped[int] = mapped_column(BigInteger)
+    activity_on: Mapped[date | None]
+    first_on: Mapped[date | None]
+    last_on: Mapped[date | None]
+    mean_minor: Mapped[int] = mapped_column(BigInteger)
+    mean_on: Mapped[date | None]
+    outflow: Mapped[bool]
+    outflow_episode: Mapped[int] = mapped_column(BigInteger)
+    recovers_on: Mapped[date | None]
+    silence: Mapped[bool]
+    silence_episode: Mapped[int] = mapped_column(BigInteger)
+    silent_on: Mapped[date | None]
+
+
+class AccountFigureRow(Base):
+    """Exact sum and count of an account's transactions for one of its holders' numbers."""
+
+    __tablename__ = "account_figures"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    account_number: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    sum_minor: Mapped[int] = mapped_column(BigInteger)
+    count: Mapped[int] = mapped_column(BigInteger)
+    last_on: Mapped[date | None]
+
+
+class PartyFigureRow(Base):
+    """A party's figures: sums and latest days of its numbers, in the bank's own currency."""
+
+    __tablename__ = "party_figures"
+    party_id: Mapped[str] = mapped_column(primary_key=True)
+    numbers: Mapped[int] = mapped_column(server_default=text("0"))
+    sum_minor: Mapped[int] = mapped_column(Whole, server_default=text("0"))
+    count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    customer_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    mean_minor: Mapped[int] = mapped_column(Whole, server_default=text("0"))
+    last_on: Mapped[date | None]
+    as_of_on: Mapped[date | None]
+    outflow_risk_ppm: Mapped[int] = mapped_column(server_default=text("0"))
+    silence_risk_ppm: Mapped[int] = mapped_column(server_default=text("0"))
+    margin_at_risk_minor: Mapped[int] = mapped_column(Whole, server_default=text("0"))
+    dirty: Mapped[bool] = mapped_column(server_default=text("false"))
+    published_at: Mapped[datetime | None]  # wall clock
+    __table_args__ = (
+        Index("party_figures_contribution", text("sum_minor desc"), "party_id"),
+        Index(
+            "party_figures_risk",
+            text("margin_at_risk_minor desc"),
+            "party_id",
+            postgresql_where=text("margin_at_risk_minor > 0"),
+        ),
+        Index("party_figures_dirty", "published_at", postgresql_where=text("dirty")),
+    )
+
+
+class SignalRow(Base):
+    """A rule crossed for one number. `pending`: its state has not been folded yet."""
+
+    __tablename__ = "signals"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_number: Mapped[str] = mapped_column(index=True)
+    rule: Mapped[str]
+    kind: Mapped[str]
+    at: Mapped[datetime]
+    on_date: Mapped[date]
+    episode: Mapped[int] = mapped_column(BigInteger)
+    score_ppm: Mapped[int]
+    terms: Mapped[dict[str, Any]]
+    event_ids: Mapped[list[str]]
+    model_version: Mapped[str]
+    pending: Mapped[bool]
+    __table_args__ = (
+        Index("signals_pending", "customer_number", postgresql_where=text("pending")),
+    )
+
+
+class AlertRow(Base):
+    """An episode of one rule on one party. `valid` false: a recomputation took it back."""
+
+    __tablename__ = "alerts"
+    alert_id: Mapped[str] = mapped_column(primary_key=True)
+    party_id: Mapped[str]
+    rule: Mapped[str]
+    episode: Mapped[int]
+    at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    valid: Mapped[bool]
+    told: Mapped[bool]
+    reason_code: Mapped[str | None]
+    customer_number: Mapped[str]
+    risk_ppm: Mapped[int]
+    contribution_minor: Mapped[int] = mapped_column(Whole)
+    at_stake_minor: Mapped[int] = mapped_column(Whole)
+    margin_at_risk_minor: Mapped[int] = mapped_column(Whole)
+    currency: Mapped[str]
+    terms: Mapped[dict[str, Any]]
+    event_ids: Mapped[list[str]]
+    text: Mapped[dict[str, Any]]
+    model_version: Mapped[str]
+    __table_args__ = (
+        Index("alerts_of_party", "party_id", "rule"),
+        Index(
+            "alerts_open",
+            text("margin_at_risk_minor desc"),
+            "alert_id",
+            postgresql_where=text("valid and ended_at is null"),
+        ),
+        Index("alerts_latest", text("at desc"), "alert_id", postgresql_where=text("valid")),
+    )
+
+
+class ProcessRow(Base):
+    """What workflow made of alerts: a process instance and its outcome."""
+
+    __tablename__ = "processes"
+    process_instance_id: Mapped[str] = mapped_column(primary_key=True)
+    party_id: Mapped[str | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    outcome_code: Mapped[str | None]
+    outcome_text: Mapped[dict[str, Any] | None]
+
+
+class ProcessAlertRow(Base):
+    """Which alerts a process instance deals with."""
+
+    __tablename__ = "process_alerts"
+    process_instance_id: Mapped[str] = mapped_column(
+        ForeignKey("processes.process_instance_id"), primary_key=True
+    )
+    alert_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+
+
+class ProductRow(Base):
+    """A product's names, from the bank's reference data; the greatest position wins."""
+
+    __tablename__ = "products"
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    names: Mapped[dict[str, Any]]
+    line_code: Mapped[str]
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class WentLiveRow(Base):
+    """From which day on alerts are work, by source."""
+
+    __tablename__ = "went_live"
+    source: Mapped[str] = mapped_column(primary_key=True)
+    on_date: Mapped[date]
+    position: Mapped[int] = mapped_column(BigInteger)

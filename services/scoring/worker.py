@@ -1,0 +1,180 @@
+"""The Faust app of the scorer: one agent on `bank.events`, one table on `scoring.state`."""
+
+import asyncio
+import gc
+import logging
+import tempfile
+import time
+from typing import Any
+
+import faust
+import structlog
+from faust import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from services.scoring import model, warm
+from services.scoring.driver import TOPIC, Driver
+from services.scoring.engine import Engine
+from services.scoring.metrics import ASSIGNED
+from services.scoring.reference_reader import ReferenceReader
+from services.scoring.seen import EventStore, KeepsAll, SeenBefore
+from services.scoring.settings import WorkerSettings
+from services.scoring.table import ColumnTable, die
+from services.scoring.transport import BatchApp, BatchSchema, PartitionWriter
+from shared import logs
+from shared.clock import clock_of
+from shared.db import Database
+from shared.wire import Broker
+
+log = structlog.get_logger()
+GROUP = "scoring-worker"
+WRITTEN = ("scoring.state", "scoring.signals", "scoring.totals", "scoring.dead")
+_CANONICAL_PORT = 6066  # part of a name only; must not change between starts
+
+
+class ScorerApp(BatchApp):
+    """Faust, the engine and what carries batches between them."""
+
+    settings: WorkerSettings
+    engine: Engine
+    reference: ReferenceReader
+    driver: Driver
+
+
+def create_app(settings: WorkerSettings, partitions: int) -> ScorerApp:
+    """The app of one worker. Nothing is connected before it is started."""
+    app = ScorerApp(
+        settings.topic_prefix + GROUP,
+        broker=[f"aiokafka://{address}" for address in settings.kafka.split(",")],
+        store="memory://",
+        datadir=tempfile.mkdtemp(prefix="guanxi-worker-"),
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=partitions,
+        table_standby_replicas=0,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.worker_instance,
+        canonical_url=f"http://{settings.worker_instance}:{_CANONICAL_PORT}",
+        broker_session_timeout=min(settings.session_timeout_s, 10.0),
+        broker_heartbeat_interval=min(settings.session_timeout_s, 10.0) * 0.3,
+        broker_commit_interval=1.0,
+        broker_max_poll_records=settings.worker_records_max,
+        consumer_max_fetch_size=4 << 20,
+        producer_max_batch_size=900_000,
+        producer_linger=0.0,
+        stream_buffer_maxsize=64,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        web_enabled=True,
+        web_bind=settings.http_host,
+        web_host=settings.http_host,
+        web_port=settings.http_port or _free_port(settings.http_host),
+        cython_optimizations=True,
+    )
+    app.settings = settings
+    app.engine = Engine(
+        model.load(), topic=TOPIC, partitions=partitions, currency=settings.currency,
+        zone=settings.bank_time_zone,
+    )  # fmt: skip
+    _add_table(app, partitions)
+    _add_agent(app)
+    _add_pages(app)
+    return app
+
+
+def _add_table(app: ScorerApp, partitions: int) -> None:
+    changelog = app.topic(
+        app.settings.topic("scoring.state"), schema=BatchSchema(), partitions=partitions,
+        acks=False, internal=False, compacting=True, allow_empty=True, maxsize=64,
+    )  # fmt: skip
+    app.tables.add(
+        ColumnTable(
+            app, engine=app.engine, name="state", partitions=partitions, schema=BatchSchema(),
+            key_type=bytes, value_type=bytes, changelog_topic=changelog,
+            recovery_buffer_size=2,  # batches; 1 would keep the changelog fetched for ever
+        )
+    )  # fmt: skip
+
+
+def _add_agent(app: ScorerApp) -> None:
+    settings = app.settings
+    seen: SeenBefore = EventStore(Database(settings)) if settings.worker_event_store else KeepsAll()
+    topic = app.topic(settings.topic(TOPIC), schema=BatchSchema(), acks=True)
+
+    @app.agent(topic, name="scorer")
+    async def scorer(stream: Any) -> None:
+        app.reference = ReferenceReader(settings, app.engine)
+        app.driver = Driver(
+            app.engine,
+            seen,
+            clock_of(settings.clock_file, settings.zone),
+            generation=lambda: app.consumer_generation_id,
+            writers={t: PartitionWriter(app, settings.topic(t)) for t in WRITTEN},
+            catch_up=app.reference.catch_up,
+            fatal=die,
+        )
+        app.consumer.before_leaving = app.driver.before_leaving
+        rounds = asyncio.create_task(app.driver.run(), name="rounds")
+        try:
+            await app.reference.catch_up()
+            async for event in stream.noack().events():
+                await app.driver.take(event)
+        finally:
+            rounds.cancel()
+            await app.reference.close()
+
+
+def _add_pages(app: ScorerApp) -> None:
+    alive_at = time.monotonic()
+
+    @app.page("/health/live", name="live")
+    async def live(view: web.View, request: Any) -> Any:
+        nonlocal alive_at
+        assigned = _assigned(app)
+        if assigned or app.rebalancing or app.in_recovery:
+            alive_at = time.monotonic()
+        alive = time.monotonic() - alive_at < app.settings.worker_grace_s
+        return view.json({"live": alive, "partitions": assigned}, status=200 if alive else 503)
+
+    @app.page("/health/ready", name="ready")
+    async def ready(view: web.View, request: Any) -> Any:
+        assigned = _assigned(app)
+        is_ready = assigned > 0 and not app.rebalancing and not app.in_recovery
+        return view.json({"ready": is_ready, "partitions": assigned},
+                         status=200 if is_ready else 503)  # fmt: skip
+
+    @app.page("/metrics", name="metrics")
+    async def metrics(view: web.View, request: Any) -> Any:
+        ASSIGNED.set(_assigned(app))
+        return view.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
+
+
+def _assigned(app: ScorerApp) -> int:
+    topic = app.settings.topic(TOPIC)
+    try:
+        return sum(tp.topic == topic for tp in app.consumer.assignment())
+    except faust.exceptions.NotReady:
+        return 0
+
+
+def _free_port(host: str) -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def run() -> None:
+    """Runs the worker until it is told to stop. Kernels are compiled before the group is joined."""
+    settings = WorkerSettings()
+    logs.configure("scoring-worker", settings.log_level, as_json=settings.log_json)
+    seconds = warm.compile_kernels()
+    log.info("kernels_ready", seconds=round(seconds, 2))
+    broker = Broker(settings)
+    partitions = len(broker.partitions(TOPIC))
+    broker.close()
+    gc.set_threshold(200_000, 20, 100)
+    app = create_app(settings, partitions)
+    worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, console_port=0)
+    worker.execute_from_commandline()
