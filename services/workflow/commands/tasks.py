@@ -119,6 +119,7 @@ def hand_off_task(
         )
     if desk.staff_id == task.staff_id:
         return task
+    before = task.staff_id or actor.id  # a leader may take it off somebody's desk
     task.staff_id, task.org_path = desk.staff_id, desk.org_path
     task.state, task.claimed_at = "open", None
     task.handed_by, task.assigned_at = actor.id, tx.bank_now
@@ -126,7 +127,7 @@ def hand_off_task(
         _move_due(tx, task, due_at)
     add_entry(tx, instance, "handed_off", task.text, task=task, actor_id=actor.id, note=reason)
     fields = task_fields(tx, instance, task)
-    outbox.enqueue(tx, TaskHandedOff(**fields, from_staff_id=actor.id, reason=reason))
+    outbox.enqueue(tx, TaskHandedOff(**fields, from_staff_id=before, reason=reason))
     return task
 
 

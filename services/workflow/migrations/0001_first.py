@@ -14,6 +14,14 @@ depends_on = None
 
 def upgrade() -> None:
     delivery_tables_v1()
+    _absences_to_departments()
+    _entries_to_managers()
+    _organisation_changes_to_subscriptions()
+    _tasks_to_waiting_parties()
+    _went_live_to_instances()
+
+
+def _absences_to_departments() -> None:
     op.create_table(
         "absences",
         sa.Column("absence_id", sa.Text(), nullable=False),
@@ -70,6 +78,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("org_path"),
     )
     op.create_index("ix_departments_branch_code", "departments", ["branch_code"], unique=False)
+
+
+def _entries_to_managers() -> None:
     op.create_table(
         "entries",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
@@ -129,6 +140,9 @@ def upgrade() -> None:
             "customer_number", "account_number", "effective_on", "manager_code"
         ),
     )
+
+
+def _organisation_changes_to_subscriptions() -> None:
     op.create_table(
         "organisation_changes",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
@@ -191,6 +205,9 @@ def upgrade() -> None:
         sa.Column("engine_task_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("message", "correlation_key", "instance_id"),
     )
+
+
+def _tasks_to_waiting_parties() -> None:
     op.create_table(
         "tasks",
         sa.Column("task_id", sa.Text(), nullable=False),
@@ -249,6 +266,9 @@ def upgrade() -> None:
         ["desk", sa.literal_column("margin_at_risk_minor desc")],
         unique=False,
     )
+
+
+def _went_live_to_instances() -> None:
     op.create_table(
         "went_live",
         sa.Column("source", sa.Text(), nullable=False),

@@ -13,6 +13,7 @@ from services.workflow.queries import people, work
 from shared.http import Context, requires
 
 router = APIRouter()
+HANDED_WATCHED_MAX = 12
 
 
 @router.get("/desk")
@@ -86,6 +87,7 @@ def _view(ctx: Context) -> dict[str, Any]:
         roles = people.role_names(session)
     return {
         "view": view,
+        "watched": [*view.queues, *_handed_processes(view)],
         "absence": absence,
         "colleagues": colleagues,
         "roles": roles,
@@ -95,3 +97,13 @@ def _view(ctx: Context) -> dict[str, Any]:
         "late": sum(line.task.overdue for line in (*view.mine, *view.approvals)),
         "now": ctx.clock.bank_now(),
     }
+
+
+def _handed_processes(view: work.DeskView) -> list[str]:
+    """What I handed on and others do now: it moves on my desk while they work."""
+    open_ones = {
+        f"process:{line.instance.instance_id}"
+        for line in view.handed_on
+        if line.instance.finished_at is None
+    }
+    return sorted(open_ones)[:HANDED_WATCHED_MAX]

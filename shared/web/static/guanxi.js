@@ -59,6 +59,8 @@ function gap() {
   body.dispatchEvent(new CustomEvent("guanxi:gap", { detail: {} }));
   pill(say("gap"), () => location.reload());
 }
+// htmx reads a slash in hx-trigger as the start of a quoted text: the name of the event has none.
+const eventOf = (audience) => `guanxi:${audience.replaceAll("/", "_")}`;
 function take(hint) {
   const key = `${hint.audience} ${hint.topic} ${hint.partition}`, held = waiting.get(key);
   if (held && held.offset >= hint.offset) return;
@@ -73,7 +75,7 @@ function flush() {
   flushedAt = performance.now();
   const hints = [...waiting.values()];
   waiting.clear();
-  for (const hint of hints) body.dispatchEvent(new CustomEvent(`guanxi:${hint.audience}`, { detail: hint }));
+  for (const hint of hints) body.dispatchEvent(new CustomEvent(eventOf(hint.audience), { detail: hint }));
 }
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
