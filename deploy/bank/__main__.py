@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from threading import Event as Flag
+from types import FrameType
 from typing import Annotated, Any, BinaryIO
 
 import msgspec
@@ -20,14 +21,19 @@ from deploy.bank import evaluate as evaluation
 from deploy.bank import live as live_bank
 from deploy.bank import payment, places, purchases
 from deploy.bank import publish as publishing
-from deploy.bank.publisher import NotDelivered, kafka_publisher
+from deploy.bank.publisher import (
+    NotDelivered,
+    Publisher,
+    Unreachable,
+    events_topic,
+    kafka_publisher,
+)
 from deploy.bank.simulation import DEFAULT_UNTIL, Bank, Plan
 from shared.clock import clock_of
 from shared.events import Event, encode
 from shared.ids import is_order_reference
 from shared.money import Money
 from shared.settings import Settings
-from shared.wire import topic_ids
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -196,7 +202,13 @@ def grocery(
 def stopping() -> Iterator[Flag]:
     """SIGINT and SIGTERM set the flag: what is sent is settled, the state written, then the end."""
     flag = Flag()
-    kept = {s: signal.signal(s, lambda *_: flag.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
+        flag.set()
+        signal.signal(number, kept[signal.Signals(number)])  # the second time at once
+
+    kept = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield flag
     finally:
@@ -204,12 +216,18 @@ def stopping() -> Iterator[Flag]:
             signal.signal(number, handler)
 
 
-def events_topic_id(settings: Settings) -> str:
-    topic = settings.topic("bank.events")
-    found = topic_ids(settings, [topic]).get(topic)
-    if found is None:
-        raise fail(f"{settings.kafka} has no topic {topic}")
-    return found
+@contextmanager
+def connected(settings: Settings, *, linger_ms: int = 20) -> Iterator[tuple[Publisher, str]]:
+    """A publisher and the id of its topic; what goes wrong between it and the broker is said."""
+    try:
+        topic = events_topic(settings)
+        publisher = kafka_publisher(settings, topic, linger_ms=linger_ms)
+        try:
+            yield publisher, topic.id
+        finally:
+            publisher.close()
+    except (NotDelivered, Unreachable, publishing.Unpublishable) as error:
+        raise fail(str(error)) from error
 
 
 @app.command()
@@ -241,20 +259,13 @@ def publish(
     settings = Settings(service="bank")
     with stopping() as flag, progress() as bar:
         task = bar.add_task("bytes", total=total, note="")
-        topic_id = events_topic_id(settings)
-        publisher = kafka_publisher(settings)
-        try:
-            with source(file) as stream:
-                mark = publishing.publish(
-                    stream, publisher, publishing.StateFile(state), topic_id, pace=pace, stop=flag,
-                    advanced=lambda m: bar.update(
-                        task, completed=m.offset_bytes, note=f"{m.events:,} events"
-                    ),
-                )  # fmt: skip
-        except (publishing.Unpublishable, NotDelivered) as error:
-            raise fail(str(error)) from error
-        finally:
-            publisher.close()
+        with connected(settings) as (publisher, topic_id), source(file) as stream:
+            mark = publishing.publish(
+                stream, publisher, publishing.StateFile(state), topic_id, pace=pace, stop=flag,
+                advanced=lambda m: bar.update(
+                    task, completed=m.offset_bytes, note=f"{m.events:,} events"
+                ),
+            )  # fmt: skip
     err.print(f"{mark.events:,} events published, state in {state}", highlight=False)
     if flag.is_set():
         raise typer.Exit(130)
@@ -275,19 +286,12 @@ def live(  # noqa: PLR0917  options, given by name
     """
     settings = Settings(service="bank")
     clock = clock_of(settings.clock_file, settings.zone) if settings.clock_file else None
-    with stopping() as flag:
-        topic_id = events_topic_id(settings)
-        publisher = kafka_publisher(settings, linger_ms=2)
-        try:
-            live_bank.run(
-                plan_of(customers, days, seed, until), publisher, state, topic_id,
-                speed=speed, clock=clock, stop=flag,
-                day_done=lambda on, count: print(f"{on}: {count} events", flush=True),
-            )  # fmt: skip
-        except NotDelivered as error:
-            raise fail(str(error)) from error
-        finally:
-            publisher.close()
+    plan = plan_of(customers, days, seed, until)
+    with stopping() as flag, connected(settings, linger_ms=2) as (publisher, topic_id):
+        live_bank.run(
+            plan, publisher, state, topic_id, speed=speed, clock=clock, stop=flag,
+            day_done=lambda on, count: print(f"{on}: {count} events", flush=True),
+        )  # fmt: skip
 
 
 @app.command()
@@ -316,14 +320,9 @@ def pay(  # noqa: PLR0917  options, given by name
         )  # fmt: skip
     except ValueError as error:  # AmountError is one
         raise fail(str(error)) from error
-    publisher = kafka_publisher(settings, linger_ms=0)
-    try:
+    with connected(settings, linger_ms=0) as (publisher, _):
         publisher.send(event)
         publisher.settle()
-    except NotDelivered as error:
-        raise fail(str(error)) from error
-    finally:
-        publisher.close()
     print(f"{event.id}: {money.major()} {money.currency} for {reference} on account "
           f"{event.data.account_number} of {customer}, booked {event.businessdate}")  # fmt: skip
 

@@ -139,8 +139,10 @@ def spend_or_receive(day: Day, customer: Customer) -> None:
         return
     size = base / (1 - customer.share_in) * 0.9 * min(max(pull, 0.12), 2.5)
     amount = int(size * rng.lognormvariate(-0.4, 0.9))
-    room = account.balance_minor + customer.overdraft_minor
-    pay(day, customer, min(max(amount, 500), max(room, 0)))
+    room = max(account.balance_minor + customer.overdraft_minor, 0)
+    if not customer.overdraft_minor:
+        room = room // 4  # nobody spends more of what he has at once, by habit
+    pay(day, customer, min(max(amount, 500), room))
 
 
 def receive(day: Day, customer: Customer, amount: int) -> None:
@@ -194,7 +196,7 @@ def pay_day(day: Day, customer: Customer) -> None:
             purpose="salary", counterparty=outside_account(day.rng),
         )  # fmt: skip
         return
-    wages = min(amount // 6, account.balance_minor * 2 // 5)
+    wages = min(amount // 6, account.balance_minor // 5)
     if wages > 0:
         day.book(
             customer, account, -wages, "transfer_out", "customer", channel="payroll",

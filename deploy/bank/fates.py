@@ -8,6 +8,7 @@ from deploy.bank.bookings import Day, outside_account
 from deploy.bank.people import Customer, Fate
 from deploy.bank.truth import Truth
 
+OUTFLOW_BALANCE_MIN_MINOR = 2_000_000  # below it nobody would call it one
 _FADED_RATE = 0.4  # of the usual rate, while a leaver fades
 _LIVE_OUTFLOWS_A_DAY = 2
 _LIVE_FORCED_DAYS = 4
@@ -73,7 +74,8 @@ def move_out(day: Day, customer: Customer, share: float, transfers: int, truth: 
     if leaving < 100:
         return
     customer.buffer_minor = max(int(customer.buffer_minor * (1 - share)), 1)
-    truth.flowed_out(customer, day.on, leaving, before)
+    if before >= OUTFLOW_BALANCE_MIN_MINOR:
+        truth.flowed_out(customer, day.on, leaving, before)
     target = outside_account(rng)
     for part in range(transfers):
         amount = leaving // transfers if part else leaving - leaving // transfers * (transfers - 1)

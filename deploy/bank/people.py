@@ -159,7 +159,7 @@ def _person_habits(rng: Random) -> Habits:
         share_in=0.06 if salaried else 0.30,
         income_minor=income,
         pay_day=rng.choice((5, 8, 10, 10, 15, 15, 20, 25)) if salaried else None,
-        buffer_minor=int(income * rng.lognormvariate(1.0, 0.6)),
+        buffer_minor=int(income * rng.lognormvariate(1.3, 0.5)),
         contact_rate=0.004 * rng.gammavariate(1.0, 1.0),
         sms_fee=rng.random() < 0.6,
     )
@@ -172,7 +172,7 @@ def _firm_habits(rng: Random) -> Habits:
         share_in=0.38,
         income_minor=income,
         pay_day=rng.choice((5, 8, 10, 15, 20)),
-        buffer_minor=int(income * rng.lognormvariate(0.6, 0.5)),
+        buffer_minor=int(income * rng.lognormvariate(0.9, 0.5)),
         contact_rate=0.010 * rng.gammavariate(1.2, 1.0),
         sms_fee=True,
     )

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -9,9 +10,10 @@ import msgspec
 from shared.events import Event, encode, key_of
 from shared.events.bank import DayClosed
 from shared.settings import Settings
-from shared.wire import Broker, Sender
+from shared.wire import Broker, Sender, topic_ids
 
 PENDING_MAX = 2000
+_KNOWN_WITHIN_S = 3.0
 _EVENTS_TOPIC = DayClosed.TOPIC
 
 
@@ -29,6 +31,10 @@ class Sending(Protocol):
 
 class NotDelivered(Exception):
     """At least one event since the last settled one has not reached the broker."""
+
+
+class Unreachable(Exception):
+    """No broker there, or it has no topic `bank.events`."""
 
 
 class Publisher:
@@ -81,16 +87,43 @@ class Publisher:
         self._sender.close()
 
 
-def partitions_of_events(settings: Settings) -> int:
-    """How many partitions `bank.events` has. Raises KafkaError when the topic is not there."""
+@dataclass(frozen=True, slots=True)
+class EventsTopic:
+    """`bank.events` as the broker has it: a topic made anew has another id."""
+
+    id: str
+    partitions: int
+
+
+def events_topic(settings: Settings) -> EventsTopic:
+    """Asks the broker, for a while: a topic just made is not known at once.
+
+    Raises Unreachable when the broker or the topic is not there.
+    """
+    deadline = time.monotonic() + _KNOWN_WITHIN_S
+    while True:
+        try:
+            return _events_topic(settings)
+        except Exception as error:  # the client's own errors are shared.wire's to know
+            if time.monotonic() > deadline:
+                topic = settings.topic(_EVENTS_TOPIC)
+                raise Unreachable(f"{topic} at {settings.kafka}: {error}") from error
+        time.sleep(0.1)
+
+
+def _events_topic(settings: Settings) -> EventsTopic:
     broker = Broker(settings)
     try:
-        return len(broker.partitions(_EVENTS_TOPIC))
+        partitions = len(broker.partitions(_EVENTS_TOPIC))
     finally:
         broker.close()
+    topic = settings.topic(_EVENTS_TOPIC)
+    return EventsTopic(topic_ids(settings, [topic])[topic], partitions)
 
 
-def kafka_publisher(settings: Settings, *, linger_ms: int = 20) -> Publisher:
-    partitions = partitions_of_events(settings)
+def kafka_publisher(
+    settings: Settings, topic: EventsTopic | None = None, *, linger_ms: int = 20
+) -> Publisher:
+    partitions = (topic or events_topic(settings)).partitions
     sender = Sender(settings, linger_ms=linger_ms)
     return Publisher(sender, partitions, settings.delivery_timeout_s + 10)

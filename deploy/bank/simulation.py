@@ -92,6 +92,7 @@ class Bank:
 
     def went_live(self) -> Event[Any]:
         day = Day(self.plan.live_on, Random(0), self._counters)
+        day.now += timedelta(seconds=2 * (_CLOSE_SECOND - 86_400))  # after the last close
         day.say(WentLive(on=self.plan.live_on), f"live-{self.plan.live_on}")
         return day.events[0]
 
