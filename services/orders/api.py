@@ -4,7 +4,6 @@ Reads are under /api: /orders itself is the page that staff see.
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
@@ -14,7 +13,8 @@ from pydantic import BaseModel
 from services.orders import queries
 from services.orders.commands import approval, catalogue, orders, payments, plan, quotes, reminders
 from services.orders.commands.answers import KEY_CHARS_MAX, once
-from services.orders.commands.subject import no_such_order, order_for
+from services.orders.commands.subject import order_for
+from services.orders.reading import cursor_of, cursor_text, quote_for_reader, view_for
 from services.orders.schemas import (
     ApproveIn,
     AttributeIn,
@@ -33,11 +33,9 @@ from services.orders.schemas import (
     placed_out,
     quote_out,
 )
-from services.orders.tables import OrderRow, QuoteRow
 from shared.db import Tx
-from shared.errors import Invalid, NotFound
+from shared.errors import Invalid
 from shared.http import Context, requires
-from shared.policy import decide
 
 router = APIRouter()
 
@@ -107,7 +105,8 @@ def place(
 
 @router.get("/api/orders/{order_id}")
 def show(order_id: str, ctx: Annotated[Context, requires("order.view")]) -> OrderOut:
-    return order_out(view_for(ctx, order_id))
+    with ctx.read() as session:
+        return order_out(view_for(session, ctx.actor, order_id))
 
 
 @router.put("/orders/{order_id}")
@@ -225,11 +224,7 @@ def make_quote(
 @router.get("/api/quotes/{quote_id}")
 def show_quote(quote_id: str, ctx: Annotated[Context, requires("order.view")]) -> QuoteOut:
     with ctx.read() as session:
-        quote = session.get(QuoteRow, quote_id)
-        if quote is None or not decide(
-            ctx.actor, "order.view", org_path=quote.org_path, owner_id=quote.owner_id
-        ).allowed:
-            raise NotFound(f"There is no quote {quote_id}.")
+        quote = quote_for_reader(session, ctx.actor, quote_id)
         return quote_out(quote, queries.quote_versions(session, quote_id))
 
 
@@ -292,35 +287,3 @@ def define_attribute(
         raise Invalid("code", "The code in the body is not the one in the address.")
     with ctx.transaction() as tx:
         catalogue.define_attribute(tx, **body.model_dump())
-
-
-# Reading what may be seen ----------------------------------------------------------------------
-
-
-def view_for(ctx: Context, order_id: str) -> queries.OrderView:
-    """The order as its page shows it; outside of the reader's scope there is none."""
-    with ctx.read() as session:
-        view = queries.order_view(session, order_id)
-    if view is None or not decide(
-        ctx.actor, "order.view", org_path=view.order.org_path, owner_id=view.order.owner_id
-    ).allowed:
-        raise NotFound(no_such_order(order_id))
-    return view
-
-
-def cursor_text(row: OrderRow) -> str:
-    return f"{row.created_at.isoformat()}~{row.order_id}"
-
-
-def cursor_of(text: str | None) -> queries.Cursor | None:
-    """Raises Invalid when it is not one of ours."""
-    if not text:
-        return None
-    created_at, _, order_id = text.partition("~")
-    try:
-        instant = datetime.fromisoformat(created_at)
-    except ValueError:
-        raise Invalid("after", "not a cursor") from None
-    if instant.tzinfo is None or not order_id:
-        raise Invalid("after", "not a cursor")
-    return queries.Cursor(instant, order_id)

@@ -1,5 +1,10 @@
-"""The pages of orders."""
+"""The pages of orders: what staff see, and the forms they send. The API is beside, in api.py."""
 
 from fastapi import APIRouter
 
-router = APIRouter()
+from services.orders.pages import editing, orders, quotes
+
+router = APIRouter(include_in_schema=False)
+router.include_router(editing.router)
+router.include_router(orders.router)
+router.include_router(quotes.router)
