@@ -119,12 +119,12 @@ class BankRun:
             step = self._steps.pop(0)
             self._running = (step, self._start_child(step.name, step.arguments))
             return
-        if self._options.live and not self.is_live:
+        if not self.is_live:
             self.is_live = True
             self._time.run(self._options.factor)
             say(f"live after {time.monotonic() - self._began:.1f} s: a bank day takes "
                 f"{86400 / self._options.factor:.0f} s")
-            if not self._state["data"]:
+            if self._options.live and not self._state["data"]:
                 self._start_child("bank", self._live_command())
 
     def _live_command(self) -> list[str]:

@@ -6,7 +6,6 @@ so a second start goes on with the same bank at the same hour; `fresh` starts ov
 
 import json
 import os
-import signal
 import sys
 import time
 import urllib.request
@@ -71,7 +70,7 @@ class Options:
     ports: Ports = field(default_factory=Ports)
     port_shift: int = 0  # moves every port of ours, for tests
     folder: Path | None = None
-    live: bool = True
+    live: bool = True  # false: the bank publishes nothing after its history
 
 
 class System:
@@ -250,7 +249,6 @@ def running(options: Options, say: Say) -> Iterator[System]:
         system.start()
         yield system
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         system.stop()
 
 
