@@ -30,7 +30,6 @@ from shared.failpoints import reach
 
 log = structlog.get_logger()
 TOPIC = "bank.events"
-PENDING_RECORDS_MAX = 20_000
 TOTALS_EVERY_S = 1.0
 _json = msgspec.json.Encoder()
 
@@ -58,6 +57,7 @@ class Driver:
         writers: dict[str, Any],
         catch_up: Callable[[], Any],
         fatal: Callable[[str], Any],
+        waiting_max: int,
     ) -> None:
         self.engine = engine
         self._seen = seen
@@ -66,6 +66,7 @@ class Driver:
         self._writers = writers
         self._catch_up = catch_up
         self._fatal = fatal
+        self._waiting_max = waiting_max  # records: the bound of a round, and of memory
         self._pending: list[Any] = []
         self._pending_records = 0
         self._wake = asyncio.Event()
@@ -81,7 +82,7 @@ class Driver:
         await self._room.wait()
         self._pending.append(event)
         self._pending_records += len(event.value)
-        if self._pending_records >= PENDING_RECORDS_MAX:
+        if self._pending_records >= self._waiting_max:
             self._room.clear()
         self._wake.set()
 

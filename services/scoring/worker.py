@@ -18,7 +18,7 @@ from services.scoring.engine import Engine
 from services.scoring.metrics import ASSIGNED
 from services.scoring.reference_reader import ReferenceReader
 from services.scoring.seen import EventStore, KeepsAll, SeenBefore
-from services.scoring.settings import WorkerSettings
+from services.scoring.worker_settings import WorkerSettings
 from services.scoring.table import ColumnTable, die
 from services.scoring.transport import BatchApp, BatchSchema, PartitionWriter
 from shared import logs
@@ -112,6 +112,7 @@ def _add_agent(app: ScorerApp) -> None:
             writers={t: PartitionWriter(app, settings.topic(t)) for t in WRITTEN},
             catch_up=app.reference.catch_up,
             fatal=die,
+            waiting_max=2 * settings.worker_records_max,
         )
         app.consumer.before_leaving = app.driver.before_leaving
         rounds = asyncio.create_task(app.driver.run(), name="rounds")

@@ -1,0 +1,13 @@
+"""The worker's own settings, beside those of every service."""
+
+from shared.settings import Settings
+
+
+class WorkerSettings(Settings):
+    """One worker of the group. Its instance name must survive a restart."""
+
+    service: str = "scoring"
+    worker_instance: str = "worker-1"  # static membership: a name per place, not per process
+    worker_records_max: int = 5000  # of one poll
+    worker_event_store: bool = True  # ask PostgreSQL about late repeats; else keep every id
+    worker_grace_s: float = 90.0  # without a partition so long: no longer alive
