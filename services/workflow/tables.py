@@ -227,7 +227,9 @@ class TaskRow(Base):
     __table_args__ = (
         Index("tasks_of_desk", "staff_id", postgresql_where=sql(OPEN_STATES)),
         Index("tasks_of_queue", "role", "org_path", postgresql_where=sql(OPEN_STATES)),
+        Index("tasks_of_party", "party_id", postgresql_where=sql(OPEN_STATES)),
         Index("tasks_handed_by", "handed_by", "assigned_at"),
+        Index("tasks_by_completion", "completed_at"),
         Index("tasks_once", "instance_id", "engine_task_id", unique=True),
     )
 

@@ -183,6 +183,24 @@ def delegate(
     return absence_id
 
 
+def end_delegation(tx: Tx, actor: Actor) -> None:
+    """The actor is back earlier than planned: what holds today or begins later is taken back."""
+    today = _today(tx)
+    for absence in people.absences_from(tx.session, actor.id, today):
+        record(
+            tx,
+            actor.id,
+            AbsenceSet(
+                absence_id=absence.absence_id,
+                staff_id=absence.staff_id,
+                from_on=absence.from_on,
+                until_on=absence.until_on,
+                deputy_staff_id=absence.deputy_staff_id,
+                cancelled=True,
+            ),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Rights:
     """What an actor may do with one open task."""

@@ -236,6 +236,14 @@ def _tasks_to_waiting_parties() -> None:
         sa.PrimaryKeyConstraint("task_id"),
     )
     op.create_index("ix_tasks_instance_id", "tasks", ["instance_id"], unique=False)
+    op.create_index(
+        "tasks_of_party",
+        "tasks",
+        ["party_id"],
+        unique=False,
+        postgresql_where=sa.text("state in ('open', 'claimed')"),
+    )
+    op.create_index("tasks_by_completion", "tasks", ["completed_at"], unique=False)
     op.create_index("tasks_handed_by", "tasks", ["handed_by", "assigned_at"], unique=False)
     op.create_index(
         "tasks_of_desk",

@@ -78,17 +78,25 @@ def delegation(
     return ctx.page("desk_lists.html", stale=False, **_view(ctx))
 
 
+@router.post("/desk/delegation/end")
+def end_delegation(ctx: Annotated[Context, requires("task.act")]) -> HTMLResponse:
+    """The actor is back."""
+    with ctx.transaction() as tx:
+        tasks.end_delegation(tx, ctx.actor)
+    return ctx.page("desk_lists.html", stale=False, **_view(ctx))
+
+
 def _view(ctx: Context) -> dict[str, Any]:
     day = today(ctx)
     with ctx.read() as session:
         view = work.desk_of(session, ctx.actor, day)
-        absence = people.absence_of(session, ctx.actor.id, day)
+        absences = people.absences_from(session, ctx.actor.id, day)
         colleagues = work.participants(session, ctx.actor, day, ctx.actor.org_path)
         roles = people.role_names(session)
     return {
         "view": view,
         "watched": [*view.queues, *_handed_processes(view)],
-        "absence": absence,
+        "absences": absences,
         "colleagues": colleagues,
         "roles": roles,
         "link_of": link_of,

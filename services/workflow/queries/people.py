@@ -81,6 +81,21 @@ def absences(session: Session, staff_ids: Collection[str], day: date) -> dict[st
     return {row.staff_id: row for row in rows}
 
 
+def absences_from(session: Session, staff_id: str, day: date) -> list[AbsenceRow]:
+    """A person's absences that are not over on a day, soonest first."""
+    return list(
+        session.scalars(
+            select(AbsenceRow)
+            .where(
+                AbsenceRow.staff_id == staff_id,
+                AbsenceRow.cancelled.is_(False),
+                AbsenceRow.until_on > day,
+            )
+            .order_by(AbsenceRow.from_on)
+        )
+    )
+
+
 def stands_in_for(session: Session, staff_id: str, day: date) -> list[str]:
     """Whose tasks a deputy sees and does that day."""
     return list(

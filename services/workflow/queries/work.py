@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, text, true
@@ -25,6 +25,7 @@ from shared.policy import Actor, widest, within
 
 DESK_ROWS_MAX = 100
 PAGE_ROWS = 50
+USUAL_DAYS = 90
 QUEUES_MAX = 20
 STORY_ROWS_MAX = 300
 
@@ -243,17 +244,18 @@ def story_of(session: Session, actor: Actor, day: date, instance_id: str) -> Sto
     )
     return Story(
         instance, definition, list(tasks), list(entries), list(alerts),
-        usual_hours(session, instance.definition_key),
+        usual_hours(session, instance.definition_key, day),
     )  # fmt: skip
 
 
-def usual_hours(session: Session, definition_key: str) -> dict[str, float]:
-    """Median time of each step from assignment to done, over all finished tasks."""
+def usual_hours(session: Session, definition_key: str, day: date) -> dict[str, float]:
+    """Median hours of each step from assignment to done, over the last 90 days."""
+    since = datetime.combine(day - timedelta(days=USUAL_DAYS), time.min, UTC)
     taken = func.extract("epoch", TaskRow.completed_at - TaskRow.assigned_at)
     rows = session.execute(
         select(TaskRow.step_id, func.percentile_cont(0.5).within_group(taken) / 3600)
         .join(InstanceRow, InstanceRow.instance_id == TaskRow.instance_id)
-        .where(InstanceRow.definition_key == definition_key, TaskRow.completed_at.is_not(None))
+        .where(InstanceRow.definition_key == definition_key, TaskRow.completed_at >= since)
         .group_by(TaskRow.step_id)
     )
     return {step: float(hours) for step, hours in rows}
