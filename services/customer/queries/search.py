@@ -25,13 +25,15 @@ PARTS_READ = 4 * PAGE_ROWS
 HIT = """p.party_id, p.root_id, p.customer_number, p.name, p.kind, p.manager_code,
          p.home_branch_code"""
 
-# Two limits: the inner one bounds the index range, whatever the planner thinks of the join.
+# Two limits: the inner one bounds the index range, whatever the planner thinks of the join. The
+# range has one lower bound, the row: beside a second one (part >= ...) PostgreSQL 18 starts its
+# scan at the wrong one and reads all that lies before (measured: 500 ms at 3 M parts).
 BY_PART = text(
     f"""
     select {HIT}, n.part, strpos(p.folded, :query) = n.position + 1 as is_hit
       from (select part, party_id, position from name_parts
-             where inner_part = :inner_part and part >= :query_part and part < :beyond
-               and (part, party_id) > (:after_part, :after_party)
+             where inner_part = :inner_part
+               and (part, party_id) > (:after_part, :after_party) and part < :beyond
              order by part, party_id
              limit {PARTS_READ}) n
       join parties p on p.party_id = n.party_id
@@ -52,8 +54,9 @@ BY_PART_IN_REACH = text(
 BY_NUMBER = text(
     f"""
     select {HIT} from parties p
-     where p.customer_number like :prefix and (:everything or {IN_REACH})
-     order by p.customer_number limit {PAGE_ROWS}
+     where p.customer_number ~>=~ :prefix and p.customer_number ~<~ :beyond
+       and (:everything or {IN_REACH})
+     order by p.customer_number using ~<~ limit {PAGE_ROWS}
     """  # noqa: S608 - only constants of this file are put in
 )
 BY_ACCOUNT = text(
@@ -133,8 +136,8 @@ def _exact(session: Session, query: str, reach: Reach, keys: Keyring) -> list[Hi
     scope = _scope(reach)
     hits: list[Hit] = []
     if query.isascii() and 2 <= len(query) <= 64:
-        escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        rows = session.execute(BY_NUMBER, {**scope, "prefix": escaped + "%"})
+        span = {"prefix": query, "beyond": after_all_with_prefix(query)}
+        rows = session.execute(BY_NUMBER, {**scope, **span})
         hits += [_hit(r, "number") for r in rows]
         rows = session.execute(BY_ACCOUNT, {**scope, "number": query})
         hits += [_hit(r, "account") for r in rows]
@@ -178,9 +181,8 @@ def _parts(session: Session, folded: str, at: Cursor) -> list[Row[Any]]:
             {
                 "inner_part": at.inner_part,
                 "query": folded,
-                "query_part": prefix,
                 "beyond": after_all_with_prefix(prefix),
-                "after_part": at.part,
+                "after_part": at.part or prefix,
                 "after_party": at.party_id,
             },
         )
