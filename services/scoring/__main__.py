@@ -1,6 +1,5 @@
 """`python -m services.scoring worker|replay`, and the roles of the query side."""
 
-import importlib.util
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,18 +7,25 @@ from typing import Annotated
 import msgspec
 import typer
 
+from services.scoring import api, pages
+from services.scoring.commands.publishing import publish_scores
+from services.scoring.gauges import gauges
+from services.scoring.handlers import BATCHES, HANDLERS, TIMERS
+from services.scoring.tables import Base
+from shared.process import Service, cli
 
-def _application() -> typer.Typer:
-    """The worker's own commands beside the roles of the query side."""
-    if importlib.util.find_spec("services.scoring.service") is not None:
-        from services.scoring.service import SERVICE
-        from shared.process import cli
+SERVICE = Service(
+    name="scoring",
+    handlers=HANDLERS,
+    timers=TIMERS,
+    routers=(api.router, pages.router),
+    metadata=Base.metadata,
+    jobs={"publish_scores": publish_scores},
+    metrics=gauges,
+    batches=BATCHES,
+)
 
-        return cli(SERVICE)
-    return typer.Typer(help="Guanxi scoring.", no_args_is_help=True, add_completion=False)
-
-
-app = _application()
+app = cli(SERVICE)
 
 
 @app.command()

@@ -1,13 +1,25 @@
-"""The worker's own settings, beside those of every service."""
+"""Settings of the query side beyond what a transaction carries."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
 
 from shared.settings import Settings
 
 
-class WorkerSettings(Settings):
-    """One worker of the group. Its instance name must survive a restart."""
+@lru_cache(maxsize=1)
+def home_currency() -> str:
+    """The bank's own currency: sums of customers and parties are in it."""
+    return Settings(service="scoring").currency
 
-    service: str = "scoring"
-    worker_instance: str = "worker-1"  # static membership: a name per place, not per process
-    worker_records_max: int = 5000  # of one poll
-    worker_event_store: bool = True  # ask PostgreSQL about late repeats; else keep every id
-    worker_grace_s: float = 90.0  # without a partition so long: no longer alive
+
+class _Model(msgspec.Struct):
+    version: str
+
+
+@lru_cache(maxsize=1)
+def model_version() -> str:
+    """The version in the model's file, without the compiled code that uses the rest of it."""
+    file = Path(__file__).parent / "model_v1.json"
+    return msgspec.json.decode(file.read_bytes(), type=_Model).version

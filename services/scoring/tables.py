@@ -19,8 +19,8 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Text,
-    text,
 )
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -110,6 +110,7 @@ class CustomerStateRow(Base):
 
     __tablename__ = "customer_state"
     customer_number: Mapped[str] = mapped_column(primary_key=True)
+    partition: Mapped[int]
     position: Mapped[int] = mapped_column(BigInteger)
     input_position: Mapped[int] = mapped_column(BigInteger)
     state_offset: Mapped[int] = mapped_column(BigInteger)  # of `scoring.state`: breaks ties
@@ -148,27 +149,27 @@ class PartyFigureRow(Base):
 
     __tablename__ = "party_figures"
     party_id: Mapped[str] = mapped_column(primary_key=True)
-    numbers: Mapped[int] = mapped_column(server_default=text("0"))
-    sum_minor: Mapped[int] = mapped_column(Whole, server_default=text("0"))
-    count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    customer_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    mean_minor: Mapped[int] = mapped_column(Whole, server_default=text("0"))
+    numbers: Mapped[int] = mapped_column(server_default=sql("0"))
+    sum_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
+    count: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    customer_count: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    mean_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     last_on: Mapped[date | None]
     as_of_on: Mapped[date | None]
-    outflow_risk_ppm: Mapped[int] = mapped_column(server_default=text("0"))
-    silence_risk_ppm: Mapped[int] = mapped_column(server_default=text("0"))
-    margin_at_risk_minor: Mapped[int] = mapped_column(Whole, server_default=text("0"))
-    dirty: Mapped[bool] = mapped_column(server_default=text("false"))
+    outflow_risk_ppm: Mapped[int] = mapped_column(server_default=sql("0"))
+    silence_risk_ppm: Mapped[int] = mapped_column(server_default=sql("0"))
+    margin_at_risk_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
+    dirty: Mapped[bool] = mapped_column(server_default=sql("false"))
     published_at: Mapped[datetime | None]  # wall clock
     __table_args__ = (
-        Index("party_figures_contribution", text("sum_minor desc"), "party_id"),
+        Index("party_figures_contribution", sql("sum_minor desc"), "party_id"),
         Index(
             "party_figures_risk",
-            text("margin_at_risk_minor desc"),
+            sql("margin_at_risk_minor desc"),
             "party_id",
-            postgresql_where=text("margin_at_risk_minor > 0"),
+            postgresql_where=sql("margin_at_risk_minor > 0"),
         ),
-        Index("party_figures_dirty", "published_at", postgresql_where=text("dirty")),
+        Index("party_figures_dirty", "published_at", postgresql_where=sql("dirty")),
     )
 
 
@@ -188,9 +189,7 @@ class SignalRow(Base):
     event_ids: Mapped[list[str]]
     model_version: Mapped[str]
     pending: Mapped[bool]
-    __table_args__ = (
-        Index("signals_pending", "customer_number", postgresql_where=text("pending")),
-    )
+    __table_args__ = (Index("signals_pending", "customer_number", postgresql_where=sql("pending")),)
 
 
 class AlertRow(Base):
@@ -220,11 +219,11 @@ class AlertRow(Base):
         Index("alerts_of_party", "party_id", "rule"),
         Index(
             "alerts_open",
-            text("margin_at_risk_minor desc"),
+            sql("margin_at_risk_minor desc"),
             "alert_id",
-            postgresql_where=text("valid and ended_at is null"),
+            postgresql_where=sql("valid and ended_at is null"),
         ),
-        Index("alerts_latest", text("at desc"), "alert_id", postgresql_where=text("valid")),
+        Index("alerts_latest", sql("at desc"), "alert_id", postgresql_where=sql("valid")),
     )
 
 
@@ -267,3 +266,14 @@ class WentLiveRow(Base):
     source: Mapped[str] = mapped_column(primary_key=True)
     on_date: Mapped[date]
     position: Mapped[int] = mapped_column(BigInteger)
+
+
+class ControlTotalRow(Base):
+    """What the worker's rows of a partition add up to at a position, by currency."""
+
+    __tablename__ = "control_totals"
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInteger)
+    count: Mapped[int] = mapped_column(BigInteger)
+    sums: Mapped[dict[str, Any]]  # currency -> minor units as text: JSON numbers lose digits
+    watermark_on: Mapped[date | None]

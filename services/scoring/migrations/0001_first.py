@@ -105,6 +105,7 @@ def _figures() -> None:
     op.create_table(
         "customer_state",
         sa.Column("customer_number", sa.Text, primary_key=True),
+        _whole("partition", sa.Integer),
         *(
             _whole(name)
             for name in (
@@ -175,6 +176,14 @@ def _figures() -> None:
         sa.Column("source", sa.Text, primary_key=True),
         _whole("on_date", sa.Date),
         _whole("position"),
+    )
+    op.create_table(
+        "control_totals",
+        sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+        _whole("position"),
+        _whole("count"),
+        _whole("sums", JSONB),
+        _day("watermark_on"),
     )
 
 

@@ -1,0 +1,123 @@
+"""Scoring's JSON API: one party's score, the ranking, alerts. Read only; scope is in the SQL."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from services.scoring.queries import alerts, cursors, figures
+from services.scoring.queries.reach import reach
+from services.scoring.schemas import (
+    AccountOut,
+    AlertOut,
+    AlertsOut,
+    ProductOut,
+    RankedOut,
+    RankingOut,
+    ScoreOut,
+)
+from services.scoring.settings import home_currency
+from shared.errors import NotFound
+from shared.http import Context, requires
+
+router = APIRouter()
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.get("/parties/{party_id}/score")
+def score(party_id: str, ctx: Annotated[Context, requires("score.view")]) -> ScoreOut:
+    mine = reach(ctx.runtime.directory, ctx.actor, "score.view")
+    with ctx.read() as session:
+        found = figures.party(session, mine, party_id, home_currency())
+    if found is None:
+        raise NotFound
+    return ScoreOut(
+        party_id=found.party_id,
+        customer_numbers=found.customer_numbers,
+        currency=home_currency(),
+        net_transactions_minor=found.sum_minor,
+        transactions=found.transactions,
+        customer_transactions=found.customer_count,
+        mean_balance_minor=found.mean_minor,
+        last_on=found.last_on,
+        risk_ppm=found.risk_ppm,
+        margin_at_risk_minor=found.margin_at_risk_minor,
+        residual_minor=found.residual_minor(home_currency()),
+        accounts=[
+            AccountOut(**{name: getattr(a, name) for name in AccountOut.model_fields})
+            for a in found.accounts
+        ],
+    )
+
+
+@router.get("/ranking")
+def ranking(
+    ctx: Annotated[Context, requires("score.view")],
+    by: Literal["contribution", "risk"] = "contribution",
+    after: str | None = None,
+    limit: Limit = figures.PAGE_ROWS,
+) -> RankingOut:
+    mine = reach(ctx.runtime.directory, ctx.actor, "score.view")
+    place = cursors.number_and_id(after)
+    with ctx.read() as session:
+        rows = figures.ranking(session, mine, by, home_currency(), after=place, limit=limit)
+    last = rows[-1] if len(rows) == limit else None
+    return RankingOut(
+        by=by,
+        currency=home_currency(),
+        items=[_ranked(row) for row in rows],
+        next=_place(last, by) if last else None,
+    )
+
+
+def _place(row: figures.Figure, by: str) -> str:
+    value = row.sum_minor if by == "contribution" else row.margin_at_risk_minor
+    return f"{value}~{row.party_id}"
+
+
+def _ranked(row: figures.Figure) -> RankedOut:
+    return RankedOut(
+        party_id=row.party_id,
+        net_transactions_minor=row.sum_minor,
+        transactions=row.transactions,
+        mean_balance_minor=row.mean_minor,
+        risk_ppm={"outflow": row.outflow_risk_ppm, "silence": row.silence_risk_ppm},
+        margin_at_risk_minor=row.margin_at_risk_minor,
+        manager_staff_id=row.manager_staff_id,
+        products=[
+            ProductOut(**{name: getattr(part, name) for name in ProductOut.model_fields})
+            for part in row.products
+        ],
+    )
+
+
+@router.get("/alerts")
+def list_alerts(
+    ctx: Annotated[Context, requires("alert.view")],
+    state: Literal["open", "ended"] = "open",
+    rule: Annotated[str | None, Query(max_length=100)] = None,
+    after: str | None = None,
+    limit: Limit = alerts.PAGE_ROWS,
+) -> AlertsOut:
+    mine = reach(ctx.runtime.directory, ctx.actor, "alert.view")
+    with ctx.read() as session:
+        if state == "open":
+            place = cursors.number_and_id(after)
+            rows = alerts.open_alerts(session, mine, rule=rule, after=place, limit=limit)
+        else:
+            at = cursors.instant_and_id(after)
+            rows = alerts.ended_alerts(session, mine, rule=rule, after=at, limit=limit)
+    more = len(rows) == limit
+    return AlertsOut(
+        items=[_alert(row) for row in rows],
+        next=next_alert(rows[-1], state) if more else None,
+    )
+
+
+def next_alert(row: Any, state: str) -> str:
+    """The cursor behind an alert."""
+    value = row.margin_at_risk_minor if state == "open" else row.at.isoformat()
+    return f"{value}~{row.alert_id}"
+
+
+def _alert(row: Any) -> AlertOut:
+    return AlertOut(**{name: getattr(row, name) for name in AlertOut.model_fields})

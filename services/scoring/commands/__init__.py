@@ -1,0 +1,1 @@
+"""What changes the query side's tables: events stored, state folded, parties, alerts, outcomes."""

@@ -1,0 +1,298 @@
+"""Signals of numbers turned into alerts of parties; the difference is told to the others."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.scoring.commands import parties
+from services.scoring.rules import episodes, stake, wording
+from services.scoring.rules.episodes import Crossing, Episode, Known
+from services.scoring.rules.stake import Evidence
+from services.scoring.settings import home_currency
+from services.scoring.tables import AlertRow, CustomerStateRow, NumberRow, PartyFigureRow, SignalRow
+from shared import outbox
+from shared.db import Tx
+from shared.events.scoring import AlertCleared, AlertRaised, Term
+from shared.money import MINOR_MAX
+from shared.wire import Record
+
+log = structlog.get_logger()
+
+
+class SignalIn(msgspec.Struct, frozen=True):
+    """What is read of a record of `scoring.signals`; `score` is the rule's risk in ppm."""
+
+    id: str
+    customer_number: str
+    rule: str
+    kind: Literal["raised", "cleared"]
+    at: datetime
+    on: date
+    episode: int
+    score: int
+    terms: dict[str, Any]
+    model_version: str
+    events: tuple[str, ...] = ()
+
+
+_decoder = msgspec.json.Decoder(SignalIn)
+KEEP = upsert(SignalRow).on_conflict_do_nothing()
+
+# A signal counts once the state that raised it has been folded: what is at stake is then known.
+RELEASE = text(
+    """
+    update signals g set pending = false
+      from customer_state s
+     where g.customer_number = any(:numbers) and g.pending
+       and s.customer_number = g.customer_number
+       and case g.rule
+             when 'silence' then s.silence_episode > g.episode
+               or (s.silence_episode = g.episode and (g.kind = 'raised' or not s.silence))
+             when 'outflow' then s.outflow_episode > g.episode
+               or (s.outflow_episode = g.episode and (g.kind = 'raised' or not s.outflow))
+             else true end
+    returning g.customer_number
+    """
+)
+RISK = text(
+    """
+    with open as (
+      select p.party_id,
+             coalesce(max(a.risk_ppm) filter (where a.rule = 'outflow'), 0) as outflow,
+             coalesce(max(a.risk_ppm) filter (where a.rule = 'silence'), 0) as silence,
+             coalesce(max(a.margin_at_risk_minor), 0) as margin
+        from unnest(cast(:parties as text[])) as p(party_id)
+        left join alerts a on a.party_id = p.party_id and a.valid and a.ended_at is null
+       group by p.party_id)
+    update party_figures f
+       set outflow_risk_ppm = o.outflow, silence_risk_ppm = o.silence,
+           margin_at_risk_minor = o.margin, dirty = true
+      from open o where f.party_id = o.party_id
+    """
+)
+
+
+@dataclass
+class _Party:
+    """What is known of one party while its alerts are compared."""
+
+    party_id: str
+    sum_minor: int = 0
+    mean_minor: int = 0
+    active_from: dict[str, datetime | None] = field(default_factory=dict)
+    signals: dict[str, list[SignalRow]] = field(default_factory=lambda: defaultdict(list))
+    alerts: dict[str, list[AlertRow]] = field(default_factory=lambda: defaultdict(list))
+
+
+def keep_signals(tx: Tx, records: list[Record]) -> None:
+    """Takes a poll of `scoring.signals`; the same signal again changes nothing."""
+    rows = []
+    for record in records:
+        signal = _decoder.decode(record.value or b"")
+        rows.append(
+            {
+                "id": signal.id,
+                "customer_number": signal.customer_number,
+                "rule": signal.rule,
+                "kind": signal.kind,
+                "at": signal.at,
+                "on_date": signal.on,
+                "episode": signal.episode,
+                "score_ppm": signal.score,
+                "terms": signal.terms,
+                "event_ids": list(signal.events),
+                "model_version": signal.model_version,
+                "pending": True,
+            }
+        )
+    tx.session.execute(KEEP, rows)
+    party_of = parties.hold_numbers(tx, {str(row["customer_number"]) for row in rows})
+    touched = {party for party in party_of.values() if party is not None}
+    parties.lock_parties(tx, touched)
+    released = release(tx, party_of)
+    refresh(tx, {p for n in released if (p := party_of[n]) is not None})
+
+
+def release(tx: Tx, numbers: Iterable[str]) -> set[str]:
+    """Signals of these numbers whose state is here now. Returns the numbers that had some."""
+    return set(tx.session.execute(RELEASE, {"numbers": sorted(numbers)}).scalars())
+
+
+def refresh(tx: Tx, party_ids: Collection[str]) -> None:
+    """Makes the alerts of these locked parties what their signals say; tells the difference."""
+    if not party_ids:
+        return
+    for party in _load(tx, sorted(party_ids)):
+        for rule in sorted({*party.signals, *party.alerts}):
+            _compare(tx, party, rule)
+    tx.session.flush()
+    tx.session.execute(RISK, {"parties": sorted(party_ids)})
+
+
+def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
+    found = {party_id: _Party(party_id) for party_id in party_ids}
+    for party_id, sum_minor, mean_minor in tx.session.execute(
+        select(PartyFigureRow.party_id, PartyFigureRow.sum_minor, PartyFigureRow.mean_minor).where(
+            PartyFigureRow.party_id.in_(party_ids)
+        )
+    ):
+        found[party_id].sum_minor, found[party_id].mean_minor = sum_minor, mean_minor
+    for of, number, first_on in tx.session.execute(
+        select(NumberRow.party_id, NumberRow.customer_number, CustomerStateRow.first_on)
+        .outerjoin(CustomerStateRow, CustomerStateRow.customer_number == NumberRow.customer_number)
+        .where(NumberRow.party_id.in_(party_ids))
+    ):
+        found[of or ""].active_from[number] = parties.midnight(first_on, tx)
+    for of, signal in tx.session.execute(
+        select(NumberRow.party_id, SignalRow)
+        .join(SignalRow, SignalRow.customer_number == NumberRow.customer_number)
+        .where(NumberRow.party_id.in_(party_ids), ~SignalRow.pending)
+        .execution_options(populate_existing=True)
+    ):
+        found[of or ""].signals[signal.rule].append(signal)
+    for alert in tx.session.execute(
+        select(AlertRow)
+        .where(AlertRow.party_id.in_(party_ids))
+        .execution_options(populate_existing=True)
+    ).scalars():
+        found[alert.party_id].alerts[alert.rule].append(alert)
+    return list(found.values())
+
+
+def _compare(tx: Tx, party: _Party, rule: str) -> None:
+    """Acts on every difference between the recorded alerts and what the signals say now."""
+    alerts = {a.alert_id: a for a in party.alerts[rule]}
+    signals = {s.id: s for s in party.signals[rule]}
+    wanted = episodes.episodes(rule, map(_crossing, signals.values()), party.active_from)
+    known = [Known(a.alert_id, a.ended_at, a.told, a.valid) for a in alerts.values()]
+    for act, alert_id, episode in episodes.differences(party.party_id, rule, wanted, known):
+        if episode is None:
+            _take_back(tx, alerts[alert_id], party)
+            continue
+        if act in ("raise", "record"):
+            alert = _new_alert(party, rule, alert_id, episode, signals)
+            tx.session.add(alert)
+        else:
+            alert = alerts[alert_id]
+        ended_before = alert.ended_at
+        alert.episode, alert.ended_at, alert.valid = episode.ordinal, episode.ended_at, True
+        if act in ("raise", "reopen"):
+            alert.told, alert.reason_code = True, None
+            _tell_raised(tx, alert, party)
+        elif act == "clear" or (act == "shift" and ended_before is None):
+            alert.reason_code = "no_longer_holds"
+            _tell_cleared(tx, alert, party, episode.ended_at, wording.cleared_text(rule))
+
+
+def _crossing(signal: SignalRow) -> Crossing:
+    kind: Literal["raised", "cleared"] = "raised" if signal.kind == "raised" else "cleared"
+    return Crossing(signal.id, signal.customer_number, kind, signal.at, signal.episode)
+
+
+def _new_alert(
+    party: _Party, rule: str, alert_id: str, episode: Episode, signals: dict[str, SignalRow]
+) -> AlertRow:
+    raised_by = [signals[signal_id] for signal_id in episode.raised_by]
+    why = stake.reason(
+        rule,
+        [
+            Evidence(s.customer_number, s.on_date, s.score_ppm, s.terms, tuple(s.event_ids))
+            for s in raised_by
+        ],
+    )
+    at_stake = max(party.mean_minor, 0)
+    currency = home_currency()
+    return AlertRow(
+        alert_id=alert_id,
+        party_id=party.party_id,
+        rule=rule,
+        episode=episode.ordinal,
+        at=episode.at,
+        told=False,
+        valid=True,
+        customer_number=why.customer_number,
+        risk_ppm=why.risk_ppm,
+        contribution_minor=party.sum_minor,
+        at_stake_minor=at_stake,
+        margin_at_risk_minor=stake.margin_at_risk(why.risk_ppm, at_stake),
+        currency=currency,
+        terms=dict(why.terms),
+        event_ids=list(why.event_ids),
+        text=wording.raised_text(rule, why.terms, currency),
+        model_version=max(s.model_version for s in raised_by),
+    )
+
+
+def _take_back(tx: Tx, alert: AlertRow, party: _Party) -> None:
+    alert.valid, alert.reason_code = False, "recomputed"
+    if alert.told:
+        _tell_cleared(tx, alert, party, tx.bank_now, wording.recomputed_text())
+
+
+def _tell_raised(tx: Tx, alert: AlertRow, party: _Party) -> None:
+    outbox.enqueue(
+        tx,
+        AlertRaised(
+            **_names(alert, party),
+            at=alert.at,
+            risk_ppm=alert.risk_ppm,
+            contribution_minor=_tellable(alert.contribution_minor),
+            margin_at_risk_minor=_tellable(alert.margin_at_risk_minor),
+            currency=alert.currency,
+            terms=_terms(alert),
+            text=alert.text,
+        ),
+    )
+
+
+def _tell_cleared(
+    tx: Tx, alert: AlertRow, party: _Party, at: datetime | None, said: wording.Text
+) -> None:
+    if not alert.told:
+        return  # nobody knows of it
+    outbox.enqueue(
+        tx,
+        AlertCleared(
+            **_names(alert, party),
+            at=at or tx.bank_now,
+            reason_code=alert.reason_code or "no_longer_holds",
+            risk_ppm=alert.risk_ppm,
+            margin_at_risk_minor=_tellable(alert.margin_at_risk_minor),
+            currency=alert.currency,
+            text=said,
+        ),
+    )
+
+
+def _names(alert: AlertRow, party: _Party) -> dict[str, Any]:
+    numbers = tuple(sorted(party.active_from))
+    return {
+        "alert_id": alert.alert_id,
+        "party_id": alert.party_id,
+        "rule": alert.rule,
+        "episode": alert.episode,
+        "customer_number": alert.customer_number,
+        "customer_numbers": numbers or (alert.customer_number,),
+    }
+
+
+def _terms(alert: AlertRow) -> tuple[Term, ...]:
+    return tuple(
+        Term(code=code, value=_tellable(value), event_ids=tuple(alert.event_ids))
+        for code, value in alert.terms.items()
+    )
+
+
+def _tellable(minor: int) -> int:
+    """Within what an event may carry (2**53); more is no bank's figure, and is said in the log."""
+    if abs(minor) > MINOR_MAX:
+        log.error("figure_beyond_range", minor=minor)
+        return MINOR_MAX if minor > 0 else -MINOR_MAX
+    return minor

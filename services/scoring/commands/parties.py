@@ -1,0 +1,214 @@
+"""Numbers joined into parties: who is who, who answers for whom, and the party's sums.
+
+Locks are taken in one order everywhere: rows of `numbers`, then rows of `party_figures`. A fold
+holds its numbers, so a merge waits for it and then sees its figures, and the other way round.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+
+from sqlalchemy import text
+
+from shared import timers
+from shared.clock import business_date
+from shared.db import Tx
+
+MANAGER_TIMER = "manager_effective"
+
+NEW_NUMBERS = text(
+    """
+    insert into numbers (customer_number)
+    select n from unnest(cast(:numbers as text[])) as x(n) order by n
+    on conflict do nothing
+    """
+)
+HOLD_NUMBERS = text(
+    """
+    select customer_number, party_id from numbers
+     where customer_number = any(:numbers) order by customer_number for share
+    """
+)
+LOCK_NUMBERS = text(
+    """
+    select customer_number, party_id, party_as_of from numbers
+     where customer_number = any(:numbers) order by customer_number for update
+    """
+)
+MOVE = text(
+    """
+    update numbers set party_id = :party_id, party_as_of = :as_of
+     where customer_number = any(:numbers)
+    """
+)
+DESCRIBE = text(
+    """
+    update numbers set kind = :kind, home_branch_code = :home_branch_code
+     where customer_number = :customer_number
+    """
+)
+NEW_PARTIES = text(
+    """
+    insert into party_figures (party_id)
+    select p from unnest(cast(:parties as text[])) as x(p) order by p
+    on conflict do nothing
+    """
+)
+LOCK_PARTIES = text(
+    "select 1 from party_figures where party_id = any(:parties) order by party_id for update"
+)
+RECOMPUTE = text(
+    """
+    with sums as (
+      select p.party_id, count(n.customer_number) as numbers,
+             coalesce(sum(s.sum_minor), 0) as sum_minor, coalesce(sum(s.count), 0) as count,
+             coalesce(sum(s.customer_count), 0) as customer_count,
+             coalesce(sum(s.mean_minor), 0) as mean_minor,
+             max(s.last_on) as last_on, max(greatest(s.last_on, s.mean_on)) as as_of_on
+        from unnest(cast(:parties as text[])) as p(party_id)
+        left join numbers n on n.party_id = p.party_id
+        left join customer_state s on s.customer_number = n.customer_number
+       group by p.party_id)
+    update party_figures f
+       set numbers = x.numbers, sum_minor = x.sum_minor, count = x.count,
+           customer_count = x.customer_count, mean_minor = x.mean_minor, last_on = x.last_on,
+           as_of_on = x.as_of_on, dirty = true
+      from sums x where f.party_id = x.party_id
+    """
+)
+REASSIGN = text(
+    """
+    with current as (
+      select distinct on (m.customer_number)
+             m.customer_number, m.manager_code, m.staff_id, m.branch_code
+        from managers m
+       where m.customer_number = any(:numbers) and m.effective_on <= :today
+       order by m.customer_number, m.effective_on desc, m.share_ppm desc, m.manager_code)
+    update numbers n
+       set manager_code = nullif(c.manager_code, ''), manager_staff_id = c.staff_id,
+           branch_code = c.branch_code
+      from current c where n.customer_number = c.customer_number
+    """
+)
+KEEP_MANAGER = text(
+    """
+    insert into managers (customer_number, effective_on, manager_code, staff_id, branch_code,
+                          share_ppm)
+    values (:customer_number, :effective_on, :manager_code, :staff_id, :branch_code, :share_ppm)
+    on conflict (customer_number, effective_on, manager_code) do update
+       set staff_id = excluded.staff_id, branch_code = excluded.branch_code,
+           share_ppm = excluded.share_ppm
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """These numbers are this party, as of an instant, said on the key of one of them."""
+
+    party_id: str
+    customer_number: str
+    customer_numbers: Sequence[str]
+    as_of: datetime
+
+
+def hold_numbers(tx: Tx, numbers: Collection[str]) -> dict[str, str | None]:
+    """Number -> party; the mapping stands still until the commit."""
+    asked = {"numbers": sorted(numbers)}
+    tx.session.execute(NEW_NUMBERS, asked)
+    return {r.customer_number: r.party_id for r in tx.session.execute(HOLD_NUMBERS, asked)}
+
+
+def lock_parties(tx: Tx, parties: Collection[str]) -> None:
+    """Whoever writes a party's figures or alerts holds its row."""
+    asked = {"parties": sorted(parties)}
+    tx.session.execute(NEW_PARTIES, asked)
+    tx.session.execute(LOCK_PARTIES, asked)
+
+
+def recompute(tx: Tx, parties: Collection[str]) -> None:
+    """The parties' sums anew from their numbers, set-based. The parties are locked."""
+    if parties:
+        tx.session.execute(RECOMPUTE, {"parties": sorted(parties)})
+
+
+def join_numbers(tx: Tx, said: Membership) -> set[str]:
+    """Puts numbers where an event says they belong. Returns the parties that changed, locked.
+
+    An event speaks for the number of its own key at any time, and for the others of its list
+    unless something newer was said of them: a party of many numbers then changes in one step.
+    """
+    numbers = {said.customer_number, *said.customer_numbers}
+    asked = {"numbers": sorted(numbers)}
+    tx.session.execute(NEW_NUMBERS, asked)
+    moved, left = [], set()
+    for row in tx.session.execute(LOCK_NUMBERS, asked):
+        own = row.customer_number == said.customer_number
+        known = row.party_as_of
+        if known is not None and (said.as_of < known or (said.as_of == known and not own)):
+            continue
+        if row.party_id != said.party_id:
+            left.add(row.party_id)
+        moved.append((row.customer_number, row.party_id != said.party_id))
+    tx.session.execute(
+        MOVE,
+        {"party_id": said.party_id, "as_of": said.as_of, "numbers": [n for n, _ in moved]},
+    )
+    if not any(changed for _, changed in moved):
+        return set()
+    changed = {said.party_id, *left} - {None}
+    lock_parties(tx, changed)
+    recompute(tx, changed)
+    return changed
+
+
+def describe_number(tx: Tx, customer_number: str, kind: str, home_branch_code: str | None) -> None:
+    tx.session.execute(
+        DESCRIBE,
+        {
+            "customer_number": customer_number,
+            "kind": kind,
+            "home_branch_code": home_branch_code,
+        },
+    )
+
+
+def keep_manager(
+    tx: Tx,
+    customer_number: str,
+    *,
+    effective_on: date,
+    manager_code: str | None,
+    staff_id: str | None,
+    branch_code: str | None,
+    share_ppm: int,
+) -> None:
+    """Attribution is by effective date: a later one waits for its day, an older one is history."""
+    tx.session.execute(NEW_NUMBERS, {"numbers": [customer_number]})
+    tx.session.execute(
+        KEEP_MANAGER,
+        {
+            "customer_number": customer_number,
+            "effective_on": effective_on,
+            "manager_code": manager_code or "",
+            "staff_id": staff_id,
+            "branch_code": branch_code,
+            "share_ppm": share_ppm,
+        },
+    )
+    today = business_date(tx.bank_now, tx.clock.zone)
+    if effective_on > today:
+        due_at = datetime.combine(effective_on, time(), tx.clock.zone)
+        timers.arm(tx, MANAGER_TIMER, f"{customer_number}/{effective_on.isoformat()}", due_at)
+    else:
+        reassign(tx, [customer_number], today)
+
+
+def reassign(tx: Tx, numbers: Sequence[str], today: date) -> None:
+    """Who answers for these numbers on a day of the bank."""
+    tx.session.execute(REASSIGN, {"numbers": list(numbers), "today": today})
+
+
+def midnight(day: date | None, tx: Tx) -> datetime | None:
+    """The first instant of a day of the bank."""
+    return None if day is None else datetime.combine(day, time(), tx.clock.zone)

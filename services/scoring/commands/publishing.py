@@ -1,0 +1,119 @@
+"""Publishes what parties' figures have become, conflated: `scoring.score_updated`.
+
+A party that lives in the present is told at most every 250 ms, one whose history is still being
+loaded at most every 15 s. The row lock makes two publishers take turns.
+"""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import text
+
+from services.scoring.settings import home_currency, model_version
+from shared import outbox
+from shared.clock import business_date
+from shared.db import Tx
+from shared.events.scoring import Contribution, ScoreUpdated
+from shared.money import MINOR_MAX
+from shared.runtime import Runtime
+
+log = structlog.get_logger()
+
+LIVE_EVERY = timedelta(milliseconds=250)
+LOADING_EVERY = timedelta(seconds=15)
+BATCH_MAX = 500
+ROUND_S = 0.1
+
+TAKE = text(
+    """
+    select party_id, sum_minor, count as transactions, customer_count, mean_minor, outflow_risk_ppm,
+           silence_risk_ppm, margin_at_risk_minor
+      from party_figures
+     where dirty and (numbers > 0 or published_at is not null)
+       and (published_at is null or published_at <= :loading_before
+            or (published_at <= :live_before and as_of_on >= :live_on))
+     order by published_at nulls first limit :limit
+       for update skip locked
+    """
+)
+POSITIONS = text(
+    """
+    select n.party_id, n.customer_number, s.position
+      from numbers n left join customer_state s on s.customer_number = n.customer_number
+     where n.party_id = any(:parties) order by n.customer_number
+    """
+)
+TOLD = text(
+    """
+    update party_figures set dirty = false, published_at = :wall_now
+     where party_id = any(:parties)
+    """
+)
+
+
+def publish_scores(runtime: Runtime, stop: threading.Event) -> None:
+    """The job: until told to stop, publishes what waits."""
+    while not stop.wait(ROUND_S):
+        try:
+            while not stop.is_set():
+                with runtime.database.transaction() as tx:
+                    told = publish_waiting(tx)
+                if told < BATCH_MAX:
+                    break
+        except Exception as error:  # nothing was marked as told; the next round takes it again
+            log.warning("scores_not_published", error=str(error)[:300])
+            stop.wait(1.0)
+
+
+def publish_waiting(tx: Tx) -> int:
+    """One batch of parties whose figures changed and whose turn it is. Returns how many."""
+    rows = tx.session.execute(
+        TAKE,
+        {
+            "live_before": tx.wall_now - LIVE_EVERY,
+            "loading_before": tx.wall_now - LOADING_EVERY,
+            "live_on": business_date(tx.bank_now, tx.clock.zone) - timedelta(days=1),
+            "limit": BATCH_MAX,
+        },
+    ).all()
+    if not rows:
+        return 0
+    parties = [row.party_id for row in rows]
+    numbers: dict[str, dict[str, int | None]] = {party: {} for party in parties}
+    for party_id, number, position in tx.session.execute(POSITIONS, {"parties": parties}):
+        numbers[party_id][number] = position
+    for row in rows:
+        fact = score_of(row, numbers[row.party_id])
+        if fact is not None:
+            outbox.enqueue(tx, fact)
+    tx.session.execute(TOLD, {"parties": parties, "wall_now": tx.wall_now})
+    return len(parties)
+
+
+def score_of(row: Any, positions: dict[str, int | None]) -> ScoreUpdated | None:
+    """The fact of one party; none for sums that no event may carry (2**53), with an alarm."""
+    sum_minor, mean_minor = int(row.sum_minor), int(row.mean_minor)
+    margin = int(row.margin_at_risk_minor)
+    if max(abs(sum_minor), abs(mean_minor), abs(margin)) > MINOR_MAX:
+        log.error("score_beyond_range", party_id=row.party_id)
+        return None
+    return ScoreUpdated(
+        party_id=row.party_id,
+        customer_numbers=tuple(positions),
+        contribution=Contribution(
+            currency=home_currency(),
+            posted_minor=sum_minor,
+            by_component={"net_transactions": sum_minor},
+        ),
+        model_version=model_version(),
+        risk_ppm={"outflow": row.outflow_risk_ppm, "silence": row.silence_risk_ppm},
+        figures={
+            "transactions": row.transactions,
+            "customer_transactions": row.customer_count,
+            "mean_balance_minor": mean_minor,
+            "margin_at_risk_minor": margin,
+        },
+        positions={n: at for n, at in positions.items() if at is not None and at >= 0},
+    )

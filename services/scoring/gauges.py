@@ -1,0 +1,52 @@
+"""Figures of the query side for Prometheus, straight from the tables."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from sqlalchemy import text
+
+from services.scoring.queries.alerts import precision
+from services.scoring.queries.figures import control_totals
+from shared.db import Database
+
+SIZES = text(
+    """
+    select (select count(*) from customer_state) as customers,
+           (select count(*) from numbers where party_id is null) as without_party,
+           (select count(*) from party_figures where dirty) as waiting,
+           (select count(*) from signals where pending) as pending
+    """
+)
+
+
+def gauges(database: Database) -> Iterator[Metric]:
+    """Alerts by rule, precision, customers folded, what waits, residual against the worker."""
+    alerts = GaugeMetricFamily("guanxi_alerts_by_rule", "Alerts ever raised", labels=["rule"])
+    open_alerts = GaugeMetricFamily("guanxi_alerts_open", "Alerts that hold", labels=["rule"])
+    right = GaugeMetricFamily(
+        "guanxi_rule_precision_ppm", "Confirmed of those that staff judged", labels=["rule"]
+    )
+    sizes = GaugeMetricFamily("guanxi_scoring_rows", "Rows of the query side", labels=["what"])
+    behind = GaugeMetricFamily(
+        "guanxi_fold_behind", "Transactions told by the worker, not yet folded",
+        labels=["partition"],
+    )  # fmt: skip
+    residual = GaugeMetricFamily(
+        "guanxi_totals_residual_minor",
+        "Folded sums less the worker's at equal positions; must be 0",
+        labels=["partition"],
+    )
+    with database.read() as session:
+        for rule, found in precision(session).items():
+            alerts.add_metric([rule], found.alerts)
+            open_alerts.add_metric([rule], found.open)
+            if found.ppm is not None:
+                right.add_metric([rule], found.ppm)
+        for name, value in session.execute(SIZES).mappings().one().items():
+            sizes.add_metric([str(name)], value)
+        for control in control_totals(session):
+            partition = str(control.partition)
+            behind.add_metric([partition], max(control.told_count - control.folded_count, 0))
+            if control.residual_minor is not None:
+                residual.add_metric([partition], control.residual_minor)
+    yield from (alerts, open_alerts, right, sizes, behind, residual)

@@ -1,0 +1,124 @@
+"""What scoring's query side hears. The worker's own topics and the bank's events come in batches,
+raw: they are stored and folded set-based, in the same transaction as their positions."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from services.scoring.commands import alerts, fold, outcomes, parties, store
+from services.scoring.commands.parties import MANAGER_TIMER, Membership
+from shared.clock import business_date
+from shared.consumer import BatchHandler
+from shared.db import Tx
+from shared.events import bank, customer, workflow
+from shared.events.envelope import Event, Fact
+from shared.timers import Timer, TimerHandler
+
+
+def on_party_recorded(tx: Tx, event: Event[customer.PartyRecorded]) -> None:
+    fact = event.data
+    if fact.customer_number is None:
+        return  # a prospect holds nothing yet
+    _join(tx, event, fact.customer_numbers)
+    parties.describe_number(tx, fact.customer_number, fact.kind, fact.home_branch_code)
+
+
+def on_identity_changed(
+    tx: Tx, event: Event[customer.IdentityMerged | customer.IdentityUnmerged]
+) -> None:
+    _join(tx, event, event.data.customer_numbers)
+
+
+def _join(tx: Tx, event: Event[Any], numbers: tuple[str, ...]) -> None:
+    fact = event.data
+    if fact.customer_number is None:
+        return  # a prospect: no number of it has figures
+    said = Membership(fact.party_id, fact.customer_number, numbers, event.time)
+    alerts.refresh(tx, parties.join_numbers(tx, said))
+
+
+def on_manager_changed(tx: Tx, event: Event[customer.ManagerChanged]) -> None:
+    fact = event.data
+    if fact.customer_number is None or fact.account_number is not None:
+        return  # the manager of one account does not answer for the customer
+    parties.keep_manager(
+        tx,
+        fact.customer_number,
+        effective_on=fact.effective_on,
+        manager_code=fact.manager_code,
+        staff_id=fact.staff_id,
+        branch_code=fact.branch_code,
+        share_ppm=fact.share_ppm,
+    )
+
+
+def on_process_started(tx: Tx, event: Event[workflow.ProcessStarted]) -> None:
+    fact = event.data
+    if fact.alert_ids:
+        outcomes.note_process(
+            tx,
+            fact.process_instance_id,
+            fact.party_id,
+            fact.alert_ids,
+            started_at=event.time,
+        )
+
+
+def on_task_event(tx: Tx, event: Event[workflow.TaskFact]) -> None:
+    """A later alert attaches to the open process: its tasks name it."""
+    fact = event.data
+    if fact.alert_ids:
+        outcomes.note_process(tx, fact.process_instance_id, fact.party_id, fact.alert_ids)
+
+
+def on_process_finished(tx: Tx, event: Event[workflow.ProcessFinished]) -> None:
+    fact = event.data
+    if fact.alert_ids:
+        outcomes.note_process(
+            tx,
+            fact.process_instance_id,
+            fact.party_id,
+            fact.alert_ids,
+            finished_at=event.time,
+            outcome_code=fact.outcome_code,
+            outcome_text=msgspec.json.encode(fact.text).decode() if fact.text else None,
+        )
+
+
+def on_went_live(tx: Tx, event: Event[bank.WentLive]) -> None:
+    assert tx.message is not None
+    outcomes.note_went_live(tx, event.source, event.data.on, tx.message.offset)
+
+
+def on_product_described(tx: Tx, event: Event[bank.ProductDescribed]) -> None:
+    assert tx.message is not None
+    fact = event.data
+    names = msgspec.json.encode(fact.names).decode()
+    outcomes.note_product(tx, fact.product_code, names, fact.line_code, tx.message.offset)
+
+
+def when_manager_effective(tx: Tx, timer: Timer) -> None:
+    """The day of a future assignment has come: ask anew who answers for the number."""
+    number = timer.key.rpartition("/")[0]
+    parties.reassign(tx, [number], business_date(tx.bank_now, tx.clock.zone))
+
+
+HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
+    customer.PartyRecorded: on_party_recorded,
+    customer.IdentityMerged: on_identity_changed,
+    customer.IdentityUnmerged: on_identity_changed,
+    customer.ManagerChanged: on_manager_changed,
+    workflow.ProcessStarted: on_process_started,
+    workflow.TaskCompleted: on_task_event,
+    workflow.ProcessFinished: on_process_finished,
+    bank.WentLive: on_went_live,
+    bank.ProductDescribed: on_product_described,
+}
+TIMERS: Mapping[str, TimerHandler] = {MANAGER_TIMER: when_manager_effective}
+BATCHES: Mapping[str, BatchHandler] = {
+    "bank.events": store.store_events,
+    "scoring.state": fold.fold_state,
+    "scoring.signals": alerts.keep_signals,
+    "scoring.totals": fold.keep_totals,
+}

@@ -1,0 +1,311 @@
+"""Pages of scoring: contribution with its doors down to the events, and early warning."""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+
+from services.scoring.pages import words
+from services.scoring.queries import alerts, cursors, events, figures
+from services.scoring.queries.events import Door
+from services.scoring.queries.reach import reach
+from services.scoring.rules.scope import Reach
+from services.scoring.rules.stake import MILLION, Piece, Whole, whole_of
+from services.scoring.settings import home_currency
+from shared.errors import NotFound
+from shared.http import Context, requires
+
+router = APIRouter()
+Code = Annotated[str | None, Query(max_length=100)]
+ViewScores = Annotated[Context, requires("score.view")]
+ViewAlerts = Annotated[Context, requires("alert.view")]
+
+
+# Contribution ------------------------------------------------------------------------------
+
+
+@router.get("/contribution")
+def contribution(
+    ctx: ViewScores, after: str | None = None, branch: Code = None, manager: Code = None
+) -> HTMLResponse:
+    return ctx.page(
+        "contribution.html",
+        stale=False,
+        **_totals(ctx),
+        **_ranking(ctx, after, branch, manager),
+    )
+
+
+@router.get("/contribution/totals")
+def contribution_totals(ctx: ViewScores, at: str | None = None) -> HTMLResponse:
+    stale = ctx.stale(at)
+    return ctx.page("totals.html", stale=stale, **_totals(ctx))
+
+
+@router.get("/contribution/ranking")
+def contribution_ranking(
+    ctx: ViewScores,
+    after: str | None = None,
+    branch: Code = None,
+    manager: Code = None,
+    at: str | None = None,
+) -> HTMLResponse:
+    stale = ctx.stale(at)
+    return ctx.page("ranking.html", stale=stale, **_ranking(ctx, after, branch, manager))
+
+
+@router.get("/contribution/parties/{party_id}")
+def contribution_of_party(party_id: str, ctx: ViewScores) -> HTMLResponse:
+    return ctx.page("party.html", stale=False, **_party(ctx, party_id))
+
+
+@router.get("/contribution/parties/{party_id}/figures")
+def figures_of_party(party_id: str, ctx: ViewScores, at: str | None = None) -> HTMLResponse:
+    stale = ctx.stale(at)
+    return ctx.page("party_figures.html", stale=stale, **_party(ctx, party_id))
+
+
+@router.get("/contribution/parties/{party_id}/events")
+def events_of_account(  # noqa: PLR0917 - parameters of an address
+    party_id: str,
+    ctx: ViewScores,
+    number: Annotated[str, Query(max_length=200)],
+    account: Annotated[str, Query(max_length=200)],
+    product: Annotated[str, Query(max_length=100)],
+    currency: Annotated[str, Query(max_length=3)],
+    after: str | None = None,
+) -> HTMLResponse:
+    """The transactions whose sum a figure is, latest first, and whether they add up to it."""
+    mine = _reach(ctx, "score.view")
+    place = cursors.day_and_offset(after)
+    door = Door(number, account, product, currency)
+    with ctx.read() as session:
+        party = figures.party(session, mine, party_id, home_currency())
+        figure = party and next((a for a in party.accounts if _is_door(a, door)), None)
+        if party is None or figure is None:
+            raise NotFound
+        position = next(s.position for s in party.states if s.customer_number == number)
+        rows = events.events_of_account(session, door, place)
+        stored_minor, stored_count = events.sum_of_account(session, door, position)
+    last = rows[-1] if len(rows) == events.PAGE_ROWS else None
+    cursor = f"{last.businessdate}~{last.event_offset}" if last else None
+    return ctx.page(
+        "events.html",
+        party_id=party_id,
+        figure=figure,
+        rows=rows,
+        stored_minor=stored_minor,
+        stored_count=stored_count,
+        kinds=words.KINDS,
+        next_url=f"{events_url(party_id, figure)}&{urlencode({'after': cursor})}"
+        if cursor
+        else None,
+        first_url=events_url(party_id, figure) if after else None,
+    )
+
+
+def _is_door(row: Any, door: Door) -> bool:
+    return bool(
+        (row.customer_number, row.account_number, row.product_code, row.currency)
+        == (door.customer_number, door.account_number, door.product_code, door.currency)
+    )
+
+
+def events_url(party_id: str, figure: Any) -> str:
+    """The door from an account's figure to its events."""
+    query = urlencode(
+        {
+            "number": figure.customer_number,
+            "account": figure.account_number,
+            "product": figure.product_code,
+            "currency": figure.currency,
+        }
+    )
+    return f"/scoring/contribution/parties/{party_id}/events?{query}"
+
+
+def _totals(ctx: Context) -> dict[str, Any]:
+    mine = _reach(ctx, "score.view")
+    with ctx.read() as session:
+        totals = figures.totals(session, mine, home_currency())
+        others = figures.other_currencies(session, home_currency()) if mine.everything else []
+        control = figures.control_totals(session) if mine.everything else []
+    greatest = max((abs(p.sum_minor) for p in totals.products), default=0)
+    return {
+        "totals": totals,
+        "others": others,
+        "control": control,
+        "currency": home_currency(),
+        "greatest": greatest,
+        "million": MILLION,
+    }
+
+
+def _ranking(
+    ctx: Context, after: str | None, branch: str | None, manager: str | None
+) -> dict[str, Any]:
+    place = cursors.number_and_id(after)
+    with ctx.read() as session:
+        rows = figures.ranking(
+            session,
+            _reach(ctx, "score.view"),
+            "contribution",
+            home_currency(),
+            branch=branch or None,
+            manager=manager or None,
+            after=place,
+        )
+    kept = {k: v for k, v in (("branch", branch), ("manager", manager)) if v}
+    last = rows[-1] if len(rows) == figures.PAGE_ROWS else None
+    following = {**kept, "after": f"{last.sum_minor}~{last.party_id}"} if last else None
+    here = urlencode({**kept, **({"after": after} if after else {})})
+    return {
+        "rows": rows,
+        "currency": home_currency(),
+        "branch": branch or "",
+        "manager": manager or "",
+        "panel_url": "/scoring/contribution/ranking" + (f"?{here}" if here else ""),
+        "next_url": f"/scoring/contribution?{urlencode(following)}" if following else None,
+        "first_url": f"/scoring/contribution?{urlencode(kept)}" if after else None,
+        "million": MILLION,
+    }
+
+
+def _party(ctx: Context, party_id: str) -> dict[str, Any]:
+    mine = _reach(ctx, "score.view")
+    with ctx.read() as session:
+        party = figures.party(session, mine, party_id, home_currency())
+        if party is None:
+            raise NotFound
+        known = alerts.alerts_of_party(session, party_id)
+    return {
+        "party": party,
+        "alerts": [a for a in known if a.valid],
+        "currency": home_currency(),
+        "residual_minor": party.residual_minor(home_currency()),
+        "events_url": events_url,
+        "rules": words.RULES,
+    }
+
+
+# Early warning -----------------------------------------------------------------------------
+
+
+@router.get("/risk")
+def risk(
+    ctx: ViewAlerts,
+    state: Literal["open", "ended"] = "open",
+    rule: Code = None,
+    after: str | None = None,
+) -> HTMLResponse:
+    return ctx.page("risk.html", stale=False, **_alerts(ctx, state, rule, after))
+
+
+@router.get("/risk/list")
+def risk_list(
+    ctx: ViewAlerts,
+    state: Literal["open", "ended"] = "open",
+    rule: Code = None,
+    after: str | None = None,
+    at: str | None = None,
+) -> HTMLResponse:
+    stale = ctx.stale(at)
+    return ctx.page("risk_list.html", stale=stale, **_alerts(ctx, state, rule, after))
+
+
+@router.get("/risk/alerts/{alert_id}")
+def risk_alert(alert_id: str, ctx: ViewAlerts) -> HTMLResponse:
+    return ctx.page("alert.html", stale=False, **_alert(ctx, alert_id))
+
+
+@router.get("/risk/alerts/{alert_id}/panel")
+def risk_alert_panel(alert_id: str, ctx: ViewAlerts, at: str | None = None) -> HTMLResponse:
+    stale = ctx.stale(at)
+    return ctx.page("alert_panel.html", stale=stale, **_alert(ctx, alert_id))
+
+
+def _alerts(ctx: Context, state: str, rule: str | None, after: str | None) -> dict[str, Any]:
+    mine = _reach(ctx, "alert.view")
+    with ctx.read() as session:
+        if state == "open":
+            place = cursors.number_and_id(after)
+            rows = alerts.open_alerts(session, mine, rule=rule or None, after=place)
+        else:
+            at = cursors.instant_and_id(after)
+            rows = alerts.ended_alerts(session, mine, rule=rule or None, after=at)
+        count, margin_minor = alerts.open_counts(session, mine)
+        precision = alerts.precision(session)
+    kept = {"state": state, **({"rule": rule} if rule else {})}
+    following = {**kept, "after": _place(rows[-1], state)} if rows else None
+    more = len(rows) == alerts.PAGE_ROWS
+    here = urlencode({**kept, **({"after": after} if after else {})})
+    return {
+        "rows": rows,
+        "state": state,
+        "rule": rule or "",
+        "count": count,
+        "margin_minor": margin_minor,
+        "currency": home_currency(),
+        "precision": precision,
+        "panel_url": f"/scoring/risk/list?{here}",
+        "next_url": f"/scoring/risk?{urlencode(following)}" if more and following else None,
+        "first_url": f"/scoring/risk?{urlencode(kept)}" if after else None,
+        **_words(),
+    }
+
+
+def _place(row: Any, state: str) -> str:
+    value = row.margin_at_risk_minor if state == "open" else row.at.isoformat()
+    return f"{value}~{row.alert_id}"
+
+
+def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
+    mine = _reach(ctx, "alert.view")
+    with ctx.read() as session:
+        alert = alerts.alert(session, mine, alert_id)
+        if alert is None:
+            raise NotFound
+        numbers = alerts.numbers_of(session, alert.party_id) or [alert.customer_number]
+        behind = events.events_behind(session, alert.rule, numbers, alert.event_ids, alert.at)
+        history = alerts.alerts_of_party(session, alert.party_id)
+        precision = alerts.precision(session)
+    return {
+        "alert": alert,
+        "behind": behind,
+        "history": history,
+        "precision": precision,
+        "wholes": [w for w in (whole_of(alert.rule, alert.terms), _stake(alert)) if w],
+        "kinds": words.KINDS,
+        **_words(),
+    }
+
+
+def _stake(alert: Any) -> Whole:
+    """Margin at risk and the rest are the amount at stake."""
+    at_stake, at_risk = int(alert.at_stake_minor), int(alert.margin_at_risk_minor)
+    rest = at_stake - at_risk
+    share = at_risk * MILLION // at_stake if at_stake else 0
+    return Whole(
+        "at_stake",
+        at_stake,
+        "money",
+        (
+            Piece("at_risk", at_risk, share, "money"),
+            Piece("expected_to_stay", rest, MILLION - share if at_stake else 0, "money"),
+        ),
+    )
+
+
+def _words() -> dict[str, Any]:
+    return {
+        "rules": words.RULES,
+        "pieces": words.PIECES,
+        "outcomes": words.OUTCOMES,
+        "levels": words.LEVELS,
+        "whole_of": whole_of,
+    }
+
+
+def _reach(ctx: Context, permission: str) -> Reach:
+    return reach(ctx.runtime.directory, ctx.actor, permission)

@@ -1,0 +1,34 @@
+"""Codes of scoring in the reader's words: msgids, translated where they are shown."""
+
+from shared.web.translations import N_
+
+RULES = {"silence": N_("Silence"), "outflow": N_("Outflow of funds")}
+KINDS = {
+    "cash_in": N_("Cash deposit"),
+    "cash_out": N_("Cash withdrawal"),
+    "card": N_("Card payment"),
+    "transfer_in": N_("Transfer in"),
+    "transfer_out": N_("Transfer out"),
+    "interest_paid": N_("Interest credited"),
+    "interest_received": N_("Interest charged"),
+    "fee": N_("Fee"),
+    "loan_instalment": N_("Loan instalment"),
+}
+PIECES = {
+    "silent_days": N_("Days without a transaction"),
+    "usual_gap": N_("Usual gap"),
+    "beyond_usual": N_("Beyond the usual"),
+    "mean_minor": N_("Usual balance"),
+    "left": N_("Still here"),
+    "gone": N_("Gone"),
+    "at_stake": N_("At stake"),
+    "at_risk": N_("At risk"),
+    "expected_to_stay": N_("Expected to stay"),
+}
+OUTCOMES = {
+    "kept": N_("Kept"),
+    "recovering": N_("Recovering"),
+    "lost": N_("Lost"),
+    "false_alarm": N_("False alarm"),
+}
+LEVELS = {"kept": "green", "recovering": "blue", "lost": "red", "false_alarm": "yellow"}

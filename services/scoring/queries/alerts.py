@@ -1,0 +1,149 @@
+"""Alerts with what became of them, and how often each rule was right."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from services.scoring.queries.reach import IN_REACH, parameters_of
+from services.scoring.rules.scope import Reach
+
+PAGE_ROWS = 30
+State = Literal["open", "ended"]
+
+_ALERT = """
+  a.alert_id, a.party_id, a.rule, a.episode, a.at, a.ended_at, a.valid, a.told, a.reason_code,
+  a.customer_number, a.risk_ppm, a.contribution_minor, a.at_stake_minor, a.margin_at_risk_minor,
+  a.currency, a.terms, a.event_ids, a.text, a.model_version, m.manager_staff_id, m.manager_code,
+  w.process_instance_id, w.outcome_code, w.outcome_text, w.finished_at
+  from alerts a
+  left join lateral (
+    select n.manager_staff_id, n.manager_code from numbers n
+     where n.party_id = a.party_id order by n.customer_number limit 1) m on true
+  left join lateral (
+    select p.process_instance_id, p.outcome_code, p.outcome_text, p.finished_at
+      from process_alerts pa join processes p on p.process_instance_id = pa.process_instance_id
+     where pa.alert_id = a.alert_id
+     order by p.started_at desc nulls last limit 1) w on true
+"""
+OPEN = text(
+    f"""
+    select {_ALERT}
+     where a.valid and a.ended_at is null and (cast(:rule as text) is null or a.rule = :rule)
+       and {IN_REACH.format(party="a.party_id")}
+       and (cast(:after_margin as numeric) is null
+            or (a.margin_at_risk_minor, a.alert_id) < (cast(:after_margin as numeric), :after_id))
+     order by a.margin_at_risk_minor desc, a.alert_id desc limit :limit
+    """
+)
+ENDED = text(
+    f"""
+    select {_ALERT}
+     where a.valid and a.ended_at is not null and (cast(:rule as text) is null or a.rule = :rule)
+       and {IN_REACH.format(party="a.party_id")}
+       and (cast(:after_at as timestamptz) is null
+            or (a.at, a.alert_id) < (cast(:after_at as timestamptz), :after_id))
+     order by a.at desc, a.alert_id desc limit :limit
+    """
+)
+ONE = text(
+    f"""select {_ALERT} where a.alert_id = :alert_id
+        and {IN_REACH.format(party="a.party_id")}"""
+)
+OF_PARTY = text(
+    f"select {_ALERT} where a.party_id = :party_id order by a.at desc, a.alert_id limit 50"
+)
+COUNTS = text(
+    f"""
+    select count(*) as open, coalesce(sum(x.margin), 0) as margin_minor from (
+      select a.party_id, max(a.margin_at_risk_minor) as margin from alerts a
+       where a.valid and a.ended_at is null and {IN_REACH.format(party="a.party_id")}
+       group by a.party_id) x
+    """  # noqa: S608 - names are ours
+)
+PRECISION = text("select rule, alerts, open, confirmed, false_alarms from rule_precision")
+NUMBERS = text(
+    "select customer_number from numbers where party_id = :party_id order by customer_number"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """How often staff found a rule right, of the alerts whose work has ended with a verdict."""
+
+    rule: str
+    alerts: int
+    open: int
+    confirmed: int
+    false_alarms: int
+
+    @property
+    def ppm(self) -> int | None:
+        """None: nobody has judged one yet."""
+        judged = self.confirmed + self.false_alarms
+        return self.confirmed * 1_000_000 // judged if judged else None
+
+
+def open_alerts(
+    session: Session,
+    reach: Reach,
+    *,
+    rule: str | None = None,
+    after: tuple[int, str] | None = None,
+    limit: int = PAGE_ROWS,
+) -> list[Any]:
+    """Open alerts in reach, most money at risk first; `after` is (margin, id) of the last seen."""
+    asked = {
+        **parameters_of(reach),
+        "rule": rule,
+        "after_margin": after[0] if after else None,
+        "after_id": after[1] if after else None,
+        "limit": limit,
+    }
+    return list(session.execute(OPEN, asked))
+
+
+def ended_alerts(
+    session: Session,
+    reach: Reach,
+    *,
+    rule: str | None = None,
+    after: tuple[datetime, str] | None = None,
+    limit: int = PAGE_ROWS,
+) -> list[Any]:
+    """Alerts that no longer hold, latest first; `after` is (at, id) of the last seen."""
+    asked = {
+        **parameters_of(reach),
+        "rule": rule,
+        "after_at": after[0] if after else None,
+        "after_id": after[1] if after else None,
+        "limit": limit,
+    }
+    return list(session.execute(ENDED, asked))
+
+
+def alert(session: Session, reach: Reach, alert_id: str) -> Any:
+    """One alert, also one that was taken back; none when unknown or out of reach."""
+    return session.execute(ONE, {**parameters_of(reach), "alert_id": alert_id}).one_or_none()
+
+
+def alerts_of_party(session: Session, party_id: str) -> list[Any]:
+    """The party's alerts, latest first. The caller has checked the reach."""
+    return list(session.execute(OF_PARTY, {"party_id": party_id}))
+
+
+def open_counts(session: Session, reach: Reach) -> tuple[int, int]:
+    """Parties with an open alert, and the sum of what is at risk with them."""
+    row = session.execute(COUNTS, parameters_of(reach)).one()
+    return row.open, int(row.margin_minor)
+
+
+def precision(session: Session) -> dict[str, Precision]:
+    """By rule, over the whole bank: a rule is judged by all that staff found."""
+    return {row.rule: Precision(*row) for row in session.execute(PRECISION)}
+
+
+def numbers_of(session: Session, party_id: str) -> list[str]:
+    return list(session.execute(NUMBERS, {"party_id": party_id}).scalars())

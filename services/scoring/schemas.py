@@ -1,0 +1,81 @@
+"""Bodies of scoring's API. Amounts are integer minor units, risks parts per million."""
+
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class ProductOut(BaseModel):
+    product_code: str
+    sum_minor: int
+    transactions: int
+
+
+class ScoreOut(BaseModel):
+    """A party's figures. `net_transactions_minor`: the sum of its transactions, + is credit."""
+
+    party_id: str
+    customer_numbers: list[str]
+    currency: str
+    net_transactions_minor: int
+    transactions: int
+    customer_transactions: int
+    mean_balance_minor: int
+    last_on: date | None
+    risk_ppm: dict[str, int]
+    margin_at_risk_minor: int
+    residual_minor: int
+    accounts: list["AccountOut"]
+
+
+class AccountOut(BaseModel):
+    customer_number: str
+    account_number: str
+    product_code: str
+    currency: str
+    sum_minor: int
+    transactions: int
+    last_on: date | None
+
+
+class RankedOut(BaseModel):
+    party_id: str
+    net_transactions_minor: int
+    transactions: int
+    mean_balance_minor: int
+    risk_ppm: dict[str, int]
+    margin_at_risk_minor: int
+    manager_staff_id: str | None
+    products: list[ProductOut]
+
+
+class RankingOut(BaseModel):
+    """`next`: pass it as `after` for the following page; none: this is the last."""
+
+    by: str
+    currency: str
+    items: list[RankedOut]
+    next: str | None
+
+
+class AlertOut(BaseModel):
+    alert_id: str
+    party_id: str
+    rule: str
+    at: datetime
+    ended_at: datetime | None
+    risk_ppm: int
+    at_stake_minor: int
+    margin_at_risk_minor: int
+    currency: str
+    terms: dict[str, Any]
+    event_ids: list[str]
+    text: dict[str, str]
+    process_instance_id: str | None
+    outcome_code: str | None
+
+
+class AlertsOut(BaseModel):
+    items: list[AlertOut]
+    next: str | None
