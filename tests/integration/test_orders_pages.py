@@ -1,4 +1,4 @@
-"""The pages of orders as a browser meets them: forms, errors at the field, buttons for those who may."""
+"""The pages of orders: forms, errors at the field, buttons for those who may."""
 
 import re
 
