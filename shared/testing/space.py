@@ -141,8 +141,17 @@ class Space:
                     for topic, count in self.partitions.items()
                 ]
             )
+            self._wait_for_topics(admin)
         finally:
             admin.close()
+
+    def _wait_for_topics(self, admin: KafkaAdminClient) -> None:
+        """The broker answers for a new topic a moment after the controller has made it."""
+        names = [self.prefix + topic for topic in self.partitions]
+        deadline = time.monotonic() + 20
+        while any(t["error_code"] for t in admin.describe_topics(names)):
+            assert time.monotonic() < deadline, "the topics were not made"
+            time.sleep(0.05)
 
     def settings(self, service: str, **changes: Any) -> Settings:
         return Settings(
