@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import yaml
 
-from deploy.local.bank_run import BankRun
+from deploy.local.bank_run import ZONE, BankRun
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child, Command, answers, refuse_taken_port
 from deploy.local.places import CHECKOUT, LOCAL, StackError, data_folder, make_own
@@ -89,6 +90,10 @@ class System:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{GATEWAY_PORT + self.options.port_shift}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZONE
 
     # Start -------------------------------------------------------------------------------------
 
