@@ -26,6 +26,9 @@ log = structlog.get_logger()
 
 TopicPart = tuple[str, int]
 
+# The library's own cap is 30 s: so long would a listener sleep after the broker is back.
+RECONNECT_MAX_MS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -113,6 +116,7 @@ class KafkaSource:
             fetch_max_wait_ms=50,
             metadata_max_age_ms=30_000,
             allow_auto_create_topics=False,
+            reconnect_backoff_max_ms=RECONNECT_MAX_MS,
         )
         names = [settings.topic(t) for t in sorted(topics)]
         # Joining before the metadata are here gives an empty assignment until the next refresh.
@@ -238,6 +242,7 @@ class Broker:
                 client_id=f"{self._settings.service}-questions",
                 enable_auto_commit=False,
                 allow_auto_create_topics=False,
+                reconnect_backoff_max_ms=RECONNECT_MAX_MS,
             )
         return self._consumer
 
@@ -260,6 +265,7 @@ class Sender:
             max_request_size=1 << 20,
             compression_type=None,
             allow_auto_create_topics=False,
+            reconnect_backoff_max_ms=RECONNECT_MAX_MS,
         )
 
     HEADERS = (("content-type", b"application/cloudevents+json"),)

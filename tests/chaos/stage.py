@@ -171,7 +171,7 @@ def seat_staff(space: Space) -> None:
     )
 
 
-def payment(number: int, order_id: str, amount_minor: int) -> bank.TransactionBooked:
+def payment(number: int | str, order_id: str, amount_minor: int) -> bank.TransactionBooked:
     from datetime import date
 
     return bank.TransactionBooked(

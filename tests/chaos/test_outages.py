@@ -1,0 +1,280 @@
+"""A server is gone for a while, under load: APIs keep accepting, and nothing is lost or doubled.
+
+The servers are this module's own, so that killing them disturbs nobody. `long` runs the outage
+of 30 s; the suite a shorter one of the same kind.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+import redis
+from sqlalchemy import create_engine, text
+
+from shared.migrations import migrate
+from shared.testing.servers import Servers, embedded_servers
+from shared.testing.space import Space, token_for
+from tests.chaos.five import holes_of
+from tests.chaos.stage import PRODUCT, OrdersProcess, key_server, payment, seat_staff
+
+RATE_PER_S = 20.0
+GIVEN = ("GUANXI_KAFKA", "GUANXI_DATABASE", "GUANXI_REDIS", "LANE")
+KAFKA, POSTGRES, REDIS = GIVEN[:3]
+OUTAGES = [10.0, pytest.param(30.0, marks=pytest.mark.long)]
+
+
+@pytest.fixture(scope="module")
+def own_servers() -> Iterator[Servers]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in GIVEN:
+            patch.delenv(name, raising=False)
+        with embedded_servers() as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def space(own_servers: Servers) -> Iterator[Space]:
+    room = Space(own_servers)
+    yield room
+    room.close()
+
+
+@pytest.fixture(scope="module")
+def orders(space: Space) -> Iterator[OrdersProcess]:
+    migrate(space.settings("orders"))
+    seat_staff(space)
+    with key_server() as url:
+        process = OrdersProcess(space, url)
+        process.start()
+        yield process
+        process.kill()
+
+
+@dataclass
+class Load:
+    """Places orders without pause, one after the other at a steady rate; keeps every answer.
+
+    Every order has a key of its own and is asked once, unless `retry` says that no answer means
+    to ask again: then the key makes the repeats one order.
+    """
+
+    name: str
+    port: int
+    retry: bool = False
+    placed: dict[int, str] = field(default_factory=dict)  # number -> order id, as acknowledged
+    refused: dict[int, str] = field(default_factory=dict)  # number -> the answer that was not 201
+    slowest_s: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator["Load"]:
+        stop = threading.Event()
+        thread = threading.Thread(target=self._run, args=(stop,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            stop.set()
+            thread.join(timeout=60)
+            assert not thread.is_alive()
+
+    def _run(self, stop: threading.Event) -> None:
+        headers = {"authorization": f"Bearer {token_for('S1')}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers) as client:
+            number = 0
+            while not stop.is_set():
+                began = time.monotonic()
+                self._place(client, number)
+                took = time.monotonic() - began
+                self.slowest_s = max(self.slowest_s, took)
+                number += 1
+                stop.wait(max(1 / RATE_PER_S - took, 0.0))
+
+    def _place(self, client: httpx.Client, number: int) -> None:
+        line = {"product_code": PRODUCT, "quantity": 1, "unit_price_minor": 1000 + number}
+        body = {"party_id": "P1", "customer_number": "C1", "submit": True, "lines": [line]}
+        deadline = time.monotonic() + 40
+        while True:
+            try:
+                answer = client.post(
+                    "/orders",
+                    json=body,
+                    timeout=15,
+                    headers={"Idempotency-Key": f"{self.name}-{number}"},
+                )
+                said = f"{answer.status_code} {answer.text[:200]}"
+                if answer.status_code == 201:
+                    self.placed[number] = answer.json()["order_id"]
+                    return
+            except httpx.HTTPError as error:
+                said = repr(error)
+            if not self.retry or time.monotonic() > deadline:
+                self.refused[number] = said
+                return
+            time.sleep(0.1)
+
+
+def query(space: Space, sql: str) -> list[tuple]:
+    engine = create_engine(space.servers.database)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f'set search_path to "{space.name}_orders"'))
+            return [tuple(row) for row in connection.execute(text(sql))]
+    finally:
+        engine.dispose()
+
+
+def until(true: Callable[[], bool], what: str, deadline_s: float = 60.0) -> float:
+    """Waits for a fact; answers how long it took, in seconds."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < deadline_s, f"not after {deadline_s} s: {what}"
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def unsent(space: Space) -> int:
+    return query(space, "select count(*) from outbox")[0][0]
+
+
+def kill(own_servers: Servers, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+    """The server's whole process group: PostgreSQL has a process per session."""
+    os.killpg(own_servers.stack.children[name].pid, number)
+    if number == signal.SIGKILL:
+        own_servers.stack.children[name].process.wait()
+
+
+def assert_nothing_lost_or_doubled(space: Space, load: Load) -> None:
+    stored = {row[0] for row in query(space, "select order_id from orders")}
+    acknowledged = list(load.placed.values())
+    assert len(set(acknowledged)) == len(acknowledged), "two answers name one order"
+    assert set(acknowledged) - stored == set(), "acknowledged and lost"
+    told = space.read("order.lifecycle")
+    submitted = [e.data.order_id for e in {e.id: e for e in told}.values()
+                 if e.type == "orders.order_submitted.v1"]  # fmt: skip
+    assert sorted(submitted) == sorted(stored), "the topic and the table differ"
+    assert holes_of(told) == {}, "out of order"
+
+
+def pay_all(space: Space, load: Load) -> float:
+    """Every order is paid after the outage: the listener lives. Seconds until all are applied."""
+    placed = set(load.placed.values())
+    space.publish(
+        *(payment(f"{load.name}-{n}", order, 1000 + n) for n, order in load.placed.items())
+    )
+
+    def paid() -> bool:
+        return placed <= {row[0] for row in query(space, "select order_id from payments")}
+
+    return until(paid, "all payments are applied")
+
+
+def meanwhile(during: int, load: Load, drained_s: float) -> str:
+    return (
+        f"{during} orders accepted meanwhile, slowest answer {load.slowest_s * 1000:.0f} ms, "
+        f"drained {drained_s:.1f} s after"
+    )
+
+
+@pytest.mark.parametrize("outage_s", OUTAGES)
+def test_while_the_broker_is_frozen_the_api_accepts_and_the_topic_misses_nothing(
+    space: Space, orders: OrdersProcess, own_servers: Servers, outage_s: float, capsys
+):
+    load = Load(f"frozen-{outage_s}", orders.port)
+    with load.running():
+        time.sleep(2)
+        before = len(load.placed)
+        kill(own_servers, KAFKA, signal.SIGSTOP)
+        try:
+            time.sleep(outage_s)
+            during, waiting = len(load.placed) - before, unsent(space)
+        finally:
+            kill(own_servers, KAFKA, signal.SIGCONT)
+        drained_s = until(lambda: unsent(space) < 5, "the outbox drains under load")
+    until(lambda: unsent(space) == 0, "the outbox is empty")
+    assert load.refused == {}
+    assert during >= outage_s * RATE_PER_S / 3
+    assert waiting >= during * 0.8
+    assert_nothing_lost_or_doubled(space, load)
+    paid_s = pay_all(space, load)
+    with capsys.disabled():
+        print(f"\n  broker frozen {outage_s:.0f} s: {meanwhile(during, load, drained_s)}, "
+              f"{len(load.placed)} payments applied in {paid_s:.1f} s")  # fmt: skip
+
+
+@pytest.mark.parametrize("outage_s", OUTAGES)
+def test_while_the_broker_is_dead_the_api_accepts_and_the_topic_misses_nothing(
+    space: Space, orders: OrdersProcess, own_servers: Servers, outage_s: float, capsys
+):
+    load = Load(f"dead-{outage_s}", orders.port)
+    with load.running():
+        time.sleep(2)
+        before = len(load.placed)
+        kill(own_servers, KAFKA)
+        time.sleep(outage_s)
+        during = len(load.placed) - before
+        ready = httpx.get(f"http://127.0.0.1:{orders.port}/health/ready", timeout=5)
+        own_servers.stack.watch()  # the supervisor starts it again
+        drained_s = until(lambda: unsent(space) < 5, "the outbox drains under load")
+    until(lambda: unsent(space) == 0, "the outbox is empty")
+    assert ready.status_code == 200, "an API is ready without a broker"
+    assert load.refused == {}
+    assert during >= outage_s * RATE_PER_S / 3
+    assert_nothing_lost_or_doubled(space, load)
+    paid_s = pay_all(space, load)
+    with capsys.disabled():
+        print(f"\n  broker dead {outage_s:.0f} s: {meanwhile(during, load, drained_s)}, "
+              f"{len(load.placed)} payments applied in {paid_s:.1f} s")  # fmt: skip
+
+
+def test_a_database_that_dies_costs_no_acknowledged_order_and_services_come_back(
+    space: Space, orders: OrdersProcess, own_servers: Servers, capsys
+):
+    load = Load("database", orders.port, retry=True)
+    with load.running():
+        time.sleep(3)
+        kill(own_servers, POSTGRES)
+        time.sleep(2)
+        before = len(load.placed)
+        own_servers.stack.watch()
+        back_s = until(lambda: len(load.placed) > before + 20, "orders are placed again")
+    until(lambda: unsent(space) == 0, "the outbox drains")
+    assert load.refused == {}
+    assert not orders.died(), "the service comes back by itself"
+    assert_nothing_lost_or_doubled(space, load)
+    paid_s = pay_all(space, load)
+    with capsys.disabled():
+        print(f"\n  database killed: {len(load.placed)} acknowledged, lost 0, 20 more placed "
+              f"{back_s:.1f} s after its return, all paid {paid_s:.1f} s later")  # fmt: skip
+
+
+def test_redis_wiped_and_killed_takes_nothing_durable(
+    space: Space, orders: OrdersProcess, own_servers: Servers, capsys
+):
+    headers = {"authorization": f"Bearer {token_for('S1')}"}
+    page = f"http://127.0.0.1:{orders.port}/orders"
+    load = Load("redis", orders.port)
+    with load.running():
+        time.sleep(2)
+        redis.Redis.from_url(own_servers.redis).flushall()
+        time.sleep(1)
+        kill(own_servers, REDIS)
+        before = len(load.placed)
+        time.sleep(3)
+        during = len(load.placed) - before
+        without = httpx.get(page, headers=headers, timeout=10).status_code
+        own_servers.stack.watch()
+        time.sleep(1)
+    until(lambda: unsent(space) == 0, "the outbox drains")
+    assert load.refused == {}
+    assert during >= 10
+    assert without == 200
+    assert httpx.get(page, headers=headers, timeout=10).status_code == 200
+    assert_nothing_lost_or_doubled(space, load)
+    with capsys.disabled():
+        print(f"\n  redis wiped and killed: {during} orders placed without it, pages answer")
