@@ -18,9 +18,12 @@ MARK = sa.Text(collation="C")
 def upgrade() -> None:
     delivery_tables_v1()
     _parties()
+    _personal()
     _holdings()
     _relationships()
     _heard()
+    _work()
+    _requests()
 
 
 def _parties() -> None:
@@ -72,6 +75,29 @@ def _parties() -> None:
     )
     op.create_index("name_parts_party", "name_parts", ["party_id"], unique=False)
     op.create_table(
+        "merges",
+        sa.Column("merge_id", sa.Text(), nullable=False),
+        sa.Column("from_party_id", sa.Text(), nullable=False),
+        sa.Column("into_party_id", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("merged_by", sa.Text(), nullable=False),
+        sa.Column("merged_at", INSTANT, nullable=False),
+        sa.Column("unmerged_by", sa.Text(), nullable=True),
+        sa.Column("unmerged_at", INSTANT, nullable=True),
+        sa.PrimaryKeyConstraint("merge_id"),
+    )
+    op.create_index(op.f("ix_merges_into_party_id"), "merges", ["into_party_id"], unique=False)
+    op.create_index(
+        "merges_open",
+        "merges",
+        ["from_party_id"],
+        unique=True,
+        postgresql_where=sa.text("unmerged_at is null"),
+    )
+
+
+def _personal() -> None:
+    op.create_table(
         "subject_keys",
         sa.Column("party_id", sa.Text(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
@@ -97,26 +123,6 @@ def _parties() -> None:
         sa.PrimaryKeyConstraint("digest", "party_id"),
     )
     op.create_index(op.f("ix_blind_indexes_party_id"), "blind_indexes", ["party_id"], unique=False)
-    op.create_table(
-        "merges",
-        sa.Column("merge_id", sa.Text(), nullable=False),
-        sa.Column("from_party_id", sa.Text(), nullable=False),
-        sa.Column("into_party_id", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("merged_by", sa.Text(), nullable=False),
-        sa.Column("merged_at", INSTANT, nullable=False),
-        sa.Column("unmerged_by", sa.Text(), nullable=True),
-        sa.Column("unmerged_at", INSTANT, nullable=True),
-        sa.PrimaryKeyConstraint("merge_id"),
-    )
-    op.create_index(op.f("ix_merges_into_party_id"), "merges", ["into_party_id"], unique=False)
-    op.create_index(
-        "merges_open",
-        "merges",
-        ["from_party_id"],
-        unique=True,
-        postgresql_where=sa.text("unmerged_at is null"),
-    )
 
 
 def _holdings() -> None:
@@ -218,27 +224,6 @@ def _relationships() -> None:
         sa.PrimaryKeyConstraint("contact_id"),
     )
     op.create_index("contacts_party", "contacts", ["party_id", "at"], unique=False)
-    op.create_table(
-        "service_requests",
-        sa.Column("request_id", sa.Text(), nullable=False),
-        sa.Column("party_id", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("facts", JSONB(), nullable=False),
-        sa.Column("requested_by", sa.Text(), nullable=False),
-        sa.Column("requested_at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("request_id"),
-    )
-    op.create_index(
-        op.f("ix_service_requests_party_id"), "service_requests", ["party_id"], unique=False
-    )
-    op.create_table(
-        "described",
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("names", JSONB(), nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("kind", "code"),
-    )
 
 
 def _heard() -> None:
@@ -276,6 +261,9 @@ def _heard() -> None:
         sa.PrimaryKeyConstraint("alert_id"),
     )
     op.create_index(op.f("ix_alerts_party_id"), "alerts", ["party_id"], unique=False)
+
+
+def _work() -> None:
     op.create_table(
         "processes",
         sa.Column("process_instance_id", sa.Text(), nullable=False),
@@ -315,6 +303,30 @@ def _heard() -> None:
         sa.PrimaryKeyConstraint("order_id"),
     )
     op.create_index(op.f("ix_orders_party_id"), "orders", ["party_id"], unique=False)
+
+
+def _requests() -> None:
+    op.create_table(
+        "service_requests",
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("party_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("facts", JSONB(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("requested_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("request_id"),
+    )
+    op.create_index(
+        op.f("ix_service_requests_party_id"), "service_requests", ["party_id"], unique=False
+    )
+    op.create_table(
+        "described",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("names", JSONB(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "code"),
+    )
     op.create_table(
         "intake",
         sa.Column("source", sa.Text(), nullable=False),
