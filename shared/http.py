@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from fastapi.routing import APIRoute
+from fastapi.routing import RouteContext, iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from sqlalchemy import text
@@ -191,9 +191,10 @@ def create_app(runtime: Runtime) -> FastAPI:
     return app
 
 
-def permission_of(route: APIRoute) -> str | None:
+def permission_of(route: RouteContext) -> str | None:
     """The permission a route asks for; none: anyone could call it."""
-    return _find(route.dependant)
+    dependant = getattr(route, "dependant", None)  # a mounted app has none
+    return _find(dependant) if dependant is not None else None
 
 
 def _find(dependant: Dependant) -> str | None:
@@ -206,27 +207,19 @@ def _find(dependant: Dependant) -> str | None:
     return None
 
 
+def routes_of(app: FastAPI) -> list[RouteContext]:
+    """Every route that a request can reach: FastAPI keeps those of an included router inside it."""
+    return list(iter_route_contexts(app.routes))
+
+
 def _refuse_open_routes(app: FastAPI) -> None:
-    open_routes = [
-        route.path
-        for route in api_routes(app)
-        if route.path not in PUBLIC and permission_of(route) is None
-    ]
+    routes = routes_of(app)
+    open_routes = {r.path for r in routes if permission_of(r) is None} - PUBLIC
     if open_routes:
-        raise RuntimeError(f"routes without a permission: {sorted(open_routes)}")
-
-
-def api_routes(app: FastAPI) -> list[APIRoute]:
-    return [r for r in _walk(app.routes) if isinstance(r, APIRoute)]
-
-
-def _walk(routes: Any) -> Any:
-    for route in routes:
-        inner = getattr(route, "routes", None)
-        if inner and not isinstance(route, APIRoute):
-            yield from _walk(inner)
-        else:
-            yield route
+        raise RuntimeError(f"routes without a permission: {sorted(map(str, open_routes))}")
+    missing = PUBLIC - {r.path for r in routes}
+    if missing:  # then the walk above sees less than a request can reach
+        raise RuntimeError(f"routes not found among all: {sorted(missing)}")
 
 
 def _health_router(runtime: Runtime) -> APIRouter:
@@ -377,4 +370,4 @@ class _Correlation:
             structlog.contextvars.unbind_contextvars("correlation_id")
 
 
-__all__ = ["Annotated", "Context", "Tx", "create_app", "permission_of", "requires"]
+__all__ = ["Annotated", "Context", "Tx", "create_app", "permission_of", "requires", "routes_of"]
