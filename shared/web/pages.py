@@ -14,6 +14,7 @@ How a service writes a page
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -120,6 +121,8 @@ class Pages:
         self._auto_reload = auto_reload
         self._dirs = [Path(folder) for folder in template_dirs]
         self._texts = {language: self._load(language) for language in LANGUAGES}
+        # The menu reads the same on every service's pages, whatever words its own texts prefer.
+        self._frame_texts = {language: load_texts(language, []) for language in LANGUAGES}
         self._environments = {language: self._environment(language) for language in LANGUAGES}
 
     def render(
@@ -143,7 +146,10 @@ class Pages:
             "actor": actor,
             "language": chosen,
             "permissions": permissions,
-            "menu": menu_of(permissions),
+            "menu": [
+                replace(entry, label=self._frame_texts[chosen].gettext(entry.label))
+                for entry in menu_of(permissions)
+            ],
             "path": browser_path(request, settings.service if settings is not None else None),
             "business_day": bank_now.astimezone(zone).date() if bank_now is not None else None,
             "bank_now": bank_now,
