@@ -57,6 +57,7 @@ class Driver:
         writers: dict[str, Any],
         catch_up: Callable[[], Any],
         fatal: Callable[[str], Any],
+        delivered: Callable[[Any, int, int, int], None],
         waiting_max: int,
     ) -> None:
         self.engine = engine
@@ -66,6 +67,7 @@ class Driver:
         self._writers = writers
         self._catch_up = catch_up
         self._fatal = fatal
+        self._delivered = delivered  # the hole counter: what reaches a round is what counts
         self._waiting_max = waiting_max  # records: the bound of a round, and of memory
         self._pending: list[Any] = []
         self._pending_records = 0
@@ -127,8 +129,11 @@ class Driver:
         generation = self._generation()
         events: defaultdict[int, list[Any]] = defaultdict(list)
         for event in taken:
-            if event.message.generation_id == generation:
-                events[event.message.partition].append(event)
+            message = event.message
+            if message.generation_id == generation:
+                records = event.value.records
+                self._delivered(message.tp, records[0].offset, message.offset, len(records))
+                events[message.partition].append(event)
         latest_day = columns.latest_day(self._clock.bank_now().astimezone(self._clock.zone))
         batches = [
             self.engine.read(partition, _joined(shares), latest_day)
@@ -240,4 +245,4 @@ def _count(batches: list[Batch], outcomes: list[Outcome]) -> None:
                 MESSAGES.labels(TOPIC, name).inc(count)
         for alarm in outcome.alarms:
             ALARMS.labels(alarm.split(" ")[0]).inc()
-            log.error("close_held", partition=batch.partition.number, why=alarm)
+            log.error("close_alarm", partition=batch.partition.number, why=alarm)

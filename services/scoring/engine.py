@@ -81,15 +81,9 @@ class Engine:
             found = self.partitions[number] = Partition(number)
         return found
 
-    def describe(self, source: str, described: Source) -> bool:
-        """Takes a source's description; False when it would have to hold a passed watermark."""
-        passed = max((p.closes.watermark for p in self.partitions.values()), default=0)
-        if source not in self.sources and not watermark.admissible(described, passed):
-            known = all(source in p.closes.sources for p in self.partitions.values())
-            if not known:
-                return False
+    def describe(self, source: str, described: Source) -> None:
+        """Takes a source's description; the newest replaces what was known."""
         self.sources[source] = described
-        return True
 
     def read(self, number: int, records: Sequence[Delivered], latest_day: int) -> Batch:
         """Decodes, checks and looks up. Nothing is applied yet."""
@@ -152,12 +146,14 @@ class Engine:
             return False, []  # a redelivery: the record of the partition is ahead of it
         before = closes.watermark
         verdict = watermark.close(closes, self.sources, source, day)
+        if verdict == "too_late":
+            return False, [f"{source} was described when its days were closed already"]
         if verdict in ("duplicate", "not_holding"):
             return False, []
         closes.offset = offset
         if closes.watermark > before:
             run.fire(closes.watermark, offset)
-        alarm = [f"{source} closed day {day} before the one it follows"] if verdict == "held" else []
+        alarm = [f"{source} closed {day} before the day it follows"] if verdict == "held" else []
         return True, alarm
 
 

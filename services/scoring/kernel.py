@@ -259,6 +259,10 @@ def step(
         if offsets[i] <= c.offset:
             verdicts[i] = REDELIVERED
             continue
+        # A verdict moves the row's offset too: met again after a crash it must be the same one,
+        # and the ids that led to it may be closed by then.
+        c.offset = offsets[i]
+        _touch(stamps, touched, counters, row)
         if day > watermark:
             at = _slot(slots, ids, row, hashes[i])
             if slots[at] >= 0 and ids[slots[at], 1] > watermark:
@@ -279,7 +283,6 @@ def step(
         a.sum_minor += amounts[i]
         a.count += 1
         a.last_on = max(a.last_on, day)
-        c.offset = offsets[i]
         c.count += 1
         if flags[i] & BY_CUSTOMER:
             counters[SIGNALS] = _silence_rule(
@@ -292,7 +295,6 @@ def step(
                 customers, balance_factors, limits, row, i, offsets[i], signals, counters[SIGNALS]
             )
         counters[ARMED] = _arm(customers, armed, arms, counters[ARMED], row)
-        _touch(stamps, touched, counters, row)
 
 
 @compiled

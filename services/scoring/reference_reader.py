@@ -2,7 +2,6 @@
 
 import asyncio
 
-import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
@@ -10,7 +9,6 @@ from services.scoring.engine import Engine
 from services.scoring.reference import source_in
 from shared.settings import Settings
 
-log = structlog.get_logger()
 TOPIC = "bank.reference"
 _POLL_MS = 50
 
@@ -35,8 +33,8 @@ class ReferenceReader:
                 polled = await consumer.getmany(self._place, timeout_ms=_POLL_MS)
                 for record in polled.get(self._place, ()):
                     found = source_in(record.value)
-                    if found is not None and not self._engine.describe(*found):
-                        log.error("source_would_hold_a_passed_watermark", source=found[0])
+                    if found is not None:
+                        self._engine.describe(*found)
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:

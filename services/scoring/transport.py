@@ -124,11 +124,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self.holes = Holes()
         self.before_leaving: Callable[[Iterable[TP]], Awaitable[None]] | None = None
         self.commit_starts = True  # the negative control of a test switches it off
+        self._placed = False  # all partitions stand at their commits since the flow last stopped
+        self._open = False  # events may be read
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     # Where reading starts ---------------------------------------------------------------------
+
+    def stop_flow(self) -> None:
+        self._open = self._placed = False
+        super().stop_flow()
+
+    def resume_flow(self) -> None:
+        """Faust resumes once for the changelogs and once when all is in place; then it clears its
+        queues. Only after the second may events be read, or those in between would be lost."""
+        super().resume_flow()
+        self._open = self._placed
 
     async def perform_seek(self) -> None:
         """Puts every partition at its commit; one without a commit gets one, at its beginning.
@@ -138,23 +150,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """
         self._pending.clear()
         await super().perform_seek()
-        acking = [
-            tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)
-            and not self._is_changelog_tp(tp)
-        ]  # fmt: skip
-        starts = {tp: self._read_offset[tp] or 0 for tp in acking}
-        if self.commit_starts:
-            fresh = [tp for tp in acking if self._read_offset[tp] is None]
-            if fresh:
-                begins = await self.earliest_offsets(*fresh)
-                begun = {tp: int(begins[tp] or 0) for tp in fresh}
-                starts |= begun
+        acking = [tp for tp in self.assignment() if self._acking(tp)]
+        fresh = [tp for tp in acking if self._read_offset[tp] is None]
+        if fresh:
+            begins = await self.earliest_offsets(*fresh)
+            begun = {tp: int(begins[tp] or 0) for tp in fresh}
+            if self.commit_starts:
                 await self._commit(begun)
                 self._read_offset.update(begun)
-            await self._thread.seek_now(starts)
-        for tp, offset in starts.items():
-            self.holes.begin(tp, offset)
+        starts = {tp: self._read_offset[tp] for tp in acking if self._read_offset[tp] is not None}
+        await self._thread.seek_now(starts)
+        for tp in acking:
+            self.holes.begin(tp, starts[tp] if tp in starts else begun[tp])
+        self._placed = True
         REWINDS.inc()
+
+    def _acking(self, tp: TP) -> bool:
+        return bool(self.app.topics.acks_enabled_for(tp.topic)) and not self._is_changelog_tp(tp)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finishes what is being written first: the next owner must not overtake it."""
@@ -199,6 +211,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         try:
             self.not_waiting_next_records.clear()
             active = self._get_active_partitions()
+            if not self._open:
+                active = {tp for tp in active if not self._acking(tp)}
             if active:
                 return await self._getmany(active_partitions=active, timeout=timeout), active
             await asyncio.sleep(BACK_PRESSURE_S)
@@ -215,8 +229,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 if not records:
                     continue
                 if not self.flow_active:
-                    await self.perform_seek()
-                    continue
+                    continue  # thrown away: nothing is read again before `perform_seek`
                 count = await self._deliver(records, active)
                 if count < self.app.conf.broker_max_poll_records:
                     # Batches by time: a record alone costs 24 times one among thousands.
@@ -231,20 +244,18 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def _deliver(self, polled: Mapping[TP, list[Any]], active: set[TP] | None) -> int:
         """Hands each partition's share to its agent. A rebalance in between ends the poll."""
         generation = self.app.consumer_generation_id
-        acks = self.app.topics.acks_enabled_for
         count = 0
         for tp, records in polled.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 break
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
-            read = self._read_offset[tp]
-            fresh = [r for r in records if r.offset >= read] if read is not None else records
+            acking = self._acking(tp)
+            fresh = await self._in_place(tp, records) if acking else records
             if not fresh:
                 continue
             last = fresh[-1]
-            if acks(tp.topic):
-                self.holes.note(tp, fresh[0].offset, last.offset, len(fresh))
+            if acking:
                 self._pending[tp].append(last.offset)
             message = ConsumerMessage(
                 tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
@@ -255,6 +266,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._read_offset[tp] = last.offset + 1
             count += len(fresh)
         return count
+
+    async def _in_place(self, tp: TP, records: list[Any]) -> list[Any]:
+        """The records that come next. A poll that was under way during a seek may bring others:
+        those before are dropped, and for those after it the partition is put back."""
+        if not self._open:
+            return []
+        read = self._read_offset[tp]
+        if read is None:
+            return records
+        fresh = records if records[0].offset >= read else [r for r in records if r.offset >= read]
+        if fresh and fresh[0].offset > read and self.commit_starts:
+            begins = await self.earliest_offsets(tp)
+            if int(begins[tp] or 0) <= read:
+                log.warning("put_back", partition=tp.partition, at=fresh[0].offset, to=read)
+                await self._thread.seek_now({tp: read})
+                return []
+        return fresh
 
 
 class Producer(driver.Producer):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from services.scoring.state import PartitionState, SourceCloses
 
-Verdict = Literal["applied", "duplicate", "held", "not_holding"]
+Verdict = Literal["applied", "duplicate", "held", "not_holding", "too_late"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ def close(state: PartitionState, sources: Mapping[str, Source], source: str, day
         return "not_holding"
     closes = state.sources.get(source)
     if closes is None:
+        if not admissible(described, state.watermark):
+            return "too_late"
         closes = state.sources[source] = SourceCloses(closed=described.active_from - 1)
     if day <= closes.closed or day in closes.held:
         return "duplicate"
@@ -54,6 +56,8 @@ def earliest(state: PartitionState, sources: Mapping[str, Source]) -> int:
         if not source.closes_days:
             continue
         closes = state.sources.get(name)
+        if closes is None and not admissible(source, state.watermark):
+            continue  # described when its days were closed already: it cannot hold them
         closed = closes.closed if closes else source.active_from - 1
         if source.active_until and closed >= source.active_until:
             continue  # it has closed its last day
@@ -66,7 +70,7 @@ def earliest(state: PartitionState, sources: Mapping[str, Source]) -> int:
 
 def admissible(source: Source, watermark: int) -> bool:
     """May this source begin to hold the watermark? Its first day must lie after it."""
-    return not source.closes_days or source.active_from > watermark
+    return source.active_from > watermark
 
 
 def stalled(state: PartitionState) -> dict[str, list[int]]:

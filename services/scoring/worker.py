@@ -112,6 +112,7 @@ def _add_agent(app: ScorerApp) -> None:
             writers={t: PartitionWriter(app, settings.topic(t)) for t in WRITTEN},
             catch_up=app.reference.catch_up,
             fatal=die,
+            delivered=app.consumer.holes.note,
             waiting_max=2 * settings.worker_records_max,
         )
         app.consumer.before_leaving = app.driver.before_leaving

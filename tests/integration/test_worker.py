@@ -1,0 +1,190 @@
+"""The scorer worker as a real process on a real broker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.scoring import signals, state
+from services.scoring.driver import Totals
+from shared.testing.servers import Servers
+from tests.workers import (
+    Stream,
+    WorkerSpace,
+    closed,
+    described,
+    replay_of,
+    same_figures,
+    small_bank,
+)
+
+
+@pytest.fixture(scope="module")
+def bank() -> Stream:
+    return small_bank()
+
+
+@pytest.fixture
+def space(servers: Servers, tmp_path: Path) -> Iterator[WorkerSpace]:
+    room = WorkerSpace(servers, tmp_path)
+    yield room
+    room.close()
+
+
+def _figures(customers: dict[str, state.CustomerState]) -> dict[str, state.CustomerState]:
+    """Without what depends on partitions: the position, and ids of days that are still open."""
+    return {
+        number: msgspec.convert({}, dict) or _plain(customer)
+        for number, customer in customers.items()
+    }
+
+
+def _plain(customer: state.CustomerState) -> state.CustomerState:
+    import dataclasses
+
+    return dataclasses.replace(customer, offset=0, input_offset=0, ids=())
+
+
+@pytest.mark.parametrize(("partitions", "records_max"), [(1, 7), (3, 5000), (16, 200)])
+def test_live_equals_replay_at_any_batch_size_and_partition_count(
+    servers: Servers, tmp_path: Path, bank: Stream, partitions: int, records_max: int
+) -> None:
+    space = WorkerSpace(servers, tmp_path, partitions)
+    try:
+        space.describe(described())
+        space.publish(bank.events)
+        worker = space.start(GUANXI_WORKER_RECORDS_MAX=str(records_max))
+        worker.wait_ready()
+        space.wait_committed()
+        found = space.customers()
+        same_figures(found, bank)
+        replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()])
+        expected = {c.customer_number: c for c in replayed.customers()}
+        assert _figures(found) == _figures(expected)
+        assert space.signals() == sorted(
+            (msgspec.json.decode(signals.encode(s, with_position=False))
+             for s in replayed.result.signals),
+            key=lambda s: s["id"],
+        )  # fmt: skip
+        assert len(space.signals()) > 20, "a bank in which nothing happens proves nothing"
+        assert worker.metric("guanxi_holes") == 0
+        _totals_add_up(space, bank)
+    finally:
+        space.close()
+
+
+def _totals_add_up(space: WorkerSpace, bank: Stream) -> None:
+    last: dict[int, Totals] = {}
+    deadline_reads = 30
+    while deadline_reads:
+        for _, _, value in space.read("scoring.totals"):
+            totals = msgspec.json.decode(value or b"", type=Totals)
+            last[totals.partition] = totals
+        if sum(t.count for t in last.values()) == sum(bank.counts.values()):
+            break
+        deadline_reads -= 1
+    assert sum(t.count for t in last.values()) == sum(bank.counts.values())
+    assert sum(t.sum_minor.get("CNY", 0) for t in last.values()) == sum(bank.sums.values())
+
+
+@pytest.mark.parametrize("point", ["worker.after_signals", "worker.after_state",
+                                   "worker.before_ack"])  # fmt: skip
+def test_a_kill_between_the_stages_of_writing_changes_nothing(
+    space: WorkerSpace, tmp_path: Path, bank: Stream, point: str
+) -> None:
+    space.describe(described())
+    space.publish(bank.events)
+    doomed = space.start(GUANXI_FAILPOINT=f"{point}:3", GUANXI_WORKER_RECORDS_MAX="300")
+    assert doomed.wait_dead() == -9, doomed.tail()
+    second = space.start(GUANXI_FAILPOINT=f"{point}:5", GUANXI_WORKER_RECORDS_MAX="400")
+    assert second.wait_dead() == -9, second.tail()
+    survivor = space.start()
+    survivor.wait_ready()
+    space.wait_committed()
+    found = space.customers()
+    same_figures(found, bank)
+    replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()])
+    assert _figures(found) == _figures({c.customer_number: c for c in replayed.customers()})
+    assert [s["id"] for s in space.signals()] == sorted(s.id for s in replayed.result.signals)
+    assert survivor.metric("guanxi_holes") == 0
+    _totals_add_up(space, bank)
+
+
+def test_two_workers_that_start_a_group_together_lose_nothing(
+    space: WorkerSpace, bank: Stream
+) -> None:
+    space.describe(described())
+    space.publish(bank.events)
+    workers = [space.start("a"), space.start("b")]
+    for worker in workers:
+        worker.wait_ready()
+    space.wait_committed()
+    same_figures(space.customers(), bank)
+    assert space.holes() == 0
+
+
+def test_a_worker_that_joins_and_one_that_is_killed_change_nothing(
+    space: WorkerSpace, tmp_path: Path, bank: Stream
+) -> None:
+    space.describe(described())
+    third = len(bank.events) // 3
+    space.publish(bank.events[:third])
+    first = space.start("a", GUANXI_WORKER_RECORDS_MAX="200")
+    first.wait_ready()
+    second = space.start("b", GUANXI_WORKER_RECORDS_MAX="200")
+    space.publish(bank.events[third : 2 * third])
+    second.wait_ready()
+    space.publish(bank.events[2 * third :])
+    first.kill()
+    space.wait_committed(90)
+    found = space.customers()
+    same_figures(found, bank)
+    replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()])
+    assert _figures(found) == _figures({c.customer_number: c for c in replayed.customers()})
+    assert space.holes() == 0
+
+
+def test_bad_records_are_told_with_their_place_and_the_batch_goes_on(
+    space: WorkerSpace, bank: Stream
+) -> None:
+    from shared.events.envelope import encode
+    from shared.ids import partition_of
+    from tests.workers import FIRST_DAY, transaction
+
+    space.describe(described())
+    good = transaction(1, "C1", "A1", 500, FIRST_DAY)
+    home = partition_of("C1", space.partitions)
+    value = encode(good)
+    bad = [
+        (home, b"C1", b"not json"),
+        (home, None, value),
+        (home, b"C2", value),
+        ((home + 1) % space.partitions, b"C1", value),
+        (home, b"C1", value.replace(b'"amount_minor":500', b'"amount_minor":5.5')),
+        (home, b"C1", value.replace(b"booked.v1", b"booked.v9")),
+        (home, b"C1", value.replace(b'"businessdate":"2025', b'"businessdate":"2999')),
+        (home, b"C1", value.replace(b"bank.transaction_booked.v1", b"bank.weather_changed.v1")),
+    ]
+    space.send([*bad, (home, b"C1", value)])
+    worker = space.start()
+    worker.wait_ready()
+    space.wait_committed()
+    told = sorted(
+        (d["offset"], d["kind"], d["field"])
+        for _, _, v in space.read("scoring.dead")
+        if (d := msgspec.json.decode(v or b""))["partition"] == home
+    )
+    assert told == [
+        (0, "dead", ""),
+        (1, "dead", "key"),
+        (2, "dead", "key"),
+        (3, "dead", "data.amount_minor"),
+        (4, "quarantined", "type"),
+        (5, "quarantined", "businessdate"),
+    ]
+    elsewhere = [msgspec.json.decode(v or b"") for _, _, v in space.read("scoring.dead")
+                 if msgspec.json.decode(v or b"")["partition"] != home]  # fmt: skip
+    assert [(d["field"], d["topic"]) for d in elsewhere] == [("partition", "bank.events")]
+    assert space.customers()["C1"].sum_minor == 500
+    assert bank.events[-1].data.day == closed(bank.events[-1].data.day).data.day
