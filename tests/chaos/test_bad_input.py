@@ -1,0 +1,208 @@
+"""What bad input gets, row by row of the contract, where the delivery tests do not show it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text
+
+from shared import dead_letters, positions
+from shared.db import DeadLetterRow, DeliveryBase
+from shared.events import bank, envelope
+from shared.migrations import prepare_schema
+from shared.runtime import Runtime, Service
+from shared.testing.space import ServiceUnderTest, Space
+from tests.chaos.stage import payment
+from tests.ledger import BROKEN, SERVICE, Base, contact, entries
+
+BOOKED: list[int] = []
+WITH_MONEY = Service(
+    name="ledger",
+    handlers={
+        **SERVICE.handlers,
+        bank.TransactionBooked: lambda tx, event: BOOKED.append(event.data.amount_minor),
+    },
+    timers={},
+    routers=(),
+    metadata=Base.metadata,
+)
+
+
+def a_ledger(space: Space, **changes: object) -> ServiceUnderTest:
+    settings = space.settings("ledger", **changes)
+    prepare_schema(settings)
+    runtime = Runtime(WITH_MONEY, settings, space.clock)
+    with runtime.database.engine.begin() as connection:
+        DeliveryBase.metadata.create_all(connection)
+        Base.metadata.create_all(connection)
+    found = ServiceUnderTest(runtime)
+    space._services.append(found)
+    return found
+
+
+@pytest.fixture
+def ledger(space: Space) -> Iterator[ServiceUnderTest]:
+    BROKEN.clear()
+    BOOKED.clear()
+    yield a_ledger(space, retries_max=2, parked_per_hour_max=3)
+    BROKEN.clear()
+
+
+def encoded(space: Space, fact: envelope.Fact, event_id: str = "e1") -> bytes:
+    return envelope.encode(
+        envelope.wrap(
+            fact, id=event_id, source="test/bank", time=space.clock.bank,
+            businessdate=space.clock.bank.date(),
+        )
+    )  # fmt: skip
+
+
+def send(space: Space, value: bytes, key: bytes = b"C1") -> int:
+    return space.sender.send("bank.events", key, value).result(10).offset
+
+
+def letters(ledger: ServiceUnderTest) -> list[DeadLetterRow]:
+    with ledger.database.read() as session:
+        return list(session.execute(select(DeadLetterRow).order_by(DeadLetterRow.id)).scalars())
+
+
+def line(ledger: ServiceUnderTest) -> dict[str, int | str]:
+    with ledger.database.read() as session:
+        (found,) = [r for r in positions.reconcile(session) if r["topic"] == "bank.events"]
+    return found
+
+
+BAD_MONEY = {
+    "a float": b"12.5",
+    "an exponent": b"1e3",
+    "beyond 2^53": b"9007199254740993",
+    "text": b'"1000"',
+    "a boolean": b"true",
+    "nothing": b"null",
+}
+
+
+def test_money_that_is_no_plain_integer_is_dead_and_the_next_flows_on(
+    space: Space, ledger: ServiceUnderTest
+):
+    good = encoded(space, payment("1", "ORD-1", 1000))
+    assert b'"amount_minor":1000' in good
+    offsets = [
+        send(space, good.replace(b'"amount_minor":1000', b'"amount_minor":' + amount))
+        for amount in BAD_MONEY.values()
+    ]
+    send(space, encoded(space, payment("2", "ORD-1", 2**53), "e2"))
+    ledger.drain()
+    assert BOOKED == [2**53], "the largest that is allowed is taken"
+    dead = letters(ledger)
+    assert [(r.kind, r.topic, r.offset, r.field) for r in dead] == [
+        ("dead", "bank.events", offset, "data.amount_minor") for offset in offsets
+    ]
+    assert all(r.reason and r.payload for r in dead)
+    assert (line(ledger)["dead"], line(ledger)["difference"]) == (len(BAD_MONEY), 0)
+
+
+def test_a_tombstone_and_a_record_of_another_topic_are_dead(space: Space, ledger: ServiceUnderTest):
+    send(space, None)  # type: ignore[arg-type] - what a compacted topic would carry
+    send(
+        space, encoded(space, bank.CustomerRecorded(customer_number="C1", kind="person", name="x"))
+    )
+    ledger.drain()
+    assert [r.kind for r in letters(ledger)] == ["dead", "dead"]
+    assert line(ledger)["difference"] == 0
+
+
+def test_an_unknown_version_waits_for_the_upgrade_and_is_replayed_after_it(
+    space: Space, ledger: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+):
+    """The quarantine keeps the bytes. The upgraded service asks for them again."""
+    value = encoded(space, contact(1)).replace(b"contact_recorded.v1", b"contact_recorded.v2")
+    send(space, value)
+    send(space, encoded(space, contact(2), "e2"))
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K2"]
+    (kept,) = letters(ledger)
+    assert (kept.kind, kept.state, kept.payload) == ("quarantined", "waiting", value)
+
+    ask(ledger, kept.id)
+    ledger.drain()  # not upgraded yet: it goes on waiting
+    assert [r.state for r in letters(ledger)] == ["waiting"]
+
+    stock = envelope.decode
+    monkeypatch.setattr(
+        envelope, "decode", lambda body: stock(body.replace(b"recorded.v2", b"recorded.v1"))
+    )
+    ask(ledger, kept.id)
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K2", "K1"]
+    assert (line(ledger).get("quarantined", 0), line(ledger)["difference"]) == (0, 0)
+
+
+def test_an_event_of_the_day_after_tomorrow_is_quarantined_and_replayed_when_its_day_has_come(
+    space: Space, ledger: ServiceUnderTest
+):
+    today = space.clock.bank.date()
+    space.publish(contact(1), businessdate=today + timedelta(days=1))  # a bank ahead of our zone
+    space.publish(contact(2), businessdate=today + timedelta(days=2))
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K1"]
+    (kept,) = letters(ledger)
+    assert (kept.kind, kept.field) == ("quarantined", "businessdate")
+    space.clock.bank += timedelta(days=3)
+    ledger.listener.source.close()
+    ledger.listener = ledger.runtime.listener(ledger.runtime.source("redelivered"))
+    ledger.drain()  # the verdict is stored by position: a redelivery meets the same one
+    assert [v for _, v in entries(ledger.database)] == ["K1"]
+    ask(ledger, kept.id)
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K1", "K2"]
+    assert line(ledger)["difference"] == 0
+
+
+def test_too_many_parked_in_an_hour_stop_the_listener_with_an_alarm(
+    space: Space, ledger: ServiceUnderTest
+):
+    """The limit is 1,000; here 3. The rest waits on the topic, nothing of it is given up."""
+    BROKEN.update(f"K{n}" for n in range(8))
+    for n in range(8):
+        space.publish(contact(n, f"C{n}"))
+    with pytest.raises(positions.ListenerStopped, match="parked within an hour"):
+        ledger.drain()
+    assert len(letters(ledger)) <= 4
+    BROKEN.clear()
+    ledger.listener.source.close()  # a person looks, decides, and starts the process again
+    ledger.listener = ledger.runtime.listener()
+    with ledger.database.transaction(actor_id="ops") as tx:
+        for letter in dead_letters.listing(tx.session):
+            dead_letters.discard(tx, letter.id, "a bug, repaired")
+        tx.session.execute(
+            text("update dead_letters set recorded_at = recorded_at - interval '2h'")
+        )
+    ledger.drain()
+    gone = {r.key for r in letters(ledger)}
+    assert {k for k, _ in entries(ledger.database)} == {f"C{n}" for n in range(8)} - gone
+    assert line(ledger)["difference"] == 0
+
+
+def test_a_discarded_message_frees_its_key_and_both_acts_are_audited(
+    space: Space, ledger: ServiceUnderTest
+):
+    BROKEN.add("K1")
+    space.publish(contact(1), contact(2), contact(3))
+    ledger.drain()
+    first = letters(ledger)[0]
+    with ledger.database.transaction(actor_id="S900") as tx:
+        dead_letters.discard(tx, first.id, "of no account")
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K2", "K3"]
+    with ledger.database.read() as session:
+        audited = session.execute(text("select actor_id, action, subject from audit")).all()
+    assert [tuple(a) for a in audited] == [
+        ("S900", "dead_letter.discard", f"bank.events/{first.partition}/{first.offset}")
+    ]
+    assert line(ledger)["difference"] == 0
+
+
+def ask(ledger: ServiceUnderTest, letter_id: int) -> None:
+    with ledger.database.transaction(actor_id="ops") as tx:
+        dead_letters.ask_replay(tx, letter_id)
