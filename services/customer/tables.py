@@ -51,7 +51,7 @@ class PartyRow(Base):
     root_id: Mapped[str] = mapped_column(index=True)
     kind: Mapped[str | None]
     name: Mapped[str | None]  # in clear in this schema only; never on a topic of ours
-    folded: Mapped[str] = mapped_column(server_default=EMPTY)
+    folded: Mapped[str] = mapped_column(Text(collation="C"), server_default=EMPTY)
     firm: Mapped[dict[str, Any] | None]  # industry, size, registered capital: no personal data
     wanted: Mapped[list[Any] | None]  # products a prospect asked for
     master_source: Mapped[str | None]
@@ -68,8 +68,8 @@ class PartyRow(Base):
     manager_since_on: Mapped[date | None]
     branch_code: Mapped[str | None]  # the managing branch, else the home branch: the data scope
     __table_args__ = (
-        Index("parties_manager", "manager_code"),
-        Index("parties_branch", "branch_code"),
+        Index("parties_manager", "manager_code", "folded", "party_id"),
+        Index("parties_branch", "branch_code", "folded", "party_id"),
         Index(
             "parties_number",
             "customer_number",

@@ -46,9 +46,8 @@ def names(count: int) -> Iterator[str]:
             yield surnames[n] + two[: 1 + n % 3 % 2]
 
 
-def fill(connection: Connection, count: int) -> list[str]:
-    """COPY: parties, their parts, their phones. Returns the names."""
-    made = list(names(count))
+def fill(connection: Connection, made: list[str]) -> None:
+    """COPY: parties, their parts, their phones."""
     cursor = connection.connection.cursor()
     with cursor.copy(
         "copy parties (party_id, customer_number, root_id, name, folded, kind, branch_code,"
@@ -67,10 +66,9 @@ def fill(connection: Connection, count: int) -> list[str]:
                 copy.write_row((position > 0, part, f"PC{n:08d}", position))
     keys = keyring()
     with cursor.copy("copy blind_indexes (digest, party_id, kind) from stdin") as copy:
-        for n in range(0, count, 10):
+        for n in range(0, len(made), 10):
             copy.write_row((keys.blind_index("phone", phone(n)), f"PC{n:08d}", "phone"))
     connection.commit()
-    return made
 
 
 def phone(n: int) -> str:
@@ -97,10 +95,12 @@ def measure(database: Database, label: str, queries: list[str], reach: Reach) ->
 def run(settings: Settings, count: int) -> None:
     migrate(settings)
     database = Database(settings)
+    made = list(names(count))
     began = time.perf_counter()
     with database.engine.connect() as connection:
         connection.execute(text("set statement_timeout = 0"))
-        made = fill(connection, count)
+        connection.execute(text("set idle_in_transaction_session_timeout = 0"))
+        fill(connection, made)
         connection.execute(text("analyze parties"))
         connection.execute(text("analyze name_parts"))
         size = connection.execute(
@@ -108,6 +108,10 @@ def run(settings: Settings, count: int) -> None:
                  " from name_parts")
         ).one()  # fmt: skip
         connection.commit()
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("set statement_timeout = 0"))
+        connection.execute(text("vacuum parties"))  # as autovacuum leaves it
+        connection.execute(text("vacuum name_parts"))
     print(f"{count:,} parties in {time.perf_counter() - began:.0f} s; name_parts {size[0]},"
           f" {size[1]:,} rows")  # fmt: skip
     rng = random.Random(1)

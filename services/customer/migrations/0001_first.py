@@ -35,7 +35,7 @@ def _parties() -> None:
         sa.Column("root_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=True),
         sa.Column("name", sa.Text(), nullable=True),
-        sa.Column("folded", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("folded", MARK, server_default=sa.text("''"), nullable=False),
         sa.Column("firm", JSONB(), nullable=True),
         sa.Column("wanted", JSONB(), nullable=True),
         sa.Column("master_source", sa.Text(), nullable=True),
@@ -56,8 +56,12 @@ def _parties() -> None:
         sa.UniqueConstraint("prospect_id"),
     )
     op.create_index(op.f("ix_parties_root_id"), "parties", ["root_id"], unique=False)
-    op.create_index("parties_branch", "parties", ["branch_code"], unique=False)
-    op.create_index("parties_manager", "parties", ["manager_code"], unique=False)
+    op.create_index(
+        "parties_branch", "parties", ["branch_code", "folded", "party_id"], unique=False
+    )
+    op.create_index(
+        "parties_manager", "parties", ["manager_code", "folded", "party_id"], unique=False
+    )
     op.create_index(
         "parties_number",
         "parties",

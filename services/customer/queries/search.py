@@ -38,15 +38,25 @@ BY_PART = text(
      order by n.part, n.party_id
     """
 )
+# Two index-only walks, each bounded by its own limit: a branch's customers lie side by side in
+# the index, but all over the table.
 BY_PART_IN_REACH = text(
     """
     select p.party_id, p.root_id, p.customer_number, p.name, p.kind, p.manager_code,
            p.home_branch_code, p.folded
-      from parties p
-     where (p.manager_code = any(:managers) or p.branch_code = any(:branches))
-       and strpos(p.folded, :query) > 0
-       and (p.folded collate "C", p.party_id) > (:after_part, :after_party)
-     order by p.folded collate "C", p.party_id
+      from (
+          (select folded as folded, party_id from parties
+            where manager_code = any(:managers) and strpos(folded, :query) > 0
+              and (folded, party_id) > (:after_part, :after_party)
+            order by folded, party_id limit :rows)
+          union
+          (select folded, party_id from parties
+            where branch_code = any(:branches) and strpos(folded, :query) > 0
+              and (folded, party_id) > (:after_part, :after_party)
+            order by folded, party_id limit :rows)
+      ) found
+      join parties p on p.party_id = found.party_id
+     order by p.folded, p.party_id
      limit :rows
     """
 )

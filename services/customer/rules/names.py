@@ -1,9 +1,9 @@
 """Search by any part of a name: every suffix of the folded name is a row of a B-tree.
 
 A part of a name is a prefix of one of its suffixes, so one index range answers a query of any
-length, single characters too, already in page order. Measured against a GIN index of bigrams at
-1 M parties: the suffixes cost 90 bytes a row (3.4 rows a party) and never sort; the bigrams are
-an eighth of the size but must collect and sort every match before the first row is known.
+length, single characters too, already in page order: a page costs what a page shows. A GIN index
+of bigrams, measured beside it at 1 M parties, takes an eighth of the space but must collect and
+sort every match first: one character cost it 32 ms at the median, the suffixes 2 ms.
 """
 
 import unicodedata
