@@ -32,8 +32,7 @@ def contribution(
     return ctx.page(
         "contribution.html",
         stale=False,
-        **_totals(ctx),
-        **_ranking(ctx, after, branch, manager),
+        **_totals(ctx) | _ranking(ctx, after, branch, manager),
     )
 
 
