@@ -1,5 +1,10 @@
-"""What tests of orders share: people, a customer, and the ways to an approved order."""
+"""What tests of orders share: people, a customer, and the ways to an approved order.
 
+One room on the servers serves a whole file: every test makes its own orders, and what it names
+(`own`) is its own. A test that changes what all orders see asks for `fresh`.
+"""
+
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -8,7 +13,8 @@ import pytest
 from services.orders.__main__ import SERVICE
 from shared.events import bank, customer
 from shared.policy import Actor, Scope
-from shared.testing.space import ServiceUnderTest, Space
+from shared.testing.servers import Servers
+from shared.testing.space import START, ServiceUnderTest, Space
 
 BRANCH = "/head/b1/retail"
 GOLD = {"product_code": "GOLD-BAR-10G", "quantity": 2, "unit_price_minor": 805_000}
@@ -33,9 +39,35 @@ CHECKER = staff("S002", "order.view", "order.edit", "order.approve", limit=100_0
 COLLECTOR = staff("S003", "order.view", "order.collect")
 
 
+@pytest.fixture(scope="module")
+def space(servers: Servers) -> Iterator[Space]:
+    found = Space(servers)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def orders_service(space: Space) -> ServiceUnderTest:
+    return _made(space)
+
+
 @pytest.fixture
-def room(space: Space) -> ServiceUnderTest:
-    """Orders that knows party P1 with the numbers C1 and C9."""
+def room(space: Space, orders_service: ServiceUnderTest) -> ServiceUnderTest:
+    """Orders that knows party P1 with the numbers C1 and C9, on a Monday morning."""
+    space.clock.bank = START
+    _Tag.count += 1
+    return orders_service
+
+
+@pytest.fixture
+def fresh(servers: Servers) -> Iterator[tuple[Space, ServiceUnderTest]]:
+    """A room that nobody else is in."""
+    found = Space(servers)
+    yield found, _made(found)
+    found.close()
+
+
+def _made(space: Space) -> ServiceUnderTest:
     service = space.service(SERVICE)
     space.publish(
         customer.PartyRecorded(
@@ -44,6 +76,15 @@ def room(space: Space) -> ServiceUnderTest:
     )
     service.drain()
     return service
+
+
+class _Tag:
+    count = 0
+
+
+def own(name: str) -> str:
+    """A name that no other test of the run has."""
+    return f"{name}-{_Tag.count}"
 
 
 def order_body(**changes: Any) -> dict[str, Any]:
@@ -75,16 +116,23 @@ def shown(room: ServiceUnderTest, order_id: str, actor: Actor = MAKER) -> dict[s
 
 
 def paid(
-    order_id: str | None, amount_minor: int, transaction_id: str = "T1", **changes: Any
-) -> bank.TransactionBooked:
+    order_id: str | None, amount_minor: int, name: str = "T1", *, reverses: str | None = None,
+    **changes: Any,
+) -> bank.TransactionBooked:  # fmt: skip
+    """A payment; its transaction id, and the one it reverses, are this test's own."""
     values: dict[str, Any] = {
-        "transaction_id": transaction_id, "customer_number": "C1", "account_number": "A1",
+        "transaction_id": own(name), "customer_number": "C1", "account_number": "A1",
         "product_code": "CUR", "amount_minor": amount_minor, "currency": "CNY",
         "kind": "transfer_in", "initiated_by": "customer", "booked_on": date(2026, 3, 3),
-        "payment_reference": order_id,
+        "payment_reference": order_id, "reverses": own(reverses) if reverses else None,
     }  # fmt: skip
     return bank.TransactionBooked(**{**values, **changes})
 
 
-def types(space: Space, topic: str = "order.lifecycle") -> list[str]:
-    return [e.type.split(".")[1] for e in space.read(topic)]
+def facts(space: Space, order_id: str, topic: str = "order.lifecycle") -> list[Any]:
+    """What was said about one order, in order."""
+    return [e for e in space.read(topic) if e.data.order_id == order_id]
+
+
+def types(space: Space, order_id: str) -> list[str]:
+    return [e.type.split(".")[1] for e in facts(space, order_id)]

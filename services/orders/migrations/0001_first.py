@@ -33,6 +33,7 @@ def upgrade() -> None:
     _catalogue()
     _quotes()
     _orders()
+    _approvals_and_plans()
     _money()
 
 
@@ -162,6 +163,9 @@ def _orders() -> None:
         ["receiving_account"],
         postgresql_where=sa.text("receiving_account is not null"),
     )
+
+
+def _approvals_and_plans() -> None:
     op.create_table(
         "approvals",
         sa.Column("order_id", sa.Text, nullable=False),
