@@ -84,7 +84,11 @@ TEXT = {"zh-CN": "41 天没有交易,平时间隔 9 天", "en": "No transaction 
 
 def say_everything(space: Space) -> None:
     """One of everything that the service hears, about party PC1."""
-    at = space.clock.bank
+    say_what_the_bank_says(space)
+    say_what_we_say(space)
+
+
+def say_what_the_bank_says(space: Space) -> None:
     day = date(2026, 3, 2)
     space.publish(
         person("C1", "王小明", phones=("13800138000",), birth_on=date(1980, 5, 1), sex="m",
@@ -124,6 +128,10 @@ def say_everything(space: Space) -> None:
         bank.StatementFiled(customer_number="C1", statement_id="F1", what="income", due_on=day),
         bank.CreditAnswerReceived(customer_number="C1", answer_id="Q1", what="bureau", grade="A"),
     )  # fmt: skip
+
+
+def say_what_we_say(space: Space) -> None:
+    at, day = space.clock.bank, date(2026, 3, 2)
     contribution = scoring.Contribution(
         currency="CNY", posted_minor=123_400, by_component={"fee": 200_000, "abc_txn": -76_600},
         last_12_months_minor=123_400,
