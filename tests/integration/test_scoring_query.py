@@ -1,0 +1,478 @@
+"""The query side on real servers: fold, parties, alerts, outcomes, pages."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from services.scoring.__main__ import SERVICE
+from services.scoring.commands.publishing import publish_waiting
+from services.scoring.queries import figures
+from services.scoring.rules.scope import Reach
+from shared.events import bank, customer, workflow
+from shared.events.fact import Cause
+from shared.policy import Actor, Scope
+from shared.testing.space import ServiceUnderTest, Space
+from tests.scoring_bank import FIRST_DAY, ScoredBank
+
+ALL = Reach(everything=True)
+HEAD = Actor(
+    "S011",
+    permissions=frozenset({"score.view", "alert.view"}),
+    scopes=(Scope("score.view", "all"), Scope("alert.view", "all")),
+)
+
+
+def day(n: int) -> date:
+    return FIRST_DAY + timedelta(days=n)
+
+
+@pytest.fixture
+def scoring(space: Space) -> ServiceUnderTest:
+    return space.service(SERVICE)
+
+
+@pytest.fixture
+def scored(space: Space) -> Iterator[ScoredBank]:
+    found = ScoredBank(space)
+    yield found
+    found.shut()
+
+
+def party(space: Space, party_id: str, *numbers: str) -> None:
+    """Customer says who is who; a moment of the bank's clock apart."""
+    space.clock.bank += timedelta(seconds=1)
+    space.publish(
+        *(
+            customer.PartyRecorded(
+                party_id=party_id, customer_number=n, kind="person", customer_numbers=numbers
+            )
+            for n in numbers
+        ),
+        source="guanxi/customer",
+    )
+
+
+def rows(scoring: ServiceUnderTest, sql: str, **values: object) -> list[tuple]:
+    with scoring.database.read() as session:
+        return [tuple(row) for row in session.execute(text(sql), values)]
+
+
+FIGURES = (
+    "select customer_number, account_number, product_code, currency, sum_minor from account_figures"
+)
+
+
+def folded(scoring: ServiceUnderTest) -> dict[tuple, int]:
+    return {row[:4]: row[4] for row in rows(scoring, FIGURES)}
+
+
+def whole_state(scoring: ServiceUnderTest) -> dict[str, list[tuple]]:
+    """Everything that a repeat must not change."""
+    tables = ("customer_state", "account_figures", "signals", "alerts", "bank_events", "numbers")
+    return {
+        table: rows(scoring, f"select * from {table} order by 1, 2")  # noqa: S608
+        for table in tables
+    }
+
+
+def a_small_bank(scored: ScoredBank, space: Space) -> None:
+    """Three parties: one keeps coming, one falls silent, one loses its money; and one of none."""
+    scored.days("C1", day(0), day(150), 5, 300_000)
+    scored.days("C2", day(0), day(60), 5, 1_000_000)
+    scored.days("C3", day(0), day(90), 6, 2_000_000)
+    scored.book("C3", -28_000_000, day(91))
+    scored.book("C4", 12_345, day(3), product="SA-F")
+    scored.book("C1", 777, day(4), account="A-C1-usd", currency="USD")
+    twice = scored.book("C1", 100, day(5))
+    scored.book("C1", 100, day(5), event_id=twice)
+    scored.close_through(day(150))
+    for n in (1, 2, 3):
+        party(space, f"P{n}", f"C{n}")
+
+
+def test_the_sums_are_exact_and_the_residual_is_zero_in_every_view(space, scoring, scored):
+    a_small_bank(scored, space)
+    scored.score()
+    scoring.drain()
+    assert folded(scoring) == dict(scored.sums)
+    with scoring.database.read() as session:
+        totals = figures.totals(session, ALL, "CNY")
+        ranked = figures.ranking(session, ALL, "contribution", "CNY")
+    home = sum(v for (_, _, _, currency), v in scored.sums.items() if currency == "CNY")
+    assert (totals.by_party, totals.by_product, totals.by_account, totals.by_customer) == (
+        (home,) * 4
+    )
+    assert totals.residual_minor == 0
+    assert totals.without_party == 12_345, "a number that nobody has named is still counted"
+    assert [f.party_id for f in ranked] == ["P2", "P1", "P3"]
+    assert all(f.residual_minor == 0 for f in ranked)
+
+
+def test_a_rewind_and_everything_sent_twice_change_nothing(space, scoring, scored):
+    a_small_bank(scored, space)
+    written = scored.score()
+    scoring.drain()
+    before = whole_state(scoring)
+    told = len(space.read("score.alerts"))
+    scored.write(*written)  # a worker that was killed writes its last batches again
+    scoring.drain()
+    after = whole_state(scoring)
+    for table in before:
+        if table == "customer_state":  # the log's own offset is all that may differ
+            assert [r[:4] + r[5:] for r in after[table]] == [r[:4] + r[5:] for r in before[table]]
+        else:
+            assert after[table] == before[table], table
+    again = space.service(SERVICE)  # the same schema: offsets of the group are forgotten
+    again.drain()
+    assert whole_state(again) == after
+    assert len(space.read("score.alerts")) == told
+
+
+def test_an_older_position_never_overwrites_a_newer_one(space, scoring, scored):
+    scored.book("C1", 100, day(0))
+    old, _ = scored.score()
+    scored.book("C1", 50, day(1))
+    scored.score()
+    scoring.drain()
+    scored.write(old, [])  # its place in the log is later, its position is not
+    scoring.drain()
+    assert folded(scoring) == {("C1", "A-C1", "CA-P", "CNY"): 150}
+
+
+def test_unreadable_records_are_stored_at_their_place_and_block_nobody(space, scoring, scored):
+    scored.book("C1", 100, day(0))
+    scored._settle()
+    for value in (b"{", b"\xff\xfe", b"", b'{"type":"bank.unheard_of.v1"}'):
+        space.sender.send("bank.events", b"C1", value).result(10)
+    scored.book("C1", 50, day(1), account="A\x00B\t\\N")
+    scored._settle()
+    scoring.drain()
+    stored = rows(scoring, "select type, account_number from bank_events order by event_offset")
+    assert [s[0] for s in stored] == [
+        "bank.transaction_booked.v1", None, None, None, None, "bank.transaction_booked.v1",
+    ]  # fmt: skip
+    assert stored[-1][1] == "A\ufffdB\t\\N"
+    assert rows(scoring, "select count(*) from dead_letters") == [(0,)]
+
+
+def test_alerts_are_told_with_risk_stake_and_a_sentence(space, scoring, scored):
+    a_small_bank(scored, space)
+    scored.score()
+    scoring.drain()
+    told = {e.data.alert_id: e.data for e in space.read("score.alerts")}
+    by_party = {(a.party_id, a.rule): a for a in told.values()}
+    silence = by_party["P2", "silence"]
+    assert silence.risk_ppm > 900_000
+    assert silence.customer_number == "C2"
+    assert silence.margin_at_risk_minor > 0
+    terms = {t.code: t.value for t in silence.terms}
+    gap = round(terms["mean_gap_milli_days"] / 1000)
+    assert silence.text["zh-CN"] == f"{terms['silent_days']} 天没有交易,平时间隔 {gap} 天"
+    outflow = by_party["P3", "outflow"]
+    assert "少了" in outflow.text["zh-CN"]
+    assert outflow.at.date() == day(91)
+    assert ("P1", "silence") not in by_party
+
+
+def silent_then_back(scored: ScoredBank, number: str, amount: int) -> None:
+    scored.days(number, day(0), day(60), 5, amount)
+    scored.days(number, day(140), day(150), 5, amount)
+
+
+def episodes_of(scoring: ServiceUnderTest) -> list[tuple]:
+    return rows(
+        scoring,
+        "select party_id, rule, at, ended_at, risk_ppm, customer_number from alerts where valid"
+        " order by 1, 2, 3",
+    )
+
+
+def figures_of(scoring: ServiceUnderTest) -> list[tuple]:
+    return rows(
+        scoring,
+        "select party_id, numbers, sum_minor, count, mean_minor, last_on from party_figures"
+        " where numbers > 0 order by 1",
+    )
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["mapping late", "mapping first"])
+def test_a_party_of_two_numbers_is_silent_only_when_both_are(space, scoring, scored, late):
+    scored.days("C1", day(0), day(60), 5, 1_000_000)
+    scored.days("C2", day(0), day(100), 5, 1_000_000)
+    scored.close_through(day(200))
+    if not late:
+        party(space, "P1", "C1", "C2")
+        scoring.drain()
+    scored.score()
+    scoring.drain()
+    if late:
+        party(space, "P1", "C1", "C2")
+        scoring.drain()
+    (found,) = [e for e in episodes_of(scoring) if e[1] == "silence"]
+    silent_since = rows(
+        scoring, "select customer_number, at from signals where rule = 'silence' order by at"
+    )
+    assert [s[0] for s in silent_since] == ["C1", "C2"]
+    assert found[2] == silent_since[1][1]
+    assert found[3] is None
+    assert found[5] == "C2"
+
+
+def test_merge_and_unmerge_leave_everything_as_if_it_had_always_been_so(space, scoring, scored):
+    scored.days("C1", day(0), day(60), 5, 1_000_000)
+    scored.days("C2", day(0), day(150), 5, 1_000_000)
+    silent_then_back(scored, "C3", 500_000)
+    scored.close_through(day(151))
+    party(space, "P1", "C1")
+    party(space, "P2", "C2", "C3")
+    scored.score()
+    scoring.drain()
+    before = episodes_of(scoring), figures_of(scoring)
+    assert ("P1", "silence") in {e[:2] for e in before[0]}
+    space.clock.bank += timedelta(seconds=1)
+    everyone = ("C1", "C2", "C3")
+    merged = [
+        customer.IdentityMerged(
+            merge_id="M1", party_id="P2", customer_number=n, former_party_id="P1",
+            customer_numbers=everyone,
+        )
+        for n in everyone
+    ]  # fmt: skip
+    space.publish(*merged, source="guanxi/customer")
+    scoring.drain()
+    assert [f[:2] for f in figures_of(scoring)] == [("P2", 3)]
+    assert not [e for e in episodes_of(scoring) if e[1] == "silence" and e[3] is None]
+    taken_back = [e.data for e in space.read("score.alerts") if "Cleared" in type(e.data).__name__]
+    assert {(a.party_id, a.reason_code) for a in taken_back} >= {("P1", "recomputed")}
+    space.clock.bank += timedelta(seconds=1)
+    for party_id, numbers in (("P1", ("C1",)), ("P2", ("C2", "C3"))):
+        space.publish(
+            *(
+                customer.IdentityUnmerged(
+                    merge_id="M1", party_id=party_id, customer_number=n, former_party_id="P2",
+                    customer_numbers=numbers,
+                )
+                for n in numbers
+            ),
+            source="guanxi/customer",
+        )  # fmt: skip
+    scoring.drain()
+    assert (episodes_of(scoring), figures_of(scoring)) == before
+
+
+def test_a_future_manager_waits_for_his_day(space, scoring):
+    today = space.clock.bank.date()
+    space.publish(
+        customer.ManagerChanged(
+            party_id="P1", customer_number="C1", effective_on=today, manager_code="RM-1",
+            staff_id="S012", branch_code="SH01",
+        ),
+        customer.ManagerChanged(
+            party_id="P1", customer_number="C1", effective_on=today + timedelta(days=3),
+            manager_code="RM-2", staff_id="S013", branch_code="SH01",
+        ),
+        source="guanxi/customer",
+    )  # fmt: skip
+    scoring.drain()
+    manager = "select manager_code from numbers where customer_number = 'C1'"
+    assert rows(scoring, manager) == [("RM-1",)]
+    space.clock.bank += timedelta(days=3)
+    scoring.drain()
+    assert rows(scoring, manager) == [("RM-2",)]
+
+
+def outcome(space: Space, process: str, alert_ids: tuple[str, ...], code: str) -> None:
+    space.publish(
+        workflow.ProcessStarted(
+            process_instance_id=process, party_id="P", alert_ids=alert_ids, definition="retention",
+            version=1, cause=Cause(type="scoring.alert_raised.v1", id="x"),
+        ),
+        workflow.ProcessFinished(
+            process_instance_id=process, alert_ids=alert_ids, outcome_code=code,
+            text={"zh-CN": "已挽留", "en": "Kept"},
+        ),
+        source="guanxi/workflow",
+    )  # fmt: skip
+
+
+def test_the_precision_of_a_rule_is_what_staff_found(space, scoring, scored):
+    for n in range(1, 5):
+        scored.days(f"C{n}", day(0), day(60), 5, 1_000_000)
+        party(space, f"P{n}", f"C{n}")
+    scored.close_through(day(150))
+    scored.score()
+    scoring.drain()
+    ids = [r[0] for r in rows(scoring, "select alert_id from alerts order by party_id")]
+    assert len(ids) == 4
+    for n, code in enumerate(("kept", "lost", "false_alarm")):
+        outcome(space, f"PI-{n}", (ids[n],), code)
+    scoring.drain()
+    client = scoring.client(HEAD)
+    found = {a["alert_id"]: a["outcome_code"] for a in client.get("/alerts").json()["items"]}
+    assert found == {ids[0]: "kept", ids[1]: "lost", ids[2]: "false_alarm", ids[3]: None}
+    page = client.get("/risk").text
+    assert "67%" in page
+    assert "已挽留" in page
+    assert client.get(f"/risk/alerts/{ids[0]}").status_code == 200
+
+
+def publish_all(scoring: ServiceUnderTest) -> int:
+    with scoring.database.transaction() as tx:
+        told = publish_waiting(tx)
+    while scoring.relay_once():
+        pass
+    return told
+
+
+def test_scores_are_published_once_per_change_and_slowly_while_history_loads(
+    space, scoring, scored
+):
+    a_small_bank(scored, space)
+    scored.score()
+    scoring.drain()
+    assert publish_all(scoring) == 3
+    assert publish_all(scoring) == 0
+    (one,) = [e.data for e in space.read("score.updates") if e.data.party_id == "P2"]
+    assert one.contribution.posted_minor == 13_000_000
+    assert one.customer_numbers == ("C2",)
+    assert one.risk_ppm["silence"] > 900_000
+    scored.book("C2", 5, day(151))
+    scored.score()
+    scoring.drain()
+    assert publish_all(scoring) == 0, "its day is long past: at most every 15 s"
+    today = datetime.now(UTC).date()
+    space.clock.bank = datetime.combine(today, datetime.min.time(), UTC) + timedelta(hours=6)
+    scored.book("C2", 5, today)
+    scored.score()
+    with scoring.database.transaction() as tx:
+        tx.session.execute(
+            text("update party_figures set published_at = :at"),
+            {"at": tx.wall_now - timedelta(seconds=1)},
+        )
+    scoring.drain()
+    assert publish_all(scoring) == 1, "a party in the present is told at once"
+
+
+def manager_of(space: Space, number: str, staff_id: str, branch: str) -> None:
+    space.publish(
+        customer.ManagerChanged(
+            party_id="P" + number[1:], customer_number=number, staff_id=staff_id,
+            manager_code=f"RM-{staff_id}", branch_code=branch, effective_on=date(2025, 1, 1),
+        ),
+        source="guanxi/customer",
+    )  # fmt: skip
+
+
+def test_pages_and_api_show_only_what_is_in_reach(space, scoring, scored):
+    a_small_bank(scored, space)
+    manager_of(space, "C1", "S012", "SH01")
+    manager_of(space, "C2", "S013", "SH01")
+    manager_of(space, "C3", "S022", "BJ01")
+    space.publish(
+        bank.ProductDescribed(
+            product_code="CA-P", names={"zh-CN": "个人活期", "en": "Current account"},
+            line_code="liability",
+        ),
+        workflow.DepartmentDescribed(
+            department_id="SH01", names={"zh-CN": "上海", "en": "Shanghai"},
+            org_path="/head/SH01", branch_code="SH01",
+        ),
+    )  # fmt: skip
+    scored.score()
+    scoring.drain()
+    own = Actor(
+        "S012", permissions=HEAD.permissions,
+        scopes=(Scope("score.view", "own"), Scope("alert.view", "own")),
+    )  # fmt: skip
+    branch = Actor(
+        "S014", permissions=HEAD.permissions,
+        scopes=(Scope("score.view", "subtree", "/head/SH01"),
+                Scope("alert.view", "subtree", "/head/SH01")),
+    )  # fmt: skip
+    reached = defaultdict(list)
+    for actor in (HEAD, own, branch):
+        for item in scoring.client(actor).get("/ranking").json()["items"]:
+            reached[actor.id].append(item["party_id"])
+    assert reached == {"S011": ["P2", "P1", "P3"], "S012": ["P1"], "S014": ["P2", "P1"]}
+    mine = scoring.client(own)
+    assert mine.get("/parties/P1/score").json()["residual_minor"] == 0
+    assert mine.get("/parties/P2/score").status_code == 404
+    assert mine.get("/contribution/parties/P2").status_code == 404
+    assert mine.get("/alerts").json()["items"] == []
+    (alert,) = scoring.client(branch).get("/alerts?rule=silence").json()["items"]
+    assert mine.get(f"/risk/alerts/{alert['alert_id']}").status_code == 404
+    page = mine.get("/contribution").text
+    assert 'data-label="party:P1"' in page
+    assert "party:P2" not in page
+    assert "个人活期" in page
+    assert "交易净额" in page
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_every_page_opens_down_to_the_events(space, scoring, scored, language):
+    a_small_bank(scored, space)
+    scored.score()
+    scoring.drain()
+    client = scoring.client(
+        Actor("S011", permissions=HEAD.permissions, scopes=HEAD.scopes, language=language)
+    )
+    alerts = client.get("/alerts").json()["items"]
+    pages = [
+        "/contribution", "/contribution/totals", "/contribution/ranking?branch=SH01",
+        "/contribution/parties/P1", "/contribution/parties/P1/figures", "/risk",
+        "/risk?state=ended", "/risk/list?rule=outflow", "/risk/list?state=ended&rule=silence",
+        "/contribution/parties/P1/events?number=C1&account=A-C1&product=CA-P&currency=CNY",
+        *(f"/risk/alerts/{a['alert_id']}" for a in alerts),
+        *(f"/risk/alerts/{a['alert_id']}/panel" for a in alerts),
+    ]  # fmt: skip
+    for path in pages:
+        answer = client.get(path)
+        assert answer.status_code == 200, (path, answer.text[:500])
+        assert len(answer.content) < 60_000, path
+        if "alerts" not in path and "risk" not in path and "ranking" not in path:
+            assert 'data-residual="0"' in answer.text, path
+    events = client.get(pages[9]).text
+    assert events.count("data-row") == 32, "the event that was sent twice is shown once"
+    assert client.get("/ranking?after=nonsense").status_code == 422
+    assert client.get("/contribution/parties/nobody").status_code == 404
+
+
+def test_the_ranking_goes_on_by_keyset(space, scoring, scored):
+    for n in range(7):
+        scored.book(f"C{n}", 1000 * (n // 2), day(0))
+        party(space, f"P{n}", f"C{n}")
+    scored.score()
+    scoring.drain()
+    client, seen, after = scoring.client(HEAD), [], ""
+    while True:
+        page = client.get(f"/ranking?limit=3{after}").json()
+        seen += [item["party_id"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+    assert seen == ["P6", "P5", "P4", "P3", "P2", "P1", "P0"]
+
+
+def test_the_workers_totals_agree_at_equal_positions(space, scoring, scored):
+    a_small_bank(scored, space)
+    scored.score()
+    for number, partition in scored.engine.partitions.items():
+        count, sums = partition.totals()
+        value = {
+            "partition": number, "position": partition.recovered_to, "count": count,
+            "sum_minor": sums, "watermark": partition.closes.watermark,
+        }  # fmt: skip
+        space.sender.send("scoring.totals", b"%d" % number, json.dumps(value).encode()).result(10)
+    scoring.drain()
+    with scoring.database.read() as session:
+        control = figures.control_totals(session)
+    assert len(control) == len(scored.engine.partitions)
+    assert {c.residual_minor for c in control} == {0}
+    assert all(c.watermark_on == day(150) for c in control)
+    metrics = scoring.client(HEAD).get("/metrics").text
+    assert "guanxi_totals_residual_minor" in metrics
+    assert 'guanxi_alerts_open{rule="silence"} 2.0' in metrics

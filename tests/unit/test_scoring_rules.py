@@ -1,0 +1,227 @@
+"""Episodes, stakes, wording and scope of the query side: pure functions."""
+
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+
+import pytest
+
+from services.scoring.rules import episodes, stake, wording
+from services.scoring.rules.episodes import Crossing, Episode, Known
+from services.scoring.rules.scope import Reach, reach_of
+from services.scoring.rules.stake import Evidence
+from shared.policy import Actor, Scope
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def day(n: int) -> datetime:
+    return START + timedelta(days=n)
+
+
+def crossing(number: str, kind: str, on: int, episode: int = 1) -> Crossing:
+    return Crossing(f"{number}/{episode}/{kind}", number, kind, day(on), episode)
+
+
+def spans(found: list[Episode]) -> list[tuple[int, int | None]]:
+    return [
+        ((e.at - START).days, None if e.ended_at is None else (e.ended_at - START).days)
+        for e in found
+    ]
+
+
+def test_one_number_gives_its_own_episodes():
+    found = episodes.episodes(
+        "silence",
+        [
+            crossing("A", "raised", 10),
+            crossing("A", "cleared", 20),
+            crossing("A", "raised", 40, episode=2),
+        ],
+        {"A": day(0)},
+    )
+    assert spans(found) == [(10, 20), (40, None)]
+    assert [e.ordinal for e in found] == [1, 2]
+
+
+def test_a_party_is_silent_only_while_all_its_numbers_are():
+    found = episodes.episodes(
+        "silence",
+        [
+            crossing("A", "raised", 10),
+            crossing("B", "raised", 15),
+            crossing("A", "cleared", 30),
+        ],
+        {"A": day(0), "B": day(0)},
+    )
+    assert spans(found) == [(15, 30)]
+    assert found[0].raised_by == ("A/1/raised", "B/1/raised")
+
+
+def test_a_number_that_was_never_active_does_not_keep_a_party_from_being_silent():
+    found = episodes.episodes("silence", [crossing("A", "raised", 10)], {"A": day(0), "B": None})
+    assert spans(found) == [(10, None)]
+
+
+def test_a_number_that_becomes_active_ends_the_silence_of_the_others():
+    found = episodes.episodes("silence", [crossing("A", "raised", 10)], {"A": day(0), "B": day(25)})
+    assert spans(found) == [(10, 25)]
+
+
+def test_an_outflow_of_any_number_is_the_partys():
+    found = episodes.episodes(
+        "outflow",
+        [
+            crossing("A", "raised", 10),
+            crossing("B", "raised", 12),
+            crossing("A", "cleared", 20),
+            crossing("B", "cleared", 22),
+        ],
+        {"A": day(0), "B": day(0)},
+    )
+    assert spans(found) == [(10, 22)]
+
+
+def test_the_order_in_which_signals_arrive_does_not_matter():
+    rng = Random(7)
+    crossings = []
+    for number in "ABC":
+        at = 0
+        for episode in range(1, 8):
+            at += rng.randrange(1, 9)
+            crossings.append(crossing(number, "raised", at, episode))
+            at += rng.randrange(1, 9)
+            crossings.append(crossing(number, "cleared", at, episode))
+    active = {number: day(0) for number in "ABC"}
+    for rule in ("silence", "outflow"):
+        expected = episodes.episodes(rule, crossings, active)
+        assert expected
+        for _ in range(20):
+            rng.shuffle(crossings)
+            assert episodes.episodes(rule, crossings, active) == expected
+
+
+def test_signals_of_numbers_that_belong_to_others_are_left_out():
+    crossings = [crossing("A", "raised", 10), crossing("X", "raised", 5)]
+    assert spans(episodes.episodes("outflow", crossings, {"A": day(0)})) == [(10, None)]
+
+
+def act(wanted: list[Episode], known: list[Known]) -> list[str]:
+    return [a for a, _, _ in episodes.differences("P1", "silence", wanted, known)]
+
+
+def test_the_difference_is_told_and_nothing_else():
+    open_episode, over = Episode(1, day(10), ("s",)), Episode(1, day(10), ("s",), day(20))
+    name = episodes.alert_id("P1", "silence", day(10))
+    assert act([open_episode], []) == ["raise"]
+    assert act([over], []) == ["record"], "what is over is recorded, nobody is sent to work"
+    assert act([open_episode], [Known(name, None, True, True)]) == []
+    assert act([over], [Known(name, None, True, True)]) == ["clear"]
+    assert act([over], [Known(name, day(20), True, True)]) == []
+    assert act([over], [Known(name, day(19), True, True)]) == ["shift"]
+    assert act([open_episode], [Known(name, day(20), True, True)]) == ["reopen"]
+    assert act([], [Known(name, None, True, True)]) == ["take_back"]
+    assert act([], [Known(name, None, True, False)]) == []
+    assert act([open_episode], [Known(name, None, True, False)]) == ["reopen"]
+
+
+def test_an_alert_is_named_by_party_rule_and_instant():
+    one = episodes.alert_id("P1", "silence", day(10))
+    assert one == episodes.alert_id("P1", "silence", day(10).astimezone(tz=None))
+    assert one != episodes.alert_id("P2", "silence", day(10))
+    assert one != episodes.alert_id("P1", "outflow", day(10))
+
+
+def test_the_number_that_was_active_last_speaks_for_a_silent_party():
+    why = stake.reason(
+        "silence",
+        [
+            Evidence("A", date(2026, 2, 10), 990_000,
+                     {"last_on": "2026-01-01", "silent_days": 40, "mean_gap_milli_days": 4000}),
+            Evidence("B", date(2026, 2, 20), 950_000,
+                     {"last_on": "2026-01-10", "silent_days": 41, "mean_gap_milli_days": 9100}),
+        ],
+    )  # fmt: skip
+    assert why.customer_number == "B"
+    assert why.terms == {"silent_days": 41, "mean_gap_milli_days": 9100}
+    assert why.risk_ppm == 950_000, "as sure as the least sure number"
+
+
+@pytest.mark.parametrize(
+    ("risk_ppm", "at_stake", "expected"),
+    [(500_000, 1_000_001, 500_000), (1_000_000, 7, 7), (0, 100, 0), (900_000, -100, 0)],
+)
+def test_margin_at_risk_is_risk_times_stake(risk_ppm, at_stake, expected):
+    assert stake.margin_at_risk(risk_ppm, at_stake) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "terms", "value"),
+    [
+        ("silence", {"silent_days": 41, "mean_gap_milli_days": 9100}, 41),
+        ("silence", {"silent_days": 1, "mean_gap_milli_days": 90_000}, 1),
+        ("outflow", {"balance_minor": 100, "mean_minor": 1001}, 1001),
+        ("outflow", {"balance_minor": -100, "mean_minor": 1001}, 1001),
+    ],
+)
+def test_the_pieces_of_a_term_add_up_to_it(rule, terms, value):
+    whole = stake.whole_of(rule, terms)
+    assert whole is not None
+    assert whole.value == value
+    assert sum(piece.value for piece in whole.pieces) == value
+    assert all(piece.value >= 0 and 0 <= piece.share_ppm <= 1_000_000 for piece in whole.pieces)
+
+
+def test_an_alert_is_said_as_a_banker_would():
+    silence = {"silent_days": 41, "mean_gap_milli_days": 9100}
+    assert wording.raised_text("silence", silence, "CNY") == {
+        "zh-CN": "41 天没有交易,平时间隔 9 天",
+        "en": "No transaction for 41 days; usually every 9 days",
+    }
+    outflow = {"balance_minor": 1_234_500, "mean_minor": 8_500_000}
+    assert wording.raised_text("outflow", outflow, "CNY") == {
+        "zh-CN": "余额只剩 1.2 万元,平时 8.5 万元,少了 85%",
+        "en": "Balance down to ¥12,345; usually ¥85,000 (85% less)",
+    }
+    for rule in ("silence", "outflow", "other"):
+        assert set(wording.cleared_text(rule)) == {"zh-CN", "en"}
+
+
+@pytest.mark.parametrize(
+    ("minor", "expected"),
+    [(99_950, "1000 元"), (1_000_000, "1 万元"), (-2_550_000, "−2.6 万元"),
+     (12_300_000_000, "1.2 亿元"), (0, "0 元")],
+)  # fmt: skip
+def test_money_in_a_sentence_has_no_more_digits_than_matter(minor, expected):
+    assert wording.money_zh(minor, "CNY") == expected
+
+
+STAFF = {
+    "S1": {"org_path": "/head/SH01/retail", "staff_codes": ["RM-1"]},
+    "S2": {"org_path": "/head/SH01/retail", "staff_codes": ["RM-2"]},
+    "S3": {"org_path": "/head/BJ01", "staff_codes": ["RM-3"]},
+}
+DEPARTMENTS = [
+    {"org_path": "/head/SH01", "branch_code": "SH01"},
+    {"org_path": "/head/BJ01", "branch_code": "BJ01"},
+]
+
+
+def actor(*scopes: Scope) -> Actor:
+    return Actor("S1", permissions=frozenset({"score.view"}), scopes=scopes, staff_codes=("RM-1",))
+
+
+def test_a_scope_reaches_whom_its_staff_and_branches_answer_for():
+    def asked(*scopes: Scope) -> Reach:
+        return reach_of(actor(*scopes), "score.view", STAFF, DEPARTMENTS)
+
+    assert asked() == Reach()
+    assert asked(Scope("alert.view", "all")) == Reach(), "another permission's scope"
+    assert asked(Scope("score.view", "all")).everything
+    own = asked(Scope("score.view", "own"))
+    assert (own.manager_codes, own.staff_ids) == ({"RM-1"}, {"S1"})
+    branch = asked(Scope("score.view", "subtree", "/head/SH01"))
+    assert branch.manager_codes == {"RM-1", "RM-2"}
+    assert branch.branch_codes == {"SH01"}
+    team = asked(Scope("score.view", "department", "/head/SH01/retail"))
+    assert team.branch_codes == frozenset()
+    assert team.staff_ids == {"S1", "S2"}
