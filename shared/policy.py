@@ -70,8 +70,8 @@ def _in_scope(actor: Actor, permission: str, org_path: str | None, owner_id: str
             return True
         if scope.kind == "own" and owner_id is not None and owner_id == actor.id:
             return True
-        if org_path is None:
-            continue
+        if org_path is None or not scope.path:
+            continue  # a scope without a place reaches none: it must not reach all
         if scope.kind == "department" and org_path == scope.path:
             return True
         if scope.kind == "subtree" and within(org_path, scope.path):
@@ -80,8 +80,11 @@ def _in_scope(actor: Actor, permission: str, org_path: str | None, owner_id: str
 
 
 def within(path: str, root: str) -> bool:
-    """Is the department at or below the root? Whole path parts: /head/b1 is not in /head/b."""
-    return path == root or path.startswith(root.rstrip("/") + "/")
+    """Is the department at or below the root? Whole path parts: /head/b1 is not in /head/b.
+
+    Nothing is below an unknown root.
+    """
+    return bool(root) and (path == root or path.startswith(root.rstrip("/") + "/"))
 
 
 def widest(actor: Actor, permission: str) -> list[Scope]:
