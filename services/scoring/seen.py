@@ -1,7 +1,8 @@
 """Was an event applied before? Asked only of events whose day is closed already.
 
 The ids of open days are in the worker's own state; older ones only the query side's event store
-knows: `bank_events` (partition, source, event_id, event_offset), the first of each identity.
+knows: `bank_events` (partition, source, event_id, event_offset). A repeat stands there twice, each
+at its own offset; the first is the one that counted.
 """
 
 import asyncio
@@ -9,12 +10,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, and_, or_, select
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from services.scoring.columns import Columns
 from shared import positions
-from shared.db import Database
+from shared.db import Database, is_world_down
 
 log = structlog.get_logger()
 TOPIC = "bank.events"
@@ -94,7 +95,9 @@ class EventStore:
                 if positions.stored(session, TOPIC).get(partition, 0) <= through:
                     return None
                 return repeats(session, partition, asked)
-        except OSError as error:  # the database's own errors are below it
+        except Exception as error:
+            if not is_world_down(error):
+                raise
             log.warning("event_store_away", error=str(error)[:200])
             return None
 
@@ -110,9 +113,9 @@ def repeats(session: Session, partition: int, asked: Asked) -> set[int]:
         first = {
             (row.source, row.event_id): row.event_offset
             for row in session.execute(
-                select(t.source, t.event_id, t.event_offset).where(
-                    t.partition == partition, or_(*identities)
-                )
+                select(t.source, t.event_id, func.min(t.event_offset).label("event_offset"))
+                .where(t.partition == partition, or_(*identities))
+                .group_by(t.source, t.event_id)
             )
         }
         found |= {o for s, i, o in part if first.get((s, i), o) < o}

@@ -12,11 +12,12 @@ from services.scoring.__main__ import SERVICE
 from services.scoring.commands.publishing import publish_waiting
 from services.scoring.queries import figures
 from services.scoring.rules.scope import Reach
+from services.scoring.seen import repeats
 from shared.events import bank, customer, workflow
 from shared.events.fact import Cause
 from shared.policy import Actor, Scope
 from shared.testing.space import ServiceUnderTest, Space
-from tests.scoring_bank import FIRST_DAY, ScoredBank
+from tests.scoring_bank import FIRST_DAY, SOURCE, ScoredBank
 
 ALL = Reach(everything=True)
 HEAD = Actor(
@@ -476,3 +477,16 @@ def test_the_workers_totals_agree_at_equal_positions(space, scoring, scored):
     metrics = scoring.client(HEAD).get("/metrics").text
     assert "guanxi_totals_residual_minor" in metrics
     assert 'guanxi_alerts_open{rule="silence"} 2.0' in metrics
+
+
+def test_the_store_knows_a_repeat_by_its_first_offset(space, scoring, scored):
+    for name in ("a", "b", "a", "a"):
+        scored.book("C1", 100, day(0), event_id=name)
+    scored.score()
+    scoring.drain()
+    stored = rows(scoring, "select partition, event_id, event_offset from bank_events order by 3")
+    partition, offsets = stored[0][0], [r[2] for r in stored]
+    asked = [(SOURCE, r[1], r[2]) for r in stored]
+    with scoring.database.read() as session:
+        assert repeats(session, partition, asked) == {offsets[2], offsets[3]}
+        assert repeats(session, partition + 1, asked) == set()
