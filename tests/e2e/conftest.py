@@ -1,0 +1,76 @@
+"""The whole system once for all stories, and browsers in which staff sign in."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from deploy.local.chromium import find
+from deploy.local.children import free_port
+from deploy.local.servers import Ports
+from deploy.local.system import GATEWAY_PORT, Options, System, running
+from shared.testing.servers import run_folder
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+LIVE_S = 120.0
+
+
+@pytest.fixture(scope="session")
+def system(monkeypatch_session) -> Iterator[System]:
+    """A small bank, its history loaded; after it the tests publish what happens."""
+    for name in ("GUANXI_KAFKA", "GUANXI_DATABASE", "GUANXI_REDIS"):
+        monkeypatch_session.delenv(name, raising=False)
+    options = Options(
+        customers=150, days=100, live=False, factor=30.0, ports=Ports.free(),
+        port_shift=free_port() - GATEWAY_PORT, folder=run_folder(),
+    )  # fmt: skip
+    with running(options, print) as found:
+        deadline = time.monotonic() + LIVE_S
+        while not found.bank.is_live:
+            assert time.monotonic() < deadline, "the history was not published in time"
+            found.watch()
+            time.sleep(0.2)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def monkeypatch_session() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = find()
+    if path is None:
+        pytest.skip("no Chromium: `make setup` says how to get one")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(path), args=list(ARGUMENTS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def desk(system: System, browser: Browser):
+    """`desk("S012")`: a page of its own in which this member of staff has signed in."""
+    contexts = []
+
+    def sign_in(staff_id: str, path: str = "/workflow/desk", **options) -> Page:
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, locale="zh-CN", **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.goto(system.url + path)
+        page.get_by_text(staff_id, exact=True).click()
+        page.wait_for_url(f"{system.url}/**")
+        return page
+
+    yield sign_in
+    for context in contexts:
+        context.close()

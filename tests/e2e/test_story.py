@@ -1,0 +1,129 @@
+"""The story of the whole bank in real browsers: an alert, a hand-off, an order, a payment."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e import bank_side
+
+pytestmark = pytest.mark.browser
+
+FAST_MS = 30_000
+
+
+def mark(page: Page) -> None:
+    """What a reload would wipe out."""
+    page.evaluate("window.notReloaded = true")
+
+
+def never_reloaded(page: Page) -> bool:
+    return page.evaluate("window.notReloaded === true")
+
+
+@pytest.fixture(scope="module")
+def leaver(system):
+    """A customer of 王磊 (S012) who takes nearly everything away."""
+    return bank_side.rich_customer_of(system, "RM-SH01-1", "RM-SH01-4")
+
+
+def test_an_alert_becomes_work_and_the_work_is_handed_on(system, desk, leaver):
+    number, account, balance = leaver
+    manager = desk("S012")
+    colleague = desk("S013")
+    expect(manager.locator("#gx-live")).to_have_attribute("data-state", "streaming")
+    mark(manager)
+    mark(colleague)
+    before = manager.locator("#desk-mine [data-task]").count()
+
+    leaving = bank_side.outgoing(
+        system, number, account, balance * 95 // 100, f"leave-{bank_side.stamp()}"
+    )
+    bank_side.send(system, leaving)
+
+    line = manager.locator("#desk-mine [data-task]").filter(has_text=re.compile("余额|资金|流出"))
+    expect(line.first).to_be_visible(timeout=FAST_MS)
+    assert manager.locator("#desk-mine [data-task]").count() == before + 1
+    assert never_reloaded(manager)
+
+    line.first.get_by_text("转交", exact=False).first.click()
+    line.first.locator("select[name=to_staff_id]").select_option("S013")
+    line.first.locator("input[name=reason]").fill("请您跟进")
+    line.first.locator("form button").click()
+
+    arrived = colleague.locator("#desk-mine [data-task]")
+    expect(arrived.first).to_be_visible(timeout=FAST_MS)
+    assert never_reloaded(colleague)
+    expect(colleague.locator("#gx-inbox-count")).to_contain_text(re.compile(r"\d"))
+
+    arrived.first.locator("a.btn-primary").click()
+    expect(colleague.locator("#process-diagram svg").first).to_be_visible()
+    expect(manager.locator("#desk-handed")).to_contain_text("转", timeout=FAST_MS)
+
+
+def test_an_order_needs_a_second_person_and_a_payment_ends_it(system, desk, leaver):
+    number, _, _ = leaver
+    maker, checker = desk("S012"), desk("S011")
+    mark(checker)
+    party = maker.request.get(f"{system.url}/customer/labels?ids=number:{number}")
+    assert party.ok, party.text()
+    maker.goto(f"{system.url}/customer/search?q={number}")
+    maker.locator("a[href*='/customer/parties/']").first.click()
+    party_id = maker.url.rsplit("/", 1)[1].partition("?")[0]
+
+    maker.goto(f"{system.url}/orders/orders/new?party={party_id}")
+    maker.locator("#line-0-product").select_option("SAFE-BOX-YEAR")
+    maker.locator("#line-0-quantity").fill("1")
+    maker.locator("button[name=then][value=submit]").click()
+    maker.wait_for_url(re.compile(r"/orders/orders/ORD-"))
+    order_id = maker.url.rsplit("/", 1)[1]
+    mark(maker)
+    expect(maker.locator("#approval .btn-success")).to_have_count(0)  # never one's own
+
+    expect(checker.locator("#desk-approvals")).to_contain_text(order_id, timeout=FAST_MS)
+    assert never_reloaded(checker)
+    checker.goto(f"{system.url}/orders/orders/{order_id}")
+    checker.locator("#approval .btn-success").click()
+
+    expect(maker.locator("#plan [data-key=step-1]")).to_be_visible(timeout=FAST_MS)
+    assert never_reloaded(maker)
+    maker.get_by_role("button", name="已交付").or_(
+        maker.locator("button[hx-post$='/deliver']")
+    ).first.click()
+
+    amount = maker.locator("#receivable .gx-metric .h2").first.inner_text()
+    exact = re.sub(r"[^0-9.]", "", amount)
+    bank_side.pay(system, order_id, exact, number)
+    expect(maker.locator("#receivable [data-key^=payment-]")).to_be_visible(timeout=FAST_MS)
+    expect(maker.locator("#reminder")).to_have_attribute(
+        "data-key", re.compile("withdrawn"), timeout=FAST_MS
+    )
+    expect(maker.locator("h1 + .status")).to_contain_text("已完成", timeout=FAST_MS)
+    assert never_reloaded(maker)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    "path",
+    ["/workflow/desk", "/customer/search?q=C1", "/orders/orders", "/scoring/contribution",
+     "/scoring/risk", "/workflow/processes", "/notify/inbox"],
+)  # fmt: skip
+def test_every_page_opens_without_an_error_at_every_width(system, desk, path, width):
+    said = []
+    page = desk("S011")
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.set_viewport_size({"width": width, "height": 900})
+    answer = page.goto(system.url + path)
+    assert answer.status == 200
+    expect(page.locator("main")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+    assert said == []
+
+
+def test_ops_see_the_equation_of_every_service(system, desk):
+    page = desk("S003", "/workflow/ops")
+    for service in ("customer", "orders", "workflow", "scoring", "notify"):
+        panel = page.locator(f"#ops-{service}")
+        expect(panel).to_be_visible(timeout=FAST_MS)
+        expect(panel.locator("td .status-red")).to_have_count(0)
