@@ -76,9 +76,7 @@ def instant(day: date, n: int = 0) -> datetime:
 
 def closed(day: date, source: str = SOURCE) -> Event[Any]:
     fact = DayClosed(day=day)
-    return wrap(
-        fact, id=fact.event_id(source), source=source, time=instant(day), businessdate=day
-    )
+    return wrap(fact, id=fact.event_id(source), source=source, time=instant(day), businessdate=day)
 
 
 def described(source: str = SOURCE, from_on: date = FIRST_DAY) -> Event[Any]:
@@ -88,7 +86,7 @@ def described(source: str = SOURCE, from_on: date = FIRST_DAY) -> Event[Any]:
 
 
 def small_bank(
-    *, customers: int = 200, days: int = 60, per_day: int = 150, seed: int = 1, close: bool = True
+    *, customers: int = 200, days: int = 100, per_day: int = 90, seed: int = 1, close: bool = True
 ) -> Stream:
     """Customers of different pace; some fall silent, some lose their money, some ids repeat."""
     rng, stream = Random(seed), Stream()
@@ -99,8 +97,8 @@ def small_bank(
         for _ in range(per_day):
             n += 1
             i = int(customers * rng.random() ** 2)
-            if i % 7 == 0 and offset > days // 2:
-                continue  # silent from the middle on
+            if i % 7 == 0 and 0.4 * days < offset < 0.9 * days:
+                continue  # silent for half of the time, then back
             sign = -3 if i % 5 == 1 and offset > days // 2 else 1
             amount = sign * rng.randrange(1, 2_000_000)
             when = day - timedelta(days=rng.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 3)))
@@ -126,7 +124,7 @@ class Worker:
     log: Path
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
             return answer.read().decode()
 
     def metric(self, name: str) -> float:
@@ -177,9 +175,7 @@ class WorkerSpace:
         self.prefix = f"w{uuid.uuid4().hex[:10]}."
         self.workers: list[Worker] = []
         self._folder = folder
-        self._made = create_topics(
-            servers.kafka, self.prefix, dict.fromkeys(TOPICS, partitions)
-        )
+        self._made = create_topics(servers.kafka, self.prefix, dict.fromkeys(TOPICS, partitions))
 
     def start(self, instance: str = "a", **environment: str) -> Worker:
         port = free_port()
@@ -225,9 +221,7 @@ class WorkerSpace:
     ) -> int:
         return asyncio.run(self._send(records, self.prefix + topic))
 
-    async def _send(
-        self, records: Iterable[tuple[int, bytes | None, bytes]], topic: str
-    ) -> int:
+    async def _send(self, records: Iterable[tuple[int, bytes | None, bytes]], topic: str) -> int:
         producer = AIOKafkaProducer(bootstrap_servers=self.servers.kafka, linger_ms=20,
                                     enable_idempotence=True, max_batch_size=500_000)  # fmt: skip
         await producer.start()
@@ -257,8 +251,8 @@ class WorkerSpace:
         consumer = KafkaConsumer(bootstrap_servers=self.servers.kafka, enable_auto_commit=False,
                                  max_partition_fetch_bytes=8 << 20)  # fmt: skip
         try:
-            parts = [TopicPartition(self.prefix + topic, p)
-                     for p in sorted(consumer.partitions_for_topic(self.prefix + topic) or ())]  # fmt: skip
+            numbers = consumer.partitions_for_topic(self.prefix + topic) or ()
+            parts = [TopicPartition(self.prefix + topic, p) for p in sorted(numbers)]
             consumer.assign(parts)
             consumer.seek_to_beginning(*parts)
             ends = consumer.end_offsets(parts)
@@ -344,9 +338,7 @@ class WorkerSpace:
             admin.close()
 
 
-def same_figures(
-    found: dict[str, state.CustomerState], stream: Stream
-) -> None:
+def same_figures(found: dict[str, state.CustomerState], stream: Stream) -> None:
     """Every account's sum and every customer's count are those of the distinct events."""
     sums = {(c.customer_number, a.account_number): a.sum_minor
             for c in found.values() for a in c.accounts}  # fmt: skip

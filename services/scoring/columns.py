@@ -131,8 +131,10 @@ def read(context: Context, partition: Partition, records: Sequence[Delivered]) -
                 continue
         day = event.businessdate.toordinal()
         source = context.sources.get(event.source)
-        if day > context.latest_day or (source is not None and day < source.active_from) or (
-            record.offset in held
+        if (
+            day > context.latest_day
+            or (source is not None and day < source.active_from)
+            or (record.offset in held)
         ):
             out.refused.append(_out_of_time(context, partition.number, record, event, source))
             continue
@@ -167,15 +169,11 @@ def _decoded(context: Context, partition: int, record: Delivered, out: Columns) 
     except UnknownType as error:
         out.ignored[error.type] += 1
     except UnknownVersion as error:
-        out.refused.append(
-            _refuse(context, partition, record, "quarantined", "type", str(error))
-        )
+        out.refused.append(_refuse(context, partition, record, "quarantined", "type", str(error)))
     return None
 
 
-def _other(
-    context: Context, partition: int, record: Delivered, event: Any, out: Columns
-) -> None:
+def _other(context: Context, partition: int, record: Delivered, event: Any, out: Columns) -> None:
     """A close, or a fact that has no figure here; both must stand in the right place too."""
     reason = _place(context, partition, record, event)
     if reason is not None:
@@ -205,7 +203,7 @@ def _place(
     return ("partition" if wrong_partition else "key", reason)
 
 
-def _refuse(
+def _refuse(  # noqa: PLR0917
     context: Context, partition: int, record: Delivered, kind: Kind, field_: str, reason: str
 ) -> Refused:
     return Refused(context.topic, partition, record.offset, kind, field_, reason)

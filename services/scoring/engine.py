@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,7 +167,7 @@ class _Run:
         partition.make_room(n)
         self._model = model
         self._partition = partition
-        self._arrays = columns.arrays()
+        self._arrays: tuple[Any, ...] = columns.arrays()
         self.verdicts: Ints = np.full(n, REDELIVERED, np.int64)
         self._touched: Ints = np.empty(len(partition.customers), np.int64)
         self._signals: Ints = np.empty((2 * n + 1, SIGNAL_WORDS), np.int64)
@@ -178,8 +180,9 @@ class _Run:
         if begin == end:
             return
         p, model = self._partition, self._model
+        rows, accounts, amounts, days, offsets, flags, hashes = self._arrays
         kernel.step(
-            begin, end, *self._arrays, mark,
+            begin, end, rows, accounts, amounts, days, offsets, flags, hashes, mark,
             p.customers, p.accounts, p.armed, p.stamps, p.heads, p.ids, p.slots,
             model.activity_factors, model.activity_mass, model.balance_factors, model.numbers,
             self.verdicts, self._touched, self._signals, self._arms, p.counters,
@@ -216,19 +219,19 @@ class _Run:
         return self._touched[: int(self._partition.counters[kernel.TOUCHED])]
 
     def signals(self) -> list[list[int]]:
-        rows: list[list[int]] = self._signals[: int(self._partition.counters[kernel.SIGNALS])].tolist()
+        rows: list[list[int]] = self._signals[
+            : int(self._partition.counters[kernel.SIGNALS])
+        ].tolist()
         return rows
 
 
 def _segments(columns: Columns) -> list[tuple[int, int]]:
     """The runs of transactions between closes, one more than closes."""
     cuts = [0, *(close.before for close in columns.closes), len(columns.rows)]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))
 
 
-def _watermarks(
-    partition: Partition, columns: Columns, sources: Mapping[str, Source]
-) -> list[int]:
+def _watermarks(partition: Partition, columns: Columns, sources: Mapping[str, Source]) -> list[int]:
     """The watermark of each segment, by trying the closes on a copy."""
     marks = [partition.closes.watermark]
     if columns.closes:

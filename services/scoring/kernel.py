@@ -4,25 +4,22 @@ The same source is the plain Python oracle (NUMBA_DISABLE_JIT=1). Nothing here a
 Arrays of one partition come in as they stand; `counters` returns how far each output was filled.
 """
 
+# ruff: noqa: PLR0917 - columns are passed one by one: numba unboxes no objects
+
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.rows import (
-    ACCOUNT_WORDS,
     APPLIED,
     BEYOND_RANGE,
     BY_CUSTOMER,
     CLEARED,
-    CUSTOMER_WORDS,
     DUPLICATE,
-    HEAD_WORDS,
     HOME_CURRENCY,
-    KIND_CUSTOMER,
     OUTFLOW,
     RAISED,
-    RECORD_VERSION,
     REDELIVERED,
     S_BALANCE,
     S_EPISODE,
@@ -97,11 +94,18 @@ def forget(slots: Ints, ids: Ints, heads: Ints, n: int, watermark: int) -> int:
             row = ids[i, 2]
             spilled = ids[i, 3] == SPILLED
             kept = remember(slots, ids, heads, row, ids[i, 0], ids[i, 1], kept)
-            if spilled:  # stands in a record of its own: known, but not in the row's list
-                heads[row, 0] = ids[kept - 1, 3]
-                heads[row, 1] -= 1
-                ids[kept - 1, 3] = SPILLED
+            if spilled:
+                unlink(ids, heads, kept - 1)
     return kept
+
+
+@compiled
+def unlink(ids: Ints, heads: Ints, entry: int) -> None:
+    """The newest of a row's list stands in a record of its own: known, but not in the list."""
+    row = ids[entry, 2]
+    heads[row, 0] = ids[entry, 3]
+    heads[row, 1] -= 1
+    ids[entry, 3] = SPILLED
 
 
 @compiled
@@ -149,7 +153,7 @@ def due_on(customers: Rows, row: int) -> int:
     recovers = customers[row].recovers_on
     if recovers > 0 and (due == 0 or recovers < due):
         due = recovers
-    return due  # type: ignore[no-any-return]
+    return due
 
 
 @compiled
@@ -306,9 +310,7 @@ def _fire(
     c = customers[row]
     changed = False
     if 0 < c.recovers_on <= watermark:
-        mean = balance.mean_on(
-            balance_factors, c.mean_minor, c.mean_on, c.sum_minor, c.recovers_on
-        )
+        mean = balance.mean_on(balance_factors, c.mean_minor, c.mean_on, c.sum_minor, c.recovers_on)
         c.outflow = 0
         counters[SIGNALS] = _signal(
             signals, counters[SIGNALS], -1, row, OUTFLOW, CLEARED, c.outflow_episode,
@@ -350,73 +352,3 @@ def fire(
                 arms[counters[ARMED], 0] = row
                 arms[counters[ARMED], 1] = armed[row]
                 counters[ARMED] += 1
-
-
-@compiled
-def sizes(
-    touched: Ints, n: int, first_account: Ints, next_account: Ints, texts: Ints, heads: Ints,
-    out: Ints,
-) -> int:  # fmt: skip
-    """Words of each touched customer's record, as running begins. Returns the sum."""
-    total = 0
-    for k in range(n):
-        row = touched[k]
-        out[k] = total
-        total += HEAD_WORDS + CUSTOMER_WORDS + heads[row, 1] + (heads[row, 1] + 1) // 2
-        account = first_account[row]
-        while account >= 0:
-            total += ACCOUNT_WORDS + texts[account, 1]
-            account = next_account[account]
-    out[n] = total
-    return total
-
-
-@compiled
-def pack(
-    touched: Ints, n: int, customer_words: Ints, account_words: Ints, first_account: Ints,
-    next_account: Ints, texts: Ints, text_words: Ints, heads: Ints, ids: Ints, watermark: int,
-    begins: Ints, lengths: Ints, out: Ints,
-) -> None:  # fmt: skip
-    """Writes the records of the touched customers; `lengths` says how many words each took."""
-    for k in range(n):
-        row = touched[k]
-        begin = begins[k]
-        at = begin + HEAD_WORDS
-        for word in range(CUSTOMER_WORDS):
-            out[at] = customer_words[row, word]
-            at += 1
-        count = 0
-        account = first_account[row]
-        while account >= 0:
-            for word in range(ACCOUNT_WORDS):
-                out[at] = account_words[account, word]
-                at += 1
-            for word in range(texts[account, 1]):
-                out[at] = text_words[texts[account, 0] + word]
-                at += 1
-            count += 1
-            account = next_account[account]
-        open_ids = 0
-        entry = heads[row, 0]
-        while entry >= 0:
-            if ids[entry, 1] > watermark:
-                out[at] = ids[entry, 0]
-                at += 1
-                open_ids += 1
-            entry = ids[entry, 3]
-        entry = heads[row, 0]
-        place = 0
-        while entry >= 0:
-            if ids[entry, 1] > watermark:
-                if place % 2 == 0:
-                    out[at] = ids[entry, 1]
-                else:
-                    out[at] |= ids[entry, 1] << 32
-                    at += 1
-                place += 1
-            entry = ids[entry, 3]
-        if place % 2 == 1:
-            at += 1
-        out[begin] = RECORD_VERSION | (KIND_CUSTOMER << 8) | (count << 32)
-        out[begin + 1] = open_ids
-        lengths[k] = at - begin

@@ -4,7 +4,17 @@ from prometheus_client import Counter, Gauge
 
 from shared.metrics import HOLES, MESSAGES
 
-__all__ = ["ALARMS", "ASSIGNED", "HOLES", "MESSAGES", "POSITION", "REWINDS", "ROUNDS", "STATE_ROWS", "WATERMARK"]
+__all__ = [
+    "ALARMS",
+    "ASSIGNED",
+    "HOLES",
+    "MESSAGES",
+    "POSITION",
+    "REWINDS",
+    "ROUNDS",
+    "STATE_ROWS",
+    "WATERMARK",
+]
 
 REWINDS = Counter("guanxi_worker_rewinds_total", "Times that all partitions were put in place")
 ROUNDS = Counter("guanxi_worker_rounds_total", "Batches of all partitions stepped and written")

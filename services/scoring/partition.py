@@ -4,6 +4,7 @@ Numbers and texts are looked up here; everything that happens to a row happens i
 """
 
 import heapq
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import kernel, state, watermark
+from services.scoring import kernel, packing, state, watermark
 from services.scoring.rows import (
     ACCOUNT,
     ACCOUNT_WORDS,
@@ -171,12 +172,12 @@ class Partition:
         for row in self.spills.keys() & set(touched.tolist()):
             spilled += self._unspill(row)
         begins = np.zeros(n + 1, np.int64)
-        words = kernel.sizes(
+        words = packing.sizes(
             touched, n, self.first_account, self.next_account, self.texts, self.heads, begins
         )
         out = np.zeros(words, np.int64)
         lengths = np.zeros(n, np.int64)
-        kernel.pack(
+        packing.pack(
             touched,
             n,
             self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS),
@@ -277,10 +278,10 @@ class Partition:
             try:
                 found, at = state.accounts_at(value)
                 ids = state.ids_at(value, at, state.ids_count(value))
-            except (ValueError, IndexError, state.StructError) as error:
+            except (ValueError, IndexError, struct.error) as error:
                 raise state.UnreadableState(f"{number}: {error}") from error
             for one, *texts in found:
-                account_key = (number, *texts)
+                account_key = (number, texts[0], texts[1], texts[2])
                 account = self.accounts_of.get(account_key)
                 if account is None:
                     account = self.new_account(row, account_key)
@@ -296,19 +297,21 @@ class Partition:
         row = self.rows.get(found.customer_number)
         if row is None:
             row = self.new_row(found.customer_number)
-        self._know(row, found.ids)
+        self._know(row, found.ids, spilled=True)
         latest = max((day for _, day in found.ids), default=0)
         known = [entry for entry in self.spills.get(row, []) if entry[0] != found.number]
         self.spills[row] = sorted([*known, (found.number, latest)])
 
-    def _know(self, row: int, ids: tuple[tuple[int, int], ...]) -> None:
+    def _know(self, row: int, ids: tuple[tuple[int, int], ...], *, spilled: bool = False) -> None:
         if not ids:
             return
         self.make_room(len(ids))
         for id_hash, day in reversed(ids):
-            self.counters[kernel.IDS] = kernel.remember(
-                self.slots, self.ids, self.heads, row, id_hash, day, int(self.counters[kernel.IDS])
-            )
+            known = int(self.counters[kernel.IDS])
+            now = kernel.remember(self.slots, self.ids, self.heads, row, id_hash, day, known)
+            self.counters[kernel.IDS] = now
+            if spilled and now > known:
+                kernel.unlink(self.ids, self.heads, known)
 
     def recovered(self) -> None:
         """Builds the timers anew; to be called when the last record is in."""

@@ -15,7 +15,7 @@ from services.scoring import reference, risk, state
 from services.scoring.columns import Columns
 from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.model import Model
-from services.scoring.rows import APPLIED
+from services.scoring.rows import APPLIED, KIND_CUSTOMER
 from services.scoring.seen import KeepsAll
 from services.scoring.signals import Signal
 from shared.events.bank import DayClosed, SourceDescribed
@@ -104,7 +104,7 @@ class Replay:
         partition = self.engine.partition(0)
         every = np.arange(len(partition.keys), dtype=np.int64)
         for key, value in sorted(partition.records(every)):
-            if value is not None and state.kind_of(value) == state.KIND_CUSTOMER:
+            if value is not None and state.kind_of(value) == KIND_CUSTOMER:
                 found = state.unpack(key, value)
                 assert isinstance(found, state.CustomerState)
                 if found.count:

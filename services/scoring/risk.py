@@ -9,7 +9,9 @@ from services.scoring.scores.decay import decayed, factor
 from services.scoring.state import CustomerState
 
 
-def scores_on(model: Model, state: CustomerState, on: date) -> tuple[dict[str, int], dict[str, Any]]:
+def scores_on(
+    model: Model, state: CustomerState, on: date
+) -> tuple[dict[str, int], dict[str, Any]]:
     """(scores, terms) on a day at or after the state's own; money in minor units, risk in ppm."""
     day = on.toordinal()
     mean = mean_minor(model, state, on)
@@ -64,9 +66,6 @@ def gap_milli(model: Model, state: CustomerState) -> int:
     if state.first_on is None or state.last_on is None:
         return 0
     tenure = (state.last_on - state.first_on).days
-    if (
-        state.customer_count < model.silence_count_min
-        or tenure < model.silence_tenure_days_min
-    ):
+    if state.customer_count < model.silence_count_min or tenure < model.silence_tenure_days_min:
         return 0
     return int(activity.mean_gap_milli(model.activity_mass, state.activity, tenure))

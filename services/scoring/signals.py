@@ -73,8 +73,10 @@ class Writer:
         cause = columns.events[row[r.S_EVENT]] if row[r.S_EVENT] >= 0 else None
         on = date.fromordinal(row[r.S_ON])
         terms = self._terms(row)
-        at = cause.time if cause is not None else datetime(
-            on.year, on.month, on.day, tzinfo=self._zone
+        at = (
+            cause.time
+            if cause is not None
+            else datetime(on.year, on.month, on.day, tzinfo=self._zone)
         )
         return Signal(
             id=f"{rule}/{number}/{row[r.S_EPISODE]}/{kind}",

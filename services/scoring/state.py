@@ -14,10 +14,10 @@ Partition (key: NUL + "partition/" + n): word 0, then JSON: what the closes have
 Day numbers are `date.toordinal()`. A record replaces the one before it when its offset is greater.
 """
 
+import struct
 from dataclasses import dataclass, field
 from datetime import date
 from struct import Struct
-from struct import error as StructError
 from typing import Final
 
 import msgspec
@@ -41,7 +41,7 @@ _CUSTOMER = Struct(f"<{CUSTOMER_WORDS}q")
 _ACCOUNT = Struct(f"<{ACCOUNT_WORDS}qHHHH")
 
 
-class UnreadableState(ValueError):  # noqa: N818 - a verdict: recovery must stop
+class UnreadableState(ValueError):
     """A record of another version, or one that is cut short."""
 
 
@@ -124,7 +124,7 @@ def unpack(key: bytes, value: bytes) -> State:
             return SpilledIds(number, int(n), ids_at(value, HEAD_WORDS * 8, count))
         if kind == KIND_PARTITION:
             return msgspec.json.decode(value[8:], type=PartitionState)
-    except (ValueError, msgspec.MsgspecError, IndexError, StructError) as error:
+    except (ValueError, msgspec.MsgspecError, IndexError, struct.error) as error:
         raise UnreadableState(f"{key!r}: {error}") from error
     raise UnreadableState(f"{key!r}: unknown kind {kind}")
 

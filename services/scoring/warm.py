@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from services.scoring.engine import Engine
 from services.scoring.state import pack_spilled
 from services.scoring.watermark import Source
 from shared.events.bank import DayClosed, TransactionBooked
-from shared.events.envelope import encode, wrap
+from shared.events.envelope import Event, encode, wrap
 
 
 class _Record:
@@ -50,7 +51,7 @@ def _records(day: date) -> list[Delivered]:
         amount_minor=1, currency="CNY", kind="card", initiated_by="customer", booked_on=day,
     )  # fmt: skip
     closed = DayClosed(day=day)
-    events = [
+    events: list[Event[Any]] = [
         wrap(fact, id="txn-1", source="warm", time=at, businessdate=day),
         wrap(closed, id=closed.event_id("warm"), source="warm", time=at, businessdate=day),
     ]

@@ -18,9 +18,9 @@ from services.scoring.engine import Engine
 from services.scoring.metrics import ASSIGNED
 from services.scoring.reference_reader import ReferenceReader
 from services.scoring.seen import EventStore, KeepsAll, SeenBefore
-from services.scoring.worker_settings import WorkerSettings
 from services.scoring.table import ColumnTable, die
 from services.scoring.transport import BatchApp, BatchSchema, PartitionWriter
+from services.scoring.worker_settings import WorkerSettings
 from shared import logs
 from shared.clock import clock_of
 from shared.db import Database
@@ -101,7 +101,7 @@ def _add_agent(app: ScorerApp) -> None:
     seen: SeenBefore = EventStore(Database(settings)) if settings.worker_event_store else KeepsAll()
     topic = app.topic(settings.topic(TOPIC), schema=BatchSchema(), acks=True)
 
-    @app.agent(topic, name="scorer")
+    @app.agent(topic, name="scorer")  # type: ignore[untyped-decorator]
     async def scorer(stream: Any) -> None:
         app.reference = ReferenceReader(settings, app.engine)
         app.driver = Driver(
@@ -129,7 +129,7 @@ def _add_agent(app: ScorerApp) -> None:
 def _add_pages(app: ScorerApp) -> None:
     alive_at = time.monotonic()
 
-    @app.page("/health/live", name="live")
+    @app.page("/health/live", name="live")  # type: ignore[untyped-decorator]
     async def live(view: web.View, request: Any) -> Any:
         nonlocal alive_at
         assigned = _assigned(app)
@@ -138,14 +138,14 @@ def _add_pages(app: ScorerApp) -> None:
         alive = time.monotonic() - alive_at < app.settings.worker_grace_s
         return view.json({"live": alive, "partitions": assigned}, status=200 if alive else 503)
 
-    @app.page("/health/ready", name="ready")
+    @app.page("/health/ready", name="ready")  # type: ignore[untyped-decorator]
     async def ready(view: web.View, request: Any) -> Any:
         assigned = _assigned(app)
         is_ready = assigned > 0 and not app.rebalancing and not app.in_recovery
         return view.json({"ready": is_ready, "partitions": assigned},
                          status=200 if is_ready else 503)  # fmt: skip
 
-    @app.page("/metrics", name="metrics")
+    @app.page("/metrics", name="metrics")  # type: ignore[untyped-decorator]
     async def metrics(view: web.View, request: Any) -> Any:
         ASSIGNED.set(_assigned(app))
         return view.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])

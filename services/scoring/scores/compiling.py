@@ -15,7 +15,10 @@ from typing import Any, TypeVar, cast
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = Path(__file__).parent
-_SOURCES = (*sorted(_HERE.glob("*.py")), _HERE.parent / "kernel.py", _HERE.parent / "rows.py")
+_SOURCES = (
+    *sorted(_HERE.glob("*.py")),
+    *(_HERE.parent / name for name in ("kernel.py", "packing.py", "rows.py")),
+)
 
 
 def sources_hash() -> str:

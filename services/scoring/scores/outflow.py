@@ -23,7 +23,7 @@ def holds(balance_minor: int, mean_minor: int, ppm: int, mean_min_minor: int) ->
 
 
 @compiled
-def recovers_on(
+def recovers_on(  # noqa: PLR0917 - compiled: numba takes no keywords
     factors: NDArray[np.int64],
     balance_minor: int,
     mean_minor: int,

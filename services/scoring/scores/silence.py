@@ -14,9 +14,7 @@ from services.scoring.scores.compiling import compiled
 
 
 @compiled
-def silent_on(
-    last_on: int, gap_milli: int, gaps_milli: int, days_min: int, days_max: int
-) -> int:
+def silent_on(last_on: int, gap_milli: int, gaps_milli: int, days_min: int, days_max: int) -> int:
     """The last day of activity and so many usual gaps, within bounds. 0: the pace is unknown."""
     if gap_milli <= 0:
         return 0
