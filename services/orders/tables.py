@@ -217,7 +217,7 @@ class PaymentRow(Base):
     transaction_id: Mapped[str] = mapped_column(primary_key=True)
     order_id: Mapped[str | None] = mapped_column(index=True)
     reference: Mapped[str | None]
-    why_unmatched: Mapped[str | None]  # unknown_order, other_currency
+    why_unmatched: Mapped[str | None]  # a code: unknown_order, other_currency ...
     customer_number: Mapped[str]
     account_number: Mapped[str]
     amount_minor: Mapped[int] = mapped_column(BigInteger)

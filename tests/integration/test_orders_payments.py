@@ -128,13 +128,14 @@ def test_money_that_came_early_counts_when_the_order_takes_effect(space, room):
 
 def test_money_without_a_fitting_order_waits_for_a_person(space, room):
     order_id = approved(room)["order_id"]
-    space.publish(paid(order_id, 500, currency="USD"), paid("ORD-999999993", 500, "T2"))
+    space.publish(paid(order_id, 500, currency="USD"), paid("ORD-100000015", 500, "T2"))
     space.publish(paid("INV-7 thank you", 500, "T3"))
     room.drain()
     assert state_of(room, order_id)[0] == 0
     page = room.client(COLLECTOR).get("/orders").text
     assert "待认领款项" in page
     assert "币种与订单不同" in page
+    assert "订单号有误" in page
     assert "INV-7" not in page
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from services.orders.rules.payments import (
     Paid,
     Settlement,
+    is_mistyped,
     paid_minor,
     references_of,
     settlement,
@@ -66,6 +67,18 @@ def test_references(written, found):
     if written == "ORD-100000015":
         assert good != written
     assert references_of(written) == found
+
+
+@pytest.mark.parametrize(
+    ("written", "mistyped"),
+    [
+        (None, False), ("INV-7", False), ("WORD-100000015", False), ("ORD-1", False),
+        ("ORD-100000015", True), ("ＯＲＤ１０００００015", True),
+        (order_reference(10_000_001), False),
+    ],
+)  # fmt: skip
+def test_a_mistyped_reference_is_seen_as_one(written, mistyped):
+    assert is_mistyped(written) is mistyped
 
 
 # Reminders -------------------------------------------------------------------------------------

@@ -40,11 +40,13 @@ def place_order(tx: Tx, actor: Actor, draft: OrderDraft, *, submit: bool = False
         content_hash=None, version=1, created_at=tx.bank_now, changed_at=tx.bank_now,
         effective_at=None, closed_at=None, **values,
     )  # fmt: skip
+    if submit:
+        _mark_submitted(tx, order, draft.lines)
     tx.session.add(order)
     tx.session.flush()
     _write_lines(tx, order.order_id, draft.lines)
     if submit:
-        _ask(tx, actor, order, draft.lines, request_no=1)
+        _ask(tx, actor, order, request_no=1)
     return order
 
 
@@ -88,7 +90,8 @@ def submit_order(tx: Tx, actor: Actor, order_id: str) -> OrderRow:
     if actor.id not in order.makers:
         order.makers = [*order.makers, actor.id]
     last = queries.approvals_of(tx.session, order_id)
-    _ask(tx, actor, order, lines, request_no=last[0].request_no + 1 if last else 1)
+    _mark_submitted(tx, order, lines)
+    _ask(tx, actor, order, request_no=last[0].request_no + 1 if last else 1)
     return order
 
 
@@ -104,13 +107,15 @@ def cancel_order(tx: Tx, actor: Actor, order_id: str) -> OrderRow:
     return order
 
 
-def _ask(
-    tx: Tx, actor: Actor, order: OrderRow, lines: tuple[Line, ...], *, request_no: int
-) -> None:
+def _mark_submitted(tx: Tx, order: OrderRow, lines: tuple[Line, ...]) -> None:
     order.status = status_after(order.status, Act.SUBMIT)
     order.content_hash = content_hash(queries.content_of(order, lines))
     order.version += 1
     order.changed_at = tx.bank_now
+
+
+def _ask(tx: Tx, actor: Actor, order: OrderRow, *, request_no: int) -> None:
+    assert order.content_hash is not None
     tx.session.execute(
         insert(ApprovalRow),
         {

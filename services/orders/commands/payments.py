@@ -9,7 +9,13 @@ from services.orders import queries
 from services.orders.commands.plan import collected, uncollected
 from services.orders.commands.reminders import arm_reminder, withdraw_reminder
 from services.orders.rules.lifecycle import Act, Status, status_after
-from services.orders.rules.payments import SETTLED, paid_minor, references_of, settlement
+from services.orders.rules.payments import (
+    SETTLED,
+    is_mistyped,
+    paid_minor,
+    references_of,
+    settlement,
+)
 from services.orders.rules.plan import opening_of, remind_on
 from services.orders.tables import OrderRow, PaymentRow, ReceivableRow, ReversalRow
 from shared import outbox
@@ -41,8 +47,10 @@ def record_transaction(tx: Tx, booked: Booked) -> None:
     order_id = references[0] if references else _accounts(tx).get(booked.account_number)
     if booked.reverses is not None:
         _record_reversal(tx, booked, ours=order_id is not None)
-    elif order_id is not None and booked.amount_minor > 0:
+    elif booked.amount_minor > 0 and order_id is not None:
         _record_payment(tx, booked, order_id, len(references))
+    elif booked.amount_minor > 0 and is_mistyped(booked.payment_reference):
+        _record_payment(tx, booked, None, 0)
 
 
 def settle(tx: Tx, order: OrderRow, receivable: ReceivableRow) -> None:
@@ -93,12 +101,16 @@ def match_payment(tx: Tx, transaction_id: str, order: OrderRow) -> None:
     _apply(tx, order, payment)
 
 
-def _record_payment(tx: Tx, booked: Booked, order_id: str, references: int) -> None:
-    order = tx.session.get(OrderRow, order_id, with_for_update=True, populate_existing=True)
+def _record_payment(tx: Tx, booked: Booked, order_id: str | None, references: int) -> None:
+    order = None
+    if order_id is not None:
+        order = tx.session.get(OrderRow, order_id, with_for_update=True, populate_existing=True)
     if references > 1:
         why: str | None = "several_references"
+    elif order is None:
+        why = "unknown_order" if order_id else "mistyped_reference"
     else:
-        why = "unknown_order" if order is None else _mismatch(order, booked.currency)
+        why = _mismatch(order, booked.currency)
     payer_is_customer = order is not None and booked.customer_number == order.customer_number
     created = tx.session.execute(
         insert(PaymentRow)

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from services.orders.pages import editing, orders, quotes
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 router.include_router(editing.router)
 router.include_router(orders.router)
 router.include_router(quotes.router)

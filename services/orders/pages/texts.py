@@ -64,6 +64,7 @@ UNMATCHED = {
     "unknown_order": N_("There is no such order"),
     "other_currency": N_("Another currency than the order's"),
     "order_cancelled": N_("The order was cancelled"),
+    "mistyped_reference": N_("The reference was mistyped"),
     "several_references": N_("Names several orders"),
 }
 PROBLEM = {

@@ -4,11 +4,15 @@ What is settled is a function of the set of payments and reversals, never of the
 they were heard: a reversal may be heard before the payment that it takes back.
 """
 
+import re
+import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.ids import order_references_in
+
+_LOOKS_LIKE_OURS = re.compile(r"(?<![A-Z0-9])ORD\W?[0-9]{6,}")
 
 
 class Settlement(StrEnum):
@@ -34,6 +38,14 @@ class Paid:
 def references_of(payment_reference: str | None) -> list[str]:
     """The order references in what the payer wrote, as they should be written."""
     return order_references_in(payment_reference) if payment_reference else []
+
+
+def is_mistyped(payment_reference: str | None) -> bool:
+    """Does it look like a reference of ours, though none in it has a right check digit?"""
+    if not payment_reference or references_of(payment_reference):
+        return False
+    plain = unicodedata.normalize("NFKC", payment_reference).upper()
+    return _LOOKS_LIKE_OURS.search(plain) is not None
 
 
 def paid_minor(payments: Iterable[Paid], reversed_ids: Collection[str]) -> int:
