@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from deploy.local.chromium import find
 from deploy.local.children import free_port
+from deploy.local.chromium import find
 from deploy.local.servers import Ports
 from deploy.local.system import GATEWAY_PORT, Options, System, running
 from shared.testing.servers import run_folder
