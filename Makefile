@@ -49,9 +49,10 @@ rules:  ## The rules of the house and the contracts with others
 	@$(PY) -m shared.web.translations check
 	@$(PY) -m pytest tests/contract
 
-catalogue:  ## Write docs/asyncapi.yaml, docs/events.md and the JSON Schema from the events
+catalogue:  ## Write what docs/ generates: AsyncAPI, JSON Schema and events.md, OpenAPI
 	$(SETUP) venv
 	@$(PY) -m shared.catalogue_docs
+	@$(PY) -m deploy.openapi
 
 bench:  ## Measure the running system: latency, throughput, each with its effects asserted
 	$(SETUP) venv jars pages browser

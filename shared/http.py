@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -182,7 +183,9 @@ def create_app(runtime: Runtime) -> FastAPI:
     )
     app.state.runtime = runtime
     from shared import ops
+    from shared.openapi import openapi_of
 
+    app.openapi = partial(openapi_of, app)  # type: ignore[method-assign]
     for router in (*runtime.service.routers, ops.router, _health_router(runtime)):
         app.include_router(router)
     _refuse_open_routes(app)
