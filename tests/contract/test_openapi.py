@@ -13,7 +13,6 @@ from deploy.openapi import app_of as stock_app_of
 from shared.http import PUBLIC, permission_of, routes_of
 from shared.openapi import PROBLEMS, is_page, openapi_of
 
-
 app_of = cache(stock_app_of)
 
 
