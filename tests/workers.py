@@ -177,7 +177,12 @@ class WorkerSpace:
         self._folder = folder
         self._made = create_topics(servers.kafka, self.prefix, dict.fromkeys(TOPICS, partitions))
 
-    def start(self, instance: str = "a", **environment: str) -> Worker:
+    def start(
+        self,
+        instance: str = "a",
+        command: Sequence[str] = ("services.scoring", "worker"),
+        **environment: str,
+    ) -> Worker:
         port = free_port()
         log = self._folder / f"{self.prefix}{instance}-{len(self.workers)}.log"
         settings = {
@@ -192,7 +197,7 @@ class WorkerSpace:
         }
         with log.open("wb") as written:
             process = subprocess.Popen(
-                [sys.executable, "-m", "services.scoring", "worker"],
+                [sys.executable, "-m", *command],
                 env=os.environ | settings | environment,
                 stdout=written,
                 stderr=subprocess.STDOUT,

@@ -61,6 +61,13 @@ RELEASE = text(
     returning g.customer_number
     """
 )
+WITH_SIGNALS = text(
+    """
+    select n.party_id from numbers n
+     where n.party_id = any(:parties)
+       and exists (select 1 from signals g where g.customer_number = n.customer_number)
+    """
+)
 RISK = text(
     """
     with open as (
@@ -123,6 +130,13 @@ def keep_signals(tx: Tx, records: list[Record]) -> None:
 def release(tx: Tx, numbers: Iterable[str]) -> set[str]:
     """Signals of these numbers whose state is here now. Returns the numbers that had some."""
     return set(tx.session.execute(RELEASE, {"numbers": sorted(numbers)}).scalars())
+
+
+def with_signals(tx: Tx, party_ids: Collection[str]) -> set[str]:
+    """Those parties that have a signal at all: only they can have an episode."""
+    if not party_ids:
+        return set()
+    return set(tx.session.execute(WITH_SIGNALS, {"parties": sorted(party_ids)}).scalars())
 
 
 def refresh(tx: Tx, party_ids: Collection[str]) -> None:

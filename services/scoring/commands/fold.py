@@ -116,8 +116,9 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     parties.lock_parties(tx, touched)
     parties.recompute(tx, touched)
     released = alerts.release(tx, won)
-    again = {p for n in freshly_active & set(won) if (p := party_of[n]) is not None}
-    alerts.refresh(tx, {p for n in released if (p := party_of.get(n)) is not None} | again)
+    began = {p for n in freshly_active & set(won) if (p := party_of[n]) is not None}
+    changed = {p for n in released if (p := party_of.get(n)) is not None}
+    alerts.refresh(tx, changed | alerts.with_signals(tx, began))
 
 
 class TotalsIn(msgspec.Struct, frozen=True):

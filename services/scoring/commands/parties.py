@@ -55,7 +55,10 @@ NEW_PARTIES = text(
     """
 )
 LOCK_PARTIES = text(
-    "select 1 from party_figures where party_id = any(:parties) order by party_id for update"
+    """
+    select party_id from party_figures
+     where party_id = any(:parties) order by party_id for update
+    """
 )
 RECOMPUTE = text(
     """
@@ -115,15 +118,24 @@ class Membership:
 def hold_numbers(tx: Tx, numbers: Collection[str]) -> dict[str, str | None]:
     """Number -> party; the mapping stands still until the commit."""
     asked = {"numbers": sorted(numbers)}
-    tx.session.execute(NEW_NUMBERS, asked)
-    return {r.customer_number: r.party_id for r in tx.session.execute(HOLD_NUMBERS, asked)}
+    found = {r.customer_number: r.party_id for r in tx.session.execute(HOLD_NUMBERS, asked)}
+    missing = sorted(set(numbers) - found.keys())
+    if missing:
+        tx.session.execute(NEW_NUMBERS, {"numbers": missing})
+        held = tx.session.execute(HOLD_NUMBERS, {"numbers": missing})
+        found |= {r.customer_number: r.party_id for r in held}
+    return found
 
 
 def lock_parties(tx: Tx, parties: Collection[str]) -> None:
     """Whoever writes a party's figures or alerts holds its row."""
-    asked = {"parties": sorted(parties)}
-    tx.session.execute(NEW_PARTIES, asked)
-    tx.session.execute(LOCK_PARTIES, asked)
+    if not parties:
+        return
+    locked = tx.session.execute(LOCK_PARTIES, {"parties": sorted(parties)}).scalars()
+    missing = sorted(set(parties) - set(locked))
+    if missing:
+        tx.session.execute(NEW_PARTIES, {"parties": missing})
+        tx.session.execute(LOCK_PARTIES, {"parties": missing})
 
 
 def recompute(tx: Tx, parties: Collection[str]) -> None:

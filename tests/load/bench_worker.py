@@ -1,0 +1,175 @@
+"""`python -m tests.load.bench_worker`: events a second through real workers, sums asserted.
+
+Preloads the topic, then runs one worker and two, each on a fresh group and fresh state, until the
+group has committed everything. The clock runs from the moment all workers are assigned to the
+broker's report of the last commit; CPU is that of the processes, compiled code warm.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Annotated
+
+import psutil
+import typer
+
+from shared.events import bank as bank_events
+from shared.events.envelope import encode
+from shared.ids import partition_of
+from shared.testing.servers import Servers, servers
+from tests.workers import FIRST_DAY, WorkerSpace, closed, described, transaction
+
+PARTITIONS = 8
+DAYS = 30
+
+
+@dataclass
+class Preloaded:
+    """What the topic holds, by customer."""
+
+    events: int
+    sums: dict[str, int]
+    counts: dict[str, int]
+    bytes_each: float
+
+
+def _records(
+    events: int, customers: int, found: Preloaded
+) -> Iterator[tuple[int, bytes | None, bytes]]:
+    """Mild skew: the busiest customers come first. Every day is closed."""
+    rng = Random(7)
+    sums: defaultdict[str, int] = defaultdict(int)
+    counts: defaultdict[str, int] = defaultdict(int)
+    numbers = [f"C{i:09d}" for i in range(customers)]
+    places = [partition_of(n, PARTITIONS) for n in numbers]
+    template = encode(transaction(123456789, "CUSTOMER9", "ACCOUNT-9", 987654321, FIRST_DAY))
+    size = 0
+    for day_number in range(DAYS):
+        day = FIRST_DAY + timedelta(days=day_number)
+        dated = template.replace(FIRST_DAY.isoformat().encode(), day.isoformat().encode())
+        for n in range(day_number * events // DAYS, (day_number + 1) * events // DAYS):
+            i = int(customers * rng.random() ** 2)
+            amount = rng.randrange(-200_000, 300_000) or 1
+            key = numbers[i].encode()
+            value = (
+                dated.replace(b"CUSTOMER9", key)
+                .replace(b"ACCOUNT-9", b"A%09d%d" % (i, n % 2))
+                .replace(b"123456789", b"%d" % n)
+                .replace(b"987654321", b"%d" % amount)
+            )
+            sums[numbers[i]] += amount
+            counts[numbers[i]] += 1
+            size += len(value)
+            yield places[i], key, value
+        close = closed(day)
+        assert isinstance(close.data, bank_events.DayClosed)
+        for partition in range(PARTITIONS):
+            yield partition, None, encode(close)
+    found.sums, found.counts, found.bytes_each = dict(sums), dict(counts), size / events
+
+
+def _yard_us() -> float:
+    """Microseconds of one json.loads of an event here and now: the machine's own pace."""
+    import json
+
+    value = encode(transaction(1, "C000000001", "A0000000011", 1, FIRST_DAY))
+    best = 9.0
+    for _ in range(5):
+        begun = time.perf_counter()
+        for _ in range(5000):
+            json.loads(value)
+        best = min(best, time.perf_counter() - begun)
+    return best / 5000 * 1e6
+
+
+def _cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _broker_pid(address: str) -> int | None:
+    port = int(address.split(",")[0].rpartition(":")[2])
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+            return connection.pid
+    return None
+
+
+def _run(space: WorkerSpace, found: Preloaded, workers: int, gate: Path) -> str:
+    """One measurement; the workers wait until the events are there: they are preloaded."""
+    broker = _broker_pid(space.servers.kafka)
+    yard = _yard_us()
+    running = [
+        space.start(f"w{n}", ("tests.load.gated_worker",), GUANXI_BENCH_GATE=str(gate))
+        for n in range(workers)
+    ]
+    for worker in running:
+        worker.wait_ready(180)
+    time.sleep(4 * workers)  # the group settles
+    before = [_cpu_s(w.process.pid) for w in running]
+    broker_before = _cpu_s(broker) if broker else 0.0
+    begun = time.monotonic()
+    gate.touch()
+    space.wait_committed(600)
+    wall = time.monotonic() - begun
+    cpu = [_cpu_s(w.process.pid) - b for w, b in zip(running, before, strict=True)]
+    broker_cpu = _cpu_s(broker) - broker_before if broker else 0.0
+    rows = sum(w.metric("guanxi_worker_state_rows_total") for w in running)
+    holes = sum(w.metric("guanxi_holes") for w in running)
+    assert holes == 0, f"{holes} records were never delivered"
+    customers = space.customers()
+    assert {n: c.sum_minor for n, c in customers.items()} == found.sums
+    assert {n: c.count for n, c in customers.items()} == found.counts
+    return (
+        f"{workers} worker(s): {found.events:,} events of {found.bytes_each:.0f} B in {wall:.1f} s "
+        f"= {found.events / wall:,.0f} events/s; scores per event {rows / found.events:.2f}; "
+        f"CPU s workers {[round(c, 1) for c in cpu]}, broker {broker_cpu:.1f}; "
+        f"{found.events / sum(cpu):,.0f} events per worker CPU s; yard {yard:.1f} us; "
+        f"{len(customers):,} customers equal, holes 0"
+    )
+
+
+def _compile() -> None:
+    """So that no measured worker compiles."""
+    subprocess.run(
+        [sys.executable, "-c", "from services.scoring import warm; warm.compile_kernels()"],
+        check=True,
+        env=os.environ,
+    )
+
+
+def main(
+    events: Annotated[int, typer.Option(min=1000)] = 1_000_000,
+    customers: Annotated[int, typer.Option(min=10)] = 50_000,
+    workers: Annotated[list[int] | None, typer.Option(help="default: 1 and 2")] = None,
+) -> None:
+    """Measure the scorer's throughput on a real broker."""
+    _compile()
+    with servers() as found_servers, tempfile.TemporaryDirectory() as folder:
+        for count in workers or [1, 2]:
+            _measure(found_servers, Path(folder), events, customers, count)
+
+
+def _measure(found: Servers, folder: Path, events: int, customers: int, workers: int) -> None:
+    space = WorkerSpace(found, folder, PARTITIONS)
+    try:
+        space.describe(described())
+        loaded = Preloaded(events, {}, {}, 0.0)
+        begun = time.monotonic()
+        space.send(_records(events, customers, loaded))
+        typer.echo(f"{events:,} events preloaded in {time.monotonic() - begun:.0f} s", err=True)
+        typer.echo(_run(space, loaded, workers, folder / f"go-{workers}"))
+    finally:
+        space.close()
+
+
+if __name__ == "__main__":
+    typer.run(main)
