@@ -79,7 +79,7 @@ class Listener:
                 raise
             except Exception as error:
                 pause = min(max(pause * 2, 0.2), 5.0)
-                if is_world_down(error) or _is_broker_trouble(error):
+                if is_world_down(error):
                     log.warning("listener_waits", error=str(error)[:300], pause_s=pause)
                 else:
                     log.exception("listener_failed")
@@ -329,7 +329,3 @@ def _not_applied(
     rec: Record, kind: str, reason: str, field: str | None, event_type: str | None = None
 ) -> Sorted:
     return Sorted(rec, None, Verdict(kind, reason, field, event_type), kind)
-
-
-def _is_broker_trouble(error: BaseException) -> bool:
-    return type(error).__module__.startswith("kafka.")

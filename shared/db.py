@@ -325,6 +325,8 @@ def is_world_down(error: BaseException) -> bool:
     """True where trying again later is the answer: connection lost, restart, lock, deadlock."""
     if isinstance(error, OperationalError | ConnectionError | TimeoutError):
         return True
+    if type(error).__module__.partition(".")[0] == "kafka":
+        return True  # named by its module: only shared.wire may import the library
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None) or ""
         return error.connection_invalidated or state in TRANSIENT_SQLSTATES or state[:2] == "08"
