@@ -3,6 +3,7 @@
 Deny by default: a route without `requires(...)` stops the process at start.
 """
 
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -25,7 +26,7 @@ from shared import failpoints, positions
 from shared.auth import IssuerUnreachable, Unauthorized
 from shared.clock import Clock
 from shared.db import Database, Tx, is_world_down
-from shared.errors import DomainError
+from shared.errors import DomainError, Invalid, NotAllowed
 from shared.metrics import REQUESTS, ServiceCollector
 from shared.policy import Actor, Decision, Scope, decide
 from shared.runtime import Runtime
@@ -36,6 +37,7 @@ log = structlog.get_logger()
 
 PUBLIC = frozenset({"/health/live", "/health/ready", "/metrics"})
 STALE_WAIT_S = 2.0
+POSITION = re.compile(r"([\w.-]{1,249}):(\d{1,6}):(\d{1,18})", re.ASCII)
 
 
 @dataclass
@@ -82,8 +84,6 @@ class Context:
         amount_minor: int | None = None,
     ) -> None:
         """Raises NotAllowed unless the actor may do this on this record."""
-        from shared.errors import NotAllowed
-
         decision: Decision = decide(
             self.actor,
             permission,
@@ -111,10 +111,14 @@ class Context:
         """Waits up to 2 s until the service has applied `topic:partition:offset`.
 
         The owner of a topic is never behind it. True: not yet there, the page must ask again.
+        Raises Invalid when `at` is not a position.
         """
         if not at:
             return False
-        topic, partition, offset = at.rsplit(":", 2)
+        position = POSITION.fullmatch(at)
+        if position is None:
+            raise Invalid("at")
+        topic, partition, offset = position.groups()
         deadline = time.monotonic() + STALE_WAIT_S
         while True:
             with self.read() as session:
@@ -136,9 +140,7 @@ class _Requires:
         runtime: Runtime = request.app.state.runtime
         actor = authenticate(runtime, request)
         if self.permission not in actor.permissions:
-            from shared.errors import NotAllowed
-
-            raise NotAllowed(f"permission {self.permission} is missing")
+                raise NotAllowed(f"permission {self.permission} is missing")
         return Context(runtime, request, actor, request.scope.get("correlation_id", ""))
 
 
