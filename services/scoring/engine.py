@@ -46,9 +46,7 @@ class Batch:
     def asked(self) -> Late:
         """The identities that only the event store can know."""
         columns = self.columns
-        return [
-            (columns.events[i].source, columns.events[i].id, columns.offsets[i]) for i in self.late
-        ]
+        return [(columns.sources[i], columns.ids[i], columns.offsets[i]) for i in self.late]
 
 
 @dataclass(slots=True)

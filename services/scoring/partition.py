@@ -71,6 +71,8 @@ class Partition:
         self.rows: dict[str, int] = {}
         self.keys: list[bytes] = []
         self.accounts_of: dict[tuple[str, str, str, str], int] = {}
+        self.account_keys: list[tuple[str, str, str, str]] = []
+        self.accounts_by_number: dict[str, tuple[int, int, str, str]] = {}
         self.currencies: dict[str, int] = {}  # code -> its number below
         self.currency_of: Ints = np.zeros(_START, np.int64)  # of each account row
         self.customers = np.zeros(_START, CUSTOMER)
@@ -113,6 +115,11 @@ class Partition:
         self.keys.append(customer_number.encode())
         return row
 
+    def account(self, row: int, key: tuple[str, str, str, str]) -> int:
+        """The account row of a customer, product and currency; a new one if there is none."""
+        account = self.accounts_of.get(key, -1)
+        return self.new_account(row, key) if account < 0 else account
+
     def new_account(self, row: int, key: tuple[str, str, str, str]) -> int:
         """`key` is customer number, account number, product code, currency."""
         account = len(self.accounts_of)
@@ -132,6 +139,8 @@ class Partition:
         self.next_account[account] = self.first_account[row]
         self.first_account[row] = account
         self.accounts_of[key] = account
+        self.account_keys.append(key)
+        self.accounts_by_number.setdefault(key[1], (account, row, key[2], key[3]))
         self.currency_of[account] = self.currencies.setdefault(key[3], len(self.currencies))
         return account
 

@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 
 from services.scoring import reference, risk, state
-from services.scoring.columns import Columns
 from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.model import Model
 from services.scoring.rows import APPLIED, KIND_CUSTOMER
@@ -113,18 +112,14 @@ class Replay:
     def _post(self, batch: Batch, outcome: Outcome) -> None:
         """Transaction sums as leaves: in the month of the day, late ones in the open month."""
         late = set(batch.late)
+        columns, keys = batch.columns, batch.partition.account_keys
         for i in np.flatnonzero(outcome.verdicts == APPLIED).tolist():
-            data, day = _event(batch.columns, i)
-            period = origin = f"{day:%Y-%m}"
+            _, account_number, product_code, _ = keys[columns.accounts[i]]
+            period = origin = f"{date.fromordinal(columns.days[i]):%Y-%m}"
             if i in late:
                 period = f"{_open_day(batch, i):%Y-%m}"
-            key = (data.account_number, data.product_code, period, origin)
-            self.result.leaves[key] += data.amount_minor
-
-
-def _event(columns: Columns, place: int) -> tuple[Any, date]:
-    event = columns.events[place]
-    return event.data, event.businessdate
+            key = (account_number, product_code, period, origin)
+            self.result.leaves[key] += columns.amounts[i]
 
 
 def _open_day(batch: Batch, place: int) -> date:

@@ -53,8 +53,10 @@ class KeepsAll:
         self._first: dict[tuple[int, str, str], int] = {}
 
     def note(self, partition: int, columns: Columns) -> None:
-        for event, offset in zip(columns.events, columns.offsets, strict=True):
-            self._first.setdefault((partition, event.source, event.id), offset)
+        for source, event_id, offset in zip(
+            columns.sources, columns.ids, columns.offsets, strict=True
+        ):
+            self._first.setdefault((partition, source, event_id), offset)
 
     def repeats(self, partition: int, asked: Asked) -> set[int]:
         return {

@@ -70,14 +70,13 @@ class Writer:
     def _signal(self, partition: Partition, columns: Columns, row: list[int]) -> Signal:
         number = partition.keys[row[r.S_ROW]].decode()
         rule, kind = RULES[row[r.S_RULE]], KINDS[row[r.S_KIND]]
-        cause = columns.events[row[r.S_EVENT]] if row[r.S_EVENT] >= 0 else None
+        cause = row[r.S_EVENT]
         on = date.fromordinal(row[r.S_ON])
         terms = self._terms(row)
-        at = (
-            cause.time
-            if cause is not None
-            else datetime(on.year, on.month, on.day, tzinfo=self._zone)
-        )
+        if cause >= 0:
+            at = columns.times[cause]
+        else:
+            at = datetime(on.year, on.month, on.day, tzinfo=self._zone)
         return Signal(
             id=f"{rule}/{number}/{row[r.S_EPISODE]}/{kind}",
             customer_number=number,
@@ -88,7 +87,7 @@ class Writer:
             episode=row[r.S_EPISODE],
             score=terms.pop("risk_ppm"),
             terms=terms,
-            events=() if cause is None else (cause.id,),
+            events=() if cause < 0 else (columns.ids[cause],),
             model_version=self._model.version,
             position=Position(partition.number, row[r.S_OFFSET]),
         )
