@@ -13,6 +13,7 @@ from services.scoring.queries.reach import reach
 from services.scoring.rules.scope import Reach
 from services.scoring.rules.stake import MILLION, Piece, Whole, whole_of
 from services.scoring.settings import home_currency
+from shared import positions
 from shared.errors import NotFound
 from shared.http import Context, requires
 
@@ -84,9 +85,10 @@ def events_of_account(  # noqa: PLR0917 - parameters of an address
         figure = party and next((a for a in party.accounts if _is_door(a, door)), None)
         if party is None or figure is None:
             raise NotFound
-        position = next(s.position for s in party.states if s.customer_number == number)
+        state = next(s for s in party.states if s.customer_number == number)
+        reached = positions.stored(session, "bank.events").get(state.partition, 0)
         rows = events.events_of_account(session, door, place)
-        stored_minor, stored_count = events.sum_of_account(session, door, position)
+        stored_minor, stored_count = events.sum_of_account(session, door, state.position)
     last = rows[-1] if len(rows) == events.PAGE_ROWS else None
     cursor = f"{last.businessdate}~{last.event_offset}" if last else None
     return ctx.page(
@@ -94,6 +96,7 @@ def events_of_account(  # noqa: PLR0917 - parameters of an address
         party_id=party_id,
         figure=figure,
         rows=rows,
+        behind=reached <= state.position,
         stored_minor=stored_minor,
         stored_count=stored_count,
         kinds=words.KINDS,

@@ -78,7 +78,7 @@ ACCOUNTS = text(
 )
 STATES = text(
     """
-    select s.customer_number, s.position, s.customer_count, s.sum_minor, s.mean_minor,
+    select s.customer_number, s.partition, s.position, s.customer_count, s.sum_minor, s.mean_minor,
            s.mean_on, s.first_on, s.last_on, s.outflow, s.silence, s.silent_on
       from numbers n join customer_state s on s.customer_number = n.customer_number
      where n.party_id = :party_id order by s.customer_number
