@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from deploy.local.places import LOCAL
+from deploy.local.places import data_folder
 
 
 class Refused(SystemExit):
@@ -23,7 +24,8 @@ class IssuerSettings(BaseSettings):
     environment: str = "local"
     issuer: str = "http://127.0.0.1:8807"  # scheme, host and port; no path
     issuer_bind: str | None = None  # none: the issuer's own host
-    issuer_folder: Path = LOCAL / "issuer"  # key, client secrets: mode 600
+    # Key and client secrets, mode 600; none given: with the data of this checkout's demo.
+    issuer_folder: Path = Field(default_factory=lambda: data_folder() / "issuer")
     issuer_staff_file: Path | None = None  # none: staff.json in the folder; see read_staff
     public_url: str = "http://127.0.0.1:8800"  # the gateway: the only allowed way back
     audience: str = "guanxi"
