@@ -62,8 +62,8 @@ def write_staff_file(path: Path) -> None:
 class Options:
     """What `make demo` was asked for."""
 
-    customers: int = 1500
-    days: int = 240
+    customers: int = 1000
+    days: int = 200
     seed: int = 7
     data: Path | None = None  # a data set's folder (berka) in place of the simulated bank
     fresh: bool = False
