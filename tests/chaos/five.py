@@ -72,6 +72,7 @@ class Whole:
     services: dict[str, ServiceUnderTest] = field(default_factory=dict)
     history: list[Event[Any]] = field(default_factory=list)  # what the test lets the bank say
     orders: list[dict[str, Any]] = field(default_factory=list)  # and what it places
+    worker: "subprocess.Popen[bytes] | None" = None
 
     @classmethod
     def of(cls, space: Space, **changes: Any) -> "Whole":
@@ -165,6 +166,10 @@ class Whole:
 
     # Looking at it -----------------------------------------------------------------------------
 
+    def rows(self, service: str, sql: str) -> list[Any]:
+        with self[service].database.read() as session:
+            return list(session.execute(text(sql)))
+
     def picture(self) -> Picture:
         tables = {}
         for name, one in self.services.items():
@@ -192,11 +197,45 @@ class Whole:
         return lines
 
     def outcomes(self) -> Counter[str]:
-        """Messages by outcome, over all services and topics."""
+        """Messages by outcome, over all services and the topics that they take event by event."""
         total: Counter[str] = Counter()
-        for line in self.reconciliation().values():
-            total.update(line)
+        for (name, topic), line in self.reconciliation().items():
+            if topic not in self[name].runtime.service.batches:  # stored raw, repeats as well
+                total.update(line)
         return total
+
+    def scored(self, transactions: int, deadline_s: float = 120.0) -> None:
+        """Waits until the worker has applied all of `bank.events` and its state is folded."""
+        group = f"{self.space.prefix}scoring-worker"
+        deadline = time.monotonic() + deadline_s
+        while True:
+            assert self.worker is not None
+            assert self.worker.poll() is None, "the worker died"
+            self.drain()
+            if self._committed(group) and self._figures() >= transactions:
+                self.drain()
+                return
+            assert time.monotonic() < deadline, (
+                f"{self._figures()} of {transactions} transactions are scored after {deadline_s} s"
+            )
+            time.sleep(0.3)
+
+    def _figures(self) -> int:
+        sql = "select coalesce(sum(count), 0) from account_figures"
+        return int(self.rows("scoring", sql)[0][0])
+
+    def _committed(self, group: str) -> bool:
+        """Does the group's commit stand at the end of every partition of `bank.events`?"""
+        count = self.space.partitions["bank.events"]
+        parts = [TopicPartition(self.space.prefix + "bank.events", p) for p in range(count)]
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.space.servers.kafka, group_id=group, enable_auto_commit=False
+        )
+        try:
+            ends = consumer.end_offsets(parts)
+            return all((consumer.committed(part) or 0) >= ends[part] for part in parts)
+        finally:
+            consumer.close(autocommit=False)
 
     def assert_whole(self) -> None:
         """Differences are 0 everywhere, nothing waits, and no event of a kept topic is missing."""
@@ -224,7 +263,7 @@ class Whole:
             "GUANXI_CURRENCY": settings.currency,
             "GUANXI_HTTP_PORT": str(free_port()),
         }
-        worker = subprocess.Popen(
+        self.worker = worker = subprocess.Popen(
             [sys.executable, "-m", "services.scoring", "worker"],
             env=environment, cwd=ROOT, stdout=log, stderr=log,
         )  # fmt: skip

@@ -123,6 +123,29 @@ def test_the_customers_balances_equal_the_bank_to_the_unit(whole: Whole):
     assert {a: kept.get(a) for a in sums} == dict(sums)
 
 
+def test_the_workers_figures_stay_when_every_event_is_sent_twice(whole: Whole):
+    """The real worker takes every transaction twice, and a third time after its own restart."""
+    booked = [r for r in whole.records("bank.events") if b"transaction_booked" in (r.value or b"")]
+    figures = "select customer_number, account_number, sum_minor, count from account_figures"
+    with whole.scorer():
+        whole.scored(len(booked))
+        before = sorted(whole.rows("scoring", figures))
+        alerts = len(whole.records("score.alerts"))
+        whole.publish_again(booked)
+        whole.scored(len(booked))
+        assert sorted(whole.rows("scoring", figures)) == before
+    whole.publish_again(booked)
+    with whole.scorer():
+        whole.scored(len(booked))
+    assert sorted(whole.rows("scoring", figures)) == before
+    assert sum(row.count for row in before) == len(booked)
+    assert sum(row.sum_minor for row in before) == sum(
+        decode(record.value or b"").data.amount_minor for record in booked
+    )
+    assert len(whole.records("score.alerts")) == alerts
+    whole.assert_whole()
+
+
 def test_every_order_was_paid_once_and_closed(whole: Whole):
     with whole["orders"].database.read() as session:
         paid = session.execute(text("select order_id, count(*) from payments group by 1")).all()

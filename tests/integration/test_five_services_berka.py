@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -21,7 +20,6 @@ from tests.chaos.five import Whole
 DATA = Path(__file__).parents[3] / "shared" / "data" / "berka"
 FIRST, LAST = date(1993, 6, 1), date(1993, 6, 30)
 AFTER = datetime(1993, 7, 1, 8, 0, tzinfo=UTC)
-SCORED_S = 120.0
 
 pytestmark = pytest.mark.skipif(
     not (DATA / "trans_partial.csv.gz").exists(),
@@ -111,18 +109,8 @@ def test_scorings_store_equals_the_file_to_the_haler(whole: Whole):
 def test_the_workers_figures_equal_the_file_to_the_haler(whole: Whole):
     """The real worker scores the month; its state is folded by the query side."""
     expected, count = sums_of_the_file()
-    scored = "select coalesce(sum(count), 0) from account_figures"
     with whole.scorer():
-        deadline = time.monotonic() + SCORED_S
-        while True:
-            whole.drain()
-            with whole["scoring"].database.read() as session:
-                done = int(session.execute(text(scored)).scalar_one())
-            if done >= count:
-                break
-            assert time.monotonic() < deadline, f"{done} of {count} transactions are scored"
-            time.sleep(0.5)
-    whole.drain()
+        whole.scored(count)
     kept = per_customer(
         whole, "scoring",
         "select customer_number, sum(sum_minor) from account_figures"

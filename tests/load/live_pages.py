@@ -1,0 +1,211 @@
+"""Event published -> visible in the browser: a real Chromium that watches its own page change.
+
+The instant is taken in the page, in the frame after the change was put into the document; the
+clock is the machine's, the same for the publisher and the browser. Nothing is reloaded.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from deploy.local.chromium import find
+from services.customer.commands.timeline import entry_id_of
+from tests.load.stage import Bench, Customer, spread
+
+RATE_PER_S = 500
+SAMPLES = 200
+VISIBLE_S = 30.0
+# Notes when each match of the pattern is first seen in the panel: on every change, at the frame.
+OBSERVE = """([selector, pattern]) => {
+  window.firstSeen = {};
+  window.notReloaded = true;
+  const look = () => {
+    const panel = document.querySelector(selector);
+    for (const key of (panel ? panel.innerHTML.match(new RegExp(pattern, "g")) : null) || [])
+      window.firstSeen[key] ??= Date.now();
+  };
+  new MutationObserver(() => requestAnimationFrame(look)).observe(
+    document.body, {childList: true, subtree: true, attributes: true});
+  look();
+}"""
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    path = find()
+    if path is None:
+        raise RuntimeError("no Chromium: `make setup` says how to get one")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(path), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Watched:
+    """A page of one member of staff; `first_seen` says when each key appeared in its panel."""
+
+    def __init__(
+        self, bench: Bench, opened: Browser, staff_id: str, path: str, selector: str, pattern: str
+    ) -> None:
+        self._context = opened.new_context(locale="zh-CN")
+        self.page: Page = self._context.new_page()
+        self.page.goto(bench.system.url + path)
+        self.page.get_by_text(staff_id, exact=True).click()
+        self.page.wait_for_url(f"{bench.system.url}/**")
+        self.page.wait_for_selector("#gx-live[data-state=streaming]", state="attached")
+        self.page.evaluate(OBSERVE, [selector, pattern])
+
+    def first_seen(self) -> dict[str, float]:
+        """key -> seconds since 1970."""
+        seen: dict[str, int] = self.page.evaluate("window.firstSeen")
+        return {key: at / 1000 for key, at in seen.items()}
+
+    def wait_for(self, key: str, deadline_s: float = VISIBLE_S) -> float | None:
+        """When it was seen; None when it was not within the time."""
+        deadline = time.monotonic() + deadline_s
+        while time.monotonic() < deadline:
+            at = self.first_seen().get(key)
+            if at is not None:
+                return at
+            self.page.wait_for_timeout(20)
+        return None
+
+    def never_reloaded(self) -> bool:
+        return bool(self.page.evaluate("window.notReloaded === true"))
+
+    def close(self) -> None:
+        self._context.close()
+
+
+def measure_timeline(bench: Bench, opened: Browser, samples: int) -> dict[str, Any]:
+    """A bank event -> its line on the customer's page."""
+    customer = next(c for c in bench.customers if c.manager_code.startswith("RM-SH01"))
+    party = _party_of(bench, customer)
+    page = Watched(
+        bench, opened, "S011", f"/customer/parties/{party}?tab=timeline", "#party-tab",
+        'data-key="[0-9a-f-]{36}"',
+    )  # fmt: skip
+    took = []
+    stamp = time.time_ns()
+    for n in range(samples):
+        name = f"seen-{stamp}-{n}"
+        sent = time.time()
+        bench.publish(bench.booked(customer, 100 + n, name))
+        at = page.wait_for(f'data-key="{entry_id_of("bench", name)}"')
+        if at is None:
+            raise RuntimeError(f"event {n} never became visible")
+        took.append(at - sent)
+        page.page.wait_for_timeout(30)
+    assert page.never_reloaded()
+    page.close()
+    return spread(took)
+
+
+def measure_approval(bench: Bench, opened: Browser, samples: int) -> dict[str, Any]:
+    """An order submitted through the API -> its task on the checker's desk; then approved."""
+    customer = next(c for c in bench.customers if c.manager_code.startswith("RM-SH01-1"))
+    party = _party_of(bench, customer)
+    page = Watched(
+        bench, opened, "S015", "/workflow/desk", "#desk-approvals", r"ORD-[0-9]+"
+    )  # fmt: skip
+    took = []
+    with httpx.Client(base_url=bench.system.url, timeout=20) as http:
+        for n in range(samples):
+            line = {"product_code": "GOLD-BAR-10G", "quantity": 1, "unit_price_minor": 80_000 + n}
+            sent = time.time()
+            answer = http.post(
+                "/orders/orders", headers=bench.headers("S012"),
+                json={"party_id": party, "lines": [line], "submit": True},
+            )  # fmt: skip
+            answer.raise_for_status()
+            order = answer.json()
+            at = page.wait_for(order["order_id"])
+            if at is None:
+                raise RuntimeError(f"the task of {order['order_id']} never became visible")
+            took.append(at - sent)
+            http.post(
+                f"/orders/orders/{order['order_id']}/approve", headers=bench.headers("S015"),
+                json={"content_hash": order["content_hash"]},
+            ).raise_for_status()  # fmt: skip
+    assert page.never_reloaded()
+    page.close()
+    return spread(took)
+
+
+def measure_alert(bench: Bench, opened: Browser, samples: int) -> dict[str, Any]:
+    """A customer takes nearly all money away -> alert -> the retention task on the manager's desk.
+
+    A desk takes five alerts a day, so the bank's clock moves on a day when all have theirs.
+    """
+    desks = _desks(bench)
+    pages = {
+        staff: Watched(bench, opened, staff, "/workflow/desk", "#desk", "party:[A-Za-z0-9-]+")
+        for staff in desks
+    }
+    took, missing, round_no = [], 0, 0
+    while len(took) < samples and any(desks.values()):
+        for turn in range(5):
+            sent = {}
+            for staff, customers in desks.items():
+                if customers:
+                    customer = customers.pop(0)
+                    party = _party_of(bench, customer)
+                    name = f"leave-{time.time_ns()}"
+                    sent[staff] = (f"party:{party}", time.time())
+                    bench.publish(bench.booked(customer, -customer.balance_minor * 97 // 100, name))
+            for staff, (key, at) in sent.items():
+                seen = pages[staff].wait_for(key)
+                if seen is None:
+                    missing += 1
+                else:
+                    took.append(seen - at)
+            del turn
+        round_no += 1
+        bench.system.time.start(bench.system.time.now() + timedelta(days=1), factor=30.0)
+    for page in pages.values():
+        assert page.never_reloaded()
+        page.close()
+    if not took:
+        raise RuntimeError("no alert became a visible task")
+    return {**spread(took), "without_task": missing}
+
+
+def _desks(bench: Bench) -> dict[str, list[Customer]]:
+    """Staff -> customers whose leaving an alert would tell, richest first; three desks."""
+    codes = {"S012": ("RM-SH01-1", "RM-SH01-4"), "S013": ("RM-SH01-2",), "S014": ("RM-SH01-3",)}
+    found: dict[str, list[Customer]] = defaultdict(list)
+    for customer in bench.customers:
+        for staff, theirs in codes.items():
+            if customer.manager_code in theirs and customer.balance_minor > 2_000_000:
+                found[staff].append(customer)
+    return dict(found)
+
+
+def _party_of(bench: Bench, customer: Customer) -> str:
+    sql = "select party_id from parties where customer_number = :n"
+    return str(bench.rows("customer", sql, n=customer.number)[0].party_id)
+
+
+def run(bench: Bench, *, quick: bool) -> dict[str, Any]:
+    """All three while 500 events/s flow."""
+    samples = 20 if quick else SAMPLES
+    found: dict[str, Any] = {"events_per_s_meanwhile": RATE_PER_S}
+    with browser() as opened, bench.flowing(RATE_PER_S):
+        for name, measure in (
+            ("event_to_timeline", measure_timeline),
+            ("order_to_approval_task", measure_approval),
+            ("event_to_alert_task", measure_alert),
+        ):
+            bench.say(f"  {name}, {samples} times")
+            found[name] = measure(bench, opened, samples)
+            bench.say(f"  {name}: {found[name]}")
+    bench.wait(lambda: bench.lag() == 0, "all services have applied everything", 300)
+    found["difference"] = bench.difference()
+    assert found["difference"] == 0
+    return found
