@@ -20,6 +20,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from sqlalchemy import text
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from shared import failpoints, positions
@@ -310,6 +311,12 @@ def _install_errors(app: FastAPI, runtime: Runtime) -> None:
             for e in error.errors()
         ]
         return answer(request, 422, "invalid", "Some fields are not valid.", fields)
+
+    @app.exception_handler(DataError)
+    def unstorable(request: Request, error: DataError) -> Response:
+        """A NUL in a text, a number beyond bigint: the caller's value, not a failure of ours."""
+        log.warning("value_unstorable", path=request.url.path, error=str(error.orig)[:200])
+        return answer(request, 422, "invalid", "Some fields are not valid.")
 
     @app.exception_handler(StarletteHTTPException)
     def http_error(request: Request, error: HTTPException) -> Response:

@@ -1,6 +1,7 @@
 """Requests that nobody would write: whatever comes in, no service answers 5xx."""
 
 import importlib
+import re
 import warnings
 from collections import Counter
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.generation import GenerationMode
 
 from deploy.openapi import SERVICES
+from shared.http import routes_of
 from shared.openapi import openapi_of
 from shared.policy import Actor, Scope
 from shared.testing.space import Space
@@ -98,3 +100,21 @@ def test_no_request_makes_a_service_fail(space: Space, name: str) -> None:
     assert failed == {}
     assert statuses[200] > 0
     assert statuses[422] > 0
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_the_database_cannot_store_is_the_caller_s_mistake(space: Space, name: str) -> None:
+    """Generators rarely write a NUL, attackers often."""
+    service = space.service(importlib.import_module(f"services.{name}.__main__").SERVICE)
+    client = service.client(ANYONE)
+    failed = []
+    for route in routes_of(client.app):  # type: ignore[arg-type]
+        if route.path in ENDLESS:
+            continue
+        path = re.sub(r"{[^}]*}", "a%00b", route.path or "")
+        values = {p.alias: "a\0" + "9" * 30 for p in route.dependant.query_params}
+        for method in route.methods or ():
+            answer = client.request(method, path, params=values)
+            if answer.status_code >= 500:
+                failed.append(f"{method} {path}")
+    assert failed == []
