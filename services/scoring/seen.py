@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, and_, func, or_, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from services.scoring.columns import Columns

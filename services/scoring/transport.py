@@ -123,7 +123,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._pending: defaultdict[TP, deque[int]] = defaultdict(deque)
         self.holes = Holes()
         self.before_leaving: Callable[[Iterable[TP]], Awaitable[None]] | None = None
-        self.commit_starts = True  # the negative control of a test switches it off
         self._placed = False  # all partitions stand at their commits since the flow last stopped
         self._open = False  # events may be read
 
@@ -155,13 +154,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if fresh:
             begins = await self.earliest_offsets(*fresh)
             begun = {tp: int(begins[tp] or 0) for tp in fresh}
-            if self.commit_starts:
-                await self._commit(begun)
-                self._read_offset.update(begun)
-        starts = {tp: self._read_offset[tp] for tp in acking if self._read_offset[tp] is not None}
+            await self._commit(begun)
+            self._read_offset.update(begun)
+        starts = {tp: int(self._read_offset[tp] or 0) for tp in acking}
         await self._thread.seek_now(starts)
-        for tp in acking:
-            self.holes.begin(tp, starts[tp] if tp in starts else begun[tp])
+        for tp, offset in starts.items():
+            self.holes.begin(tp, offset)
         self._placed = True
         REWINDS.inc()
 
@@ -276,7 +274,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if read is None:
             return records
         fresh = records if records[0].offset >= read else [r for r in records if r.offset >= read]
-        if fresh and fresh[0].offset > read and self.commit_starts:
+        if fresh and fresh[0].offset > read:
             begins = await self.earliest_offsets(tp)
             if int(begins[tp] or 0) <= read:
                 log.warning("put_back", partition=tp.partition, at=fresh[0].offset, to=read)

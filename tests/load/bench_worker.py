@@ -96,7 +96,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def _broker_pid(address: str) -> int | None:
-    port = int(address.split(",")[0].rpartition(":")[2])
+    port = int(address.split(",", maxsplit=1)[0].rpartition(":")[2])
     for connection in psutil.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
             return connection.pid

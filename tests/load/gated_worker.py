@@ -13,7 +13,7 @@ _round = driver.Driver._round
 
 
 async def _gated(self: driver.Driver, taken: list[Any]) -> None:
-    while not GATE.exists():  # noqa: ASYNC110 - another process makes the file
+    while not GATE.exists():
         await asyncio.sleep(0.01)
     await _round(self, taken)
 
