@@ -11,7 +11,6 @@ from typing import Protocol
 
 import structlog
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, and_, func, or_, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from services.scoring.columns import Columns
