@@ -3,10 +3,10 @@
 It starts a system of its own beside the demo, measures, and writes figures/bench.json.
 """
 
-import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +22,7 @@ from rich.console import Console
 from deploy.local.children import free_port
 from deploy.local.servers import Ports
 from deploy.local.system import GATEWAY_PORT, Options, running
-from shared.testing.servers import run_folder
+from shared.testing.servers import run_folder, servers
 from tests.load import live_pages, order_rate, query_side
 from tests.load.stage import Bench
 
@@ -30,11 +30,10 @@ FIGURES = Path(__file__).parents[2] / "figures" / "bench.json"
 GIVEN = ("GUANXI_KAFKA", "GUANXI_DATABASE", "GUANXI_REDIS")
 Measure = Callable[..., dict[str, Any]]
 ON_THE_SYSTEM: dict[str, Measure] = {
-    "orders": order_rate.run,
     "pages": live_pages.run,
+    "orders": order_rate.run,
     "query-side": query_side.run,
 }
-ALONE = ("worker",)  # starts servers and processes of its own: nothing else may run beside it
 err = Console(stderr=True)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -49,15 +48,17 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="small, to see that it runs")] = False,
     customers: Annotated[int, typer.Option(help="of the simulated bank")] = 600,
 ) -> None:
-    """Measure the running system: pages, orders, query-side; and the scorer's worker."""
-    known = (*ON_THE_SYSTEM, *ALONE)
+    """Measure the running system: pages, orders, query-side; and the scorer: worker, fold."""
+    known = (*ALONE, *ON_THE_SYSTEM)
     wanted = only or list(known)
     for name in wanted:
         if name not in known:
             raise typer.BadParameter(f"{name} is none of {', '.join(known)}")
     found: dict[str, Any] = {}
-    if "worker" in wanted:
-        found["worker"] = worker(quick)
+    for name, measure in ALONE.items():
+        if name in wanted:
+            say(name)
+            found[name] = _measured(lambda measure=measure: measure(quick))
     names = [name for name in ON_THE_SYSTEM if name in wanted]
     if names:
         found |= on_a_system(names, quick=quick, customers=customers)
@@ -104,14 +105,58 @@ def _measured(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def worker(quick: bool) -> dict[str, Any]:
-    """The scorer's throughput: a program of its own that prints its figures as JSON."""
-    if importlib.util.find_spec("tests.load.bench_worker") is None:
-        return {"failed": "tests.load.bench_worker is not there"}
-    argv = [sys.executable, "-m", "tests.load.bench_worker", *(["--quick"] if quick else [])]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
+    """The scorer's throughput with 1 and 2 workers; the program asserts every customer's sum."""
+    lines = program(
+        "bench_worker", *(["--events", "50000", "--customers", "2000"] if quick else [])
+    )
+    found: dict[str, Any] = {}
+    for line in lines:
+        read = WORKER_LINE.match(line)
+        if read:
+            events, rate, ratio = (number(read[name]) for name in ("events", "rate", "ratio"))
+            found[f"with_{read['workers']}"] = {
+                "events": events, "events_per_s": rate, "scores_per_event": ratio,
+                "cpu": read["cpu"],
+            }  # fmt: skip
+    if not found:
+        raise RuntimeError("bench_worker printed no figures")
+    return found
+
+
+WORKER_LINE = re.compile(
+    r"(?P<workers>\d+) worker\(s\): (?P<events>[\d,]+) events .*= (?P<rate>[\d,]+) events/s; "
+    r"scores per event (?P<ratio>[\d.]+); (?P<cpu>.*)"
+)
+
+
+def number(digits: str) -> float:
+    return float(digits.replace(",", ""))
+
+
+def fold(quick: bool) -> dict[str, Any]:
+    """Rows a second of scoring's query side: what it prints, as it says it."""
+    del quick
+    with servers(say) as found:
+        addresses = {"GUANXI_KAFKA": found.kafka, "GUANXI_DATABASE": found.database,
+                     "GUANXI_REDIS": found.redis}  # fmt: skip
+        lines = program("fold_rate", environment=addresses)
+    parts = [line.partition(": ") for line in lines]
+    return {name.strip(): text for name, colon, text in parts if colon}
+
+
+def program(name: str, *arguments: str, environment: dict[str, str] | None = None) -> list[str]:
+    """The lines that a measuring program of this folder prints. Raises when it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.load.{name}", *arguments],
+        stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, **(environment or {})},
+    )  # fmt: skip
     if done.returncode != 0:
-        return {"failed": f"bench_worker ended with {done.returncode}"}
-    return dict(json.loads(done.stdout[done.stdout.index("{") :]))
+        raise RuntimeError(f"{name} ended with {done.returncode}")
+    return done.stdout.splitlines()
+
+
+# Each starts servers and processes of its own: nothing else may run beside it.
+ALONE: dict[str, Measure] = {"worker": worker, "fold": fold}
 
 
 def write(found: dict[str, Any], quick: bool) -> None:

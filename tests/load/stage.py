@@ -23,6 +23,7 @@ from shared.events.envelope import Event, wrap
 from shared.settings import Settings
 
 LOAD_TIMEOUT_S = 600.0
+ZONE = Settings().zone
 
 
 @dataclass
@@ -107,7 +108,7 @@ class Bench:
     def booked(self, customer: Customer, amount_minor: int, name: str) -> Event[TransactionBooked]:
         """A transfer at the bank's hour, + to the customer. `name` is its identity."""
         now = self.system.time.now()
-        on = now.astimezone(Settings().zone).date()
+        on = now.astimezone(ZONE).date()
         fact = TransactionBooked(
             transaction_id=name, account_number=customer.account, customer_number=customer.number,
             product_code=customer.product_code, amount_minor=amount_minor, currency="CNY",
