@@ -1,0 +1,89 @@
+"""The room of the query side's tests: its service, a bank that was scored, looks inside."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from services.scoring.__main__ import SERVICE
+from services.scoring.rules.scope import Reach
+from shared.events import customer
+from shared.policy import Actor, Scope
+from shared.testing.space import ServiceUnderTest, Space
+from tests.scoring_bank import FIRST_DAY, ScoredBank
+
+ALL = Reach(everything=True)
+HEAD = Actor(
+    "S011",
+    permissions=frozenset({"score.view", "alert.view"}),
+    scopes=(Scope("score.view", "all"), Scope("alert.view", "all")),
+)
+
+
+def day(n: int) -> date:
+    return FIRST_DAY + timedelta(days=n)
+
+
+@pytest.fixture
+def scoring(space: Space) -> ServiceUnderTest:
+    return space.service(SERVICE)
+
+
+@pytest.fixture
+def scored(space: Space) -> Iterator[ScoredBank]:
+    found = ScoredBank(space)
+    yield found
+    found.shut()
+
+
+def party(space: Space, party_id: str, *numbers: str) -> None:
+    """Customer says who is who; a moment of the bank's clock apart."""
+    space.clock.bank += timedelta(seconds=1)
+    space.publish(
+        *(
+            customer.PartyRecorded(
+                party_id=party_id, customer_number=n, kind="person", customer_numbers=numbers
+            )
+            for n in numbers
+        ),
+        source="guanxi/customer",
+    )
+
+
+def rows(scoring: ServiceUnderTest, sql: str, **values: object) -> list[tuple]:
+    with scoring.database.read() as session:
+        return [tuple(row) for row in session.execute(text(sql), values)]
+
+
+FIGURES = (
+    "select customer_number, account_number, product_code, currency, sum_minor from account_figures"
+)
+
+
+def folded(scoring: ServiceUnderTest) -> dict[tuple, int]:
+    return {row[:4]: row[4] for row in rows(scoring, FIGURES)}
+
+
+def whole_state(scoring: ServiceUnderTest) -> dict[str, list[tuple]]:
+    """Everything that a repeat must not change."""
+    tables = ("customer_state", "account_figures", "signals", "alerts", "bank_events", "numbers")
+    return {
+        table: rows(scoring, f"select * from {table} order by 1, 2")  # noqa: S608
+        for table in tables
+    }
+
+
+def a_small_bank(scored: ScoredBank, space: Space) -> None:
+    """Three parties: one keeps coming, one falls silent, one loses its money; and one of none."""
+    scored.days("C1", day(0), day(150), 5, 300_000)
+    scored.days("C2", day(0), day(60), 5, 1_000_000)
+    scored.days("C3", day(0), day(90), 6, 2_000_000)
+    scored.book("C3", -28_000_000, day(91))
+    scored.book("C4", 12_345, day(3), product="SA-F")
+    scored.book("C1", 777, day(4), account="A-C1-usd", currency="USD")
+    twice = scored.book("C1", 100, day(5))
+    scored.book("C1", 100, day(5), event_id=twice)
+    scored.close_through(day(150))
+    for n in (1, 2, 3):
+        party(space, f"P{n}", f"C{n}")
