@@ -141,7 +141,7 @@ def fold(quick: bool) -> dict[str, Any]:
                      "GUANXI_REDIS": found.redis}  # fmt: skip
         lines = program("fold_rate", environment=addresses)
     parts = [line.partition(": ") for line in lines]
-    return {name.strip(): text for name, colon, text in parts if colon}
+    return {name.strip(): text for name, colon, text in parts if colon and name != "servers"}
 
 
 def program(name: str, *arguments: str, environment: dict[str, str] | None = None) -> list[str]:
