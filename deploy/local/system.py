@@ -111,12 +111,11 @@ class System:
         bank.remember()
         self.time.start(bank.history_end, factor=0.0)
         self.environment = {**self._stack.environment(), **self._settings()}
-        os.environ.update(self.environment)
         made = create_topics(self.environment["GUANXI_KAFKA"])
         if made:
             self.say(f"{len(made)} topics made")
         for service in SERVICES:
-            migrate(Settings(service=service))
+            migrate(Settings(service=service, database=self.environment["GUANXI_DATABASE"]))
         self.say("schemas are up to date")
         self._start_processes()
         self._wait_ready(began)

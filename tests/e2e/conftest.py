@@ -19,11 +19,11 @@ ARGUMENTS = (
 LIVE_S = 120.0
 
 
-@pytest.fixture(scope="session")
-def system(monkeypatch_session) -> Iterator[System]:
+@pytest.fixture(scope="module")
+def system(monkeypatch_module) -> Iterator[System]:
     """A small bank, its history loaded; after it the tests publish what happens."""
     for name in ("GUANXI_KAFKA", "GUANXI_DATABASE", "GUANXI_REDIS"):
-        monkeypatch_session.delenv(name, raising=False)
+        monkeypatch_module.delenv(name, raising=False)
     options = Options(
         customers=150, days=100, live=False, factor=30.0, ports=Ports.free(),
         port_shift=free_port() - GATEWAY_PORT, folder=run_folder(),
@@ -37,8 +37,8 @@ def system(monkeypatch_session) -> Iterator[System]:
         yield found
 
 
-@pytest.fixture(scope="session")
-def monkeypatch_session() -> Iterator[pytest.MonkeyPatch]:
+@pytest.fixture(scope="module")
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         yield patch
 

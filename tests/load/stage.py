@@ -103,7 +103,8 @@ class Bench:
 
     @cached_property
     def publisher(self) -> Publisher:
-        return kafka_publisher(Settings(service="bench"), linger_ms=1)
+        kafka = self.system.environment["GUANXI_KAFKA"]
+        return kafka_publisher(Settings(service="bench", kafka=kafka), linger_ms=1)
 
     def booked(self, customer: Customer, amount_minor: int, name: str) -> Event[TransactionBooked]:
         """A transfer at the bank's hour, + to the customer. `name` is its identity."""
