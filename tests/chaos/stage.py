@@ -68,6 +68,7 @@ class OrdersProcess:
         }
         self._code = code or "from services.orders.__main__ import SERVICE, main; main(SERVICE)"
         self.process: subprocess.Popen[bytes] | None = None
+        self.deaths = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
 
     def start(self, failpoint: str = "", *, wait: bool = True) -> None:
@@ -99,6 +100,14 @@ class OrdersProcess:
 
     def died(self) -> bool:
         return self.process.poll() is not None
+
+    def revive(self) -> bool:
+        """Starts it again, without its failpoint, if it has died; counts the death."""
+        if not self.died():
+            return False
+        self.deaths += 1
+        self.start()
+        return True
 
     def kill(self) -> None:
         if self.process and self.process.poll() is None:

@@ -15,6 +15,7 @@ from shared.testing.space import Space
 from tests.chaos.stage import Maker, OrdersProcess, key_server, payment, seat_staff
 
 ORDERS = 12
+PATIENCE_S = 30.0
 POINTS = (
     "api.before_commit:4", "api.after_commit:4", "api.before_answer:4",
     "relay.after_read:6", "relay.after_produce:3", "relay.after_delete:3",
@@ -36,27 +37,19 @@ def outcome(space: Space, process: OrdersProcess, failpoint: str) -> dict[str, i
     placed = {}
     maker = Maker(process.port)
     for number in range(ORDERS):
-        if process.died():
-            process.start()
+        process.revive()
         placed[number] = place_across_a_death(maker, process, number)
-    for number, order_id in placed.items():
+    for number, order_id in placed.items():  # one at a time, so that there are many batches
         space.publish(payment(number, order_id, 1000 + number), event_id=f"txn-{number}")
-    deadline = time.monotonic() + 30
-    while not process.died() and not settled(space) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    died = process.died()
+        deadline = time.monotonic() + PATIENCE_S
+        while payments_of(space) <= number and time.monotonic() < deadline:
+            if not process.revive():
+                time.sleep(0.02)
     process.kill()
     process.start()
     wait_settled(space)
     process.kill()
-    return {"died": int(died or killed_before(process)), **verdict(space, placed)}
-
-
-DEATHS: Counter[int] = Counter()
-
-
-def killed_before(process: OrdersProcess) -> bool:
-    return DEATHS[id(process)] > 0
+    return {"died": process.deaths, **verdict(space, placed)}
 
 
 def place_across_a_death(maker: Maker, process: OrdersProcess, number: int) -> str:
@@ -64,19 +57,22 @@ def place_across_a_death(maker: Maker, process: OrdersProcess, number: int) -> s
     try:
         return maker.place(number, deadline_s=3)
     except AssertionError:
-        assert process.died(), "no answer from a living process"
-        DEATHS[id(process)] += 1
-        process.start()
+        process.revive()
         return maker.place(number)
+
+
+def payments_of(space: Space) -> int:
+    with database(space).begin() as connection:
+        connection.execute(text(f'set search_path to "{space.name}_orders"'))
+        return connection.execute(text("select count(*) from payments")).scalar_one()
 
 
 def settled(space: Space) -> bool:
     """Every payment is applied and the outbox is empty."""
     with database(space).begin() as connection:
         connection.execute(text(f'set search_path to "{space.name}_orders"'))
-        payments = connection.execute(text("select count(*) from payments")).scalar_one()
         unsent = connection.execute(text("select count(*) from outbox")).scalar_one()
-    return payments >= ORDERS and unsent == 0
+    return payments_of(space) >= ORDERS and unsent == 0
 
 
 def wait_settled(space: Space) -> None:
@@ -190,6 +186,7 @@ main(SERVICE)
 )
 def test_a_broken_rule_is_found_out(space: Space, keys: str, code, failpoint, sign, monkeypatch):
     monkeypatch.setattr("tests.chaos.test_failpoints.wait_settled", lambda _: time.sleep(6))
+    monkeypatch.setattr("tests.chaos.test_failpoints.PATIENCE_S", 0.5)
     process = OrdersProcess(space, keys, code=code)
     try:
         found = outcome(space, process, failpoint)
