@@ -35,6 +35,8 @@ TOUCH_POINTS = (
     "faust.transport.drivers.aiokafka.Consumer._new_consumer_thread",
     "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread._create_worker_consumer",
     "faust.transport.drivers.aiokafka.Producer._settings_extra",
+    "aiokafka.consumer.subscription_state.TopicPartitionState.has_valid_position",
+    "aiokafka.consumer.subscription_state.TopicPartitionState.position",
     "aiokafka.AIOKafkaConsumer._fetch_max_wait_ms",
     "aiokafka.consumer.fetcher.PartitionRecords._consumer_record",
 )
@@ -78,6 +80,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def seek_now(self, offsets: Mapping[TP, int]) -> None:
         """Seeks on the thread's own loop; partitions that were just revoked are left out."""
         await self.call_thread(self._seek_assigned, offsets)
+
+    async def put_back(self, spans: Mapping[TP, tuple[int, int]]) -> None:
+        """Undoes reading (first, next) of each partition, unless somebody sought it since."""
+        await self.call_thread(self._put_back_assigned, spans)
+
+    async def _put_back_assigned(self, spans: Mapping[TP, tuple[int, int]]) -> None:
+        consumer = self._ensure_consumer()
+        mine = consumer.assignment()
+        for tp, (first, following) in spans.items():
+            place = TopicPartition(tp.topic, tp.partition)
+            if place not in mine:
+                continue
+            at = consumer._subscription.subscription.assignment.state_value(place)
+            if at.has_valid_position and at.position == following:
+                consumer.seek(place, first)
 
     async def _seek_assigned(self, offsets: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
@@ -208,9 +225,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             await self.wait(self.can_resume_flow)
         try:
             self.not_waiting_next_records.clear()
-            active = self._get_active_partitions()
-            if not self._open:
-                active = {tp for tp in active if not self._acking(tp)}
+            # A copy: Faust empties its set in a rebalance, and to aiokafka an empty set is all.
+            active = {tp for tp in self._get_active_partitions()
+                      if self._open or not self._acking(tp)}  # fmt: skip
             if active:
                 return await self._getmany(active_partitions=active, timeout=timeout), active
             await asyncio.sleep(BACK_PRESSURE_S)
@@ -227,7 +244,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 if not records:
                     continue
                 if not self.flow_active:
-                    continue  # thrown away: nothing is read again before `perform_seek`
+                    await self._unread(records)
+                    continue
                 count = await self._deliver(records, active)
                 if count < self.app.conf.broker_max_poll_records:
                     # Batches by time: a record alone costs 24 times one among thousands.
@@ -243,10 +261,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Hands each partition's share to its agent. A rebalance in between ends the poll."""
         generation = self.app.consumer_generation_id
         count = 0
+        left = dict(polled)
         for tp, records in polled.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
+                await self._unread(left)
                 break
+            del left[tp]
             if not (active is None or tp in active or tp in self._buffered_partitions):
+                await self._unread({tp: records})
                 continue
             acking = self._acking(tp)
             fresh = await self._in_place(tp, records) if acking else records
@@ -264,6 +286,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._read_offset[tp] = last.offset + 1
             count += len(fresh)
         return count
+
+    async def _unread(self, polled: Mapping[TP, list[Any]]) -> None:
+        """Records that will not be delivered. Events are read again after `perform_seek`; of a
+        changelog nobody would ask again, and the recovery would wait for ever."""
+        spans = {tp: (records[0].offset, records[-1].offset + 1)
+                 for tp, records in polled.items() if records and not self._acking(tp)}  # fmt: skip
+        if spans:
+            log.info("put_back", partitions=sorted(tp.partition for tp in spans))
+            await self._thread.put_back(spans)
 
     async def _in_place(self, tp: TP, records: list[Any]) -> list[Any]:
         """The records that come next. A poll that was under way during a seek may bring others:

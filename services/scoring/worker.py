@@ -133,7 +133,7 @@ def _add_pages(app: ScorerApp) -> None:
     async def live(view: web.View, request: Any) -> Any:
         nonlocal alive_at
         assigned = _assigned(app)
-        if assigned or app.rebalancing or app.in_recovery:
+        if assigned and not (app.rebalancing or app.in_recovery):
             alive_at = time.monotonic()
         alive = time.monotonic() - alive_at < app.settings.worker_grace_s
         return view.json({"live": alive, "partitions": assigned}, status=200 if alive else 503)

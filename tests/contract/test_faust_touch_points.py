@@ -32,7 +32,8 @@ def test_the_versions_are_those_that_were_proven() -> None:
     "path", [p for p in transport.TOUCH_POINTS if not p.endswith("_fetch_max_wait_ms")]
 )
 def test_every_touch_point_is_there(path: str) -> None:
-    assert callable(_found(path))
+    found = _found(path)
+    assert callable(found) or isinstance(found, property)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,11 @@ def test_the_code_that_the_overrides_rely_on_still_says_so() -> None:
     assert "sleep(1)" in wait, "the back-pressure sleep may be gone: look again"
     extra = inspect.getsource(_found("faust.transport.drivers.aiokafka.Producer._settings_extra"))  # type: ignore[arg-type]
     assert "in_transaction" in extra, "idempotence may be the default now"
+
+
+def test_an_empty_set_of_partitions_still_means_all_to_aiokafka() -> None:
+    fetched = inspect.getsource(_found("aiokafka.consumer.fetcher.Fetcher.fetched_records"))  # type: ignore[arg-type]
+    assert "if partitions and tp not in partitions" in fetched
 
 
 def test_faust_makes_our_transport_and_nothing_else() -> None:
