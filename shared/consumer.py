@@ -22,6 +22,7 @@ from shared.errors import DomainError
 from shared.events import envelope
 from shared.events.envelope import Event, Fact
 from shared.metrics import LATENCY, MESSAGES, SECONDS
+from shared.outbox import COMPACT_TOPICS
 from shared.positions import ListenerStopped
 from shared.timers import TimerHandler
 from shared.wire import Record, Source, TopicPart
@@ -32,7 +33,6 @@ Handler = Callable[[Tx, Event[Any]], None]
 BatchHandler = Callable[[Tx, list[Record]], None]
 """Takes all records that one poll brought of a private topic whose values are not events."""
 
-COMPACTED = frozenset({"staff.directory", "score.updates", "bank.reference"})
 FUTURE_LIMIT = timedelta(days=1)
 
 
@@ -146,7 +146,7 @@ class Listener:
     def _claim(self, tx: Tx, sort: list[Sorted], outcomes: "Counter[Any]") -> list[Sorted]:
         """What is left to handle after the inbox; repeats and conflicts are counted."""
         todo = [s for s in sort if s.outcome == "applied"]
-        keyed = [s for s in todo if s.event is not None and s.record.topic not in COMPACTED]
+        keyed = [s for s in todo if s.event is not None and s.record.topic not in COMPACT_TOPICS]
         claims = [
             inbox.Claim(s.event.source, s.event.id, inbox.body_hash(s.record.value or b""))
             for s in keyed
@@ -222,7 +222,7 @@ class Listener:
             fresh = positions.lock_and_filter(tx, [record])
             if not fresh:
                 return
-            plain = record.topic not in COMPACTED and record.topic not in self._batches
+            plain = record.topic not in COMPACT_TOPICS and record.topic not in self._batches
             if verdict.kind == "refused" and plain:
                 event = envelope.decode(record.value or b"")
                 inbox.claim(

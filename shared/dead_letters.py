@@ -69,16 +69,13 @@ def held_keys(tx: Tx, topics: Iterable[str]) -> set[tuple[str, str]]:
     return {(r.topic, r.key) for r in rows}
 
 
-def parked_since(session: Session, since: datetime) -> int:
+def parked_last_hour(session: Session, now: datetime) -> int:
+    since = now - timedelta(hours=1)
     return session.execute(
         select(func.count())
         .select_from(DeadLetterRow)
         .where(DeadLetterRow.kind == "parked", DeadLetterRow.recorded_at >= since)
     ).scalar_one()
-
-
-def parked_last_hour(session: Session, now: datetime) -> int:
-    return parked_since(session, now - timedelta(hours=1))
 
 
 def listing(session: Session, limit: int = 200) -> list[DeadLetterRow]:

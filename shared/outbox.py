@@ -120,6 +120,7 @@ def source_of(service: str) -> str:
     return f"guanxi/{service}"
 
 
+# Whole records: no sequence when written, no inbox when read; the greatest position wins.
 COMPACT_TOPICS = frozenset({"staff.directory", "score.updates", "bank.reference"})
 
 
