@@ -43,7 +43,7 @@ def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must be gone when other suites run theirs
 def browser() -> Iterator[Browser]:
     path = find()
     if path is None:
