@@ -9,13 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import structlog
 
-from shared import dead_letters, failpoints, inbox, positions, replay, timers
-from shared.clock import business_date
+from shared import dead_letters, failpoints, inbox, positions, replay, sources, timers
 from shared.db import Database, DeadLetterRow, Message, Tx, is_world_down
 from shared.dead_letters import Verdict
 from shared.errors import DomainError
@@ -24,6 +22,7 @@ from shared.events.envelope import Event, Fact
 from shared.metrics import LATENCY, MESSAGES, SECONDS
 from shared.outbox import COMPACT_TOPICS
 from shared.positions import ListenerStopped
+from shared.sources import Window
 from shared.timers import TimerHandler
 from shared.wire import Record, Source, TopicPart
 
@@ -32,8 +31,6 @@ log = structlog.get_logger()
 Handler = Callable[[Tx, Event[Any]], None]
 BatchHandler = Callable[[Tx, list[Record]], None]
 """Takes all records that one poll brought of a private topic whose values are not events."""
-
-FUTURE_LIMIT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +237,10 @@ class Listener:
 
     def _sort(self, tx: Tx, records: list[Record]) -> list[Sorted]:
         held = dead_letters.held_keys(tx, {r.topic for r in records})
-        limit = business_date(tx.bank_now, tx.clock.zone) + FUTURE_LIMIT
-        return [self._sort_one(r, held, limit) for r in records]
+        window = sources.window(tx)
+        return [self._sort_one(r, held, window) for r in records]
 
-    def _sort_one(self, rec: Record, held: set[tuple[str, str]], limit: Any) -> Sorted:
+    def _sort_one(self, rec: Record, held: set[tuple[str, str]], window: Window) -> Sorted:
         key = rec.key.decode(errors="replace") if rec.key is not None else ""
         if (rec.topic, key) in held:
             return _not_applied(rec, "parked", "waits behind a parked message", None)
@@ -263,8 +260,9 @@ class Listener:
             return _not_applied(rec, "dead", verdict, "key", event.type)
         if event.type not in self._handlers:
             return Sorted(rec, event, None, "ignored")
-        if event.businessdate is not None and event.businessdate > limit:
-            return _not_applied(rec, "quarantined", "dated in the future", "businessdate")
+        untimely = window.refuses(event)
+        if untimely is not None:
+            return _not_applied(rec, "quarantined", untimely, "businessdate", event.type)
         return Sorted(rec, event, None, "applied")
 
     def _partitions(self, topic: str) -> int | None:
@@ -298,9 +296,7 @@ class Listener:
             row.payload,
             row.timestamp_ms,
         )
-        one = self._sort_one(
-            record, set(), business_date(tx.bank_now, tx.clock.zone) + FUTURE_LIMIT
-        )
+        one = self._sort_one(record, set(), sources.window(tx))
         if one.verdict is not None:
             raise ValueError(f"still {one.verdict.kind}: {one.verdict.reason}")
         outcomes: Counter[Any] = Counter({(row.topic, row.partition, row.kind): -1})

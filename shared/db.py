@@ -155,6 +155,15 @@ class DirectoryRow(DeliveryBase):
     position: Mapped[int] = mapped_column(BigInteger)
 
 
+class SourceRow(DeliveryBase):
+    """Since when a source of events is active, as it was last described."""
+
+    __tablename__ = "sources"
+    source: Mapped[str] = mapped_column(primary_key=True)
+    active_from: Mapped[date]
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
 class AuditRow(DeliveryBase):
     """Privileged acts: dead-letter decisions, clear reads of personal data, exports."""
 

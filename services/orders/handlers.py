@@ -6,10 +6,11 @@ from typing import Any
 from services.orders.commands import catalogue, effect, payments, plan, reminders
 from services.orders.commands.payments import Booked
 from shared.db import Tx
-from shared.events.bank import ProductDescribed, TransactionBooked, WentLive
+from shared.events.bank import ProductDescribed, SourceDescribed, TransactionBooked, WentLive
 from shared.events.customer import IdentityMerged, IdentityUnmerged, PartyRecorded
 from shared.events.envelope import Event, Fact
 from shared.events.notify import NoticeFailed, NoticeSent
+from shared.sources import on_source_described
 from shared.timers import TimerHandler
 
 
@@ -76,6 +77,7 @@ HANDLERS: dict[type[Fact], Callable[[Tx, Event[Any]], None]] = {
     IdentityUnmerged: on_identity_unmerged,
     ProductDescribed: on_product_described,
     WentLive: on_went_live,
+    SourceDescribed: on_source_described,
     NoticeSent: on_notice_sent,
     NoticeFailed: on_notice_failed,
 }

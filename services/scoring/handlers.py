@@ -13,6 +13,7 @@ from shared.consumer import BatchHandler
 from shared.db import Tx
 from shared.events import bank, customer, workflow
 from shared.events.envelope import Event, Fact
+from shared.sources import on_source_described
 from shared.timers import Timer, TimerHandler
 
 
@@ -114,6 +115,7 @@ HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
     workflow.ProcessFinished: on_process_finished,
     bank.WentLive: on_went_live,
     bank.ProductDescribed: on_product_described,
+    bank.SourceDescribed: on_source_described,
 }
 TIMERS: Mapping[str, TimerHandler] = {MANAGER_TIMER: when_manager_effective}
 BATCHES: Mapping[str, BatchHandler] = {

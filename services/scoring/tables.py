@@ -51,7 +51,7 @@ class Base(DeclarativeBase):
 
 
 class BankEventRow(Base):
-    """Every record of `bank.events` at its place; `type` null: unreadable or misplaced.
+    """Every record of `bank.events` at its place; `type` null: unreadable, misplaced or untimely.
 
     An event that its producer sent twice stands here twice; the first is the one that counts.
     """

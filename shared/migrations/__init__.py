@@ -18,9 +18,25 @@ LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "60s"
 
 
+DELIVERY_TABLES_V1 = (
+    "audit", "counters", "dead_letters", "directory", "inbox", "outbox", "positions", "tallies",
+    "timers",
+)  # fmt: skip
+
+
 def delivery_tables_v1() -> None:
     """The delivery tables, first version. Called by each service's first revision."""
-    DeliveryBase.metadata.create_all(op.get_bind(), checkfirst=False)
+    _create(*DELIVERY_TABLES_V1)
+
+
+def delivery_tables_v2() -> None:
+    """Since when each source of events is active."""
+    _create("sources")
+
+
+def _create(*names: str) -> None:
+    tables = [DeliveryBase.metadata.tables[name] for name in names]
+    DeliveryBase.metadata.create_all(op.get_bind(), tables=tables, checkfirst=False)
 
 
 def config_of(settings: Settings) -> Config:

@@ -1,7 +1,7 @@
 """What bad input gets, row by row of the contract, where the delivery tests do not show it."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import select, text
@@ -11,6 +11,7 @@ from shared.db import DeadLetterRow, DeliveryBase
 from shared.events import bank, envelope
 from shared.migrations import prepare_schema
 from shared.runtime import Runtime, Service
+from shared.sources import on_source_described
 from shared.testing.space import ServiceUnderTest, Space
 from tests.chaos.stage import payment
 from tests.ledger import BROKEN, SERVICE, Base, contact, entries
@@ -21,6 +22,7 @@ WITH_MONEY = Service(
     handlers={
         **SERVICE.handlers,
         bank.TransactionBooked: lambda tx, event: BOOKED.append(event.data.amount_minor),
+        bank.SourceDescribed: on_source_described,
     },
     timers={},
     routers=(),
@@ -149,14 +151,83 @@ def test_an_event_of_the_day_after_tomorrow_is_quarantined_and_replayed_when_its
     (kept,) = letters(ledger)
     assert (kept.kind, kept.field) == ("quarantined", "businessdate")
     space.clock.bank += timedelta(days=3)
-    ledger.listener.source.close()
-    ledger.listener = ledger.runtime.listener(ledger.runtime.source("redelivered"))
-    ledger.drain()  # the verdict is stored by position: a redelivery meets the same one
+    redeliver(ledger)  # the verdict is stored by position: a redelivery meets the same one
     assert [v for _, v in entries(ledger.database)] == ["K1"]
     ask(ledger, kept.id)
     ledger.drain()
     assert [v for _, v in entries(ledger.database)] == ["K1", "K2"]
     assert line(ledger)["difference"] == 0
+
+
+def redeliver(ledger: ServiceUnderTest) -> None:
+    """Everything from the beginning of the topics, as a new member of another group reads it."""
+    ledger.listener.source.close()
+    ledger.listener = ledger.runtime.listener(ledger.runtime.source("redelivered"))
+    ledger.drain()
+
+
+def described(active_from: date, source: str = "test/bank") -> bank.SourceDescribed:
+    return bank.SourceDescribed(source=source, closes_days=True, active_from=active_from)
+
+
+def test_an_event_dated_before_its_source_became_active_is_quarantined(
+    space: Space, ledger: ServiceUnderTest
+):
+    today = space.clock.bank.date()
+    yesterday = today - timedelta(days=1)
+    space.publish(described(today))
+    ledger.drain()
+    space.publish(contact(1), businessdate=yesterday)
+    space.publish(contact(2), businessdate=today)
+    space.publish(contact(3), businessdate=yesterday, source="nobody/described")
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K2", "K3"], "the first day is in"
+    (kept,) = letters(ledger)
+    assert (kept.kind, kept.state, kept.field) == ("quarantined", "waiting", "businessdate")
+    assert kept.reason == f"dated before test/bank became active on {today}"
+    assert (line(ledger)["quarantined"], line(ledger)["difference"]) == (1, 0)
+
+
+def test_a_description_that_comes_later_does_not_change_what_was_read_before_it(
+    space: Space, ledger: ServiceUnderTest
+):
+    today = space.clock.bank.date()
+    space.publish(contact(1), businessdate=today - timedelta(days=1))
+    ledger.drain()
+    space.publish(described(today))
+    ledger.drain()
+    space.publish(contact(2), businessdate=today - timedelta(days=1))
+    ledger.drain()
+    redeliver(ledger)
+    assert [v for _, v in entries(ledger.database)] == ["K1"]
+    assert [r.kind for r in letters(ledger)] == ["quarantined"]
+    assert line(ledger)["difference"] == 0
+
+
+def test_after_a_corrected_description_the_quarantined_event_is_replayed(
+    space: Space, ledger: ServiceUnderTest
+):
+    today = space.clock.bank.date()
+    space.publish(described(today + timedelta(days=5)))
+    ledger.drain()
+    space.publish(contact(1), businessdate=today)
+    ledger.drain()
+    (kept,) = letters(ledger)
+    ask(ledger, kept.id)
+    ledger.drain()  # nothing was corrected yet
+    assert [(r.state, r.kind) for r in letters(ledger)] == [("waiting", "quarantined")]
+
+    space.publish(described(today))  # itself dated before the day that it corrects
+    ledger.drain()
+    redeliver(ledger)
+    assert entries(ledger.database) == [], "a person asks; a redelivery does not"
+    ask(ledger, kept.id)
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K1"]
+    assert (line(ledger).get("quarantined", 0), line(ledger)["difference"]) == (0, 0)
+    space.publish(contact(2), businessdate=today)
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K1", "K2"]
 
 
 def test_too_many_parked_in_an_hour_stop_the_listener_with_an_alarm(

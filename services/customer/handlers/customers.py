@@ -11,10 +11,13 @@ from shared.events.bank import (
     BranchDescribed,
     ContactTextRecorded,
     CustomerRecorded,
+    DistrictDescribed,
     ProductDescribed,
     ProspectRecorded,
+    SourceDescribed,
 )
 from shared.events.envelope import Event, Fact
+from shared.sources import on_source_described
 
 
 def _provenance(event: Event[Any]) -> parties.Provenance:
@@ -94,10 +97,16 @@ def on_branch_described(tx: Tx, event: Event[BranchDescribed]) -> None:
     reference.describe(tx, "branch", event.data.branch_code, event.data.names)
 
 
+def on_district_described(tx: Tx, event: Event[DistrictDescribed]) -> None:
+    reference.describe(tx, "district", event.data.district_code, event.data.names)
+
+
 HANDLERS: dict[type[Fact], Handler] = {
     CustomerRecorded: on_customer_recorded,
     ProspectRecorded: on_prospect_recorded,
     ContactTextRecorded: on_contact_text_recorded,
     ProductDescribed: on_product_described,
     BranchDescribed: on_branch_described,
+    DistrictDescribed: on_district_described,
+    SourceDescribed: on_source_described,
 }

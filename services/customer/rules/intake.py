@@ -73,6 +73,9 @@ def _read(index: int, raw: bytes) -> Taken:
         if fact.partition is not None:
             raise BadEvent(index, "data.partition", "one close stands for all partitions here")
         return Taken(raw, event)
+    # The business date is not judged here. Whether it is too early or too late hangs on the clock
+    # and on descriptions that may still be corrected, so every reader quarantines it with its
+    # place, by whichever road it came, and replays it later. A 422 would lose it, and its batch.
     wrong = misplaced(event, fact.TOPIC, key_of(event).encode())
     if wrong is not None:
         raise BadEvent(index, "subject", wrong)

@@ -1,5 +1,8 @@
 """The event store: every record of `bank.events` at its place, never refused, never parked.
 
+A date that the worker quarantines is judged here by the same two limits: the event keeps its
+place, but counts neither as seen nor behind a figure, so that one sent anew is taken by both.
+
 The worker asks it whether an event of a closed day was there before, and every figure on a page
 opens the events behind it. One table, not partitioned by month yet: a look-up by identity would
 have to probe every month, and the first version is asked by identity and by customer, not by date.
@@ -10,6 +13,7 @@ from typing import Any
 import structlog
 
 from services.scoring.commands.copying import copy_rows
+from shared import sources
 from shared.db import Tx
 from shared.events.bank import TransactionBooked
 from shared.events.envelope import (
@@ -19,6 +23,7 @@ from shared.events.envelope import (
     decode,
     misplaced,
 )
+from shared.sources import Window
 from shared.wire import Record
 
 log = structlog.get_logger()
@@ -35,10 +40,11 @@ _FIELDS = ("customer_number", "account_number", "product_code", "kind")
 
 def store_events(tx: Tx, records: list[Record]) -> None:
     """Appends a poll's records. Positions make a redelivery invisible, so a plain COPY is right."""
-    copy_rows(tx, "bank_events", COLUMNS, map(_row, records))
+    window = sources.window(tx)
+    copy_rows(tx, "bank_events", COLUMNS, (_row(record, window) for record in records))
 
 
-def _row(record: Record) -> tuple[Any, ...]:
+def _row(record: Record, window: Window) -> tuple[Any, ...]:
     place = (record.partition, record.offset)
     value = record.value
     try:
@@ -49,6 +55,8 @@ def _row(record: Record) -> tuple[Any, ...]:
         return place + _NOTHING
     data = event.data
     booked = type(data) is TransactionBooked
+    if booked and window.refuses(event) is not None:
+        return place + _NOTHING
     row = (
         event.source,
         event.id,
