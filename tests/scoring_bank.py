@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -106,22 +107,30 @@ class ScoredBank:
             self.close(day)
             day += timedelta(days=1)
 
-    def score(self, *, write: bool = True) -> tuple[list[Any], list[Any]]:
-        """Steps everything new, batch by batch, and writes state and signals as the worker does.
+    def unread(self) -> list[Any]:
+        """The records that `score` would step, in partition order; now they are read."""
+        return [record for _, records in self._polls() for record in records]
 
-        Returns (state records as (partition, key, value), signals).
-        """
+    def _polls(self) -> Iterator[tuple[int, list[Any]]]:
         self._settle()
-        state_records, found = [], []
         ends = self._consumer.end_offsets(self._parts)
         deadline = time.monotonic() + 30
         while any(self._consumer.position(tp) < ends[tp] for tp in self._parts):
             assert time.monotonic() < deadline
             for tp, records in self._consumer.poll(timeout_ms=200, max_records=500).items():
-                batch = self.engine.read(tp.partition, records, date(2100, 1, 1).toordinal())
-                outcome = self.engine.apply(batch, set())
-                state_records += [(tp.partition, key, value) for key, value in outcome.records]
-                found += [(tp.partition, signal) for signal in outcome.signals]
+                yield tp.partition, records
+
+    def score(self, *, write: bool = True) -> tuple[list[Any], list[Any]]:
+        """Steps everything new, batch by batch, and writes state and signals as the worker does.
+
+        Returns (state records as (partition, key, value), signals).
+        """
+        state_records, found = [], []
+        for partition, records in self._polls():
+            batch = self.engine.read(partition, records, date(2100, 1, 1).toordinal())
+            outcome = self.engine.apply(batch, set())
+            state_records += [(partition, key, value) for key, value in outcome.records]
+            found += [(partition, signal) for signal in outcome.signals]
         if write:
             self.write(state_records, found)
         return state_records, found

@@ -2,13 +2,14 @@
 
 import json
 import threading
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from services.customer.__main__ import SERVICE
+from shared.db import DeadLetterRow
 from shared.events import bank, envelope, orders
 from shared.events.envelope import Fact
 from shared.testing.space import ServiceUnderTest, Space
@@ -124,6 +125,33 @@ def test_a_body_beyond_the_limit_is_refused_unread(customer, bank_system):
     assert answer.status_code == 413
     assert bank_system.post("/bank-events", content=b"{").status_code == 422
     assert counts(customer) == (0, 0)
+
+
+def test_a_date_out_of_time_gets_the_same_verdict_by_http_as_by_kafka(
+    space, customer, bank_system
+):
+    """Durable when acknowledged; the reader quarantines it, and can replay it."""
+    space.publish(
+        bank.SourceDescribed(source="bank/core", closes_days=True, active_from=DAY),
+        source="bank/core",
+    )
+    customer.drain()
+    days = [DAY - timedelta(days=1), DAY + timedelta(days=2)]
+    batch = [body(placed("C1"), f"h{on}", businessdate=on.isoformat()) for on in days]
+    answer = bank_system.post("/bank-events", json=[*batch, body(placed("C2"), "good")])
+    assert (answer.status_code, answer.json()["taken"]) == (202, 3)
+    for on in days:
+        space.publish(placed("C1"), source="bank/core", event_id=f"k{on}", businessdate=on)
+    customer.drain()
+    with customer.database.read() as session:
+        letters = session.execute(select(DeadLetterRow)).scalars().all()
+        applied = session.execute(text("select count(*) from parties")).scalar_one()
+    verdicts = {envelope.decode(r.payload).id: (r.kind, r.field, r.reason) for r in letters}
+    assert len(verdicts) == 4
+    for on in days:
+        assert verdicts[f"h{on}"] == verdicts[f"k{on}"]
+        assert verdicts[f"h{on}"][:2] == ("quarantined", "businessdate")
+    assert applied == 1
 
 
 def test_only_a_token_with_the_permission_may_publish(customer):

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from shared import dead_letters
 from shared.db import DeadLetterRow
-from shared.events import notify
+from shared.events import bank, notify
 from shared.events.fact import Cause
 from tests.integration import orders_room
 from tests.integration.orders_room import (
@@ -224,6 +224,34 @@ def test_a_message_in_the_way_holds_the_reminder(space, room, case):
     assert (told.receiver_id, told.kind) == (MAKER.id, "reminder_held")
     page = room.client(MAKER).get(f"/orders/{order_id}").text
     assert "已暂缓" in page
+
+
+def test_a_payment_dated_before_its_source_was_active_holds_until_it_is_replayed(
+    space, room, order_id
+):
+    today, core = space.clock.bank.date(), own("core")
+
+    def active_from(day):
+        space.publish(
+            bank.SourceDescribed(source=core, closes_days=False, active_from=day), source=core
+        )
+        room.drain()
+
+    active_from(today)
+    space.publish(paid(order_id, AMOUNT), source=core, businessdate=today - timedelta(days=1))
+    space.clock.bank = DUE
+    room.drain()
+    held = reminder(room, order_id)
+    assert (held["state"], held["held_by"]["kind"]) == ("held", "quarantined")
+    assert not released(space, order_id)
+
+    active_from(today - timedelta(days=1))
+    with room.database.transaction(actor_id="OPS") as tx:
+        for letter in dead_letters.listing(tx.session):
+            dead_letters.ask_replay(tx, letter.id)
+    room.drain()
+    assert reminder(room, order_id)["state"] == "withdrawn"
+    assert not released(space, order_id)
 
 
 def test_a_bad_message_about_others_holds_nothing(space, room, order_id):

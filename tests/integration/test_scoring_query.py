@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from services.scoring import columns
 from services.scoring.__main__ import SERVICE
 from services.scoring.queries import figures
 from services.scoring.seen import repeats
-from shared.events import customer, workflow
+from shared.events import bank, customer, workflow
 from shared.events.fact import Cause
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
@@ -90,6 +91,26 @@ def test_unreadable_records_are_stored_at_their_place_and_block_nobody(space, sc
     ]  # fmt: skip
     assert stored[-1][1] == "A\ufffdB\t\\N"
     assert rows(scoring, "select count(*) from dead_letters") == [(0,)]
+
+
+def test_what_the_worker_quarantines_counts_neither_as_seen_nor_behind_a_figure(
+    space, scoring, scored
+):
+    early, late = day(-1), space.clock.bank.date() + timedelta(days=2)
+    space.publish(bank.SourceDescribed(source=SOURCE, closes_days=True, active_from=day(0)))
+    scoring.drain()
+    for name, on in (("early", early), ("first", day(0)), ("late", late), ("early", day(1))):
+        scored.book("C1", 100, on, event_id=name)
+    records = scored.unread()
+    limit = columns.latest_day(space.clock.bank.astimezone(space.clock.zone))
+    refused = scored.engine.read(records[0].partition, records, limit).columns.refused
+    scoring.drain()
+    stored = rows(scoring, "select event_offset, event_id from bank_events order by 1")
+    assert [name for _, name in stored] == [None, "first", None, "early"]
+    assert [offset for offset, name in stored if name is None] == [r.offset for r in refused]
+    with scoring.database.read() as session:
+        again = repeats(session, records[0].partition, [(SOURCE, "early", stored[3][0])])
+    assert again == set(), "the one sent anew with a right date is the first that counts"
 
 
 def test_alerts_are_told_with_risk_stake_and_a_sentence(space, scoring, scored):

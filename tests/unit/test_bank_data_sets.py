@@ -6,12 +6,13 @@ from collections import defaultdict
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.bank import berka, purchases
-from shared.events import encode
-from shared.events.bank import AccountOpened, DayClosed, TransactionBooked
+from shared.events import Event, encode
+from shared.events.bank import AccountOpened, DayClosed, SourceDescribed, TransactionBooked
 from shared.money import AmountError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -68,6 +69,28 @@ def test_credits_are_positive_and_both_kinds_of_debit_negative_to_the_haler(smal
         ("4", -10_010, "cash_out", "customer", 1),
         ("5", -801, "loan_instalment", "bank", 2),
     ]  # fmt: skip
+
+
+def is_active_from_its_first_date(events: list[Event[Any]]) -> bool:
+    """No event is dated before its source's description allows, and none could be earlier."""
+    (described,) = [e for e in events if isinstance(e.data, SourceDescribed)]
+    assert {e.source for e in events} == {described.data.source}
+    return min(e.businessdate for e in events) == described.data.active_from
+
+
+def test_no_event_is_dated_before_its_source_is_active(small: Path, tmp_path: Path) -> None:
+    """An account, card or loan older than the beginning comes on the first day."""
+    assert is_active_from_its_first_date(list(berka.events(small)))
+    later = list(berka.events(small, first=date(1993, 1, 5)))
+    assert is_active_from_its_first_date(later)
+    opened = [e for e in later if isinstance(e.data, AccountOpened)]
+    assert [(str(e.businessdate), str(e.data.opened_on)) for e in opened] == [
+        ("1993-01-05", "1993-01-02")
+    ]
+    log = tmp_path / "log.csv"
+    log.write_text("customer_id,date,cds,usd\n4,1997-01-18,2,29.33\n1,1997-01-01,1,5.00\n")
+    assert is_active_from_its_first_date(list(purchases.events(log, "cdnow")))
+    assert is_active_from_its_first_date(list(purchases.events(log, "grocery")))
 
 
 def test_customer_number_is_the_owner_and_the_partner_holds_no_share(small: Path) -> None:

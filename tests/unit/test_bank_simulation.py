@@ -17,6 +17,7 @@ from shared.events.bank import (
     DayClosed,
     LoanOverdue,
     RelationRecorded,
+    SourceDescribed,
     TransactionBooked,
     WentLive,
 )
@@ -44,6 +45,13 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> None:
     assert msgspec.json.decode(again.truth.encode()) == truth
     other = Bank(Plan(PLAN.customers, PLAN.days, seed=12, until=PLAN.until))
     assert [encode(e) for events in other.history() for e in events] != lines
+
+
+def test_no_event_is_dated_before_its_source_is_active() -> None:
+    events = history()[1]
+    (described,) = [e.data for e in events if isinstance(e.data, SourceDescribed)]
+    assert {e.source for e in events} == {described.source}
+    assert min(e.businessdate for e in events) == described.active_from == PLAN.first_on
 
 
 def test_live_goes_on_exactly_where_history_ends() -> None:
