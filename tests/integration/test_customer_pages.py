@@ -39,6 +39,10 @@ def test_every_page_renders_what_was_heard(space, customer, language):
         assert "<html" not in fragment.text
         assert "13800138000" not in page.text
     assert client.get("/parties/PC1/head").status_code == 200
+    timeline = client.get("/parties/PC1?tab=timeline").text
+    codes = ("salary", "loan_question", "inbound", "mobile", "relationship_manager", "login")
+    assert [code for code in codes if f"· {code}<" in timeline] == []
+    assert ("工资" if language == "zh-CN" else "Salary") in timeline
     found = client.get("/search?q=小明")
     assert "/customer/parties/PC1" in found.text
     assert client.get("/search/hits?q=没有的人").status_code == 200

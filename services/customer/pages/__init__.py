@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from services.customer.commands.identity import merge_of, merge_parties, unmerge
 from services.customer.commands.personal import read_clear
-from services.customer.pages.words import ICONS, TABS, word
+from services.customer.pages.words import ICONS, TABS, TOLD, word
 from services.customer.queries import holdings
 from services.customer.queries.parties import (
     Party,
@@ -24,7 +24,7 @@ from services.customer.queries.parties import (
     sealed_of,
 )
 from services.customer.queries.reach import reach, staff_of_codes
-from services.customer.queries.search import Found, cursor_of, search
+from services.customer.queries.search import cursor_of, search
 from services.customer.queries.timeline import KINDS, timeline, timeline_cursor_of
 from services.customer.settings import keyring
 from shared.clock import business_date
@@ -67,7 +67,7 @@ def _page(ctx: Context, template: str, **values: Any) -> HTMLResponse:
 def search_page(
     ctx: Find, q: Annotated[str, Query(max_length=100)] = "", cursor: CursorText = None
 ) -> HTMLResponse:
-    return _page(ctx, "search.html", q=q, cursor=cursor, found=_found(ctx, q, cursor))
+    return _page(ctx, "search.html", q=q, cursor=cursor, **_found(ctx, q, cursor))
 
 
 @router.get("/search/hits")
@@ -75,17 +75,23 @@ def search_hits(
     ctx: Find, q: Annotated[str, Query(max_length=100)] = "", cursor: CursorText = None
 ) -> HTMLResponse:
     """What the page asks for while somebody types."""
-    return _page(ctx, "hits.html", q=q, cursor=cursor, found=_found(ctx, q, cursor))
+    return _page(ctx, "hits.html", q=q, cursor=cursor, **_found(ctx, q, cursor))
 
 
-def _found(ctx: Context, q: str, cursor: str | None) -> Found:
+def _found(ctx: Context, q: str, cursor: str | None) -> dict[str, Any]:
     try:
         after = cursor_of(cursor)
     except ValueError:
         raise Invalid("cursor") from None
     scope = reach(ctx.runtime.directory, ctx.actor, "customer.search")
     with ctx.read() as session:
-        return search(session, q, scope, keyring(), after)
+        found = search(session, q, scope, keyring(), after)
+        branches = {("branch", hit.home_branch_code or "") for hit in found.hits}
+        return {
+            "found": found,
+            "branch_names": described(session, branches),
+            "staff_ids": staff_of_codes(ctx.runtime.directory),
+        }
 
 
 # The customer page ---------------------------------------------------------------------------
@@ -141,11 +147,11 @@ def _head(ctx: Context, session: Session, party: Party) -> dict[str, Any]:
 
 def _panel(ctx: Context, session: Session, party: Party, tab: str, cut: Cut) -> dict[str, Any]:
     if tab == "timeline":
-        return _timeline_panel(session, party, cut)
+        return _timeline_panel(ctx, session, party, cut)
     return PANELS[tab](ctx, session, party)
 
 
-def _timeline_panel(session: Session, party: Party, cut: Cut) -> dict[str, Any]:
+def _timeline_panel(ctx: Context, session: Session, party: Party, cut: Cut) -> dict[str, Any]:
     if cut.kind is not None and cut.kind not in KINDS:
         raise Invalid("kind", {"zh-CN": "没有这种类别。", "en": "There is no such kind."})
     try:
@@ -153,7 +159,16 @@ def _timeline_panel(session: Session, party: Party, cut: Cut) -> dict[str, Any]:
     except ValueError:
         raise Invalid("cursor") from None
     entries, next_cursor = timeline(session, party.ids, kind=cut.kind, after=after)
-    return {"entries": entries, "next_cursor": next_cursor, "kinds": KINDS, "cursor": cut.cursor}
+    products = {("product", code) for e in entries if (code := (e.facts or {}).get("product"))}
+    return {
+        "entries": entries,
+        "next_cursor": next_cursor,
+        "kinds": KINDS,
+        "cursor": cut.cursor,
+        "told": TOLD,
+        "products": described(session, products),
+        "roles": ctx.runtime.directory.records("role"),
+    }
 
 
 def _holdings_panel(_ctx: Context, session: Session, party: Party) -> dict[str, Any]:
@@ -182,7 +197,7 @@ def _risk_panel(_ctx: Context, session: Session, party: Party) -> dict[str, Any]
     }
 
 
-def _work_panel(_ctx: Context, session: Session, party: Party) -> dict[str, Any]:
+def _work_panel(ctx: Context, session: Session, party: Party) -> dict[str, Any]:
     processes = holdings.processes_of(session, party.ids)
     tasks: dict[str, list[Any]] = {}
     for task in holdings.tasks_of(session, [p.process_instance_id for p in processes]):
@@ -190,6 +205,7 @@ def _work_panel(_ctx: Context, session: Session, party: Party) -> dict[str, Any]
     return {
         "processes": processes,
         "tasks": tasks,
+        "roles": ctx.runtime.directory.records("role"),
         "requests": holdings.requests_of(session, party.ids),
         "contacts": holdings.contacts_of(session, party.ids),
     }
@@ -201,16 +217,23 @@ def _orders_panel(_ctx: Context, session: Session, party: Party) -> dict[str, An
 
 def _relations_panel(ctx: Context, session: Session, party: Party) -> dict[str, Any]:
     today = business_date(ctx.clock.bank_now(), ctx.clock.zone)
+    managers = holdings.managers_of(session, party.ids)
     return {
         "relations": holdings.relations_of(session, party.ids, today),
-        "managers": holdings.managers_of(session, party.ids),
+        "managers": managers,
+        "branch_names": described(session, {("branch", m.branch_code or "") for m in managers}),
         "staff_ids": staff_of_codes(ctx.runtime.directory),
         "today": today,
     }
 
 
 def _data_panel(_ctx: Context, session: Session, party: Party) -> dict[str, Any]:
+    codes: set[tuple[str, str]] = set()
+    for one in party.members:
+        codes |= {("branch", one.home_branch_code or ""), ("district", one.district_code or "")}
+        codes |= {("product", code) for code in one.wanted or ()}
     return {
+        "described": described(session, codes),
         "sealed": {row.party_id: row for row in sealed_of(session, party)},
         "merges": open_merges_of(session, party),
     }

@@ -1,5 +1,6 @@
-"""What the pages say for codes: of entries, kinds, products' features, relations, components."""
+"""What the pages say for codes: of entries, kinds, states, relations, components."""
 
+from services.customer.pages import bank_codes as codes
 from shared.web.translations import N_
 
 KINDS = {  # the filters of the timeline, with their icons
@@ -167,36 +168,7 @@ PERSONAL = {
     "legal_representative": N_("Legal representative"),
     "text": N_("Text of the contact"),
 }
-CODES = {  # of the bank: what is not here is shown as the bank wrote it
-    "phone": N_("Phone"),
-    "branch": N_("Branch"),
-    "app_chat": N_("App chat"),
-    "wechat": N_("WeChat"),
-    "visit": N_("Visit"),
-    "mobile": N_("Mobile bank"),
-    "online": N_("Online bank"),
-    "atm": N_("Cash machine"),
-    "counter": N_("Counter"),
-    "inbound": N_("from the customer"),
-    "outbound": N_("from the bank"),
-    "balance_question": N_("Question on a balance"),
-    "transfer_help": N_("Help with a transfer"),
-    "product_advice": N_("Advice on products"),
-    "loan_question": N_("Question on a loan"),
-    "card_service": N_("Card service"),
-    "answered": N_("answered"),
-    "follow_up": N_("to be followed up"),
-    "sold": N_("sold"),
-    "open": N_("open"),
-    "apologised": N_("apologised"),
-    "refunded": N_("refunded"),
-    "salary": N_("Salary"),
-    "rent": N_("Rent"),
-    "utilities": N_("Utilities"),
-    "insurance": N_("Insurance"),
-    "social_insurance": N_("Social insurance"),
-    "order_payment": N_("Payment of an order"),
-    "first_assignment": N_("first assignment"),
+CODES = {  # of our own services: steps, outcomes, channels, reasons
     "customer_retention": N_("Customer retention"),
     "retention": N_("Customer retention"),
     "order_approval": N_("Order approval"),
@@ -204,6 +176,7 @@ CODES = {  # of the bank: what is not here is shown as the bank wrote it
     "assess": N_("Assess"),
     "contact": N_("Contact the customer"),
     "outcome": N_("Record the outcome"),
+    "closed": N_("closed"),
     "reached": N_("reached"),
     "unreachable": N_("could not be reached"),
     "kept": N_("kept"),
@@ -214,14 +187,16 @@ CODES = {  # of the bank: what is not here is shown as the bank wrote it
     "approved": N_("Approved"),
     "refused": N_("Refused"),
     "voided": N_("Approval void"),
-    "running": N_("running"),
     "finished": N_("finished"),
-    "paid": N_("paid"),
     "cancelled": N_("cancelled"),
     "deliver": N_("Deliver"),
     "collect": N_("Collect"),
+    "edited": N_("The content was edited"),
     "inbox": N_("Inbox"),
-    "email": N_("E-mail"),
+    "letter": N_("Letter"),
+    "expired": N_("came too late"),
+    "channel_refused": N_("the channel refused it"),
+    "no_longer_holds": N_("no longer holds"),
     "recomputed": N_("recomputed"),
 }
 
@@ -238,7 +213,35 @@ WORDS: dict[str, dict[str, str]] = {
     "rule": RULES,
     "by": FOUND_BY,
     "personal": PERSONAL,
-    "code": CODES,
+    "code": CODES,  # where nothing says of what kind a code is
+    "purpose": codes.PURPOSES,
+    "channel": {**codes.CHANNELS, **{c: CODES[c] for c in ("inbox", "letter")}},
+    "topic": codes.TOPICS,
+    "result": {**CODES, **codes.OUTCOMES},
+    "direction": codes.DIRECTIONS,
+    "feature": codes.FEATURES,
+    "loan": codes.LOAN_STATES,
+    "reason": {**CODES, **codes.REASONS},
+    "region": codes.REGIONS,
+    "segment": codes.SEGMENTS,
+    "size": codes.SIZES,
+    "industry": codes.INDUSTRIES,
+}
+# What an entry of the timeline tells by codes: the name in its facts, and their group of words.
+TOLD = {
+    "purpose": "purpose",
+    "feature": "feature",
+    "topic": "topic",
+    "status": "loan",
+    "step": "code",
+    "outcome": "result",
+    "outcome_code": "result",
+    "what": "code",
+    "grade": "code",
+    "direction": "direction",
+    "channel": "channel",
+    "reason": "reason",
+    "reason_code": "reason",
 }
 ICONS = {code: icon for code, (_, icon) in KINDS.items()}
 
