@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import func, select
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from shared.db import Database, DirectoryRow, Tx
 from shared.events import workflow as facts
 from shared.events.envelope import Event, Fact
-from shared.policy import Actor, Scope
+from shared.policy import Actor, Scope, within
 
 TOPIC = "staff.directory"
 
@@ -106,7 +106,30 @@ class Directory:
         record = records.get("staff", {}).get(staff_id)
         if record is None or record.get("left_on"):
             return None
-        return actor_of(staff_id, record, records, at)
+        return actor_of(staff_id, record, records, at.astimezone(self._database.clock.zone))
+
+    def grants(self, staff_id: str, at: datetime) -> list["Grant"]:
+        """The roles that a member of staff holds, and where; none while the copy is not ready."""
+        if not self.ready():
+            return []
+        records = self._records()
+        record = records.get("staff", {}).get(staff_id, {"left_on": "unknown"})
+        if record.get("left_on"):
+            return []
+        return grants_of(staff_id, record, records, at.astimezone(self._database.clock.zone))
+
+    def stands_in_for(self, deputy_id: str, at: datetime) -> set[str]:
+        """Whose deputy somebody is on that date; nobody's while the copy is not ready."""
+        if not self.ready():
+            return set()
+        day = at.astimezone(self._database.clock.zone)
+        return {
+            absence["staff_id"]
+            for absence in self._records().get("absence", {}).values()
+            if absence.get("deputy_staff_id") == deputy_id
+            and not absence.get("cancelled")
+            and _holds(absence, day)
+        }
 
     def staff(self) -> dict[str, dict[str, Any]]:
         return self._records().get("staff", {})
@@ -141,26 +164,53 @@ def _holds(record: Mapping[str, Any], at: datetime) -> bool:
     return (not start or start <= day) and (not end or day < end)
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role that somebody holds, how far it reaches, and from which department on."""
+
+    role: str
+    scope: Literal["own", "department", "subtree", "all"]
+    path: str
+
+    def serves_queue(self, role: str, org_path: str) -> bool:
+        """Does the holder work on this role's queue of this department?"""
+        if role != self.role:
+            return False
+        if self.scope == "all" or org_path == self.path:
+            return bool(org_path)
+        return self.scope == "subtree" and within(org_path, self.path)
+
+
+def grants_of(
+    staff_id: str,
+    record: Mapping[str, Any],
+    records: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    at: datetime,
+) -> list[Grant]:
+    """The grants of known roles that hold on the date of `at` (in the bank's zone)."""
+    found = []
+    for grant in records.get("grant", {}).values():
+        role = records.get("role", {}).get(grant["role"])
+        if grant["staff_id"] == staff_id and _holds(grant, at) and role is not None:
+            kind: Any = grant.get("scope") or role.get("scope") or "own"
+            path = grant.get("org_path") or record.get("org_path") or ""
+            found.append(Grant(grant["role"], kind, path))
+    return found
+
+
 def actor_of(
     staff_id: str,
     record: Mapping[str, Any],
     records: Mapping[str, Mapping[str, Mapping[str, Any]]],
     at: datetime,
 ) -> Actor:
-    """Grants and limits that hold on the bank's date, gathered into one Actor."""
+    """Grants and limits that hold on the date of `at` (in the bank's zone), as one Actor."""
     permissions: set[str] = set()
     scopes: list[Scope] = []
-    for grant in records.get("grant", {}).values():
-        if grant["staff_id"] != staff_id or not _holds(grant, at):
-            continue
-        role = records.get("role", {}).get(grant["role"])
-        if role is None:
-            continue
-        kind: Any = grant.get("scope") or role.get("scope") or "own"
-        path = grant.get("org_path") or record.get("org_path") or ""
-        for permission in role["permissions"]:
+    for grant in grants_of(staff_id, record, records, at):
+        for permission in records["role"][grant.role]["permissions"]:
             permissions.add(permission)
-            scopes.append(Scope(permission, kind, path))
+            scopes.append(Scope(permission, grant.scope, grant.path))
     limits: dict[str, int] = {}
     for limit in records.get("limit", {}).values():
         if limit["staff_id"] == staff_id and _holds(limit, at):

@@ -25,12 +25,23 @@ WATCHING = {
 
 
 def check_audience(ctx: Context, audience: str) -> None:
-    """Raises NotAllowed unless the reader may watch it. His own desk and inbox always."""
+    """Raises NotAllowed unless the reader may watch it. His own desk and inbox always; as a
+    deputy also the desk of whom he stands in for.
+
+    A queue is watched by those who work on it: its role held at its department, or above it with
+    a scope that reaches down.
+    """
     kind, _, name = audience.partition(":")
     if kind == "staff":
-        allowed = name == ctx.actor.id
+        allowed = name == ctx.actor.id or name in ctx.runtime.directory.stands_in_for(
+            ctx.actor.id, ctx.clock.bank_now()
+        )
     else:
         allowed = kind in WATCHING and WATCHING[kind] in ctx.actor.permissions
+    if allowed and kind == "queue":
+        role, _, org_path = name.partition(":")
+        grants = ctx.runtime.directory.grants(ctx.actor.id, ctx.clock.bank_now())
+        allowed = any(grant.serves_queue(role, org_path) for grant in grants)
     if not allowed:
         raise NotAllowed(f"audience {audience} is not yours to watch")
 

@@ -106,6 +106,39 @@ def path_of(template: str) -> str:
     return "/".join(parts)
 
 
+# who, which queue -> may he watch it live?
+WATCHED_QUEUES = {
+    ("S016", "teller:/head/SH01/retail"): True,
+    ("S016", "teller:/head/BJ01/retail"): False,  # another branch's
+    ("S016", "teller:/head"): False,
+    ("S016", "relationship_manager:/head/SH01/retail"): False,  # not his role
+    ("S016", "teller"): False,
+    ("S016", "teller:"): False,
+    ("S012", "relationship_manager:/head/SH01/retail"): True,
+    ("S012", "relationship_manager:/head/SH01/retail/x"): False,
+    ("S015", "approver:/head/SH01"): True,
+    ("S024", "approver:/head/SH01"): False,
+    ("S011", "branch_head:/head/SH01/retail"): True,  # its scope reaches down
+    ("S011", "branch_head:/head/SH010"): False,
+    ("S021", "branch_head:/head/SH01"): False,
+    ("S001", "branch_head:/head/SH01"): True,
+    ("S003", "ops:/head/SH01"): True,  # of the whole bank
+    ("S003", "teller:/head/SH01/retail"): False,
+}
+
+
+def test_a_queue_is_watched_only_by_those_who_work_on_it(directory: Space) -> None:
+    """The stream names the first audience it denies: a queue that is allowed gives way to the
+    next one, which is nobody's."""
+    notify = learned(directory, "notify")
+    for (staff_id, queue), allowed in WATCHED_QUEUES.items():
+        audiences = f"queue:{queue} staff:nobody"
+        answer = notify.client(staff_id).get("/stream", params={"audiences": audiences})
+        assert answer.status_code == 403
+        denied = "staff:nobody" if allowed else f"queue:{queue}"
+        assert f"audience {denied} " in answer.json()["message"], (staff_id, queue)
+
+
 @pytest.mark.parametrize("name", sorted(ROUTES))
 def test_every_route_lets_in_exactly_the_roles_of_the_table(directory: Space, name: str) -> None:
     service = learned(directory, name)

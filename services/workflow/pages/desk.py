@@ -95,7 +95,7 @@ def _view(ctx: Context) -> dict[str, Any]:
         roles = people.role_names(session)
     return {
         "view": view,
-        "watched": [*view.queues, *_handed_processes(view)],
+        "watched": [*view.watched, *_handed_processes(view)],
         "absences": absences,
         "colleagues": colleagues,
         "roles": roles,

@@ -47,7 +47,7 @@ class DeskView:
     queued: list[Line]
     handed_on: list[Line]
     waiting: int  # parties that come on the next working day
-    queues: list[str]  # audiences of the queues the person serves
+    watched: list[str]  # audiences: the queues the person serves, the desks he stands in for
 
 
 def desk_of(session: Session, actor: Actor, day: date) -> DeskView:
@@ -81,7 +81,7 @@ def desk_of(session: Session, actor: Actor, day: date) -> DeskView:
         queued=queued,
         handed_on=handed_on,
         waiting=waiting or 0,
-        queues=_queues(session, grants),
+        watched=[*_queues(session, grants), *(f"staff:{one}" for one in owners[1:])],
     )
 
 
