@@ -55,10 +55,14 @@ class NotAllowed(DomainError):
 
 
 class Invalid(DomainError):
-    """A value cannot be taken as given; `field` is its path."""
+    """A value cannot be taken as given; `field` is its path, or the path of the first of many."""
 
     status = 422
 
     def __init__(self, field: str, message: Mapping[str, str] | str | None = None) -> None:
         self.field = field
         super().__init__(message)
+
+    def reasons(self, language: str) -> Mapping[str, str]:
+        """Every field that cannot be taken, and why: a sentence or a code."""
+        return {self.field: self.text(language)}

@@ -6,7 +6,7 @@ Deny by default: a route without `requires(...)` stops the process at start.
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -38,6 +38,7 @@ log = structlog.get_logger()
 
 PUBLIC = frozenset({"/health/live", "/health/ready", "/metrics"})
 STALE_WAIT_S = 2.0
+Problems = Sequence[dict[str, str]]
 POSITION = re.compile(r"([\w.-]{1,249}):(\d{1,6}):(\d{1,18})", re.ASCII)
 
 
@@ -141,7 +142,7 @@ class _Requires:
         runtime: Runtime = request.app.state.runtime
         actor = authenticate(runtime, request)
         if self.permission not in actor.permissions:
-                raise NotAllowed(f"permission {self.permission} is missing")
+            raise NotAllowed(f"permission {self.permission} is missing")
         return Context(runtime, request, actor, request.scope.get("correlation_id", ""))
 
 
@@ -266,7 +267,13 @@ def _health_router(runtime: Runtime) -> APIRouter:
 
 def _install_errors(app: FastAPI, runtime: Runtime) -> None:
     def answer(
-        request: Request, status: int, code: str, message: str, fields: Any = None
+        request: Request,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        errors: Problems = (),
+        fields: Problems = (),
     ) -> Response:
         correlation_id = request.scope.get("correlation_id", "")
         wants_page = "text/html" in request.headers.get("accept", "")
@@ -281,19 +288,19 @@ def _install_errors(app: FastAPI, runtime: Runtime) -> None:
             )
             return HTMLResponse(body, status_code=status, headers=headers)
         content = {"code": code, "message": message, "correlation_id": correlation_id}
-        if fields:
-            content["fields"] = fields
+        if errors:
+            content |= {"errors": errors, "fields": fields or errors}
         return JSONResponse(
             content, status_code=status, headers=headers, media_type="application/problem+json"
         )
 
     @app.exception_handler(DomainError)
     def refused(request: Request, error: DomainError) -> Response:
-        field = getattr(error, "field", None)
-        message = error.text(_language_of(request))
-        return answer(
-            request, error.status, error.code, message, [{"field": field}] if field else None
-        )
+        language = _language_of(request)
+        message = error.text(language)
+        errors = _problems_of(error, language)
+        first = [{"field": one["field"]} for one in errors[:1]]
+        return answer(request, error.status, error.code, message, errors=errors, fields=first)
 
     @app.exception_handler(Unauthorized)
     def unauthorized(request: Request, error: Unauthorized) -> Response:
@@ -306,11 +313,11 @@ def _install_errors(app: FastAPI, runtime: Runtime) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        fields = [
+        errors = [
             {"field": ".".join(str(p) for p in e["loc"][1:]), "reason": e["msg"]}
             for e in error.errors()
         ]
-        return answer(request, 422, "invalid", "Some fields are not valid.", fields)
+        return answer(request, 422, "invalid", "Some fields are not valid.", errors=errors)
 
     @app.exception_handler(DataError)
     def unstorable(request: Request, error: DataError) -> Response:
@@ -333,6 +340,12 @@ def _install_errors(app: FastAPI, runtime: Runtime) -> None:
             return response
         log.exception("request_failed", path=request.url.path)
         return answer(request, 500, "failed", "The request failed. Nothing was saved.")
+
+
+def _problems_of(error: DomainError, language: str) -> Problems:
+    if not isinstance(error, Invalid):
+        return ()
+    return [{"field": name, "reason": why} for name, why in error.reasons(language).items()]
 
 
 def _language_of(request: Request) -> str:

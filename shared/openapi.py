@@ -23,7 +23,21 @@ PROBLEM: Final[Schema] = {
         "code": {"type": "string", "description": "The reason, for machines."},
         "message": {"type": "string", "description": "The reason, for people."},
         "correlation_id": {"type": "string", "description": "Finds the request in the logs."},
+        "errors": {
+            "description": "Every field that cannot be taken. `index`: which event of a batch.",
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "field": {"type": "string"},
+                    "reason": {"type": "string"},
+                    "index": {"type": "integer"},
+                },
+                "required": ["field", "reason"],
+            },
+        },
         "fields": {
+            "description": "The first of `errors`, or all of them; kept for older callers.",
             "type": "array",
             "items": {
                 "type": "object",
@@ -40,7 +54,7 @@ PROBLEMS: Final[dict[str, str]] = {
     " above the limit.",
     "404": "There is no such record.",
     "409": "Refused: a rule of the business says no. `code` names it.",
-    "422": "A value is not valid; `fields` names it.",
+    "422": "Some values are not valid; `errors` names each.",
     "503": "A part is not available. Try again after `Retry-After` seconds.",
 }
 

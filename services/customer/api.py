@@ -13,7 +13,7 @@ from services.customer.queries.parties import Party, party_in_reach, sealed_of
 from services.customer.queries.reach import reach, staff_of_codes
 from services.customer.queries.search import cursor_of, search
 from services.customer.queries.timeline import KINDS, timeline, timeline_cursor_of
-from services.customer.rules.intake import BODY_BYTES_MAX, BadEvent, read_events
+from services.customer.rules.intake import BODY_BYTES_MAX, BadBatch, BadEvent, read_events
 from services.customer.schemas import (
     AccountOut,
     AlertOut,
@@ -205,8 +205,8 @@ def take_bank_events(
     """One CloudEvent or a list of them. 202: durable. Otherwise nothing of it was taken."""
     try:
         events = read_events(body)
-    except BadEvent as bad:
-        return _refused(ctx, 422, "bad_event", bad)
+    except BadBatch as refused:
+        return _refused(ctx, 422, "bad_event", *refused.bad)
     try:
         with ctx.transaction() as tx:
             result = intake.take_bank_events(
@@ -219,13 +219,17 @@ def take_bank_events(
     return TakenOut(taken=result.taken, repeated=result.repeated)
 
 
-def _refused(ctx: Context, status: int, code: str, bad: BadEvent) -> Response:
+def _refused(ctx: Context, status: int, code: str, first: BadEvent, *others: BadEvent) -> Response:
     return JSONResponse(
         {
             "code": code,
-            "message": str(bad),
-            "index": bad.index,
-            "fields": [{"field": bad.field, "reason": bad.reason}],
+            "message": str(first),
+            "index": first.index,
+            "fields": [{"field": first.field, "reason": first.reason}],
+            "errors": [
+                {"index": bad.index, "field": bad.field, "reason": bad.reason}
+                for bad in (first, *others)
+            ],
             "correlation_id": ctx.correlation_id,
         },
         status_code=status,

@@ -112,6 +112,15 @@ def test_nothing_of_a_batch_with_one_bad_event_is_taken(customer, bank_system, b
     assert counts(customer) == (0, 0)
 
 
+def test_every_bad_event_of_a_batch_is_named(customer, bank_system):
+    batch = [body(placed("C1"), "e1", id=None), body(placed("C2"), "e2"),
+             body(placed("C3"), "e3", subject="C4")]  # fmt: skip
+    problem = bank_system.post("/bank-events", json=batch).json()
+    assert [(e["index"], e["field"]) for e in problem["errors"]] == [(0, "id"), (2, "subject")]
+    assert all(e["reason"] for e in problem["errors"])
+    assert (problem["index"], [f["field"] for f in problem["fields"]]) == (0, ["id"])
+
+
 def test_an_event_that_is_not_the_banks_is_refused(customer, bank_system):
     answer = bank_system.post(
         "/bank-events", json=body(orders.OrderClosed(order_id="O1", outcome_code="paid"))

@@ -208,6 +208,44 @@ def test_bad_input_is_refused_with_its_field(room, changes, field):
     assert [f["field"] for f in answer.json()["fields"]] == [field]
 
 
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        (  # against the rules: a domain refusal
+            {"lines": [{**GOLD, "product_code": "NONE"}], "attributes": {"colour": "red"},
+             "effective_on": "2026-03-01"},
+            {"lines.0.product_code", "attributes.colour", "effective_on"},
+        ),
+        (  # against the schema
+            {"lines": [{**GOLD, "quantity": True, "unit_price_minor": 1.5}], "colour": "red"},
+            {"lines.0.quantity", "lines.0.unit_price_minor", "colour"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_body_with_several_wrong_fields_is_answered_with_all_of_them(room, changes, wrong):
+    problem = room.client(MAKER).post("/orders", json=order_body(**changes)).json()
+    assert {e["field"] for e in problem["errors"]} == wrong
+    assert all(e["reason"] for e in problem["errors"])
+    assert problem["fields"][0]["field"] == problem["errors"][0]["field"]
+
+
+def test_a_form_shows_each_problem_beside_its_field(room):
+    form = {
+        "party_id": "P404", "currency": "CNY", "deliver_days": "many", "collect_days": "7",
+        "effective_on": "soon", "line.0.product_code": "NONE", "line.0.quantity": "x",
+    }  # fmt: skip
+    answer = room.client(MAKER).post("/forms/orders", data=form)
+    assert answer.status_code == 422
+    assert answer.text.count('class="invalid-feedback') >= 4
+    well_formed = {
+        **form, "deliver_days": "999", "effective_on": "2020-01-01",
+        "line.0.product_code": GOLD["product_code"], "line.0.quantity": "1",
+    }  # fmt: skip
+    answer = room.client(MAKER).post("/forms/orders", data=well_formed)
+    assert answer.status_code == 422
+    assert answer.text.count('class="invalid-feedback') == 3, "party, days and date, by the rules"
+
+
 def test_a_second_number_of_the_party_may_be_chosen(room):
     order = placed(room, customer_number="C9")
     assert shown(room, order["order_id"])["customer_number"] == "C9"

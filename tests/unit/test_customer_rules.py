@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.customer.rules import identity
-from services.customer.rules.intake import BadEvent, close_copies, read_events
+from services.customer.rules.intake import BadBatch, close_copies, read_events
 from services.customer.rules.names import after_all_with_prefix, fold, parts
 from services.customer.rules.personal import Keyring, looks_like_phone, masked, normal_form
 from services.customer.rules.scope import Reach, reach_of
@@ -225,9 +225,9 @@ def bad(**changes):
 )
 def test_a_bad_event_is_named_by_index_and_field(body, index, field):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    with pytest.raises(BadEvent) as found:
+    with pytest.raises(BadBatch) as found:
         read_events(raw)
-    assert (found.value.index, found.value.field) == (index, field)
+    assert [(one.index, one.field) for one in found.value.bad] == [(index, field)]
 
 
 def test_a_float_is_no_amount():
@@ -239,9 +239,19 @@ def test_a_float_is_no_amount():
         )
     )  # fmt: skip
     made["data"]["amount_minor"] = 1.5
-    with pytest.raises(BadEvent) as found:
+    with pytest.raises(BadBatch) as found:
         read_events(json.dumps(made).encode())
-    assert found.value.field == "data.amount_minor"
+    assert [one.field for one in found.value.bad] == ["data.amount_minor"]
+
+
+def test_all_bad_events_of_a_batch_are_named_but_not_more_than_helps():
+    batch = [bad(id=None), bad(), bad(subject="C2")]
+    with pytest.raises(BadBatch) as found:
+        read_events(json.dumps(batch).encode())
+    assert [(one.index, one.field) for one in found.value.bad] == [(0, "id"), (2, "subject")]
+    with pytest.raises(BadBatch) as found:
+        read_events(json.dumps([1] * 1000).encode())
+    assert len(found.value.bad) == 100
 
 
 def test_a_close_has_one_copy_for_each_partition():

@@ -19,6 +19,7 @@ from shared.events.envelope import (
 )
 
 BODY_BYTES_MAX = 1_000_000
+BAD_MAX = 100  # an answer that lists more helps nobody
 EVENT_BYTES_MAX = 900_000  # what the broker takes in one record, with room for its own bytes
 TOPICS = frozenset({"bank.events", "bank.customers", "bank.reference"})
 
@@ -33,6 +34,14 @@ class BadEvent(ValueError):
         self.reason = reason
 
 
+class BadBatch(ValueError):
+    """Every event of a request that cannot be taken, the first BAD_MAX of them, in order."""
+
+    def __init__(self, bad: list[BadEvent]) -> None:
+        super().__init__("; ".join(map(str, bad)))
+        self.bad = bad
+
+
 @dataclass(frozen=True)
 class Taken:
     """An event that may be taken, and its bytes as they came."""
@@ -42,17 +51,28 @@ class Taken:
 
 
 def read_events(body: bytes) -> list[Taken]:
-    """One event, or a list of events. Raises BadEvent for the first that cannot be taken."""
+    """One event, or a list of events. Raises BadBatch with those that cannot be taken."""
     try:
         if body.lstrip()[:1] == b"[":
             raws = [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
         else:
             raws = [body]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadEvent(0, "", f"not JSON: {error}") from None
+        raise BadBatch([BadEvent(0, "", f"not JSON: {error}")]) from None
     if not raws:
-        raise BadEvent(0, "", "an empty batch")
-    return [_read(index, raw) for index, raw in enumerate(raws)]
+        raise BadBatch([BadEvent(0, "", "an empty batch")])
+    taken: list[Taken] = []
+    bad: list[BadEvent] = []
+    for index, raw in enumerate(raws):
+        try:
+            taken.append(_read(index, raw))
+        except BadEvent as error:
+            bad.append(error)
+            if len(bad) == BAD_MAX:
+                break
+    if bad:
+        raise BadBatch(bad)
+    return taken
 
 
 def _read(index: int, raw: bytes) -> Taken:

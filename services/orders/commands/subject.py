@@ -1,5 +1,6 @@
 """The order a command works on: found, locked, inside the actor's scope."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -29,6 +30,9 @@ class InvalidFields(Invalid):
         self.fields = fields
         first = next(iter(fields))
         super().__init__(first, f"{first}: {fields[first]}")
+
+    def reasons(self, language: str) -> Mapping[str, str]:
+        return self.fields
 
 
 @dataclass(frozen=True, slots=True)

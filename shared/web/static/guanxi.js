@@ -242,7 +242,7 @@ body.addEventListener("htmx:responseError", (event) => {
   if (xhr.status === 401) return toast(say("ended"), "", "", { text: say("signIn"), href: "/sign-in" });
   let problem = {};
   try { problem = JSON.parse(xhr.responseText); } catch { /* a page, not a problem document */ }
-  const fields = (problem.fields || []).map((one) => [one.field, one.reason].filter(Boolean).join(": ")).join(" · ");
+  const fields = (problem.errors || problem.fields || []).map((one) => [one.field, one.reason].filter(Boolean).join(": ")).join(" · ");
   toast(problem.message || problem.title || say("failed"), fields || problem.detail || "", problem.correlation_id || xhr.getResponseHeader("x-correlation-id"));
 });
 for (const name of ["htmx:sendError", "htmx:timeout"]) {
