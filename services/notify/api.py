@@ -110,9 +110,11 @@ def why(notice_id: str, ctx: Annotated[Context, requires("notice.view")]) -> dic
         if row is None:
             raise NotFound({"zh-CN": "没有这条通知。", "en": "There is no such notice."})
         sent = queries.deliveries_of(session, notice_id)
+        chain = queries.chain_of(session, row)
         return {
             "notice_id": notice_id,
             "cause": row.cause,
+            "chain": [{"id": one.event_id, "type": one.type, "at": one.at} for one in chain],
             "deliveries": [
                 {"channel": d.channel, "state": d.state, "proof": d.proof} for d in sent
             ],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
@@ -10,15 +11,48 @@ from sqlalchemy.dialects.postgresql import insert
 from services.notify import queries, rules
 from services.notify.channels import CHANNELS
 from services.notify.rules import NoticeDraft
-from services.notify.tables import DeliveryRow, NoticeRow, PreferenceRow
+from services.notify.tables import DeliveryRow, NoticeRow, PreferenceRow, StoryEventRow
 from shared import outbox, timers
 from shared.db import Tx
 from shared.errors import DomainError, NotFound
-from shared.events.envelope import Fact
+from shared.events.envelope import Event, Fact
 from shared.events.fact import Cause
-from shared.events.notify import NoticeAcknowledged, NoticeFailed, NoticeSent
+from shared.events.notify import (
+    NoticeAcknowledged,
+    NoticeFailed,
+    NoticeRequested,
+    NoticeSent,
+)
+from shared.events.orders import OrderFact
+from shared.events.scoring import AlertFact
+from shared.events.workflow import ProcessFact
 
 INBOX = "inbox"
+KEEP = insert(StoryEventRow).on_conflict_do_nothing()
+# What may be behind a notice. Scores and holdings move too often to be kept, and tell nobody.
+KEPT = (AlertFact, ProcessFact, OrderFact, NoticeRequested)
+
+
+def keep_in_story(tx: Tx, event: Event[Any]) -> None:
+    """Remembers what happened and why, for the chain of causes of a notice."""
+    fact = event.data
+    if not isinstance(fact, KEPT):
+        return
+    told = getattr(fact, "cause", None)  # an alert's: the bank's event; a process': the alert
+    root = told if isinstance(fact, AlertFact) else None
+    tx.bulk(
+        KEEP,
+        {
+            "event_id": event.id,
+            "type": event.type,
+            "at": event.time,
+            "caused_by": event.causationid or (told.id if told else None),
+            "process_instance_id": getattr(fact, "process_instance_id", None),
+            "text": getattr(fact, "text", None),
+            "link": rules.link_of(fact),
+            "root": msgspec.to_builtins(root) if root else None,
+        },
+    )
 
 
 class NoticeSettled(DomainError):

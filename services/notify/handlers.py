@@ -56,6 +56,7 @@ def hint(tx: Tx, *audiences: str) -> None:
 
 
 def on_any(tx: Tx, event: Event[Any]) -> None:
+    commands.keep_in_story(tx, event)
     hint(tx, *audiences_of(event.data))
 
 
@@ -63,6 +64,7 @@ def telling(draft: Draft) -> Callable[[Tx, Event[Any]], None]:
     """A handler that tells one person what the draft says, if it says something."""
 
     def on_event(tx: Tx, event: Event[Any]) -> None:
+        commands.keep_in_story(tx, event)
         audiences = audiences_of(event.data)
         made = draft(event.data)
         if made is not None:

@@ -5,9 +5,13 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from services.notify.tables import DeliveryRow, NoticeRow, PreferenceRow
+from services.notify.rules import Link
+from services.notify.tables import DeliveryRow, NoticeRow, PreferenceRow, StoryEventRow
+from shared.events.workflow import ProcessStarted
 
 PAGE_ROWS = 50
+CHAIN_MAX = 12
+PROCESS_STARTED = ProcessStarted.TYPE
 
 
 def inbox(
@@ -33,6 +37,51 @@ def unread_count(session: Session, receiver_id: str) -> int:
 def notice_of(session: Session, notice_id: str, receiver_id: str) -> NoticeRow | None:
     row = session.get(NoticeRow, notice_id)
     return row if row is not None and row.receiver_id == receiver_id else None
+
+
+def chain_of(session: Session, notice: NoticeRow) -> list[Link]:
+    """Why a notice came, the root first: the bank's event, the alert, the process, the task.
+
+    A task belongs to its process, whatever moved it last. What was not heard is named by its id.
+    """
+    found: list[Link] = []
+    wanted: str | None = notice.cause["id"]
+    seen: set[str] = set()
+    while wanted is not None and wanted not in seen and len(found) < CHAIN_MAX:
+        seen.add(wanted)
+        row = session.get(StoryEventRow, wanted)
+        if row is None:
+            found.append(_unheard(notice, wanted))
+            break
+        found.append(Link(row.event_id, row.type, row.at, row.text, row.link))
+        if row.root is not None:
+            at = row.root.get("at")
+            when = datetime.fromisoformat(at) if at else None
+            found.append(Link(row.root["id"], row.root["type"], when, None, row.link))
+            break
+        wanted = _start_of_process(session, row) or row.caused_by
+    return found[::-1]
+
+
+def _unheard(notice: NoticeRow, event_id: str) -> Link:
+    cause = notice.cause
+    if event_id != cause["id"]:
+        return Link(event_id)
+    return Link(event_id, cause["type"], datetime.fromisoformat(cause["at"]), None, notice.link)
+
+
+def _start_of_process(session: Session, row: StoryEventRow) -> str | None:
+    """The event with which the process of this event began; none for that event itself."""
+    if row.process_instance_id is None or row.type == PROCESS_STARTED:
+        return None
+    return session.execute(
+        select(StoryEventRow.event_id)
+        .where(
+            StoryEventRow.process_instance_id == row.process_instance_id,
+            StoryEventRow.type == PROCESS_STARTED,
+        )
+        .limit(1)
+    ).scalar_one_or_none()
 
 
 def deliveries_of(session: Session, notice_id: str) -> list[DeliveryRow]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 ATTEMPTS_MAX = 8
 PAUSE_FIRST_S = 2.0
@@ -27,6 +28,36 @@ class NoticeDraft:
     link: str
     urgent: bool = False
     valid_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """One event in the chain of causes of a notice. `type` none: only its id is known."""
+
+    event_id: str
+    type: str | None = None
+    at: datetime | None = None
+    text: dict[str, str] | None = None
+    link: str | None = None
+
+
+def is_of_the_bank(event_id: str) -> bool:
+    """Our own services name their events `<topic>:<key>:<sequence>`; the bank `<kind>-<id>`."""
+    return ":" not in event_id
+
+
+def link_of(fact: Any) -> str | None:
+    """The page that shows what a fact is about."""
+    link: str | None = getattr(fact, "link", None)
+    for field, page in (
+        ("alert_id", "/scoring/risk/alerts/"),
+        ("process_instance_id", "/workflow/processes/"),
+        ("order_id", "/orders/orders/"),
+    ):
+        value = getattr(fact, field, None)
+        if link is None and value:
+            link = f"{page}{value}"
+    return link
 
 
 def may(state: str, act: str) -> bool:

@@ -44,6 +44,27 @@ class NoticeRow(Base):
     )
 
 
+class StoryEventRow(Base):
+    """An event that was heard and may be behind a notice: what it was, and what caused it."""
+
+    __tablename__ = "story_events"
+    event_id: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    at: Mapped[datetime]  # bank clock
+    caused_by: Mapped[str | None]  # event id
+    process_instance_id: Mapped[str | None]
+    text: Mapped[dict[str, str] | None]
+    link: Mapped[str | None]
+    root: Mapped[dict[str, Any] | None]  # the bank's event behind an alert: type, id, at
+    __table_args__ = (
+        Index(
+            "story_events_process",
+            "process_instance_id",
+            postgresql_where=sa.text("type = 'workflow.process_started.v1'"),
+        ),
+    )
+
+
 class DeliveryRow(Base):
     """A notice on an outside channel. state: pending, sent, failed."""
 

@@ -8,27 +8,12 @@ from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse
 
 from services.notify import commands, queries
+from services.notify.pages import words
+from services.notify.rules import Link, is_of_the_bank
 from services.notify.tables import NoticeRow
 from shared.http import Context, requires
-from shared.web.translations import N_
 
 router = APIRouter()
-
-KINDS = {
-    "task_assigned": N_("New task"),
-    "task_handed_off": N_("Handed to you"),
-    "task_due": N_("Task due"),
-    "order_approved": N_("Order approved"),
-    "order_refused": N_("Order refused"),
-    "reminder": N_("Reminder"),
-}
-STATES = {
-    "unread": N_("Unread"),
-    "snoozed": N_("Snoozed"),
-    "acknowledged": N_("Acknowledged"),
-    "withdrawn": N_("Withdrawn"),
-}
-
 
 @router.get("/inbox")
 def inbox(ctx: Annotated[Context, requires("notice.view")]) -> HTMLResponse:
@@ -59,7 +44,27 @@ def why(notice_id: str, ctx: Annotated[Context, requires("notice.view")]) -> HTM
     with ctx.read() as session:
         notice = queries.notice_of(session, notice_id, ctx.actor.id)
         sent = queries.deliveries_of(session, notice_id) if notice else []
-        return ctx.page("why.html", notice=notice, deliveries=sent, status=200 if notice else 404)
+        chain = queries.chain_of(session, notice) if notice else []
+    return ctx.page(
+        "why.html",
+        status=200 if notice else 404,
+        notice=notice,
+        deliveries=sent,
+        chain=[(one, _may_open(ctx, one)) for one in chain],
+        events=words.EVENTS,
+        channels=words.CHANNELS,
+        outcomes=words.DELIVERIES,
+        states=words.STATES,
+        is_of_the_bank=is_of_the_bank,
+    )
+
+
+def _may_open(ctx: Context, one: Link) -> bool:
+    """Whether the link leads somewhere for this reader: a door that answers 403 is none."""
+    return one.link is not None and any(
+        one.link.startswith(page) and permission in ctx.actor.permissions
+        for page, permission in words.PAGES.items()
+    )
 
 
 @router.post("/inbox/acknowledge/{notice_id:path}")
@@ -92,8 +97,8 @@ def _list(ctx: Context, before: int | None) -> dict[str, Any]:
         "stories": stories,
         "unread": unread,
         "before": rows[-1].number if len(rows) == queries.PAGE_ROWS else None,
-        "kinds": KINDS,
-        "states": STATES,
+        "kinds": words.KINDS,
+        "states": words.STATES,
         "tomorrow_minutes": _until_tomorrow(ctx),
         "is_open": _is_open,
     }
