@@ -4,15 +4,23 @@ Positions make a redelivery harmless; the inbox catches what a producer sent twi
 offset. One statement claims a whole batch.
 """
 
+import threading
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 
-from sqlalchemy import delete, text
+import structlog
+from sqlalchemy import text
 from xxhash import xxh3_64_intdigest
 
-from shared.db import InboxRow, Tx
+from shared.db import Database, Tx, is_world_down
 
 KEPT_DAYS = 90
+FORGOTTEN_AT_ONCE = 5_000  # rows of one transaction: some tens of milliseconds
+PAUSE_S = 0.2  # between two of them: appliers come first
+FIRST_AFTER_S = 60.0
+DAY_S = 86_400.0
+
+log = structlog.get_logger()
 
 CLAIM = text(
     """
@@ -30,6 +38,16 @@ BODIES = text(
     select source, event_id, body_hash from inbox
      where (source, event_id) in
        (select * from unnest(cast(:sources as text[]), cast(:ids as text[])))
+    """
+)
+
+# A second listener takes other rows; a repeat that is just being looked up is waited for by none.
+FORGET = text(
+    """
+    delete from inbox where (source, event_id) in
+      (select source, event_id from inbox where claimed_on < :limit
+        order by claimed_on limit :rows for update skip locked)
+    returning 1
     """
 )
 
@@ -87,7 +105,32 @@ def _conflicts(tx: Tx, wanted: list[Claim], repeats: list[int]) -> set[int]:
     }
 
 
-def forget_old(tx: Tx, today: date) -> None:
-    """Drops identities older than the longest replay."""
-    limit = today - timedelta(days=KEPT_DAYS)
-    tx.session.execute(delete(InboxRow).where(InboxRow.claimed_on < limit))
+def forget_old(database: Database, stop: threading.Event) -> int:
+    """Drops identities older than the longest replay, a piece per transaction. How many went."""
+    gone = 0
+    while not stop.is_set():
+        with database.transaction() as tx:
+            limit = tx.wall_now.date() - timedelta(days=KEPT_DAYS)
+            found = tx.session.execute(FORGET, {"limit": limit, "rows": FORGOTTEN_AT_ONCE})
+            piece = len(found.all())
+        gone += piece
+        if piece < FORGOTTEN_AT_ONCE:
+            break
+        stop.wait(PAUSE_S)
+    return gone
+
+
+def forget_daily(database: Database, stop: threading.Event) -> None:
+    """A thread of every listener: soon after its start, then once a day of wall time."""
+    pause = FIRST_AFTER_S
+    while not stop.wait(pause):
+        try:
+            gone = forget_old(database, stop)
+        except Exception as error:
+            if not is_world_down(error):
+                raise
+            log.warning("inbox_not_forgotten", error=str(error)[:200])
+            pause = FIRST_AFTER_S
+        else:
+            log.info("inbox_forgotten", count=gone)
+            pause = DAY_S

@@ -11,7 +11,7 @@ import structlog
 import typer
 import uvicorn
 
-from shared import logs
+from shared import inbox, logs
 from shared.metrics import LAG, LISTENER_UP
 from shared.positions import ListenerStopped
 from shared.runtime import Runtime, Service
@@ -67,9 +67,7 @@ def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
         signal.signal(number, lambda _n, _f: _ask_stop(stop, _n, _f))
     threads = []
     if "listen" in roles:
-        threads.append(_thread("listen", lambda: listen(runtime, stop)))
-        for name, job in runtime.service.jobs.items():
-            threads.append(_thread(name, partial(job, runtime, stop)))
+        threads += [_thread(name, work) for name, work in work_of_listen(runtime, stop).items()]
     if "relay" in roles:
         threads.append(_thread("relay", lambda: runtime.relay().run(stop)))
     if "api" in roles:
@@ -79,6 +77,15 @@ def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
     for thread in threads:
         thread.join(timeout=15)
     runtime.close()
+
+
+def work_of_listen(runtime: Runtime, stop: threading.Event) -> dict[str, Callable[[], None]]:
+    """The threads of the listen role: the same two in every service, and the service's jobs."""
+    return {
+        "listen": partial(listen, runtime, stop),
+        "forget": partial(inbox.forget_daily, runtime.database, stop),
+        **{name: partial(job, runtime, stop) for name, job in runtime.service.jobs.items()},
+    }
 
 
 def _ask_stop(stop: threading.Event, number: int, _frame: FrameType | None) -> None:
