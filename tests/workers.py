@@ -167,15 +167,20 @@ class Worker:
 
 
 class WorkerSpace:
-    """Fresh topics of one scorer; workers die with it."""
+    """Fresh topics of one scorer, or those made already under `prefix`; workers die with it."""
 
-    def __init__(self, servers: Servers, folder: Path, partitions: int = 3) -> None:
+    def __init__(
+        self, servers: Servers, folder: Path, partitions: int = 3, prefix: str | None = None
+    ) -> None:
         self.servers = servers
         self.partitions = partitions
-        self.prefix = f"w{uuid.uuid4().hex[:10]}."
+        self.prefix = prefix or f"w{uuid.uuid4().hex[:10]}."
         self.workers: list[Worker] = []
         self._folder = folder
-        self._made = create_topics(servers.kafka, self.prefix, dict.fromkeys(TOPICS, partitions))
+        self._made = (
+            [] if prefix else
+            create_topics(servers.kafka, self.prefix, dict.fromkeys(TOPICS, partitions))
+        )  # fmt: skip
 
     def start(
         self,
@@ -192,7 +197,7 @@ class WorkerSpace:
             "GUANXI_HTTP_PORT": str(port),
             "GUANXI_WORKER_INSTANCE": f"{self.prefix}{instance}",
             "GUANXI_WORKER_EVENT_STORE": "0",
-            "GUANXI_SESSION_TIMEOUT_S": "6",
+            "GUANXI_SESSION_TIMEOUT_S": "3",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         with log.open("wb") as written:
@@ -307,6 +312,18 @@ class WorkerSpace:
         finally:
             admin.close()
 
+    def at_end(self) -> bool:
+        """Has the group committed the end of the bank's events and of the inputs?"""
+        admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka)
+        try:
+            for topic in ("bank.events", "scoring.inputs"):
+                commits = self._commits(admin, topic)
+                if any(commits.get(p, -1) < end for p, end in self._ends(topic).items()):
+                    return False
+            return True
+        finally:
+            admin.close()
+
     def commits(self) -> dict[int, int]:
         admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka)
         try:
@@ -314,18 +331,17 @@ class WorkerSpace:
         finally:
             admin.close()
 
-    def _commits(self, admin: KafkaAdminClient) -> dict[int, int]:
+    def _commits(self, admin: KafkaAdminClient, topic: str = "bank.events") -> dict[int, int]:
         group = self.prefix + GROUP
         found = admin.list_group_offsets(group)
         found = found.get(group, found) if isinstance(found, dict) else found
         return {tp.partition: o.offset for tp, o in found.items()
-                if tp.topic == self.prefix + "bank.events"}  # fmt: skip
+                if tp.topic == self.prefix + topic}  # fmt: skip
 
-    def _ends(self) -> dict[int, int]:
+    def _ends(self, topic: str = "bank.events") -> dict[int, int]:
         consumer = KafkaConsumer(bootstrap_servers=self.servers.kafka, enable_auto_commit=False)
         try:
-            parts = [TopicPartition(self.prefix + "bank.events", p)
-                     for p in range(self.partitions)]  # fmt: skip
+            parts = [TopicPartition(self.prefix + topic, p) for p in range(self.partitions)]
             return {tp.partition: end for tp, end in consumer.end_offsets(parts).items()}
         finally:
             consumer.close(autocommit=False)
@@ -338,7 +354,8 @@ class WorkerSpace:
             worker.kill()
         admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka)
         try:
-            admin.delete_topics(self._made)
+            if self._made:
+                admin.delete_topics(self._made)
         finally:
             admin.close()
 

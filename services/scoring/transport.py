@@ -115,6 +115,7 @@ class Holes:
     def begin(self, tp: TP, offset: int) -> None:
         """Reading starts here: at the commit, or at the log's beginning."""
         self._next[tp] = offset
+        HOLES.labels(str(tp.partition))  # shown from here on: an absent series is not a 0
 
     def note(self, tp: TP, first: int, last: int, count: int) -> None:
         """A delivered run. Repeats are normal; anything that was jumped over is a hole."""

@@ -63,7 +63,7 @@ class OrdersProcess:
             "GUANXI_JWKS_URL": jwks_url,
             "GUANXI_HTTP_PORT": str(self.port),
             "GUANXI_POLL_TIMEOUT_S": "0.05",
-            "GUANXI_SESSION_TIMEOUT_S": "6",
+            "GUANXI_SESSION_TIMEOUT_S": "3",
             "PYTHONPATH": str(ROOT),
         }
         self._code = code or "from services.orders.__main__ import SERVICE, main; main(SERVICE)"

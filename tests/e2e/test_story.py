@@ -1,15 +1,22 @@
 """The story of the whole bank in real browsers: an alert, a hand-off, an order, a payment."""
 
+import json
+import math
 import re
+import shutil
+import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e import bank_side
+from tests.e2e.prometheus_server import answers, scraping
 
 pytestmark = pytest.mark.browser
 
 FAST_MS = 30_000
+DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "guanxi.json"
 
 
 def mark(page: Page) -> None:
@@ -127,3 +134,21 @@ def test_ops_see_the_equation_of_every_service(system, desk):
         panel = page.locator(f"#ops-{service}")
         expect(panel).to_be_visible(timeout=FAST_MS)
         expect(panel.locator("td .status-red")).to_have_count(0)
+
+
+def test_every_query_of_the_dashboard_returns_data(system, desk, leaver, tmp_path):
+    prometheus = shutil.which("prometheus")
+    if prometheus is None:
+        pytest.skip("prometheus is not installed: Debian's package `prometheus` has it")
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    waiting = {target["expr"] for panel in panels for target in panel["targets"]}
+    number, account, _ = leaver
+    page = desk("S012")
+    deadline = time.monotonic() + 60
+    with scraping(prometheus, tmp_path, system.options.port_shift) as url:
+        while waiting and time.monotonic() < deadline:
+            paid = bank_side.outgoing(system, number, account, 100, f"fee-{bank_side.stamp()}")
+            bank_side.send(system, paid)
+            page.request.get(f"{system.url}/orders/orders")
+            waiting = {q for q in waiting if not any(map(math.isfinite, answers(url, q)))}
+    assert waiting == set()
