@@ -20,6 +20,11 @@ def wall_now() -> datetime:
 class Clock(Protocol):
     zone: ZoneInfo
 
+    @property
+    def factor(self) -> float:
+        """Bank seconds per second of the wall."""
+        ...
+
     def bank_now(self) -> datetime: ...
 
     def wall_now(self) -> datetime: ...
@@ -34,6 +39,7 @@ class WallClock:
     """Production: the bank's time is the wall's."""
 
     zone: ZoneInfo
+    factor: float = 1.0
 
     def bank_now(self) -> datetime:
         return wall_now()
@@ -60,6 +66,11 @@ class FileClock:
     def wall_now(self) -> datetime:
         return wall_now()
 
+    @property
+    def factor(self) -> float:
+        self._follow()
+        return self._factor
+
     def _follow(self) -> None:
         try:
             stamp = self._path.stat().st_mtime_ns
@@ -81,6 +92,7 @@ class FixedClock:
     zone: ZoneInfo
     bank: datetime
     wall: datetime | None = None
+    factor: float = 0.0
 
     def bank_now(self) -> datetime:
         return self.bank

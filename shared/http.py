@@ -103,6 +103,7 @@ class Context:
             request=self.request,
             actor=self.actor,
             bank_now=self.clock.bank_now(),
+            bank_factor=self.clock.factor,
             settings=self.settings,
             correlation_id=self.correlation_id,
             **values,

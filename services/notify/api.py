@@ -1,5 +1,6 @@
 """HTTP of notify: the inbox, acknowledge, snooze, preferences, and the only live stream."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -61,14 +62,25 @@ async def stream(
     since = request.headers.get("last-event-id") or last_event_id
 
     async def body() -> AsyncIterator[str]:
+        yield _framed(_ping(ctx))
         async for event in fanout.events(wanted, since):
-            yield "".join(f"{name}: {value}\n" for name, value in event.items()) + "\n"
+            yield _framed(_ping(ctx) if event["event"] == "ping" else event)
 
     return StreamingResponse(
         body(),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
+
+
+def _framed(event: dict[str, Any]) -> str:
+    return "".join(f"{name}: {value}\n" for name, value in event.items()) + "\n"
+
+
+def _ping(ctx: Context) -> dict[str, Any]:
+    """A sign of life that carries the bank's time and its pace: the page's date follows it."""
+    now = ctx.clock.bank_now().astimezone(ctx.settings.zone).isoformat(timespec="seconds")
+    return {"event": "ping", "data": json.dumps({"bank_now": now, "factor": ctx.clock.factor})}
 
 
 def fanout_of(request: Request) -> Fanout:

@@ -23,6 +23,7 @@ MENU: tuple[MenuEntry, ...] = (
     MenuEntry("/scoring/contribution", "chart-bar", N_("Contribution"), "score.view"),
     MenuEntry("/scoring/risk", "alert-triangle", N_("Early warning"), "alert.view"),
     MenuEntry("/workflow/processes", "sitemap", N_("Processes"), "process.view"),
+    MenuEntry("/workflow/organisation", "building", N_("Organisation"), "task.view"),
     MenuEntry("/notify/inbox", "inbox", N_("Inbox"), "notice.view"),
     MenuEntry("/workflow/ops", "activity-heartbeat", N_("Operations"), "ops.view"),
 )

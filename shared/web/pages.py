@@ -39,6 +39,7 @@ from shared.web.translations import (
 )
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
+SHARED_ALONE = frozenset({"ops_fragment.html"})  # the same words, whichever service serves it
 
 # What an error page says: what happened, and what to do.
 ERROR_TEXTS: dict[int, tuple[str, str]] = {
@@ -123,7 +124,13 @@ class Pages:
         self._texts = {language: self._load(language) for language in LANGUAGES}
         # The menu reads the same on every service's pages, whatever words its own texts prefer.
         self._frame_texts = {language: load_texts(language, []) for language in LANGUAGES}
-        self._environments = {language: self._environment(language) for language in LANGUAGES}
+        self._environments = {
+            language: self._environment(language, self._texts[language]) for language in LANGUAGES
+        }
+        self._shared = {
+            language: self._environment(language, self._frame_texts[language])
+            for language in LANGUAGES
+        }
 
     def render(
         self,
@@ -133,15 +140,20 @@ class Pages:
         actor: Person | None = None,
         request: Request | None = None,
         bank_now: datetime | None = None,
+        bank_factor: float = 1.0,
         settings: PageSettings | None = None,
         correlation_id: str = "",
         language: str | None = None,
         **values: object,
     ) -> str:
-        """The HTML of a page or fragment. Without an actor the frame has no menu and no stream."""
+        """The HTML of a page or fragment. Without an actor the frame has no menu and no stream.
+
+        `bank_factor`: bank seconds per second, so that the date in the frame moves by itself.
+        """
         chosen = normal_language(language) or _language(request, actor)
         zone = settings.zone if settings is not None else self._zone
         permissions = frozenset(actor.permissions) if actor is not None else frozenset()
+        local = bank_now.astimezone(zone) if bank_now is not None else None
         frame = {
             "actor": actor,
             "language": chosen,
@@ -151,13 +163,16 @@ class Pages:
                 for entry in menu_of(permissions)
             ],
             "path": browser_path(request, settings.service if settings is not None else None),
-            "business_day": bank_now.astimezone(zone).date() if bank_now is not None else None,
+            "business_day": local.date() if local is not None else None,
+            "bank_now_local": local.isoformat(timespec="seconds") if local is not None else "",
+            "bank_factor": bank_factor,
             "bank_now": bank_now,
             "request": request,
             "settings": settings,
             "correlation_id": correlation_id,
         }
-        return self._environments[chosen].get_template(template).render({**frame, **values})
+        environments = self._shared if template in SHARED_ALONE else self._environments
+        return environments[chosen].get_template(template).render({**frame, **values})
 
     def render_error(
         self,
@@ -194,7 +209,7 @@ class Pages:
         name = f"{language.replace('-', '_')}.po"
         return load_texts(language, [folder.parent / "locale" / name for folder in self._dirs])
 
-    def _environment(self, language: str) -> Environment:
+    def _environment(self, language: str, texts: Texts) -> Environment:
         loaders = [FileSystemLoader(folder) for folder in (*self._dirs, TEMPLATES)]
         environment = Environment(
             loader=ChoiceLoader(loaders),
@@ -205,7 +220,6 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=self._auto_reload,
         )
-        texts = self._texts[language]
         install = partial(environment.install_gettext_callables, newstyle=True)  # type: ignore[attr-defined]
         install(texts.gettext, texts.ngettext)
         environment.globals["asset"] = asset_url

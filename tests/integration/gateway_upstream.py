@@ -51,7 +51,8 @@ async def stream(request: Request) -> Response:
             yield ": hello\n\n"
             while True:
                 for number, hint in enumerate(HINTS[sent:], start=sent + 1):
-                    yield f"id: {number}\ndata: {json.dumps(hint)}\n\n"
+                    name = "event: ping\n" if "bank_now" in hint else ""
+                    yield f"id: {number}\n{name}data: {json.dumps(hint)}\n\n"
                 sent = len(HINTS)
                 await asyncio.sleep(0.05)
         finally:

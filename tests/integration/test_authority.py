@@ -16,6 +16,7 @@ from shared.runtime import Runtime, Service
 from shared.settings import Settings
 from shared.testing.servers import Servers
 from shared.testing.space import ServiceUnderTest, Space, token_for
+from shared.web.menu import MENU, MenuEntry
 from tests.integration.authority_table import MAY, PUBLIC, ROUTES, table_of
 
 ORGANISATION = Path(__file__).parents[2] / "deploy" / "demo_organisation.yaml"
@@ -104,6 +105,13 @@ def path_of(template: str) -> str:
         name = part.removeprefix("{").removesuffix("}").partition(":")[0]
         parts.append(VALUES.get(name, "none-such") if part.startswith("{") else part)
     return "/".join(parts)
+
+
+@pytest.mark.parametrize("entry", MENU, ids=lambda entry: entry.path)
+def test_the_menu_shows_a_door_to_those_whom_it_lets_in(entry: MenuEntry) -> None:
+    _, service, path = entry.path.split("/", 2)
+    lines = [line.split() for line in ROUTES[service].strip().splitlines()]
+    assert ["GET", f"/{path}", entry.permission] in lines
 
 
 # who, which queue -> may he watch it live?

@@ -1,5 +1,6 @@
 """The frame where a person looks: a real browser, the real gateway, a page that changes."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,38 @@ def test_panel_follows_a_hint_without_reload_and_glows(stack: GatewayStack, page
     glowing = page.locator(".gx-glow")
     expect(glowing).to_have_count(1)
     expect(glowing).to_have_count(0)  # after two seconds
+    assert page.evaluate("window.mark") == 1
+
+
+def test_a_panel_in_which_somebody_types_waits_until_he_has_done(
+    stack: GatewayStack, page: Page
+) -> None:
+    panel = page.locator("#timeline")
+    before = panel.locator("[data-key]").count()
+    page.evaluate(
+        "document.querySelector('#timeline [data-key]')"
+        ".insertAdjacentHTML('beforeend', '<input id=note aria-label=note>')"
+    )
+    page.fill("#note", "半句话")
+    hint(stack, offset=78)
+    expect(page.locator("#gx-pill")).to_be_visible()
+    expect(page.locator("#note")).to_have_value("半句话")
+    assert panel.locator("[data-key]").count() == before
+    page.fill("#note", "")
+    page.locator("#note").blur()
+    expect(panel.locator("[data-key]")).not_to_have_count(before)
+    expect(page.locator("#gx-pill")).to_be_hidden()
+
+
+def test_the_banks_date_moves_while_the_page_is_open(stack: GatewayStack, page: Page) -> None:
+    shown = page.locator(".gx-day time")
+    expect(shown).to_have_text("2026-11-24")
+    page.evaluate("window.mark = 1")
+    ping = {"bank_now": "2026-11-26T23:59:00+08:00", "factor": 60.0}
+    httpx.post(f"{stack.upstream}/hint", json=ping, trust_env=False)
+    expect(shown).to_have_text("2026-11-26")
+    expect(shown).to_have_text("2026-11-27")  # a minute of the bank later, by the page itself
+    expect(shown).to_have_attribute("title", re.compile("11月27日"))
     assert page.evaluate("window.mark") == 1
 
 

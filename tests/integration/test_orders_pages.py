@@ -63,6 +63,17 @@ def _text(html):
     return re.sub(r"<script.*?</script>", "", html, flags=re.S)
 
 
+def test_the_lists_are_live_under_the_filters_they_show(room, maker):
+    page = maker.get("/orders?status=draft&owner=S012&at=order.lifecycle:0:7").text
+    assert "orders:all" in re.search(r'data-audiences="([^"]*)"', page).group(1).split()
+    live = re.search(r'id="orders"[^>]*hx-get="([^"]*)"', page).group(1)
+    assert live == "/orders/orders?status=draft&amp;owner=S012"  # and no position: it would grow
+    assert 'hx-trigger="guanxi:orders:all from:body' in page
+    quotes = maker.get("/quotes").text
+    assert 'id="quotes"' in quotes
+    assert 'hx-trigger="guanxi:orders:all from:body' in quotes
+
+
 def test_a_form_makes_an_order_once(room, maker):
     first = maker.post("/forms/orders", data=form())
     again = maker.post("/forms/orders", data=form())

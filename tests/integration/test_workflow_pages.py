@@ -99,6 +99,13 @@ def test_process_page_carries_tokens_and_drawing(workflow: ServiceUnderTest) -> 
     task = the_task(workflow)
     client = workflow.client("S012")
     page = client.get(f"/processes/{task.instance_id}").text
+    heard = re.search(r'id="process-panel"[^>]*hx-trigger="([^"]*)"', page)[1]
+    assert f"guanxi:process:{task.instance_id} from:body" in heard
+    assert "guanxi:party:P1 from:body" in heard  # an alert that clears moves the page too
+    assert "/scoring/risk/alerts/a1" in page
+    checker = workflow.client("S003").get(f"/processes/{task.instance_id}").text
+    assert "party:P1 " not in re.search(r'data-audiences="([^"]*)"', checker)[1] + " "
+    assert "/scoring/risk/alerts/a1" not in checker  # a door that would answer 403 is none
     tokens = json.loads(re.search(r'id="process-tokens">(.*?)</script>', page, re.S)[1])
     assert tokens == [
         {"step": "assess", "marker": "token-here", "holder": "王磊", "hint": "2026-03-02 10:00"}

@@ -118,7 +118,7 @@ def party_head(party_id: str, ctx: View, at: At = None) -> HTMLResponse:
     with ctx.read() as session:
         party = _party(ctx, session, party_id, "customer.view")
         values = _head(ctx, session, party)
-        return _page(ctx, "head.html", party=party, stale=stale, **values)
+        return _page(ctx, "head_fragment.html", party=party, stale=stale, **values)
 
 
 @router.get("/parties/{party_id}/tabs/{tab}")

@@ -49,6 +49,7 @@ def listing(
     rows = rows[: queries.PAGE_ROWS]
     given = {"status": status, "party": party, "owner": owner, "waiting": waiting and "true"}
     address = urlencode({k: v for k, v in given.items() if v})
+    here = urlencode({k: v for k, v in {**given, "after": after}.items() if v})
     following = "&".join(
         p for p in (address, urlencode({"after": cursor_text(rows[-1])}) if more else "") if p
     )
@@ -58,6 +59,7 @@ def listing(
         wanted=given,
         mine=mine,
         unmatched=unmatched,
+        here_url=f"/orders/orders?{here}",
         next_url=f"/orders/orders?{following}" if more else "",
         first_url=f"/orders/orders?{address}" if after else "",
         **WORDS,

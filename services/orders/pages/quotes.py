@@ -38,8 +38,10 @@ def listing(
         rows = rows[: queries.PAGE_ROWS]
         newest = {q.quote_id: queries.quote_versions(session, q.quote_id)[0] for q in rows}
     query = urlencode({"party": party, "after": rows[-1].quote_id}) if more else ""
+    here = urlencode({k: v for k, v in (("party", party), ("after", after)) if v})
     return ctx.page(
         "quotes.html",
+        here_url=f"/orders/quotes?{here}",
         rows=rows,
         newest=newest,
         party=party,

@@ -1,7 +1,7 @@
 """Pages of scoring: contribution with its doors down to the events, and early warning."""
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
@@ -100,6 +100,8 @@ def events_of_account(  # noqa: PLR0917 - parameters of an address
         stored_minor=stored_minor,
         stored_count=stored_count,
         kinds=words.KINDS,
+        types=words.TYPES,
+        here_url=events_url(party_id, figure) + (f"&after={quote(after)}" if after else ""),
         next_url=f"{events_url(party_id, figure)}&{urlencode({'after': cursor})}"
         if cursor
         else None,
@@ -279,6 +281,7 @@ def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
         "precision": precision,
         "wholes": [w for w in (whole_of(alert.rule, alert.terms), _stake(alert)) if w],
         "kinds": words.KINDS,
+        "types": words.TYPES,
         **_words(),
     }
 

@@ -14,6 +14,11 @@ KINDS = {
     "fee": N_("Fee"),
     "loan_instalment": N_("Loan instalment"),
 }
+TYPES = {  # of the bank's events that are no transactions
+    "bank.day_closed.v1": N_("Day closed"),
+    "bank.account_opened.v1": N_("Account opened"),
+    "bank.account_closed.v1": N_("Account closed"),
+}
 PIECES = {
     "silent_days": N_("Days without a transaction"),
     "usual_gap": N_("Usual gap"),

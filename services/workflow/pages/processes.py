@@ -58,6 +58,7 @@ def processes(
         roles=roles,
         now=ctx.clock.bank_now(),
         asked=asked,
+        here_url=f"/workflow/processes?{urlencode({**asked, 'before': before})}",
         next_url=f"/workflow/processes?{urlencode(following)}" if last else "",
         first_url=f"/workflow/processes?{urlencode(asked)}" if before else "",
     )

@@ -2,7 +2,7 @@
 //
 // Stream (/notify/stream?audiences=a+b): an unnamed SSE message is a hint, one JSON object
 // {audience, topic, partition, offset, type}, with an id. "gap": the server cannot resume after
-// our last id. "bye": it is shutting down, come back. "ping": alive, nothing else.
+// our last id. "bye": it is shutting down, come back. "ping": alive, with the bank's time and pace.
 // A hint becomes the DOM event guanxi:<audience> on body (detail: the hint); a panel with
 // hx-trigger="guanxi:party:P1 from:body" then asks again with ?at=topic:partition:offset. An
 // answer that holds [data-stale] is asked for again. After a gap: guanxi:gap.
@@ -42,7 +42,7 @@ function connect() {
   stream.onopen = () => { heardAt = Date.now(); tries = 0; live("streaming"); online(); };
   stream.onmessage = (event) => { heard(event); take(JSON.parse(event.data)); };
   stream.addEventListener("hint", stream.onmessage);
-  stream.addEventListener("ping", heard);
+  stream.addEventListener("ping", (event) => { heard(event); setClock(JSON.parse(event.data)); });
   stream.addEventListener("bye", () => again(500 + Math.random() * 1500));
   stream.addEventListener("gap", (event) => { heard(event); gap(); });
   stream.onerror = () => again(Math.min(RETRY_MAX_MS, 500 * 2 ** tries++) * (0.5 + Math.random()));
@@ -86,6 +86,24 @@ setInterval(() => { if (stream && Date.now() - heardAt > QUIET_MS) again(0); }, 
 addEventListener("pagehide", () => stream?.close());
 addEventListener("pageshow", (event) => { if (event.persisted) { connect(); gap(); } });
 
+// --- The bank's date: moves with the bank's clock, which may run faster than ours ------------
+const day = document.querySelector(".gx-day");
+let clock = null; // {bank: ms since the epoch as the bank's wall shows it, wall: ours, factor}
+function setClock({ bank_now: now, factor }) {
+  if (!day || !now) return;
+  clock = { bank: Date.parse(now.slice(0, 19) + "Z"), wall: Date.now(), factor };
+  showDay();
+}
+function showDay() {
+  if (!clock) return;
+  const at = new Date(clock.bank + (Date.now() - clock.wall) * clock.factor), time = day.querySelector("time");
+  const shown = at.toISOString().slice(0, 10);
+  if (time.textContent === shown) return;
+  time.dateTime = time.textContent = shown;
+  time.title = at.toLocaleDateString(document.documentElement.lang, { dateStyle: "full", timeZone: "UTC" });
+}
+if (day) { setClock({ bank_now: day.dataset.bankNow, factor: Number(day.dataset.factor) }); setInterval(showDay, 1000); }
+
 // --- Offline: the last truth and its time -------------------------------------------------
 function offline() {
   const box = byId("gx-offline");
@@ -99,7 +117,24 @@ addEventListener("online", connect);
 
 // --- Requests: position, token, panels that must not move ----------------------------------
 const isHint = (event) => event?.type?.startsWith("guanxi:");
-const held = new Map(); // panels the reader has scrolled away in: they wait behind the pill
+const held = new Map(); // panels the reader reads far down or types in: they wait behind the pill
+// A panel in which somebody types, chooses or has opened something is not taken from under him.
+const FIELDS = "input:not([type=hidden]), textarea, select";
+const typed = (field) => field.matches("[type=checkbox], [type=radio]") ? field.checked !== field.defaultChecked
+  : field.tagName === "SELECT" ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected))
+  : field.value !== field.defaultValue;
+const busy = (panel) => within(FIELDS, panel).some((field) => field === document.activeElement || typed(field))
+  || panel.querySelector("details[open] form, details[open] [hx-get]") !== null;
+function unhold(panel) {
+  if (held.delete(panel) && !held.size) byId("gx-pill").hidden = true;
+}
+function release() { // what nobody is busy with any more follows by itself
+  for (const [panel, one] of held) {
+    if (!panel.isConnected) unhold(panel);
+    else if (one.busy && !busy(panel)) { unhold(panel); one.issueRequest(true); }
+  }
+}
+for (const name of ["focusout", "toggle", "change"]) body.addEventListener(name, () => setTimeout(release, 200), true);
 body.addEventListener("htmx:configRequest", (event) => {
   const { headers, parameters, verb, triggeringEvent, elt } = event.detail;
   if (verb !== "get") headers["X-CSRF-Token"] = csrf();
@@ -108,10 +143,13 @@ body.addEventListener("htmx:configRequest", (event) => {
 });
 body.addEventListener("htmx:confirm", (event) => {
   const { elt, triggeringEvent, issueRequest } = event.detail;
-  if (!isHint(triggeringEvent) || !elt.hasAttribute("data-hold") || scrollY < 150) return;
+  const asked = triggeringEvent && !isHint(triggeringEvent);
+  const inUse = !asked && event.detail.verb === "get" && elt.childElementCount > 0 && busy(elt);
+  if (!triggeringEvent && inUse) event.preventDefault(); // asked by the clock: it asks again
+  if (!isHint(triggeringEvent) || !(inUse || (elt.hasAttribute("data-hold") && scrollY >= 150))) return;
   event.preventDefault();
   const entry = held.get(elt) || { count: 0 };
-  held.set(elt, { count: entry.count + 1, issueRequest });
+  held.set(elt, { count: entry.count + 1, issueRequest, busy: inUse });
   const count = [...held.values()].reduce((sum, one) => sum + one.count, 0);
   pill(say("fresh", { count }), () => {
     scrollTo({ top: 0 });
@@ -129,6 +167,8 @@ function pill(text, act) {
 
 // --- After a swap: glow what changed, fill labels, ask again when stale ----------------------
 const before = new WeakMap();
+const summary = (one) => one.querySelector("summary")?.textContent;
+const opened = (panel) => new Set(all("details[open]", panel).map(summary));
 const keyed = (panel) => new Map(all("[data-key]", panel).map((one) => [one.dataset.key, one.textContent]));
 body.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target, requestConfig } = event.detail;
@@ -136,15 +176,17 @@ body.addEventListener("htmx:beforeSwap", (event) => {
     event.detail.shouldSwap = false;
     event.detail.isError = true;
   }
-  if (isHint(requestConfig?.triggeringEvent)) before.set(target, { keys: keyed(target), text: target.textContent });
+  if (isHint(requestConfig?.triggeringEvent)) before.set(target, { keys: keyed(target), text: target.textContent, open: opened(target) });
 });
 body.addEventListener("htmx:afterSettle", (event) => {
   const { target, requestConfig } = event.detail;
   const panel = target?.isConnected ? target : event.detail.elt;
   if (!panel?.isConnected) return;
+  for (const one of [...held.keys()]) if (one === panel || !one.isConnected) unhold(one);
   dress(panel);
   const old = before.get(target);
   before.delete(target);
+  if (old?.open.size) all("details", panel).forEach((one) => { if (old.open.has(summary(one))) one.open = true; });
   if (old) {
     const rows = all("[data-key]", panel);
     const changed = rows.filter((one) => old.keys.get(one.dataset.key) !== one.textContent);
