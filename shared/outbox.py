@@ -28,6 +28,25 @@ from shared.events.envelope import Event, Fact
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an event comes from: the event that caused it, the story, the broker's time of its
+    root. Of the message being applied, unless a batch handler names another."""
+
+    event_id: str
+    correlation_id: str
+    root_at: datetime | None
+
+
+def origin_of(message: Message) -> Origin:
+    event = message.event
+    return Origin(
+        event.id,
+        event.correlationid or event.id,
+        event.rootat or datetime.fromtimestamp(message.timestamp_ms / 1000, UTC),
+    )
+
+
 @dataclass(frozen=True)
 class Draft:
     """An event before its sequence is known; `raw` is a finished value that is passed on."""
@@ -39,16 +58,21 @@ class Draft:
     raw: bytes | None = None
     partition: int | None = None
     barrier: bool = False
-    cause: Message | None = None  # the message being applied when it was decided
+    origin: Origin | None = None
 
 
-def enqueue(tx: Tx, fact: Fact, *, event_id: str | None = None) -> None:
+def enqueue(
+    tx: Tx, fact: Fact, *, event_id: str | None = None, origin: Origin | None = None
+) -> None:
     """Publishes a fact with this transaction. Lock the aggregate's row first.
 
-    Without `event_id` the identity is `<topic>:<key>:<sequence>`.
+    Without `event_id` the identity is `<topic>:<key>:<sequence>`. `origin` is for handlers of
+    whole batches: elsewhere it is the message being applied.
     """
+    if origin is None and tx.message is not None:
+        origin = origin_of(tx.message)
     key = fact.key(source_of(tx.service))
-    tx.drafts.append(Draft(type(fact).TOPIC, key, fact, event_id=event_id, cause=tx.message))
+    tx.drafts.append(Draft(type(fact).TOPIC, key, fact, event_id=event_id, origin=origin))
 
 
 def enqueue_raw(
@@ -127,12 +151,8 @@ COMPACT_TOPICS = frozenset({"staff.directory", "score.updates", "bank.reference"
 def _event_of(tx: Tx, draft: Draft, sequence: int) -> Event[Any]:
     assert draft.fact is not None
     event_id = draft.event_id or f"{draft.topic}:{draft.key}:{sequence}"
-    cause = draft.cause
-    root_at: datetime | None = None
-    correlation_id = tx.correlation_id
-    if cause is not None:
-        root_at = cause.event.rootat or datetime.fromtimestamp(cause.timestamp_ms / 1000, UTC)
-        correlation_id = cause.event.correlationid or cause.event.id
+    origin = draft.origin
+    correlation_id = origin.correlation_id if origin else tx.correlation_id
     return envelope.wrap(
         draft.fact,
         id=event_id,
@@ -141,8 +161,8 @@ def _event_of(tx: Tx, draft: Draft, sequence: int) -> Event[Any]:
         businessdate=business_date(tx.bank_now, tx.clock.zone),
         sequence=None if draft.topic in COMPACT_TOPICS else sequence,
         correlationid=correlation_id or event_id,
-        causationid=cause.event.id if cause else None,
-        rootat=root_at,
+        causationid=origin.event_id if origin else None,
+        rootat=origin.root_at if origin else None,
     )
 
 

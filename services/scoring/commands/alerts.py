@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.scoring.commands import parties
+from services.scoring.commands import causes, parties
 from services.scoring.rules import episodes, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
 from services.scoring.rules.stake import Evidence
@@ -24,6 +24,13 @@ from shared.money import MINOR_MAX
 from shared.wire import Record
 
 log = structlog.get_logger()
+
+
+class PlaceIn(msgspec.Struct, frozen=True):
+    """The record of `bank.events` that moved the rule."""
+
+    partition: int
+    offset: int
 
 
 class SignalIn(msgspec.Struct, frozen=True):
@@ -40,6 +47,7 @@ class SignalIn(msgspec.Struct, frozen=True):
     terms: dict[str, Any]
     model_version: str
     events: tuple[str, ...] = ()
+    position: PlaceIn | None = None
 
 
 _decoder = msgspec.json.Decoder(SignalIn)
@@ -117,6 +125,8 @@ def keep_signals(tx: Tx, records: list[Record]) -> None:
                 "event_ids": list(signal.events),
                 "model_version": signal.model_version,
                 "pending": True,
+                "partition": signal.position.partition if signal.position else None,
+                "event_offset": signal.position.offset if signal.position else None,
             }
         )
     tx.session.execute(KEEP, rows)
@@ -199,7 +209,8 @@ def _compare(tx: Tx, party: _Party, rule: str) -> None:
         alert.episode, alert.ended_at, alert.valid = episode.ordinal, episode.ended_at, True
         if act in ("raise", "reopen"):
             alert.told, alert.reason_code = True, None
-            _tell_raised(tx, alert, party)
+            raised_by = [signals[signal_id] for signal_id in episode.raised_by]
+            _tell_raised(tx, alert, party, causes.last_of(raised_by))
         elif act == "clear" or (act == "shift" and ended_before is None):
             alert.reason_code = "no_longer_holds"
             _tell_cleared(tx, alert, party, episode.ended_at, wording.cleared_text(rule))
@@ -250,7 +261,8 @@ def _take_back(tx: Tx, alert: AlertRow, party: _Party) -> None:
         _tell_cleared(tx, alert, party, tx.bank_now, wording.recomputed_text())
 
 
-def _tell_raised(tx: Tx, alert: AlertRow, party: _Party) -> None:
+def _tell_raised(tx: Tx, alert: AlertRow, party: _Party, moved_by: SignalRow | None) -> None:
+    cause, origin = causes.behind(tx, moved_by)
     outbox.enqueue(
         tx,
         AlertRaised(
@@ -262,7 +274,9 @@ def _tell_raised(tx: Tx, alert: AlertRow, party: _Party) -> None:
             currency=alert.currency,
             terms=_terms(alert),
             text=alert.text,
+            cause=cause,
         ),
+        origin=origin,
     )
 
 
@@ -271,6 +285,7 @@ def _tell_cleared(
 ) -> None:
     if not alert.told:
         return  # nobody knows of it
+    _, origin = causes.behind(tx, causes.last_of(party.signals[alert.rule]))
     outbox.enqueue(
         tx,
         AlertCleared(
@@ -282,6 +297,7 @@ def _tell_cleared(
             currency=alert.currency,
             text=said,
         ),
+        origin=origin,
     )
 
 
