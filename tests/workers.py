@@ -133,7 +133,7 @@ class Worker:
                  if line.startswith((name + "{", name + " "))]  # fmt: skip
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
-    def wait_ready(self, timeout_s: float = 60) -> None:
+    def wait_ready(self, timeout_s: float = 90) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.tail()

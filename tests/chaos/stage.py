@@ -21,7 +21,7 @@ from shared.testing.space import KEY, Space, token_for
 
 ROOT = Path(__file__).parents[2]
 TEXT = {"zh-CN": "x", "en": "x"}
-READY_S = 40.0
+READY_S = 90.0
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from tests.chaos.five import holes_of
 from tests.chaos.stage import PRODUCT, OrdersProcess, key_server, payment, seat_staff
 
 RATE_PER_S = 20.0
+WARM_S = 2.0  # under load before the server goes
 GIVEN = ("GUANXI_KAFKA", "GUANXI_DATABASE", "GUANXI_REDIS", "LANE")
 KAFKA, POSTGRES, REDIS = GIVEN[:3]
 OUTAGES = [10.0, pytest.param(30.0, marks=pytest.mark.long)]
@@ -187,7 +188,7 @@ def test_while_the_broker_is_frozen_the_api_accepts_and_the_topic_misses_nothing
 ):
     load = Load(f"frozen-{outage_s}", orders.port)
     with load.running():
-        time.sleep(2)
+        time.sleep(WARM_S)
         before = len(load.placed)
         kill(own_servers, KAFKA, signal.SIGSTOP)
         try:
@@ -198,7 +199,7 @@ def test_while_the_broker_is_frozen_the_api_accepts_and_the_topic_misses_nothing
         drained_s = until(lambda: unsent(space) < 5, "the outbox drains under load")
     until(lambda: unsent(space) == 0, "the outbox is empty")
     assert load.refused == {}
-    assert during >= outage_s * RATE_PER_S / 3
+    assert during >= (before / WARM_S) * outage_s / 3  # a slow machine is slow before, too
     assert waiting >= during * 0.8
     assert_nothing_lost_or_doubled(space, load)
     paid_s = pay_all(space, load)
@@ -213,7 +214,7 @@ def test_while_the_broker_is_dead_the_api_accepts_and_the_topic_misses_nothing(
 ):
     load = Load(f"dead-{outage_s}", orders.port)
     with load.running():
-        time.sleep(2)
+        time.sleep(WARM_S)
         before = len(load.placed)
         kill(own_servers, KAFKA)
         time.sleep(outage_s)
@@ -224,7 +225,7 @@ def test_while_the_broker_is_dead_the_api_accepts_and_the_topic_misses_nothing(
     until(lambda: unsent(space) == 0, "the outbox is empty")
     assert ready.status_code == 200, "an API is ready without a broker"
     assert load.refused == {}
-    assert during >= outage_s * RATE_PER_S / 3
+    assert during >= (before / WARM_S) * outage_s / 3  # a slow machine is slow before, too
     assert_nothing_lost_or_doubled(space, load)
     paid_s = pay_all(space, load)
     with capsys.disabled():
@@ -272,7 +273,7 @@ def test_redis_wiped_and_killed_takes_nothing_durable(
         time.sleep(1)
     until(lambda: unsent(space) == 0, "the outbox drains")
     assert load.refused == {}
-    assert during >= 10
+    assert during >= before / 3
     assert without == 200
     assert httpx.get(page, headers=headers, timeout=10).status_code == 200
     assert_nothing_lost_or_doubled(space, load)
