@@ -19,7 +19,7 @@ from shared.dead_letters import Verdict
 from shared.errors import DomainError
 from shared.events import envelope
 from shared.events.envelope import Event, Fact
-from shared.metrics import LATENCY, MESSAGES, SECONDS
+from shared.metrics import LATENCY, MESSAGES, SECONDS, count_unknown
 from shared.outbox import COMPACT_TOPICS
 from shared.positions import ListenerStopped
 from shared.sources import Window
@@ -41,6 +41,7 @@ class Sorted:
     event: Event[Any] | None
     verdict: Verdict | None  # none: apply it
     outcome: str  # applied, ignored, dead, quarantined, parked
+    unknown: str | None = None  # the type, when the catalogue does not have it
 
 
 class Listener:
@@ -137,6 +138,9 @@ class Listener:
             failpoints.reach("consumer.after_effect")
         failpoints.reach("consumer.after_commit")
         self._note(fresh, outcomes)
+        for one in sort:
+            if one.unknown is not None:
+                count_unknown(one.record.topic, one.unknown)
         _observe_latency(todo)
         SECONDS.labels("batch").observe(time.perf_counter() - started)
 
@@ -254,8 +258,8 @@ class Listener:
             return _not_applied(rec, "dead", error.reason, error.field)
         except envelope.UnknownVersion as error:
             return _not_applied(rec, "quarantined", str(error), "type")
-        except envelope.UnknownType:
-            return Sorted(rec, None, None, "ignored")
+        except envelope.UnknownType as error:
+            return Sorted(rec, None, None, "ignored", error.type)
         if verdict is not None:
             return _not_applied(rec, "dead", verdict, "key", event.type)
         if event.type not in self._handlers:

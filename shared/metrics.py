@@ -13,6 +13,11 @@ from shared.db import Database, DeadLetterRow, OutboxRow
 MESSAGES = Counter(
     "guanxi_messages_total", "Messages by topic and outcome, since the start", ["topic", "outcome"]
 )
+UNKNOWN = Counter(
+    "guanxi_unknown_types_total",
+    "Messages of a type that the catalogue does not have, since the start",
+    ["topic", "type"],
+)
 SECONDS = Histogram(
     "guanxi_work_seconds",
     "Duration of one piece of work",
@@ -34,6 +39,17 @@ REQUESTS = Histogram(
 LAG = Gauge("guanxi_consumer_lag", "Messages not yet applied", ["topic"])
 LISTENER_UP = Gauge("guanxi_listener_up", "1 while the listener turns, 0 when it stopped for good")
 HOLES = Gauge("guanxi_holes", "Offsets never delivered to the scorer; must be 0", ["partition"])
+
+UNKNOWN_TYPES_MAX = 100
+_unknown_types: set[str] = set()
+
+
+def count_unknown(topic: str, type_: str) -> None:
+    """Types come from outside: only the first hundred have a line of their own."""
+    name = type_[:100]
+    if len(_unknown_types) < UNKNOWN_TYPES_MAX:
+        _unknown_types.add(name)
+    UNKNOWN.labels(topic, name if name in _unknown_types else "others").inc()
 
 
 Extra = Callable[[Database], Iterator[Metric]]

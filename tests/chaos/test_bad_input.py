@@ -1,14 +1,20 @@
 """What bad input gets, row by row of the contract, where the delivery tests do not show it."""
 
+import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
+from threading import Event as Flag
+from threading import Thread
 
 import pytest
 from sqlalchemy import select, text
 
-from shared import dead_letters, positions
-from shared.db import DeadLetterRow, DeliveryBase
+from shared import consumer, dead_letters, metrics, positions, process
+from shared.db import DeadLetterRow, DeliveryBase, InboxRow, Tx
 from shared.events import bank, envelope
+from shared.events.envelope import Event
+from shared.ids import partition_of
 from shared.migrations import prepare_schema
 from shared.runtime import Runtime, Service
 from shared.sources import on_source_described
@@ -102,6 +108,95 @@ def test_money_that_is_no_plain_integer_is_dead_and_the_next_flows_on(
     ]
     assert all(r.reason and r.payload for r in dead)
     assert (line(ledger)["dead"], line(ledger)["difference"]) == (len(BAD_MONEY), 0)
+
+
+def test_every_dead_letter_names_its_place_field_and_reason(
+    space: Space, ledger: ServiceUnderTest
+):
+    good = encoded(space, contact(1))
+    count = space.partitions["bank.events"]
+    home = partition_of(b"C1", count)
+    elsewhere = (home + 1) % count
+    sent: list[tuple[bytes | None, bytes, int, str, str]] = [
+        (b"C1", b"not json", home, "", "not JSON"),
+        (b"C1", b"\xff\xfe", home, "", "not JSON"),
+        (b"C1", b"[]", home, "", "Expected `object`, got `array`"),
+        (b"C1", b'{"hello": 1}', home, "type", "missing required field `type`"),
+        (b"C1", good.replace(b'"source":"test/bank",', b""), home, "source", "missing required"),
+        (b"C1", good.replace(b'"direction":"in"', b'"direction":7'), home, "data.direction",
+         "got `int`"),
+        (b"C2", good, partition_of(b"C2", count), "key", "key 'C2' is not 'C1'"),
+        (None, good, home, "key", "no key, expected 'C1'"),
+        (b"C1", good, elsewhere, "key", f"key 'C1' belongs in {home}"),
+        (b"C1", good.replace(b'"subject":"C1"', b'"subject":"C3"'), home, "key",
+         "subject 'C3' is not the key 'C1'"),
+    ]  # fmt: skip
+    offsets = [
+        space.sender.send("bank.events", key, value, partition).result(10).offset
+        for key, value, partition, _, _ in sent
+    ]
+    send(space, encoded(space, contact(2), "e2"))
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K2"]
+    found = {(r.partition, r.offset): r for r in letters(ledger)}
+    assert len(found) == len(sent)
+    for (key, value, partition, field, reason), offset in zip(sent, offsets, strict=True):
+        letter = found[partition, offset]
+        assert (letter.kind, letter.topic, letter.field or "") == ("dead", "bank.events", field)
+        assert reason in letter.reason
+        assert (letter.key, letter.payload) == (key and key.decode(), value)
+    assert (line(ledger)["dead"], line(ledger)["difference"]) == (len(sent), 0)
+
+
+def test_an_unknown_type_is_ignored_and_counted_by_its_type(space: Space, ledger: ServiceUnderTest):
+    name = f"bank.weather_{space.name}.v1"
+    value = encoded(space, contact(1)).replace(b"bank.contact_recorded.v1", name.encode())
+    for _ in range(3):
+        send(space, value)
+    send(space, encoded(space, contact(2), "e2"))
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K2"]
+    assert letters(ledger) == []
+    assert (line(ledger)["ignored"], line(ledger)["difference"]) == (3, 0)
+    assert metrics.UNKNOWN.labels("bank.events", name)._value.get() == 3
+    for n in range(metrics.UNKNOWN_TYPES_MAX + 10):  # a broken producer cannot fill our memory
+        metrics.count_unknown("elsewhere", f"made.up_{n}.v1")
+    assert metrics.UNKNOWN.labels("elsewhere", "others")._value.get() >= 10
+
+
+def test_a_message_our_code_fails_on_is_tried_five_times_with_growing_pauses_then_parked(
+    space: Space, monkeypatch: pytest.MonkeyPatch
+):
+    """Parked with its position and without an inbox claim; replayed here, not on the topic."""
+    ledger = a_ledger(space)
+    tries, pauses = Counter[str](), []
+    stock = ledger.listener._handlers[bank.ContactRecorded.TYPE]
+
+    def counting(tx: Tx, event: Event[bank.ContactRecorded]) -> None:
+        tries[event.id] += 1
+        stock[1](tx, event)
+
+    ledger.listener._handlers[bank.ContactRecorded.TYPE] = (stock[0], counting)
+    monkeypatch.setattr(consumer.time, "sleep", pauses.append)
+    BROKEN.add("K1")
+    space.publish(contact(1), event_id="broken")
+    ledger.drain()
+    assert tries["broken"] == 1 + 5, "once with its batch, five times alone"
+    pauses = [p for p in pauses if p < 1]
+    assert pauses == [0.01, 0.02, 0.04, 0.08]
+    (parked,) = letters(ledger)
+    assert (parked.kind, parked.key, parked.offset) == ("parked", "C1", 0)
+    with ledger.database.read() as session:
+        assert session.execute(select(InboxRow)).all() == []
+        assert positions.stored(session, "bank.events")[parked.partition] == 1
+    BROKEN.clear()
+    ends = ledger.runtime.broker.end_offsets("bank.events")
+    ask(ledger, parked.id)
+    ledger.drain()
+    assert [v for _, v in entries(ledger.database)] == ["K1"]
+    assert ledger.runtime.broker.end_offsets("bank.events") == ends
+    with ledger.database.read() as session:
+        assert session.execute(select(InboxRow.event_id)).scalars().all() == ["broken"]
 
 
 def test_a_tombstone_and_a_record_of_another_topic_are_dead(space: Space, ledger: ServiceUnderTest):
@@ -240,6 +335,7 @@ def test_too_many_parked_in_an_hour_stop_the_listener_with_an_alarm(
     with pytest.raises(positions.ListenerStopped, match="parked within an hour"):
         ledger.drain()
     assert len(letters(ledger)) <= 4
+    assert space.settings("any").parked_per_hour_max == 1000
     BROKEN.clear()
     ledger.listener.source.close()  # a person looks, decides, and starts the process again
     ledger.listener = ledger.runtime.listener()
@@ -253,6 +349,30 @@ def test_too_many_parked_in_an_hour_stop_the_listener_with_an_alarm(
     gone = {r.key for r in letters(ledger)}
     assert {k for k, _ in entries(ledger.database)} == {f"C{n}" for n in range(8)} - gone
     assert line(ledger)["difference"] == 0
+
+
+def test_a_listener_that_stopped_for_good_says_so_to_those_who_watch(
+    space: Space, ledger: ServiceUnderTest
+):
+    """The process stays, so that its pages answer; readiness and the gauge raise the alarm."""
+    BROKEN.update(f"K{n}" for n in range(8))
+    for n in range(8):
+        space.publish(contact(n, f"C{n}"))
+    ledger.listener.source.close()
+    stop = Flag()
+    thread = Thread(target=process.listen, args=(ledger.runtime, stop))
+    thread.start()
+    deadline = time.monotonic() + 30
+    while ledger.runtime.stopped is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stop.set()
+    thread.join(10)
+    assert "parked within an hour" in (ledger.runtime.stopped or "")
+    assert metrics.LISTENER_UP._value.get() == 0
+    with ledger.database.transaction() as tx:
+        tx.session.execute(text("create table schema_version ()"))  # migrations would make it
+    ready = ledger.client("S001").get("/health/ready")
+    assert (ready.status_code, ready.json()["why"]) == (503, ledger.runtime.stopped)
 
 
 def test_a_discarded_message_frees_its_key_and_both_acts_are_audited(
