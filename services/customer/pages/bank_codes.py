@@ -97,6 +97,12 @@ LOAN_STATES = {
     "repaid": N_("repaid"),
     "running": N_("running"),
 }
+SOURCES = {
+    "berka": N_("Czech data set"),
+    "core": N_("Core banking"),
+    "core-banking": N_("Core banking"),
+    "guanxi/customer": N_("Guanxi"),
+}
 REASONS = {"first_assignment": N_("first assignment")}
 REGIONS = {
     "central": N_("Central China"),

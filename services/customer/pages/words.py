@@ -222,6 +222,7 @@ WORDS: dict[str, dict[str, str]] = {
     "feature": codes.FEATURES,
     "loan": codes.LOAN_STATES,
     "reason": {**CODES, **codes.REASONS},
+    "source": codes.SOURCES,
     "region": codes.REGIONS,
     "segment": codes.SEGMENTS,
     "size": codes.SIZES,

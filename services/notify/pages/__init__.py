@@ -54,7 +54,6 @@ def why(notice_id: str, ctx: Annotated[Context, requires("notice.view")]) -> HTM
         events=words.EVENTS,
         channels=words.CHANNELS,
         outcomes=words.DELIVERIES,
-        states=words.STATES,
         is_of_the_bank=is_of_the_bank,
     )
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse
 
 from services.workflow.commands.organisation import record
-from services.workflow.pages.words import KINDS, PERMISSIONS, SCOPES, today
+from services.workflow.pages.words import FIELDS, KINDS, PERMISSIONS, SCOPES, UNSAID, today
 from services.workflow.queries import organisation
 from shared.errors import Invalid
 from shared.events.workflow import LimitSet
@@ -66,6 +66,8 @@ def _view(ctx: Context) -> dict[str, Any]:
             "may_edit": "organisation.edit" in ctx.actor.permissions,
             "scopes": SCOPES,
             "kinds": KINDS,
+            "fields": FIELDS,
+            "unsaid": UNSAID,
             "permissions_text": PERMISSIONS,
             "day": day,
             "stale": False,

@@ -67,5 +67,35 @@ PERMISSIONS = {
 }
 
 
+FIELDS = {  # of the organisation's records, where a change is shown
+    "amount_minor": N_("Amount"),
+    "branch_code": N_("Branch"),
+    "cancelled": N_("Cancelled"),
+    "department_id": N_("Department"),
+    "deputy_staff_id": N_("Deputy"),
+    "email": N_("E-mail"),
+    "from_on": N_("From"),
+    "head_staff_id": N_("Head"),
+    "language": N_("Language"),
+    "left_on": N_("Left on"),
+    "name": N_("Name"),
+    "names": N_("Names"),
+    "org_path": N_("Place"),
+    "parent_id": N_("Part of"),
+    "permission": N_("Permission"),
+    "permissions": N_("Permissions"),
+    "post_id": N_("Post"),
+    "role": N_("Role"),
+    "roles": N_("Roles"),
+    "scope": N_("Sees"),
+    "staff_codes": N_("Codes of the bank"),
+    "staff_id": N_("Member of staff"),
+    "supervisor_staff_id": N_("Supervisor"),
+    "until_on": N_("Until"),
+}
+# Its own id is in the line already; a currency is said with its amount.
+UNSAID = frozenset({"currency", "limit_id", "grant_id", "absence_id"})
+
+
 def today(ctx: Context) -> date:
     return business_date(ctx.clock.bank_now(), ctx.clock.zone)
