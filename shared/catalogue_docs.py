@@ -55,6 +55,12 @@ TOPICS: Final[dict[str, Topic]] = {
     "staff.directory": Topic("kind/id", "compacted, whole records", "workflow", "all"),
     "score.updates": Topic("party id", "compacted, conflated", "scoring", "all"),
     "score.alerts": Topic("party id", "for ever", "scoring", "workflow, customer, notify"),
+    "scoring.inputs": Topic(
+        "customer number",
+        "for ever, private to scoring",
+        "scoring (query side)",
+        "scoring (worker)",
+    ),
     "notice.requests": Topic("receiver id", "14 days", "any service", "notify"),
     "notice.deliveries": Topic("notice id", "for ever", "notify", "customer, orders, workflow"),
 }

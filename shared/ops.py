@@ -19,6 +19,7 @@ def _state(ctx: Context) -> dict[str, Any]:
             select(func.count(), func.min(OutboxRow.created_at)).select_from(OutboxRow)
         ).one()
         now = ctx.clock.wall_now()
+        others = ctx.runtime.service.letters
         return {
             "service": ctx.settings.service,
             "outbox_depth": depth,
@@ -28,6 +29,7 @@ def _state(ctx: Context) -> dict[str, Any]:
             "letters": [
                 {
                     "id": row.id,
+                    "path": f"letters/{row.id}",
                     "kind": row.kind,
                     "state": row.state,
                     "topic": row.topic,
@@ -40,7 +42,8 @@ def _state(ctx: Context) -> dict[str, Any]:
                     "recorded_at": row.recorded_at.isoformat(),
                 }
                 for row in dead_letters.listing(session)
-            ],
+            ]
+            + (others(session) if others else []),
         }
 
 

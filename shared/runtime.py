@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import redis
 from fastapi import APIRouter
 from sqlalchemy import MetaData
+from sqlalchemy.orm import Session
 
 from shared import live
 from shared.auth import TokenVerifier
@@ -43,6 +45,7 @@ class Service:
     jobs: Mapping[str, Job] = field(default_factory=dict)  # extra threads of the listen role
     metrics: Extra | None = None
     batches: Mapping[str, BatchHandler] = field(default_factory=dict)  # private topics, not events
+    letters: Callable[[Session], list[dict[str, Any]]] | None = None  # of another reader
 
     def all_handlers(self) -> dict[type[Fact], Handler]:
         """Its own, and the staff directory's where it has none of its own for it."""

@@ -2,7 +2,8 @@
 
 Owns: exact figures per customer and account, rule signals, models; on the query side parties,
 totals, ranks and alerts.
-Hears: `bank.events`, `bank.reference`; the query side also our own topics.
+Hears: worker: `bank.events`, `bank.reference`, `scoring.inputs`; query side: `bank.events` and all
+that the worker says, `bank.reference`, our own topics.
 Says: worker: `scoring.state`, `scoring.signals`, `scoring.totals`, `scoring.dead`;
-query side: `score.updates`, `score.alerts`.
+query side: `score.updates`, `score.alerts`, and to the worker `scoring.inputs`.
 """

@@ -11,6 +11,7 @@ from services.scoring import api, pages
 from services.scoring.commands.publishing import publish_scores
 from services.scoring.gauges import gauges
 from services.scoring.handlers import BATCHES, HANDLERS, TIMERS
+from services.scoring.queries.worker_letters import waiting_letters
 from services.scoring.tables import Base
 from shared.process import Service, cli
 
@@ -23,6 +24,7 @@ SERVICE = Service(
     jobs={"publish_scores": publish_scores},
     metrics=gauges,
     batches=BATCHES,
+    letters=waiting_letters,
 )
 
 app = cli(SERVICE)
@@ -30,7 +32,7 @@ app = cli(SERVICE)
 
 @app.command()
 def worker() -> None:
-    """Keep the figures of every customer number, live, from `bank.events`."""
+    """Keep the figures of every customer number, live, from `bank.events` and replays."""
     from services.scoring.worker import run
 
     run()

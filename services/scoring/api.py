@@ -1,9 +1,11 @@
-"""Scoring's JSON API: one party's score, the ranking, alerts. Read only; scope is in the SQL."""
+"""Scoring's JSON API: one party's score, the ranking, alerts, read only with the scope in the SQL;
+and what ops decide on the messages that the worker refused."""
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Form, Query
 
+from services.scoring.commands import worker_letters
 from services.scoring.queries import alerts, cursors, figures
 from services.scoring.queries.reach import reach
 from services.scoring.schemas import (
@@ -14,6 +16,7 @@ from services.scoring.schemas import (
     RankedOut,
     RankingOut,
     ScoreOut,
+    WorkerLetterOut,
 )
 from services.scoring.settings import home_currency
 from shared.errors import NotFound
@@ -121,3 +124,25 @@ def next_alert(row: Any, state: str) -> str:
 
 def _alert(row: Any) -> AlertOut:
     return AlertOut(**{name: getattr(row, name) for name in AlertOut.model_fields})
+
+
+@router.post("/ops/worker-letters/{letter_id}/replay", status_code=202)
+def replay_worker_letter(
+    letter_id: int, ctx: Annotated[Context, requires("ops.act")]
+) -> WorkerLetterOut:
+    """Sends the event to the worker again; refused anew, it is listed again with the reason."""
+    with ctx.transaction() as tx:
+        worker_letters.replay_letter(tx, letter_id)
+    return WorkerLetterOut(id=letter_id, state="replayed")
+
+
+@router.post("/ops/worker-letters/{letter_id}/discard")
+def discard_worker_letter(
+    letter_id: int,
+    reason: Annotated[str, Form(min_length=3, max_length=500)],
+    ctx: Annotated[Context, requires("ops.act")],
+) -> WorkerLetterOut:
+    """Gives the event up, with a reason that stays in the audit."""
+    with ctx.transaction() as tx:
+        worker_letters.discard_letter(tx, letter_id, reason)
+    return WorkerLetterOut(id=letter_id, state="discarded")

@@ -33,6 +33,7 @@ from shared.ids import partition_of
 _TRANSACTION = EVENT_CLASSES[TransactionBooked]
 _CLOSED = EVENT_CLASSES[DayClosed]
 Kind = Literal["dead", "quarantined"]
+TOLD_BYTES_MAX = 600_000  # as base64, beside a reason, below the producer's greatest batch
 if TYPE_CHECKING:
     Words = array[int]  # Python 3.11 cannot say so when it runs
 else:
@@ -50,8 +51,12 @@ class Delivered(Protocol):
     def value(self) -> bytes | None: ...
 
 
-class Refused(msgspec.Struct, frozen=True):
-    """Why a record was not applied, as `scoring.dead` tells it."""
+class Refused(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a record was not applied, as `scoring.dead` tells it; bytes are base64 there.
+
+    Place, key and payload are those of the origin, also when it came again by `scoring.inputs`:
+    then `sequence` is that input's. `too_large`: key and payload are left out.
+    """
 
     topic: str
     partition: int
@@ -59,6 +64,23 @@ class Refused(msgspec.Struct, frozen=True):
     kind: Kind
     field: str
     reason: str
+    type: str | None = None
+    key: bytes | None = None
+    payload: bytes | None = None
+    too_large: bool = False
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Is the event at this offset a repeat of another one at an offset up to `until`, or at one of
+    `settled`?"""
+
+    source: str
+    id: str
+    offset: int
+    until: int
+    settled: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -90,6 +112,7 @@ class Columns:
     offsets: Words = field(default_factory=_words)
     flags: Words = field(default_factory=_words)
     hashes: Words = field(default_factory=lambda: array("Q"))
+    sequences: Words = field(default_factory=_words)  # of inputs only
     ids: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
@@ -98,11 +121,11 @@ class Columns:
     ignored: Counter[str] = field(default_factory=Counter)
 
     def arrays(self) -> tuple[NDArray[np.int64], ...]:
-        """rows, accounts, amounts, days, offsets, flags, hashes: views, not copies."""
+        """rows, accounts, amounts, days, offsets, flags, hashes, sequences: views, not copies."""
         return tuple(
             np.frombuffer(column, np.int64)
             for column in (self.rows, self.accounts, self.amounts, self.days, self.offsets,
-                           self.flags, self.hashes)
+                           self.flags, self.hashes, self.sequences)
         )  # fmt: skip
 
 
@@ -120,9 +143,18 @@ class Context:
 def read(context: Context, partition: Partition, records: Sequence[Delivered]) -> Columns:
     """The columns of a batch in partition order. Never raises for what a record holds."""
     out = Columns()
+    add(out, context, partition, records, frozenset(partition.closes.quarantined))
+    return out
+
+
+def add(
+    out: Columns, context: Context, partition: Partition, records: Sequence[Delivered],
+    held: frozenset[int],
+) -> None:  # fmt: skip
+    """Reads records into columns; those at the offsets `held` were refused for their date before,
+    and the verdict stays."""
     rows, accounts = partition.rows, partition.accounts_by_number
     currency, latest, sources = context.currency, context.latest_day, context.sources
-    held = frozenset(partition.closes.quarantined)
     for record in records:
         event = _decoded(context, partition.number, record, out)
         if event is None:
@@ -136,7 +168,9 @@ def read(context: Context, partition: Partition, records: Sequence[Delivered]) -
         if row < 0 or event.subject != number or record.key != number.encode():
             reason = _place(context, partition.number, record, event)
             if reason is not None:
-                out.refused.append(_refuse(context, partition.number, record, "dead", *reason))
+                out.refused.append(
+                    refuse(context, partition.number, record, "dead", *reason, event.type)
+                )
                 continue
         day = event.businessdate.toordinal()
         source = sources.get(name)
@@ -170,21 +204,22 @@ def read(context: Context, partition: Partition, records: Sequence[Delivered]) -
         out.ids.append(event.id)
         out.sources.append(name)
         out.times.append(event.time)
-    return out
 
 
 def _decoded(context: Context, partition: int, record: Delivered, out: Columns) -> Any:
     if record.value is None:
-        out.refused.append(_refuse(context, partition, record, "dead", "", "no value"))
+        out.refused.append(refuse(context, partition, record, "dead", "", "no value"))
         return None
     try:
         return decode(record.value)
     except Undecodable as error:
-        out.refused.append(_refuse(context, partition, record, "dead", error.field, error.reason))
+        out.refused.append(refuse(context, partition, record, "dead", error.field, error.reason))
     except UnknownType as error:
         out.ignored[error.type] += 1
     except UnknownVersion as error:
-        out.refused.append(_refuse(context, partition, record, "quarantined", "type", str(error)))
+        out.refused.append(
+            refuse(context, partition, record, "quarantined", "type", str(error), error.type)
+        )
     return None
 
 
@@ -192,7 +227,7 @@ def _other(context: Context, partition: int, record: Delivered, event: Any, out:
     """A close, or a fact that has no figure here; both must stand in the right place too."""
     reason = _place(context, partition, record, event)
     if reason is not None:
-        out.refused.append(_refuse(context, partition, record, "dead", *reason))
+        out.refused.append(refuse(context, partition, record, "dead", *reason, event.type))
     elif type(event) is _CLOSED:
         day = event.data.day.toordinal()
         if day > context.latest_day:
@@ -218,10 +253,18 @@ def _place(
     return ("partition" if wrong_partition else "key", reason)
 
 
-def _refuse(  # noqa: PLR0917
-    context: Context, partition: int, record: Delivered, kind: Kind, field_: str, reason: str
-) -> Refused:
-    return Refused(context.topic, partition, record.offset, kind, field_, reason)
+def refuse(  # noqa: PLR0917
+    context: Context, partition: int, record: Delivered, kind: Kind, field_: str, reason: str,
+    type_: str | None = None,
+) -> Refused:  # fmt: skip
+    """What is told of a record: whole, unless it would fit into no record with its base64."""
+    key, value = record.key, record.value
+    too_large = len(key or b"") + len(value or b"") > TOLD_BYTES_MAX
+    return Refused(
+        context.topic, partition, record.offset, kind, field_[:200], reason[:2000],
+        None if type_ is None else type_[:200],
+        None if too_large else key, None if too_large else value, too_large,
+    )  # fmt: skip
 
 
 def _out_of_time(
@@ -232,7 +275,7 @@ def _out_of_time(
         reason = f"{day} is before {event.source} became active"
     else:
         reason = f"{day} lies in the future of the bank"
-    return _refuse(context, partition, record, "quarantined", "businessdate", reason)
+    return refuse(context, partition, record, "quarantined", "businessdate", reason, event.type)
 
 
 def latest_day(bank_now: datetime) -> int:

@@ -1,8 +1,10 @@
 """Rounds: all shares that are waiting are stepped and written, then acknowledged.
 
-Order of writes: signals and refusals, awaited; state rows, awaited; what closes have done,
-awaited; only then the acknowledgement. A write that fails ends the process: the state in memory
-is ahead of what is written, and only recovery can put that right.
+A round takes the bank's events first, then the inputs, by the watermark that the events have left.
+Order of writes: signals, awaited; state rows, awaited; what closes have done and the verdicts,
+awaited; then what was refused (a verdict met again must be the one that was told), awaited; only
+then the acknowledgement. A write that fails ends the process: the state in memory is ahead of what
+is written, and only recovery can put that right.
 """
 
 import asyncio
@@ -14,10 +16,11 @@ from typing import Any
 import msgspec
 import structlog
 
-from services.scoring import columns, signals, state
+from services.scoring import columns, inputs, signals, state
 from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.metrics import (
     ALARMS,
+    INPUTS_APART,
     MESSAGES,
     POSITION,
     ROUNDS,
@@ -58,6 +61,8 @@ class Driver:
         catch_up: Callable[[], Any],
         fatal: Callable[[str], Any],
         delivered: Callable[[Any, int, int, int], None],
+        has_events: Callable[[int], bool],
+        inputs_topic: str,
         waiting_max: int,
     ) -> None:
         self.engine = engine
@@ -68,6 +73,8 @@ class Driver:
         self._catch_up = catch_up
         self._fatal = fatal
         self._delivered = delivered  # the hole counter: what reaches a round is what counts
+        self._has_events = has_events  # is the partition's `bank.events` here too
+        self._inputs_topic = inputs_topic  # with its prefix
         self._waiting_max = waiting_max  # records: the bound of a round, and of memory
         self._pending: list[Any] = []
         self._pending_records = 0
@@ -76,7 +83,7 @@ class Driver:
         self._room.set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._published: dict[int, int] = {}  # partition -> position of its last total
+        self._published: dict[int, tuple[int, int]] = {}  # partition -> its last total's place
         self._totals_at = 0.0
 
     async def take(self, event: Any) -> None:
@@ -128,13 +135,24 @@ class Driver:
     async def _round(self, taken: list[Any]) -> None:
         generation = self._generation()
         events: defaultdict[int, list[Any]] = defaultdict(list)
+        replays: defaultdict[int, list[Any]] = defaultdict(list)
         for event in taken:
             message = event.message
             if message.generation_id == generation:
                 records = event.value.records
                 self._delivered(message.tp, records[0].offset, message.offset, len(records))
-                events[message.partition].append(event)
-        latest_day = columns.latest_day(self._clock.bank_now().astimezone(self._clock.zone))
+                of_inputs = message.topic == self._inputs_topic
+                (replays if of_inputs else events)[message.partition].append(event)
+        if events:
+            await self._round_of_events(events, generation)
+        if replays:
+            await self._round_of_inputs(replays, generation)
+
+    def _latest_day(self) -> int:
+        return columns.latest_day(self._clock.bank_now().astimezone(self._clock.zone))
+
+    async def _round_of_events(self, events: dict[int, list[Any]], generation: int) -> None:
+        latest_day = self._latest_day()
         batches = [
             self.engine.read(partition, _joined(shares), latest_day)
             for partition, shares in events.items()
@@ -142,7 +160,12 @@ class Driver:
         if self._unknown_closers(batches):
             await self._catch_up()
             batches = [self.engine.reread(batch) for batch in batches]
-        repeats = [await self._repeats(batch, events) for batch in batches]
+        for batch in batches:
+            self._seen.note(batch.partition.number, batch.columns)
+        repeats = [
+            await self._repeats(batch, events[batch.partition.number][-1].message.offset)
+            for batch in batches
+        ]
         if self._generation() != generation:
             return  # a rebalance while the store was asked: all of it comes again
         outcomes = [
@@ -155,7 +178,32 @@ class Driver:
             for event in shares:
                 event.ack()
             POSITION.labels(str(partition)).set(shares[-1].message.offset)
-        _count(batches, outcomes)
+        _count(TOPIC, batches, outcomes)
+
+    async def _round_of_inputs(self, replays: dict[int, list[Any]], generation: int) -> None:
+        """Steps inputs. They move no position of `bank.events`: each row has their sequence."""
+        batches = []
+        for partition, shares in replays.items():
+            if self._has_events(partition):
+                batches.append(
+                    self.engine.read_inputs(partition, _joined(shares), self._latest_day())
+                )
+            else:  # a worker of the release before shares the group: its leaving moves them
+                INPUTS_APART.inc()
+                log.error("inputs_without_their_events", partition=partition)
+        repeats = [await self._repeats(batch, batch.through()) for batch in batches]
+        if self._generation() != generation:
+            return
+        outcomes = [
+            self.engine.apply(batch, known) for batch, known in zip(batches, repeats, strict=True)
+        ]
+        await self._write(batches, outcomes)
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            self._seen.note(batch.partition.number, batch.columns)
+            batch.partition.inputs += outcome.counts["applied"]
+            for event in replays[batch.partition.number]:
+                event.ack()
+        _count(inputs.TOPIC, batches, outcomes)
 
     def _unknown_closers(self, batches: list[Batch]) -> bool:
         """A close of a source nobody described yet: its description may just have come in."""
@@ -165,13 +213,11 @@ class Driver:
             for close in batch.columns.closes
         )
 
-    async def _repeats(self, batch: Batch, events: dict[int, list[Any]]) -> set[int]:
+    async def _repeats(self, batch: Batch, through: int) -> set[int]:
         number = batch.partition.number
-        self._seen.note(number, batch.columns)
         if not batch.late:
             return set()
-        through = events[number][-1].message.offset
-        return await self._seen.ask(number, batch.asked(), through)
+        return await self._seen.ask(number, batch.asked(), through, batch.refused_before())
 
     async def _write(self, batches: list[Batch], outcomes: list[Outcome]) -> None:
         reports: list[Any] = []
@@ -180,9 +226,7 @@ class Driver:
             reports += await self._writers["scoring.signals"].write(
                 number, [(s.customer_number.encode(), signals.encode(s)) for s in outcome.signals]
             )
-            reports += await self._writers["scoring.dead"].write(
-                0, [(b"%d" % number, _json.encode(refused)) for refused in outcome.refused]
-            )
+            reports += await self._tell(outcome.beyond)
         await _delivered(reports)
         reach("worker.after_signals")
         reports = []
@@ -201,7 +245,18 @@ class Driver:
                     closes.partition, [(key, state.pack_partition(closes))]
                 )
         await _delivered(reports)
+        reach("worker.after_closes")
+        reports = []
+        for outcome in outcomes:
+            reports += await self._tell(outcome.refused)
+        await _delivered(reports)
         reach("worker.before_ack")
+
+    async def _tell(self, refusals: list[columns.Refused]) -> list[Any]:
+        reports: list[Any] = await self._writers["scoring.dead"].write(
+            0, [(b"%d" % refused.partition, _json.encode(refused)) for refused in refusals]
+        )
+        return reports
 
     async def _publish_totals(self) -> None:
         """Totals of partitions that moved; none before a recovered row's own position is passed."""
@@ -211,14 +266,15 @@ class Driver:
         reports: list[Any] = []
         for number, partition in self.engine.partitions.items():
             position = partition.position
-            if position < partition.recovered_to or position <= self._published.get(number, -1):
+            place = (position, partition.inputs)
+            if position < partition.recovered_to or place <= self._published.get(number, (-1, 0)):
                 continue
             count, sums = partition.totals()
             totals = Totals(number, position, count, sums, partition.closes.watermark)
             reports += await self._writers["scoring.totals"].write(
                 number, [(b"%d" % number, _json.encode(totals))]
             )
-            self._published[number] = position
+            self._published[number] = place
         await _delivered(reports)
 
 
@@ -235,14 +291,14 @@ async def _delivered(reports: list[Any]) -> None:
         await report
 
 
-def _count(batches: list[Batch], outcomes: list[Outcome]) -> None:
+def _count(topic: str, batches: list[Batch], outcomes: list[Outcome]) -> None:
     ROUNDS.inc()
     for batch, outcome in zip(batches, outcomes, strict=True):
         STATE_ROWS.inc(outcome.touched)
         WATERMARK.labels(str(batch.partition.number)).set(batch.partition.closes.watermark)
         for name, count in outcome.counts.items():
             if count:
-                MESSAGES.labels(TOPIC, name).inc(count)
+                MESSAGES.labels(topic, name).inc(count)
         for alarm in outcome.alarms:
             ALARMS.labels(alarm.split(" ")[0]).inc()
             log.error("close_alarm", partition=batch.partition.number, why=alarm)

@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import kernel, watermark
-from services.scoring.columns import Close, Columns, Context, Delivered, Refused, read
+from services.scoring import inputs, kernel, watermark
+from services.scoring.columns import (
+    Asked,
+    Close,
+    Columns,
+    Context,
+    Delivered,
+    Refused,
+    read,
+    refuse,
+)
 from services.scoring.model import Model
 from services.scoring.partition import Partition, Record
 from services.scoring.rows import (
@@ -27,9 +36,10 @@ from services.scoring.rows import (
 )
 from services.scoring.signals import Signal, Writer
 from services.scoring.watermark import Source
+from shared.events.bank import TransactionBooked
 
 Ints = NDArray[np.int64]
-Late = list[tuple[str, str, int]]  # source, id, offset
+VERDICTS_KEPT = 1000  # of a partition, the newest: redeliveries meet them again
 
 
 @dataclass(slots=True)
@@ -42,11 +52,39 @@ class Batch:
     columns: Columns
     watermarks: list[int]  # of each segment between closes
     late: list[int]  # places of events whose day is closed already
+    of_inputs: bool = False
 
-    def asked(self) -> Late:
-        """The identities that only the event store can know."""
-        columns = self.columns
-        return [(columns.sources[i], columns.ids[i], columns.offsets[i]) for i in self.late]
+    def asked(self) -> list[Asked]:
+        """The identities that only the event store can know.
+
+        An event is a repeat of what stands before it. An input is one of whatever else its row has
+        met, before its origin or behind it, and of what other inputs have settled.
+        """
+        columns, partition = self.columns, self.partition
+        if not self.of_inputs:
+            return [
+                Asked(
+                    columns.sources[i], columns.ids[i], columns.offsets[i], columns.offsets[i] - 1
+                )
+                for i in self.late
+            ]
+        reached, settled = partition.customers["offset"], frozenset(partition.closes.replayed)
+        return [
+            Asked(columns.sources[i], columns.ids[i], columns.offsets[i],
+                  int(reached[columns.rows[i]]), settled)
+            for i in self.late
+        ]  # fmt: skip
+
+    def through(self) -> int:
+        """How far the event store must have come before it is asked."""
+        asked = self.asked()
+        return max((max(one.offset, one.until) for one in asked), default=-1)
+
+    def refused_before(self) -> frozenset[int]:
+        """Offsets of events that were stored but never counted, by this batch or before it."""
+        closes = self.partition.closes
+        kept = {*closes.quarantined} - {*closes.replayed}
+        return frozenset(kept | {r.offset for r in self.columns.refused if not r.sequence})
 
 
 @dataclass(slots=True)
@@ -55,7 +93,8 @@ class Outcome:
 
     records: list[Record]
     signals: list[Signal]
-    refused: list[Refused]
+    beyond: list[Refused]  # their rows have moved: to be told before the rows are written
+    refused: list[Refused]  # to be told when the verdicts are written
     counts: Counter[str]
     closes_changed: bool
     alarms: list[str] = field(default_factory=list)
@@ -97,6 +136,16 @@ class Engine:
             late += [i for i in range(begin, end) if columns.days[i] <= mark]
         return Batch(partition, records, latest_day, columns, marks, late)
 
+    def read_inputs(self, number: int, records: Sequence[Delivered], latest_day: int) -> Batch:
+        """The same for records of `scoring.inputs`: after the events of a round, by the watermark
+        that these have left."""
+        partition = self.partition(number)
+        self._context.latest_day = latest_day
+        columns, origins = inputs.read(self._context, partition, records)
+        mark = partition.closes.watermark
+        late = [i for i, day in enumerate(columns.days) if day <= mark]
+        return Batch(partition, origins, latest_day, columns, [mark], late, of_inputs=True)
+
     def reread(self, batch: Batch) -> Batch:
         """The same records, judged by the sources that are known now."""
         return self.read(batch.partition.number, batch.records, batch.latest_day)
@@ -104,9 +153,12 @@ class Engine:
     def apply(self, batch: Batch, duplicates: set[int]) -> Outcome:
         """Steps the batch. `duplicates` are offsets of late events that were applied before."""
         partition, columns = batch.partition, batch.columns
+        met: set[tuple[str, str]] = set()
         for i in batch.late:
-            if columns.offsets[i] in duplicates:
+            identity = (columns.sources[i], columns.ids[i])
+            if columns.offsets[i] in duplicates or (batch.of_inputs and identity in met):
                 columns.flags[i] |= SEEN_BEFORE
+            met.add(identity)
         run = _Run(self.model, partition, columns)
         changed = False
         alarms = []
@@ -117,27 +169,36 @@ class Engine:
                 changed |= moved
                 alarms += alarm
         signals = self._writer.signals(partition, columns, run.signals())
-        out_of_range = [
-            Refused(self._context.topic, partition.number, columns.offsets[i], "dead",
-                    "amount_minor", "a sum would leave the range of exact figures")
-            for i in np.flatnonzero(run.verdicts == BEYOND_RANGE).tolist()
-        ]  # fmt: skip
-        quarantined = [r.offset for r in columns.refused if r.kind == "quarantined"]
-        if quarantined:
-            known = partition.closes.quarantined
-            known[:] = sorted({*known, *quarantined})[-1000:]
-            changed = True
+        beyond = self._beyond(batch, run.verdicts)
+        changed |= _keep_verdicts(batch, run.verdicts)
         touched = run.touched()
         return Outcome(
             records=partition.records(touched),
             signals=signals,
-            refused=columns.refused + out_of_range,
+            beyond=beyond,
+            refused=columns.refused,
             counts=_counts(columns, run.verdicts),
             closes_changed=changed,
             alarms=alarms,
             touched=len(touched),
             verdicts=run.verdicts,
         )
+
+    def _beyond(self, batch: Batch, verdicts: Ints) -> list[Refused]:
+        columns = batch.columns
+        places = np.flatnonzero(verdicts == BEYOND_RANGE).tolist()
+        if not places:
+            return []
+        records = {record.offset: record for record in batch.records}
+        return [
+            inputs.with_sequence(
+                refuse(self._context, batch.partition.number, records[columns.offsets[i]], "dead",
+                       "data.amount_minor", "a sum would leave the range of exact figures",
+                       TransactionBooked.TYPE),
+                columns.sequences[i] if batch.of_inputs else 0,
+            )
+            for i in places
+        ]  # fmt: skip
 
     def _close(self, run: "_Run", partition: Partition, close: Close) -> tuple[bool, list[str]]:
         source, day, offset = close.source, close.day, close.offset
@@ -178,10 +239,10 @@ class _Run:
         if begin == end:
             return
         p, model = self._partition, self._model
-        rows, accounts, amounts, days, offsets, flags, hashes = self._arrays
+        rows, accounts, amounts, days, offsets, flags, hashes, sequences = self._arrays
         kernel.step(
-            begin, end, rows, accounts, amounts, days, offsets, flags, hashes, mark,
-            p.customers, p.accounts, p.armed, p.stamps, p.heads, p.ids, p.slots,
+            begin, end, rows, accounts, amounts, days, offsets, flags, hashes, sequences,
+            mark, p.customers, p.accounts, p.armed, p.stamps, p.heads, p.ids, p.slots,
             model.activity_factors, model.activity_mass, model.balance_factors, model.numbers,
             self.verdicts, self._touched, self._signals, self._arms, p.counters,
         )  # fmt: skip
@@ -221,6 +282,21 @@ class _Run:
             : int(self._partition.counters[kernel.SIGNALS])
         ].tolist()
         return rows
+
+
+def _keep_verdicts(batch: Batch, verdicts: Ints) -> bool:
+    """Notes what was refused and what inputs have settled; says whether there was anything."""
+    columns, closes = batch.columns, batch.partition.closes
+    if not batch.of_inputs:
+        refused = [r.offset for r in columns.refused if r.kind == "quarantined"]
+        refused += [columns.offsets[i] for i in np.flatnonzero(verdicts == BEYOND_RANGE).tolist()]
+        closes.quarantined = sorted({*closes.quarantined, *refused})[-VERDICTS_KEPT:]
+        return bool(refused)
+    settled = [columns.offsets[i] for i in np.flatnonzero(verdicts != BEYOND_RANGE).tolist()]
+    again = [(r.key.decode(), r.sequence) for r in columns.refused if r.key and r.sequence]
+    closes.replayed = sorted({*closes.replayed, *settled})[-VERDICTS_KEPT:]
+    closes.refused_inputs = list(dict.fromkeys([*closes.refused_inputs, *again]))[-VERDICTS_KEPT:]
+    return bool(settled or again)
 
 
 def _segments(columns: Columns) -> list[tuple[int, int]]:

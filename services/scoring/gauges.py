@@ -17,6 +17,13 @@ SIZES = text(
            (select count(*) from signals where pending) as pending
     """
 )
+LETTERS = text(
+    """
+    select k.kind, count(l.id) from (values ('dead'), ('quarantined')) as k(kind)
+      left join worker_letters l on l.kind = k.kind and l.state = 'waiting'
+     group by k.kind
+    """
+)
 
 
 def gauges(database: Database) -> Iterator[Metric]:
@@ -36,6 +43,10 @@ def gauges(database: Database) -> Iterator[Metric]:
         "Folded sums less the worker's at equal positions; must be 0",
         labels=["partition"],
     )
+    letters = GaugeMetricFamily(
+        "guanxi_worker_letters", "Messages that the worker refused, waiting for a decision",
+        labels=["service", "kind"],
+    )  # fmt: skip
     with database.read() as session:
         for rule, found in precision(session).items():
             alerts.add_metric([rule], found.alerts)
@@ -49,4 +60,6 @@ def gauges(database: Database) -> Iterator[Metric]:
             behind.add_metric([partition], max(control.told_count - control.folded_count, 0))
             if control.residual_minor is not None:
                 residual.add_metric([partition], control.residual_minor)
-    yield from (alerts, open_alerts, right, sizes, behind, residual)
+        for kind, waiting in session.execute(LETTERS):
+            letters.add_metric([database.settings.service, kind], waiting)
+    yield from (alerts, open_alerts, right, sizes, behind, residual, letters)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.scoring.commands import alerts, fold, outcomes, parties, store
+from services.scoring.commands import alerts, fold, outcomes, parties, store, worker_letters
 from services.scoring.commands.parties import MANAGER_TIMER, Membership
 from shared.clock import business_date
 from shared.consumer import BatchHandler
@@ -123,4 +123,5 @@ BATCHES: Mapping[str, BatchHandler] = {
     "scoring.state": fold.fold_state,
     "scoring.signals": alerts.keep_signals,
     "scoring.totals": fold.keep_totals,
+    "scoring.dead": worker_letters.keep_refusals,
 }

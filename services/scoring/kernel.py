@@ -18,6 +18,7 @@ from services.scoring.rows import (
     CLEARED,
     DUPLICATE,
     HOME_CURRENCY,
+    INPUT,
     OUTFLOW,
     RAISED,
     REDELIVERED,
@@ -249,23 +250,32 @@ def _silence_rule(
 def step(
     begin: int, end: int,
     rows: Ints, accounts_of: Ints, amounts: Ints, days: Ints, offsets: Ints, flags: Ints,
-    hashes: Ints, watermark: int,
+    hashes: Ints, sequences: Ints, watermark: int,
     customers: Rows, accounts: Rows, armed: Ints, stamps: Ints, heads: Ints,
     ids: Ints, slots: Ints,
     activity_factors: Ints, mass: Ints, balance_factors: Ints, limits: Ints,
     verdicts: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
 ) -> None:  # fmt: skip
-    """Applies the events begin..end of one partition, all after the same closed day."""
+    """Applies the events begin..end of one partition, all after the same closed day.
+
+    `sequences` is read for inputs only; they never move a row's offset of `bank.events`.
+    """
     for i in range(begin, end):
         row = rows[i]
         c = customers[row]
         day = days[i]
-        if offsets[i] <= c.offset:
-            verdicts[i] = REDELIVERED
-            continue
-        # A verdict moves the row's offset too: met again after a crash it must be the same one,
+        # A verdict moves the row's place too: met again after a crash it must be the same one,
         # and the ids that led to it may be closed by then.
-        c.offset = offsets[i]
+        if flags[i] & INPUT:
+            if sequences[i] <= c.input_sequence:
+                verdicts[i] = REDELIVERED
+                continue
+            c.input_sequence = sequences[i]
+        else:
+            if offsets[i] <= c.offset:
+                verdicts[i] = REDELIVERED
+                continue
+            c.offset = offsets[i]
         _touch(stamps, touched, counters, row)
         if day > watermark:
             at = _slot(slots, ids, row, hashes[i])
@@ -290,13 +300,13 @@ def step(
         c.count += 1
         if flags[i] & BY_CUSTOMER:
             counters[SIGNALS] = _silence_rule(
-                customers, activity_factors, mass, limits, row, i, day, watermark, offsets[i],
+                customers, activity_factors, mass, limits, row, i, day, watermark, c.offset,
                 signals, counters[SIGNALS],
             )  # fmt: skip
         if flags[i] & HOME_CURRENCY:
             _move_balance(customers, balance_factors, row, amounts[i], day)
             counters[SIGNALS] = _outflow_rule(
-                customers, balance_factors, limits, row, i, offsets[i], signals, counters[SIGNALS]
+                customers, balance_factors, limits, row, i, c.offset, signals, counters[SIGNALS]
             )
         counters[ARMED] = _arm(customers, armed, arms, counters[ARMED], row)
 

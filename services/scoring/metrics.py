@@ -8,6 +8,7 @@ __all__ = [
     "ALARMS",
     "ASSIGNED",
     "HOLES",
+    "INPUTS_APART",
     "MESSAGES",
     "POSITION",
     "REWINDS",
@@ -25,3 +26,6 @@ POSITION = Gauge("guanxi_worker_position", "Last offset acknowledged", ["partiti
 WATERMARK = Gauge("guanxi_worker_watermark_days", "Day number of the watermark", ["partition"])
 ASSIGNED = Gauge("guanxi_worker_partitions", "Partitions assigned to this worker")
 ALARMS = Counter("guanxi_worker_alarms_total", "Closes held by a gap, by source", ["source"])
+INPUTS_APART = Counter(
+    "guanxi_worker_inputs_apart_total", "Shares of inputs that wait: their events are elsewhere"
+)

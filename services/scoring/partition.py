@@ -77,7 +77,6 @@ class Partition:
         self.currency_of: Ints = np.zeros(_START, np.int64)  # of each account row
         self.customers = np.zeros(_START, CUSTOMER)
         self.customers["offset"] = -1
-        self.customers["input_offset"] = -1
         self.accounts = np.zeros(_START, ACCOUNT)
         self.armed: Ints = np.zeros(_START, np.int64)
         self.stamps: Ints = np.zeros(_START, np.int64)
@@ -93,7 +92,8 @@ class Partition:
         self.counters: Ints = np.zeros(kernel.COUNTERS, np.int64)
         self.timers = Timers()
         self.recovered_to = -1  # the greatest offset of a recovered row
-        self.position = -1  # the last offset stepped
+        self.position = -1  # the last offset of `bank.events` stepped
+        self.inputs = 0  # applied since the start
         self.spills: dict[int, list[tuple[int, int]]] = {}  # row -> (number, its latest day)
 
     # Look-ups -------------------------------------------------------------------------------
@@ -105,7 +105,6 @@ class Partition:
             begun = len(self.customers)
             self.customers = _grown(self.customers, size)
             self.customers["offset"][begun:] = -1
-            self.customers["input_offset"][begun:] = -1
             self.armed = _grown(self.armed, size)
             self.stamps = _grown(self.stamps, size)
             self.heads = _grown(self.heads, size)
@@ -236,7 +235,7 @@ class Partition:
     # Recovery -------------------------------------------------------------------------------
 
     def restore(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Takes records in the order of the log; of one key the greatest offset stays.
+        """Takes records in the order of the log; of one key the greatest place stays.
 
         Raises UnreadableState: half a recovery would be silent loss.
         """
@@ -247,7 +246,7 @@ class Partition:
             kind = state.kind_of(value)
             if kind == KIND_CUSTOMER:
                 known = newest.get(key)
-                if known is None or state.offset_of(value) >= state.offset_of(known):
+                if known is None or state.place_of(value) >= state.place_of(known):
                     newest[key] = value
             elif kind == KIND_SPILLED:
                 self._restore_spilled(key, value)
@@ -270,7 +269,8 @@ class Partition:
             row = self.rows.get(number)
             if row is None:
                 row = self.new_row(number)
-            if state.offset_of(value) >= self.customers[row]["offset"]:
+            known = self.customers[row]
+            if state.place_of(value) >= (known["offset"], known["input_sequence"]):
                 rows.append(row)
                 kept.append((number, value))
         if not rows:

@@ -82,7 +82,7 @@ class Replay:
         outcome = self.engine.apply(batch, repeats)
         self.result.signals += outcome.signals
         self.result.counts += outcome.counts
-        self.result.refused += outcome.refused
+        self.result.refused += outcome.beyond + outcome.refused
         self._post(batch, outcome)
 
     def ask(self, on: date) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 CUSTOMER_FIELDS: Final = (
     "offset",  # of `bank.events`, the last one applied to this row
-    "input_offset",  # of `scoring.inputs`
+    "input_sequence",  # of `scoring.inputs`, the last of this customer applied to this row
     "count",  # transactions
     "customer_count",  # of them initiated by the customer
     "sum_minor",  # in the bank's own currency: the balance of all accounts
@@ -35,7 +35,7 @@ ACCOUNT_WORDS: Final = len(ACCOUNT_FIELDS)
 
 # What became of one event
 APPLIED: Final = 0
-REDELIVERED: Final = 1  # at or below the row's offset
+REDELIVERED: Final = 1  # at or below the row's offset, or its sequence of inputs
 DUPLICATE: Final = 2  # sent again by its producer
 BEYOND_RANGE: Final = 3  # a sum would leave 2**61 minor units
 
@@ -43,6 +43,7 @@ BEYOND_RANGE: Final = 3  # a sum would leave 2**61 minor units
 BY_CUSTOMER: Final = 1
 HOME_CURRENCY: Final = 2
 SEEN_BEFORE: Final = 4
+INPUT: Final = 8  # comes by `scoring.inputs`
 
 # Rules and kinds of a signal
 OUTFLOW: Final = 0

@@ -1,7 +1,7 @@
 """Bodies of scoring's API. Amounts are integer minor units, risks parts per million."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -79,3 +79,10 @@ class AlertOut(BaseModel):
 class AlertsOut(BaseModel):
     items: list[AlertOut]
     next: str | None
+
+
+class WorkerLetterOut(BaseModel):
+    """A message that the worker refused, after what was decided on it."""
+
+    id: int
+    state: Literal["replayed", "discarded"]

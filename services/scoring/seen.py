@@ -2,18 +2,20 @@
 
 The ids of open days are in the worker's own state; older ones only the query side's event store
 knows: `bank_events` (partition, source, event_id, event_offset). A repeat stands there twice, each
-at its own offset; the first is the one that counted.
+at its own offset; the first that was not refused is the one that counted. Which were refused only
+the worker knows.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import structlog
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, and_, func, or_, select
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, and_, or_, select
 from sqlalchemy.orm import Session
 
-from services.scoring.columns import Columns
+from services.scoring.columns import Asked, Columns
 from shared import positions
 from shared.db import Database, is_world_down
 
@@ -32,8 +34,6 @@ BANK_EVENTS = Table(
     Column("event_offset", BigInteger),
 )
 
-Asked = Sequence[tuple[str, str, int]]  # source, id, offset
-
 
 class SeenBefore(Protocol):
     """Says which of these late events are repeats: their offsets."""
@@ -41,36 +41,49 @@ class SeenBefore(Protocol):
     def note(self, partition: int, columns: Columns) -> None:
         """Tells of a batch that is about to be applied."""
 
-    async def ask(self, partition: int, asked: Asked, through: int) -> set[int]:
-        """Waits until the store holds everything up to the offset `through`, then answers."""
+    async def ask(
+        self, partition: int, asked: Sequence[Asked], through: int, refused: Collection[int]
+    ) -> set[int]:
+        """Waits until the store holds everything up to the offset `through`, then answers. Events
+        at the offsets `refused` stand in the store but never counted."""
         ...
 
 
 class KeepsAll:
-    """Remembers every identity since its start: `replay`, and a worker without a database."""
+    """Remembers every identity since its start: `replay`, and a worker without a database.
+
+    What was refused is never noted.
+    """
 
     def __init__(self) -> None:
         self._first: dict[tuple[int, str, str], int] = {}
+        self._others: dict[tuple[int, str, str], set[int]] = {}
 
     def note(self, partition: int, columns: Columns) -> None:
         for source, event_id, offset in zip(
             columns.sources, columns.ids, columns.offsets, strict=True
         ):
-            self._first.setdefault((partition, source, event_id), offset)
+            identity = (partition, source, event_id)
+            if self._first.setdefault(identity, offset) != offset:
+                self._others.setdefault(identity, set()).add(offset)
 
-    def repeats(self, partition: int, asked: Asked) -> set[int]:
-        return {
-            offset
-            for source, event_id, offset in asked
-            if self._first.get((partition, source, event_id), offset) < offset
-        }
+    def repeats(self, partition: int, asked: Sequence[Asked]) -> set[int]:
+        found = set()
+        for one in asked:
+            identity = (partition, one.source, one.id)
+            first = self._first.get(identity)
+            if first is not None and is_repeat(one, {first, *self._others.get(identity, ())}):
+                found.add(one.offset)
+        return found
 
-    async def ask(self, partition: int, asked: Asked, through: int) -> set[int]:
+    async def ask(
+        self, partition: int, asked: Sequence[Asked], through: int, refused: Collection[int]
+    ) -> set[int]:
         return self.repeats(partition, asked)
 
 
 class EventStore:
-    """The query side's event store. An event is a repeat if it stands there at a smaller offset."""
+    """The query side's event store: every copy of an event that was readable and in its place."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -78,10 +91,12 @@ class EventStore:
     def note(self, partition: int, columns: Columns) -> None:
         """The store hears of the events by itself."""
 
-    async def ask(self, partition: int, asked: Asked, through: int) -> set[int]:
+    async def ask(
+        self, partition: int, asked: Sequence[Asked], through: int, refused: Collection[int]
+    ) -> set[int]:
         waited = 0.0
         while True:
-            answer = await asyncio.to_thread(self._answer, partition, asked, through)
+            answer = await asyncio.to_thread(self._answer, partition, asked, through, refused)
             if answer is not None:
                 return answer
             await asyncio.sleep(_WAIT_S)
@@ -90,13 +105,15 @@ class EventStore:
                 waited = 0.0
                 log.warning("event_store_behind", partition=partition, through=through)
 
-    def _answer(self, partition: int, asked: Asked, through: int) -> set[int] | None:
+    def _answer(
+        self, partition: int, asked: Sequence[Asked], through: int, refused: Collection[int]
+    ) -> set[int] | None:
         """None: the store is not there yet, or it is away."""
         try:
             with self._database.read() as session:
                 if positions.stored(session, TOPIC).get(partition, 0) <= through:
                     return None
-                return repeats(session, partition, asked)
+                return repeats(session, partition, asked, refused)
         except Exception as error:
             if not is_world_down(error):
                 raise
@@ -104,21 +121,30 @@ class EventStore:
             return None
 
 
-def repeats(session: Session, partition: int, asked: Asked) -> set[int]:
-    """Offsets of those that stand in the store at a smaller offset of the same partition."""
+def repeats(
+    session: Session, partition: int, asked: Sequence[Asked], refused: Collection[int] = ()
+) -> set[int]:
+    """Offsets of those that stand in the store at another offset of the same partition too."""
     found: set[int] = set()
     t = BANK_EVENTS.c
     for begin in range(0, len(asked), _ASKED_MAX):
         part = asked[begin : begin + _ASKED_MAX]
         identities = [and_(t.source == source, t.event_id == event_id)
-                      for source, event_id in {(s, i) for s, i, _ in part}]  # fmt: skip
-        first = {
-            (row.source, row.event_id): row.event_offset
-            for row in session.execute(
-                select(t.source, t.event_id, func.min(t.event_offset).label("event_offset"))
-                .where(t.partition == partition, or_(*identities))
-                .group_by(t.source, t.event_id)
+                      for source, event_id in {(one.source, one.id) for one in part}]  # fmt: skip
+        copies: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+        for row in session.execute(
+            select(t.source, t.event_id, t.event_offset).where(
+                t.partition == partition, or_(*identities)
             )
-        }
-        found |= {o for s, i, o in part if first.get((s, i), o) < o}
+        ):
+            if row.event_offset not in refused:
+                copies[row.source, row.event_id].add(row.event_offset)
+        found |= {one.offset for one in part if is_repeat(one, copies[one.source, one.id])}
     return found
+
+
+def is_repeat(one: Asked, copies: Collection[int]) -> bool:
+    """Another copy of the event counted already."""
+    return any(
+        offset != one.offset and (offset <= one.until or offset in one.settled) for offset in copies
+    )

@@ -11,7 +11,8 @@ Customer (key: the customer number):
               numbers, two to a word
 Spilled ids (key: customer number + "/" + n): word 0, word 1, then hashes and days as above.
 Partition (key: NUL + "partition/" + n): word 0, then JSON: what the closes have done.
-Day numbers are `date.toordinal()`. A record replaces the one before it when its offset is greater.
+Day numbers are `date.toordinal()`. A record replaces the one before it when its place is not before
+it: the offset of `bank.events`, then the sequence of the customer's inputs.
 """
 
 import struct
@@ -39,6 +40,7 @@ OFFSET_AT: Final = HEAD_WORDS * 8  # bytes
 _HEAD = Struct("<BBHIII")
 _CUSTOMER = Struct(f"<{CUSTOMER_WORDS}q")
 _ACCOUNT = Struct(f"<{ACCOUNT_WORDS}qHHHH")
+_PLACE = Struct("<qq")
 
 
 class UnreadableState(ValueError):
@@ -63,7 +65,7 @@ class CustomerState:
 
     customer_number: str
     offset: int
-    input_offset: int
+    input_sequence: int
     count: int
     customer_count: int
     sum_minor: int
@@ -107,6 +109,8 @@ class PartitionState(msgspec.Struct):
     watermark: int  # day number; 0: nothing is closed
     sources: dict[str, SourceCloses]
     quarantined: list[int] = msgspec.field(default_factory=list)  # offsets: a verdict stays
+    replayed: list[int] = msgspec.field(default_factory=list)  # of those, what an input settled
+    refused_inputs: list[tuple[str, int]] = msgspec.field(default_factory=list)  # key, sequence
 
 
 State = CustomerState | SpilledIds | PartitionState
@@ -136,9 +140,13 @@ def kind_of(value: bytes) -> int:
     return value[1]
 
 
-def offset_of(value: bytes) -> int:
-    """The position of a customer's record."""
-    return int.from_bytes(value[OFFSET_AT : OFFSET_AT + 8], "little", signed=True)
+def place_of(value: bytes) -> tuple[int, int]:
+    """How far a customer's record has come: offset of `bank.events`, sequence of his inputs."""
+    try:
+        offset, sequence = _PLACE.unpack_from(value, OFFSET_AT)
+    except struct.error as error:
+        raise UnreadableState(f"{len(value)} bytes: {error}") from error
+    return offset, sequence
 
 
 def accounts_at(value: bytes) -> tuple[list[tuple[tuple[int, ...], str, str, str]], int]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Numeric,
     Text,
 )
@@ -45,6 +46,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         date: Date,
         str: Text,
+        bytes: LargeBinary,
         bool: Boolean,
         int: Integer,
     }
@@ -73,9 +75,38 @@ class BankEventRow(Base):
     currency: Mapped[str | None]
     channel_code: Mapped[str | None]
     purpose_code: Mapped[str | None]
+    appended_at: Mapped[datetime | None]  # the broker's time
     __table_args__ = (
         Index("bank_events_identity", "source", "event_id"),
         Index("bank_events_of_customer", "customer_number", "event_offset"),
+    )
+
+
+class WorkerLetterRow(Base):
+    """An event that the worker refused, at its place. state: waiting -> replayed or discarded.
+
+    `sequence` is that of the last input by which it was refused again; 0: it is the event itself.
+    """
+
+    __tablename__ = "worker_letters"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    topic: Mapped[str]
+    partition: Mapped[int]
+    event_offset: Mapped[int] = mapped_column(BigInteger)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str]
+    state: Mapped[str]
+    key: Mapped[str | None]
+    payload: Mapped[bytes | None]
+    type: Mapped[str | None]
+    field: Mapped[str]
+    reason: Mapped[str]
+    recorded_at: Mapped[datetime]
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[str | None]
+    __table_args__ = (
+        Index("worker_letters_position", "topic", "partition", "event_offset", unique=True),
+        Index("worker_letters_open", "id", postgresql_where=sql("state = 'waiting'")),
     )
 
 
@@ -106,13 +137,14 @@ class ManagerRow(Base):
 
 
 class CustomerStateRow(Base):
-    """The worker's figures of one number as of `position` (offset of `bank.events`)."""
+    """The worker's figures of one number as of `position` (offset of `bank.events`) and the last
+    sequence of its inputs."""
 
     __tablename__ = "customer_state"
     customer_number: Mapped[str] = mapped_column(primary_key=True)
     partition: Mapped[int]
     position: Mapped[int] = mapped_column(BigInteger)
-    input_position: Mapped[int] = mapped_column(BigInteger)
+    input_sequence: Mapped[int] = mapped_column(BigInteger)
     state_offset: Mapped[int] = mapped_column(BigInteger)  # of `scoring.state`: breaks ties
     count: Mapped[int] = mapped_column(BigInteger)
     customer_count: Mapped[int] = mapped_column(BigInteger)
@@ -189,6 +221,8 @@ class SignalRow(Base):
     event_ids: Mapped[list[str]]
     model_version: Mapped[str]
     pending: Mapped[bool]
+    partition: Mapped[int | None]  # of the record of `bank.events` that moved the rule
+    event_offset: Mapped[int | None] = mapped_column(BigInteger)
     __table_args__ = (Index("signals_pending", "customer_number", postgresql_where=sql("pending")),)
 
 

@@ -1,4 +1,5 @@
-"""The Faust app of the scorer: one agent on `bank.events`, one table on `scoring.state`."""
+"""The Faust app of the scorer: one agent on `bank.events` and `scoring.inputs`, one table on
+`scoring.state`. Equal partition counts of the three keep a customer's on one worker."""
 
 import asyncio
 import gc
@@ -10,9 +11,10 @@ from typing import Any
 import faust
 import structlog
 from faust import web
+from faust.types import TP
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.scoring import model, warm
+from services.scoring import inputs, model, warm
 from services.scoring.driver import TOPIC, Driver
 from services.scoring.engine import Engine
 from services.scoring.metrics import ASSIGNED
@@ -99,7 +101,8 @@ def _add_table(app: ScorerApp, partitions: int) -> None:
 def _add_agent(app: ScorerApp) -> None:
     settings = app.settings
     seen: SeenBefore = EventStore(Database(settings)) if settings.worker_event_store else KeepsAll()
-    topic = app.topic(settings.topic(TOPIC), schema=BatchSchema(), acks=True)
+    events = settings.topic(TOPIC)
+    topic = app.topic(events, settings.topic(inputs.TOPIC), schema=BatchSchema(), acks=True)
 
     @app.agent(topic, name="scorer")  # type: ignore[untyped-decorator]
     async def scorer(stream: Any) -> None:
@@ -113,6 +116,8 @@ def _add_agent(app: ScorerApp) -> None:
             catch_up=app.reference.catch_up,
             fatal=die,
             delivered=app.consumer.holes.note,
+            has_events=lambda partition: TP(events, partition) in app.consumer.assignment(),
+            inputs_topic=settings.topic(inputs.TOPIC),
             waiting_max=2 * settings.worker_records_max,
         )
         app.consumer.before_leaving = app.driver.before_leaving
@@ -175,7 +180,10 @@ def run() -> None:
     log.info("kernels_ready", seconds=round(seconds, 2))
     broker = Broker(settings)
     partitions = len(broker.partitions(TOPIC))
+    beside = len(broker.partitions(inputs.TOPIC))
     broker.close()
+    if beside != partitions:
+        die(f"{inputs.TOPIC} has {beside} partitions, {TOPIC} {partitions}: they must be equal")
     gc.set_threshold(200_000, 20, 100)
     app = create_app(settings, partitions)
     worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, console_port=0)

@@ -1,10 +1,14 @@
-"""`score.updates` and `score.alerts`: what a party is worth, and when it may leave."""
+"""`score.updates` and `score.alerts`: what a party is worth, and when it may leave.
 
-from typing import ClassVar
+And `scoring.inputs`, private to scoring: what its worker is to take beside the bank's events.
+"""
 
-from msgspec import field
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, field
 
 from shared.events.fact import (
+    Cause,
     Code,
     Count,
     Currency,
@@ -83,6 +87,7 @@ class AlertRaised(AlertFact, kw_only=True, frozen=True):
     currency: Currency
     terms: tuple[Term, ...]
     text: Text
+    cause: Cause | None = None  # the bank's event that moved the rule; for silence the day's close
 
 
 class AlertCleared(AlertFact, kw_only=True, frozen=True):
@@ -97,3 +102,17 @@ class AlertCleared(AlertFact, kw_only=True, frozen=True):
     currency: Currency | None = None
     terms: tuple[Term, ...] = ()
     text: Text | None = None
+
+
+class EventReplayed(Fact, kw_only=True, frozen=True):
+    """An event that the worker refused is to be applied now; `partition` and `offset` are where it
+    stands in `bank.events`, `payload` its value as it was published, in base64."""
+
+    TYPE: ClassVar[str] = "scoring.event_replayed.v1"
+    TOPIC: ClassVar[str] = "scoring.inputs"
+    KEY: ClassVar[str] = "customer_number"
+
+    customer_number: Id
+    partition: Count
+    offset: Count
+    payload: Annotated[str, Meta(min_length=1)]

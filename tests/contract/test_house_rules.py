@@ -31,7 +31,11 @@ SQL_WITH_NAMES = {
     "services/scoring/commands/copying.py": "temporary tables and COPY; all callers pass constants"
 }
 # The scorer's worker reads these itself, in batches and without the handlers' transaction.
-HEARD_OUTSIDE_HANDLERS = {"bank.day_closed.v1": "scoring", "bank.source_described.v1": "scoring"}
+HEARD_OUTSIDE_HANDLERS = {
+    "bank.day_closed.v1": "scoring",
+    "bank.source_described.v1": "scoring",
+    "scoring.event_replayed.v1": "scoring",
+}
 # Promised to the bank's systems already; their listener comes with a later issue.
 UNHEARD = {
     "bank.rate_set.v1": "the full contribution engine: transfer prices, rates, costs, PD and LGD",

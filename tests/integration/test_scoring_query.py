@@ -109,7 +109,8 @@ def test_what_the_worker_quarantines_counts_neither_as_seen_nor_behind_a_figure(
     assert [name for _, name in stored] == [None, "first", None, "early"]
     assert [offset for offset, name in stored if name is None] == [r.offset for r in refused]
     with scoring.database.read() as session:
-        again = repeats(session, records[0].partition, [(SOURCE, "early", stored[3][0])])
+        anew = columns.Asked(SOURCE, "early", stored[3][0], stored[3][0] - 1)
+        again = repeats(session, records[0].partition, [anew])
     assert again == set(), "the one sent anew with a right date is the first that counts"
 
 
@@ -302,7 +303,7 @@ def test_the_store_knows_a_repeat_by_its_first_offset(space, scoring, scored):
     scoring.drain()
     stored = rows(scoring, "select partition, event_id, event_offset from bank_events order by 3")
     partition, offsets = stored[0][0], [r[2] for r in stored]
-    asked = [(SOURCE, r[1], r[2]) for r in stored]
+    asked = [columns.Asked(SOURCE, r[1], r[2], r[2] - 1) for r in stored]
     with scoring.database.read() as session:
         assert repeats(session, partition, asked) == {offsets[2], offsets[3]}
         assert repeats(session, partition + 1, asked) == set()

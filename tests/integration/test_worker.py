@@ -43,7 +43,7 @@ def _figures(customers: dict[str, state.CustomerState]) -> dict[str, state.Custo
 def _plain(customer: state.CustomerState) -> state.CustomerState:
     import dataclasses
 
-    return dataclasses.replace(customer, offset=0, input_offset=0, ids=())
+    return dataclasses.replace(customer, offset=0, input_sequence=0, ids=())
 
 
 @pytest.mark.parametrize(("partitions", "records_max"), [(1, 7), (3, 5000), (16, 200)])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.scoring.__main__ import SERVICE
+from services.scoring.columns import Asked
 from services.scoring.seen import EventStore
 from shared.events.envelope import Event, encode
 from shared.ids import partition_of
@@ -37,9 +38,33 @@ def test_an_event_is_a_repeat_only_at_a_greater_offset(
     store.drain()
     home = partition_of("C1", PARTITIONS)
     seen = EventStore(store.database)
-    asked = [(event.source, event.id, 0), (event.source, other.id, 1), (event.source, event.id, 2)]
-    assert asyncio.run(seen.ask(home, asked, 2)) == {2}
-    assert asyncio.run(seen.ask((home + 1) % PARTITIONS, [], -1)) == set()
+    asked = [
+        Asked(event.source, name, offset, offset - 1)
+        for offset, name in enumerate((event.id, other.id, event.id))
+    ]
+    assert asyncio.run(seen.ask(home, asked, 2, ())) == {2}
+    assert asyncio.run(seen.ask(home, asked, 2, {0})) == set(), "the first was refused"
+    assert asyncio.run(seen.ask((home + 1) % PARTITIONS, [], -1, ())) == set()
+
+
+def test_a_replayed_event_is_no_repeat_of_itself_but_of_every_copy_that_counted(
+    space: Space, store: ServiceUnderTest
+) -> None:
+    event = transaction(1, "C1", "A1", 5, FIRST_DAY)
+    _send(space, event, event, event)
+    store.drain()
+    seen = EventStore(store.database)
+
+    def repeats(until: int, *, refused: set[int], settled: frozenset[int] = frozenset()) -> bool:
+        home = partition_of("C1", PARTITIONS)
+        asked = [Asked(event.source, event.id, 1, until, settled)]
+        return asyncio.run(seen.ask(home, asked, 2, refused)) == {1}
+
+    assert not repeats(1, refused={0, 1, 2})
+    assert repeats(1, refused={1, 2}), "an earlier copy counted"
+    assert repeats(2, refused={0, 1}), "a later copy counted"
+    assert not repeats(1, refused={0, 1}), "the later copy was not met yet"
+    assert repeats(-1, refused={0, 1}, settled=frozenset({2})), "it came by another input"
 
 
 def test_the_answer_waits_until_the_store_has_passed_the_batch(
@@ -51,7 +76,7 @@ def test_the_answer_waits_until_the_store_has_passed_the_batch(
     seen = EventStore(store.database)
 
     async def asked_first() -> set[int]:
-        answer = asyncio.create_task(seen.ask(home, [(event.source, event.id, 1)], 1))
+        answer = asyncio.create_task(seen.ask(home, [Asked(event.source, event.id, 1, 0)], 1, ()))
         await asyncio.sleep(0.3)
         assert not answer.done(), "the store knows nothing yet"
         await asyncio.to_thread(store.drain)

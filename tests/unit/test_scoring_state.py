@@ -183,7 +183,7 @@ def test_a_sum_beyond_the_exact_range_is_refused_not_wrapped() -> None:
     events = [transaction(n, "C1", "A1", 2**53 - 1, FIRST_DAY) for n in range(300)]
     outcome = one.feed(0, [Line(n, b"C1", encode(e)) for n, e in enumerate(events)])
     assert outcome.counts["dead"] == 300 - 256
-    assert {r.field for r in outcome.refused} == {"amount_minor"}
+    assert {r.field for r in outcome.beyond} == {"data.amount_minor"}
     assert one.customers()["C1"].sum_minor == 256 * (2**53 - 1)
 
 

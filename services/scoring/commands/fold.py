@@ -1,7 +1,7 @@
 """Folds `scoring.state` into tables: conflated per poll, set-based, the greater position wins.
 
-A state record is the whole truth of its number as of a position in `bank.events`; between two of
-the same position the later one in the log has seen more (a close, an input).
+A state record is the whole truth of its number as of a position in `bank.events` and a sequence of
+its inputs; between two of the same place the later one in the log has seen more (a close).
 """
 
 import struct
@@ -37,7 +37,7 @@ ACCOUNT_COLUMNS = (
 
 DAYS = ("activity_on", "first_on", "last_on", "mean_on", "recovers_on", "silent_on")
 FLAGS = ("outflow", "silence")
-NAMES = {"offset": "position", "input_offset": "input_position"}  # word -> column
+NAMES = {"offset": "position"}  # word -> column
 
 
 def _day(word: str) -> str:
@@ -68,8 +68,8 @@ FOLD = text(
     on conflict (customer_number) do update
        set state_offset = excluded.state_offset,
            {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)}
-     where (customer_state.position, customer_state.state_offset)
-           < (excluded.position, excluded.state_offset)
+     where (customer_state.position, customer_state.input_sequence, customer_state.state_offset)
+           < (excluded.position, excluded.input_sequence, excluded.state_offset)
     returning customer_number
     """  # noqa: S608 - names are ours
 )
@@ -166,8 +166,8 @@ def conflated(records: Sequence[Record]) -> list[Record]:
         if state.kind_of(record.value) != KIND_CUSTOMER:
             continue  # the worker's own memory
         known = newest.get(record.key)
-        if known is None or (state.offset_of(known.value or b""), known.offset) < (
-            state.offset_of(record.value),
+        if known is None or (state.place_of(known.value or b""), known.offset) < (
+            state.place_of(record.value),
             record.offset,
         ):
             newest[record.key] = record

@@ -8,9 +8,12 @@ opens the events behind it. One table, not partitioned by month yet: a look-up b
 have to probe every month, and the first version is asked by identity and by customer, not by date.
 """
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from sqlalchemy import text
 
 from services.scoring.commands.copying import copy_rows
 from shared import sources
@@ -31,17 +34,51 @@ log = structlog.get_logger()
 COLUMNS = (
     "partition", "event_offset", "source", "event_id", "type", "customer_number",
     "account_number", "product_code", "kind", "initiated_by", "businessdate", "time",
-    "amount_minor", "currency", "channel_code", "purpose_code",
+    "amount_minor", "currency", "channel_code", "purpose_code", "appended_at",
 )  # fmt: skip
+TOPIC = "bank.events"
 _NOTHING = (None,) * (len(COLUMNS) - 2)
 # Which fields of a fact go into which column, where it has them.
 _FIELDS = ("customer_number", "account_number", "product_code", "kind")
+REMOVE = text(
+    """
+    delete from bank_events where partition = :partition and event_offset = :event_offset
+    returning appended_at
+    """
+)
+FORGET = text(
+    f"""
+    update bank_events set {", ".join(f"{name} = null" for name in COLUMNS[2:-1])}
+     where partition = :at_partition and event_offset = :at_offset and type is not null
+    """  # noqa: S608 - names are ours
+)
 
 
 def store_events(tx: Tx, records: list[Record]) -> None:
     """Appends a poll's records. Positions make a redelivery invisible, so a plain COPY is right."""
     window = sources.window(tx)
     copy_rows(tx, "bank_events", COLUMNS, (_row(record, window) for record in records))
+
+
+def restore_event(tx: Tx, record: Record) -> None:
+    """Judges a stored event anew: it is replayed, so it counts if it can be read by now.
+
+    One that is not stored yet will be judged when it comes.
+    """
+    row = _row(record, sources.window(tx))
+    place = {"partition": record.partition, "event_offset": record.offset}
+    if row[2:] == _NOTHING:
+        return
+    stored = tx.session.execute(REMOVE, place).first()
+    if stored is not None:
+        copy_rows(tx, "bank_events", COLUMNS, [(*row[:-1], stored.appended_at)])
+
+
+def forget_events(tx: Tx, places: Iterable[tuple[int, int]]) -> None:
+    """The worker refused the events at these (partition, offset): they keep their place only."""
+    rows = [{"at_partition": p, "at_offset": o} for p, o in places]
+    if rows:
+        tx.session.execute(FORGET, rows)
 
 
 def _row(record: Record, window: Window) -> tuple[Any, ...]:
@@ -69,6 +106,7 @@ def _row(record: Record, window: Window) -> tuple[Any, ...]:
         data.currency if booked else None,
         getattr(data, "channel_code", None),
         data.purpose_code if booked else None,
+        datetime.fromtimestamp(record.timestamp_ms / 1000, UTC) if record.timestamp_ms else None,
     )
     if value is not None and b"\\u0000" in value:
         row = tuple(v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in row)

@@ -1,0 +1,146 @@
+"""What the worker refused: kept from `scoring.dead`, replayed through `scoring.inputs`.
+
+The worker's letters stand beside the service's own dead letters and outside its equation: the
+query side has taken the same event by its own verdict, and the worker counts its own messages.
+"""
+
+from base64 import b64encode
+
+import msgspec
+from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.scoring.commands import store
+from services.scoring.queries.worker_letters import obstacle
+from services.scoring.tables import WorkerLetterRow
+from shared import outbox
+from shared.db import AuditRow, Tx
+from shared.dead_letters import LetterNotOpen
+from shared.errors import DomainError
+from shared.events.scoring import EventReplayed
+from shared.wire import Record
+
+
+class LetterNotReplayable(DomainError):
+    """The worker could not take it: its source must send it again."""
+
+
+class RefusedIn(msgspec.Struct, frozen=True):
+    """What is read of a record of `scoring.dead`; bytes are base64 there."""
+
+    topic: str
+    partition: int
+    offset: int
+    kind: str
+    field: str
+    reason: str
+    type: str | None = None
+    key: bytes | None = None
+    payload: bytes | None = None
+    sequence: int = 0
+
+
+_decoder = msgspec.json.Decoder(RefusedIn)
+_KEEP = upsert(WorkerLetterRow)
+_TOLD = ("kind", "state", "type", "field", "reason", "sequence", "recorded_at")
+# A letter told again, after a crash or by a second copy of one input, is no news; the refusal of a
+# later input is.
+KEEP = _KEEP.on_conflict_do_update(
+    index_elements=["topic", "partition", "event_offset"],
+    set_={name: _KEEP.excluded[name] for name in _TOLD}
+    | {"resolved_at": None, "resolved_by": None},
+    where=WorkerLetterRow.sequence < _KEEP.excluded.sequence,
+)
+
+
+def keep_refusals(tx: Tx, records: list[Record]) -> None:
+    """Takes a poll of `scoring.dead`: one letter per place, whatever is told of it last waits."""
+    newest: dict[tuple[str, int, int], RefusedIn] = {}
+    for record in records:
+        told = _decoder.decode(record.value or b"")
+        place = (told.topic, told.partition, told.offset)
+        known = newest.get(place)
+        if known is None or known.sequence < told.sequence:
+            newest[place] = told
+    refusals = [newest[place] for place in sorted(newest)]
+    tx.session.execute(KEEP, [_row(tx, told) for told in refusals])
+    store.forget_events(tx, [(t.partition, t.offset) for t in refusals if t.topic == store.TOPIC])
+
+
+def _row(tx: Tx, told: RefusedIn) -> dict[str, object]:
+    return {
+        "topic": told.topic,
+        "partition": told.partition,
+        "event_offset": told.offset,
+        "sequence": told.sequence,
+        "kind": told.kind,
+        "state": "waiting",
+        "key": None if told.key is None else _storable(told.key.decode(errors="replace")),
+        "payload": told.payload,
+        "type": None if told.type is None else _storable(told.type),
+        "field": _storable(told.field),
+        "reason": _storable(told.reason),
+        "recorded_at": tx.wall_now,
+    }
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL has no zero character in its texts, and JSON no lone surrogate in its bytes."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+def replay_letter(tx: Tx, letter_id: int) -> None:
+    """Sends the event to the worker once more and settles the letter, in this transaction.
+
+    The event store takes it too, so that figure and events agree. Refused anew it comes back as
+    this letter. Raises LetterNotOpen, LetterNotReplayable.
+    """
+    row = _open_letter(tx, letter_id)
+    if obstacle(row) is not None or row.key is None or row.payload is None:
+        raise LetterNotReplayable(
+            {"zh-CN": "无法重放，请由来源系统重新发送", "en": "its source must send it again"}
+        )
+    outbox.enqueue(
+        tx,
+        EventReplayed(
+            customer_number=row.key,
+            partition=row.partition,
+            offset=row.event_offset,
+            payload=b64encode(row.payload).decode(),
+        ),
+    )
+    store.restore_event(
+        tx, Record(row.topic, row.partition, row.event_offset, row.key.encode(), row.payload, 0)
+    )
+    _settle(tx, row, "replayed")
+    _audit(tx, "worker_letter.replay", row)
+
+
+def discard_letter(tx: Tx, letter_id: int, reason: str) -> None:
+    """Gives the event up: it has no figure. Raises LetterNotOpen."""
+    row = _open_letter(tx, letter_id)
+    _settle(tx, row, "discarded")
+    _audit(tx, "worker_letter.discard", row, reason=reason)
+
+
+def _open_letter(tx: Tx, letter_id: int) -> WorkerLetterRow:
+    row = tx.session.get(WorkerLetterRow, letter_id, with_for_update=True)
+    if row is None or row.state != "waiting":
+        raise LetterNotOpen(f"message {letter_id} of the worker is not waiting")
+    return row
+
+
+def _settle(tx: Tx, row: WorkerLetterRow, state: str) -> None:
+    row.state, row.resolved_at, row.resolved_by = state, tx.wall_now, tx.actor_id
+
+
+def _audit(tx: Tx, action: str, row: WorkerLetterRow, **detail: str) -> None:
+    tx.session.execute(
+        insert(AuditRow).values(
+            at=tx.wall_now,
+            actor_id=tx.actor_id or "listener",
+            action=action,
+            subject=f"{row.topic}/{row.partition}/{row.event_offset}",
+            detail={"kind": row.kind, "key": row.key, "reader": "worker", **detail},
+        )
+    )

@@ -1,0 +1,325 @@
+"""What the worker refused: listed for ops, replayed through `scoring.inputs`, counted once."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.scoring import state
+from services.scoring.__main__ import SERVICE
+from shared import positions
+from shared.events import Event
+from shared.events.envelope import encode
+from shared.ids import partition_of
+from shared.policy import Actor
+from shared.testing.servers import Servers
+from shared.testing.space import Space
+from tests.workers import (
+    FIRST_DAY,
+    Worker,
+    WorkerSpace,
+    closed,
+    described,
+    replay_of,
+    transaction,
+)
+
+PARTITIONS = 4  # as the space has
+OPS = Actor("S900", permissions=frozenset({"ops.view", "ops.act"}))
+LATER = FIRST_DAY + timedelta(days=5)
+
+
+class Room:
+    """The whole scorer: its query side in this process, its workers beside it, one bank's clock."""
+
+    def __init__(self, space: Space, workers: WorkerSpace, clock_file: Path) -> None:
+        self.space = space
+        self.workers = workers
+        self._clock_file = clock_file
+        self.stand_at(FIRST_DAY)
+        self.scoring = space.service(SERVICE)
+        self.ops = self.scoring.client(OPS)
+
+    def stand_at(self, day: date) -> None:
+        now = datetime(day.year, day.month, day.day, 4, tzinfo=UTC)
+        self.space.clock.bank = now
+        self._clock_file.write_text(
+            json.dumps({"origin": now.isoformat(), "since": now.isoformat(), "factor": 0})
+        )
+
+    def start(self, instance: str = "a", *command: str, **environment: str) -> Worker:
+        worker = self.begin(instance, *command, **environment)
+        worker.wait_ready()
+        return worker
+
+    def begin(self, instance: str = "a", *command: str, **environment: str) -> Worker:
+        settings = {
+            "GUANXI_CLOCK_FILE": str(self._clock_file),
+            "GUANXI_WORKER_EVENT_STORE": "1",
+            "GUANXI_DB_SCHEMA": self.scoring.runtime.settings.schema_name,
+        }
+        chosen = (command,) if command else ()
+        return self.workers.start(instance, *chosen, **(settings | environment))
+
+    def settle(self) -> None:
+        """Until the worker and the query side have taken all that was sent and said."""
+        deadline = time.monotonic() + 60
+        while True:
+            self.scoring.drain()
+            if self.workers.at_end():
+                break
+            assert time.monotonic() < deadline, self.workers.workers[-1].tail()
+            time.sleep(0.1)
+        self.scoring.drain()
+
+    def letters(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ops.get("/ops/state").json()["letters"]
+        return found
+
+    def replay(self, letter: dict[str, Any]) -> int:
+        return int(self.ops.post(f"/ops/{letter['path']}/replay").status_code)
+
+    def send_inputs_again(self) -> int:
+        """What a relay does that dies before it has deleted what it sent."""
+        found = self.workers.read("scoring.inputs")
+        return self.workers.send(
+            [(p, key, value or b"") for p, key, value in found], topic="scoring.inputs"
+        )
+
+    def customer(self, number: str) -> state.CustomerState:
+        return self.workers.customers()[number]
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.scoring.database.read() as session:
+            return [tuple(row) for row in session.execute(text(sql))]
+
+    def folded(self) -> list[tuple[Any, ...]]:
+        return self.rows("select customer_number, count, sum_minor from customer_state order by 1")
+
+    def balanced(self) -> None:
+        with self.scoring.database.read() as session:
+            assert {row["difference"] for row in positions.reconcile(session)} == {0}
+
+
+@pytest.fixture
+def room(space: Space, servers: Servers, tmp_path: Path) -> Iterator[Room]:
+    workers = WorkerSpace(servers, tmp_path, PARTITIONS, prefix=space.prefix)
+    workers.describe(described())
+    yield Room(space, workers, tmp_path / "clock.json")
+    workers.close()
+
+
+def plain(customer: state.CustomerState) -> state.CustomerState:
+    return dataclasses.replace(customer, offset=0, input_sequence=0, ids=())
+
+
+def refuse_one(room: Room) -> tuple[list[Event[Any]], dict[str, Any]]:
+    """One event of today that counts, one of next week that does not: (both, the letter)."""
+    events = [
+        transaction(1, "C1", "A1", 500, FIRST_DAY),
+        transaction(2, "C1", "A1", 70, LATER),
+    ]
+    room.workers.publish(events)
+    room.start()
+    room.settle()
+    (letter,) = room.letters()
+    return events, letter
+
+
+def test_a_future_event_is_listed_and_its_replay_counts_once(room: Room, tmp_path: Path) -> None:
+    events, letter = refuse_one(room)
+    assert room.folded() == [("C1", 1, 500)]
+    home = partition_of("C1", PARTITIONS)
+    assert (letter["topic"], letter["partition"], letter["offset"]) == ("bank.events", home, 1)
+    assert (letter["kind"], letter["field"], letter["key"]) == ("quarantined", "businessdate", "C1")
+    assert letter["reason"] == f"{LATER} lies in the future of the bank"
+    assert letter["type"] == "bank.transaction_booked.v1"
+    assert letter["reader"] == "worker"
+    page = room.ops.get("/ops/fragment").text
+    assert f"/scoring/ops/{letter['path']}/replay" in page
+    assert room.rows("select payload from worker_letters") == [(encode(events[1]),)]
+    assert room.rows("select event_id from bank_events order by event_offset") == [
+        ("txn-1",), (None,)
+    ]  # fmt: skip
+    room.stand_at(LATER)
+    assert room.replay(letter) == 202
+    assert room.replay(letter) == 409, "it was replayed already"
+    room.settle()
+    found = room.customer("C1")
+    assert (found.count, found.sum_minor, found.offset, found.input_sequence) == (2, 570, 0, 1)
+    assert room.folded() == [("C1", 2, 570)]
+    assert room.rows("select event_id from bank_events order by event_offset") == [
+        ("txn-1",), ("txn-2",)
+    ]  # fmt: skip
+    assert not room.letters()
+    assert room.rows("select actor_id, action from audit") == [("S900", "worker_letter.replay")]
+    room.balanced()
+    replayed = replay_of(events, tmp_path / "events.jsonl", [described()])
+    assert plain(found) == plain(*replayed.customers())
+    room.send_inputs_again()
+    room.settle()
+    assert room.folded() == [("C1", 2, 570)], "the relay sent it twice"
+
+
+def test_a_discarded_letter_changes_nothing(room: Room) -> None:
+    _, letter = refuse_one(room)
+    room.stand_at(LATER)
+    said = {"reason": "the bank took it back"}
+    assert room.ops.post(f"/ops/{letter['path']}/discard", data=said).status_code == 200
+    assert room.replay(letter) == 409
+    room.settle()
+    assert not room.letters()
+    assert room.folded() == [("C1", 1, 500)]
+    assert room.workers.read("scoring.inputs") == []
+    ((action, detail),) = room.rows("select action, detail from audit")
+    assert (action, detail["reason"]) == ("worker_letter.discard", said["reason"])
+    room.balanced()
+
+
+def test_refused_again_it_is_one_letter_again_however_often_it_is_told(room: Room) -> None:
+    _, letter = refuse_one(room)
+    assert room.replay(letter) == 202
+    room.settle()
+    room.send_inputs_again()
+    room.settle()
+    (again,) = room.letters()
+    assert (again["id"], again["reason"]) == (letter["id"], letter["reason"])
+    assert room.rows("select event_id from bank_events where event_offset = 1") == [(None,)]
+    dead = [(0, key, value or b"") for _, key, value in room.workers.read("scoring.dead")]
+    room.workers.send(dead, topic="scoring.dead")
+    room.stand_at(LATER)
+    assert room.replay(again) == 202
+    room.settle()
+    assert room.folded() == [("C1", 2, 570)]
+    assert not room.letters()
+    assert room.customer("C1").input_sequence == 2
+    room.balanced()
+
+
+@pytest.mark.parametrize("point", ["worker.after_signals", "worker.after_state",
+                                   "worker.after_closes", "worker.before_ack"])  # fmt: skip
+def test_a_kill_in_a_round_of_inputs_changes_nothing(room: Room, point: str) -> None:
+    _, letter = refuse_one(room)
+    room.workers.workers[-1].kill()
+    room.stand_at(LATER)
+    room.replay(letter)
+    room.scoring.drain()
+    doomed = room.begin(GUANXI_FAILPOINT=f"{point}:1")
+    assert doomed.wait_dead() == -9, doomed.tail()
+    survivor = room.start()
+    room.settle()
+    assert room.folded() == [("C1", 2, 570)]
+    assert not room.letters()
+    assert survivor.metric("guanxi_holes") == 0
+
+
+def close_through(room: Room, day: date) -> None:
+    span = (day - FIRST_DAY).days
+    room.workers.publish([closed(FIRST_DAY + timedelta(days=n)) for n in range(span + 1)])
+    room.settle()
+
+
+def test_a_late_replay_counts_once_and_a_second_copy_of_the_input_never(room: Room) -> None:
+    _, letter = refuse_one(room)
+    room.stand_at(LATER)
+    close_through(room, LATER)
+    assert room.replay(letter) == 202
+    room.settle()
+    assert room.folded() == [("C1", 2, 570)]
+    room.send_inputs_again()
+    room.settle()
+    assert room.folded() == [("C1", 2, 570)]
+    room.workers.publish([transaction(2, "C1", "A1", 70, LATER)])
+    room.settle()
+    assert room.folded() == [("C1", 2, 570)], "the bank sent it again after the replay"
+    assert not room.letters()
+
+
+def test_without_the_sequence_check_the_second_copy_changes_figures(room: Room) -> None:
+    _, letter = refuse_one(room)
+    room.workers.workers[-1].kill()
+    room.stand_at(LATER)
+    room.start("a", "tests.chaos.forgetful_worker")
+    close_through(room, LATER)
+    assert room.replay(letter) == 202
+    room.settle()
+    room.send_inputs_again()
+    room.settle()
+    assert room.folded() == [("C1", 3, 640)]
+
+
+@pytest.mark.parametrize("resent_first", [True, False])
+def test_of_an_event_sent_twice_only_one_counts_whichever_is_replayed(
+    room: Room, resent_first: bool
+) -> None:
+    """One copy bears a date that is refused, the other a right one; then the days are closed."""
+    good = transaction(1, "C1", "A1", 500, FIRST_DAY)
+    bad = transaction(1, "C1", "A1", 500, LATER)
+    room.workers.publish([bad, good] if resent_first else [good, bad])
+    room.start()
+    room.settle()
+    (letter,) = room.letters()
+    assert room.folded() == [("C1", 1, 500)]
+    room.stand_at(LATER)
+    close_through(room, LATER)
+    assert room.replay(letter) == 202
+    room.settle()
+    assert room.folded() == [("C1", 1, 500)]
+    assert not room.letters()
+
+
+def test_an_event_of_a_closed_day_counts_when_its_first_copy_was_refused(room: Room) -> None:
+    _, letter = refuse_one(room)
+    room.stand_at(LATER)
+    close_through(room, LATER)
+    room.workers.publish([transaction(2, "C1", "A1", 70, LATER)])
+    room.settle()
+    assert room.folded() == [("C1", 2, 570)]
+    room.replay(letter)
+    room.settle()
+    assert room.folded() == [("C1", 2, 570)]
+
+
+def test_two_workers_take_inputs_where_they_take_the_events(room: Room) -> None:
+    """Equal partition counts and one subscription: Faust assigns the two topics together."""
+    numbers = [f"C{n}" for n in range(12)]
+    assert {partition_of(n, PARTITIONS) for n in numbers} == set(range(PARTITIONS))
+    room.workers.publish(
+        event
+        for i, number in enumerate(numbers)
+        for event in (
+            transaction(2 * i, number, f"A{i}", 500, FIRST_DAY),
+            transaction(2 * i + 1, number, f"A{i}", 70, LATER),
+        )
+    )
+    first, second = room.start("a"), room.start("b")
+    room.settle()
+    for worker in (first, second):
+        worker.wait_ready()
+    assert assigned(first) == assigned(second) == 2
+    letters = room.letters()
+    assert sorted(letter["key"] for letter in letters) == sorted(numbers)
+    room.stand_at(LATER)
+    for letter in letters[:6]:
+        assert room.replay(letter) == 202
+    room.settle()
+    assert first.metric("guanxi_worker_inputs_apart_total") == 0
+    assert second.metric("guanxi_worker_inputs_apart_total") == 0
+    first.kill()
+    for letter in letters[6:]:
+        assert room.replay(letter) == 202
+    room.settle()
+    assert room.folded() == sorted((n, 2, 570) for n in numbers)
+    assert second.metric("guanxi_worker_inputs_apart_total") == 0
+    assert second.metric("guanxi_holes") == 0
+    assert len(room.workers.read("scoring.inputs")) == len(numbers)
+
+
+def assigned(worker: Worker) -> int:
+    return int(json.loads(worker.get("/health/ready"))["partitions"])
