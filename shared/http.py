@@ -266,34 +266,34 @@ def _health_router(runtime: Runtime) -> APIRouter:
 # Errors --------------------------------------------------------------------------------------
 
 
+def _answer(
+    runtime: Runtime,
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    errors: Problems = (),
+    fields: Problems = (),
+) -> Response:
+    correlation_id = request.scope.get("correlation_id", "")
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    if "text/html" in request.headers.get("accept", ""):
+        body = runtime.pages.render_error(
+            status=status, code=code, message=message, correlation_id=correlation_id,
+            request=request,
+        )  # fmt: skip
+        return HTMLResponse(body, status_code=status, headers=headers)
+    content = {"code": code, "message": message, "correlation_id": correlation_id}
+    if errors:
+        content |= {"errors": errors, "fields": fields or errors}
+    return JSONResponse(
+        content, status_code=status, headers=headers, media_type="application/problem+json"
+    )
+
+
 def _install_errors(app: FastAPI, runtime: Runtime) -> None:
-    def answer(
-        request: Request,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        errors: Problems = (),
-        fields: Problems = (),
-    ) -> Response:
-        correlation_id = request.scope.get("correlation_id", "")
-        wants_page = "text/html" in request.headers.get("accept", "")
-        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-        if wants_page:
-            body = runtime.pages.render_error(
-                status=status,
-                code=code,
-                message=message,
-                correlation_id=correlation_id,
-                request=request,
-            )
-            return HTMLResponse(body, status_code=status, headers=headers)
-        content = {"code": code, "message": message, "correlation_id": correlation_id}
-        if errors:
-            content |= {"errors": errors, "fields": fields or errors}
-        return JSONResponse(
-            content, status_code=status, headers=headers, media_type="application/problem+json"
-        )
+    answer = partial(_answer, runtime)
 
     @app.exception_handler(DomainError)
     def refused(request: Request, error: DomainError) -> Response:
