@@ -42,7 +42,6 @@ UNHEARD = {
     "bank.cost_booked.v1": "cost allocation of the full contribution engine",
     "bank.plan_set.v1": "plans against actuals",
     "bank.budget_set.v1": "costs against budgets",
-    "bank.district_described.v1": "figures by district",
 }
 UNSAID = {
     "workflow.reassignment_requested.v1": "customer reassignment comes as a process of its own"
