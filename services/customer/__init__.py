@@ -3,7 +3,7 @@
 Owns: parties and prospects, identifiers, holdings, managers of record (effective-dated),
     relations, contacts, service requests; merge and unmerge; the timeline; search; the intake of
     bank events for systems without Kafka.
-Hears: `bank.customers`, `bank.events`, product and branch names and the described sources of
+Hears: `bank.customers`, `bank.events`, names of products, branches and districts and the sources of
     `bank.reference`, and all of our topics.
 Says: `customer.events`: PartyRecorded, HoldingChanged, ManagerChanged, ContactRecorded,
     IdentityMerged, IdentityUnmerged, ServiceRequested.

@@ -139,7 +139,8 @@ body.addEventListener("htmx:configRequest", (event) => {
   const { headers, parameters, verb, triggeringEvent, elt } = event.detail;
   if (verb !== "get") headers["X-CSRF-Token"] = csrf();
   const hint = isHint(triggeringEvent) ? triggeringEvent.detail : null;
-  if (hint?.topic) parameters.at = elt.guanxiAt = `${hint.topic}:${hint.partition}:${hint.offset}`;
+  if (hint?.topic && hint.offset >= 0) parameters.at = // below 0: moved by the clock, at no position
+    elt.guanxiAt = `${hint.topic}:${hint.partition}:${hint.offset}`;
 });
 body.addEventListener("htmx:confirm", (event) => {
   const { elt, triggeringEvent, issueRequest } = event.detail;
