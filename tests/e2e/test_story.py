@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from shared.web.assets import PACKAGES
 from tests.e2e import bank_side
 from tests.e2e.prometheus_server import answers, scraping
 
 pytestmark = pytest.mark.browser
 
 FAST_MS = 30_000
+AXE = PACKAGES / "axe-core/axe.min.js"
+SEEN_BY_AXE = {("/workflow/desk", 390), ("/orders/orders", 1280), ("/notify/inbox", 390)}
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "guanxi.json"
 
 
@@ -125,6 +128,10 @@ def test_every_page_opens_without_an_error_at_every_width(system, desk, path, wi
     assert answer.status == 200
     expect(page.locator("main")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+    if (path, width) in SEEN_BY_AXE:
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("async () => (await axe.run(document)).violations")
+        assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
     assert said == []
 
 

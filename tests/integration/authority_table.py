@@ -160,6 +160,8 @@ GET /risk/list                                  alert.view
 GET /risk/alerts/{alert_id}                     alert.view
 GET /risk/alerts/{alert_id}/panel               alert.view
 GET /alerts                                     alert.view
+POST /ops/worker-letters/{letter_id}/replay     ops.act
+POST /ops/worker-letters/{letter_id}/discard    ops.act
 """,
     "notify": """
 GET  /stream                                    notice.view

@@ -246,6 +246,7 @@ async function ask(owner, ids) {
 function dress(root) {
   within("[data-width]", root).forEach((one) => { one.style.width = one.dataset.width; });
   within("form[data-draft]", root).forEach(restore);
+  within(".table-responsive", root).forEach((one) => { if (one.scrollWidth > one.clientWidth) one.tabIndex = 0; }); // scrolled by keys
   label(root);
 }
 const draftKey = (form) => `draft:${form.dataset.draft}`;
