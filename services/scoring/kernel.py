@@ -300,13 +300,13 @@ def step(
         c.count += 1
         if flags[i] & BY_CUSTOMER:
             counters[SIGNALS] = _silence_rule(
-                customers, activity_factors, mass, limits, row, i, day, watermark, c.offset,
+                customers, activity_factors, mass, limits, row, i, day, watermark, offsets[i],
                 signals, counters[SIGNALS],
             )  # fmt: skip
         if flags[i] & HOME_CURRENCY:
             _move_balance(customers, balance_factors, row, amounts[i], day)
             counters[SIGNALS] = _outflow_rule(
-                customers, balance_factors, limits, row, i, c.offset, signals, counters[SIGNALS]
+                customers, balance_factors, limits, row, i, offsets[i], signals, counters[SIGNALS]
             )
         counters[ARMED] = _arm(customers, armed, arms, counters[ARMED], row)
 
