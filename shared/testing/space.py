@@ -65,7 +65,7 @@ class ServiceUnderTest:
     def relay_once(self) -> int:
         return self.relay.round()
 
-    def drain(self, deadline_s: float = 30.0) -> None:
+    def drain(self, deadline_s: float = 90.0) -> None:
         """Listens and relays until the service stands at the end of all its topics."""
         deadline = time.monotonic() + deadline_s
         while time.monotonic() < deadline:
