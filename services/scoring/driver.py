@@ -83,12 +83,19 @@ class Driver:
         self._room.set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._leaving = False  # since partitions were revoked, until all stand at their commits
         self._published: dict[int, tuple[int, int]] = {}  # partition -> its last total's place
         self._totals_at = 0.0
 
     async def take(self, event: Any) -> None:
-        """Takes a share; waits while too much is waiting already."""
+        """Takes a share; waits while too much is waiting already.
+
+        While leaving it takes none: an earlier share of that partition was dropped, and a row that
+        stepped past it would call it a redelivery when it comes again.
+        """
         await self._room.wait()
+        if self._leaving:
+            return
         self._pending.append(event)
         self._pending_records += len(event.value)
         if self._pending_records >= self._waiting_max:
@@ -97,14 +104,16 @@ class Driver:
 
     async def before_leaving(self, revoked: Iterable[Any]) -> None:
         """Drops what is waiting (it will be delivered again) and lets the round in hand finish."""
-        self._drop()
-        await self._idle.wait()
-        self._published.clear()
-
-    def _drop(self) -> None:
+        self._leaving = True
         self._pending.clear()
         self._pending_records = 0
         self._room.set()
+        await self._idle.wait()
+        self._published.clear()
+
+    def placed(self) -> None:
+        """Every partition stands at its commit again: what is delivered now is all there is."""
+        self._leaving = False
 
     async def run(self) -> None:
         """Rounds until cancelled. Nothing that fails here is survivable."""

@@ -141,6 +141,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._pending: defaultdict[TP, deque[int]] = defaultdict(deque)
         self.holes = Holes()
         self.before_leaving: Callable[[Iterable[TP]], Awaitable[None]] | None = None
+        self.when_placed: Callable[[], None] | None = None
         self._placed = False  # all partitions stand at their commits since the flow last stopped
         self._open = False  # events may be read
 
@@ -179,6 +180,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         for tp, offset in starts.items():
             self.holes.begin(tp, offset)
         self._placed = True
+        if self.when_placed is not None:
+            self.when_placed()
         REWINDS.inc()
 
     def _acking(self, tp: TP) -> bool:
