@@ -2,8 +2,9 @@
 
 A source says by `bank.source_described` from which day it is active. The service keeps the newest
 description of each source in its own schema, written by the one line it has in HANDLERS. A source
-that nobody has described is not judged. The verdict falls when a message is first read and stays
-with its position: a later description changes what is read after it, never what was read before.
+that nobody has described is judged by the far past only. The verdict falls when a message is first
+read and stays with its position: a later description changes what is read after it, never what was
+read before.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from shared.clock import business_date
 from shared.db import SourceRow, Tx
-from shared.events.envelope import Event
+from shared.events.envelope import EARLIEST_ON, Event
 from shared.outbox import COMPACT_TOPICS
 
 FUTURE_LIMIT = timedelta(days=1)  # a bank whose zone is ahead of ours
@@ -56,6 +57,8 @@ class Window:
             return "dated in the future"
         if event.data.TOPIC in COMPACT_TOPICS:
             return None  # a standing record has its date in the key; one of them is the description
+        if on < EARLIEST_ON:
+            return "dated in the far past"
         first_on = self.active_from.get(event.source)
         if first_on is not None and on < first_on:
             return f"dated before {event.source} became active on {first_on}"

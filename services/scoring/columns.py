@@ -21,6 +21,7 @@ from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY
 from services.scoring.watermark import Source
 from shared.events.bank import DayClosed, TransactionBooked
 from shared.events.envelope import (
+    EARLIEST_ON,
     EVENT_CLASSES,
     Undecodable,
     UnknownType,
@@ -32,6 +33,7 @@ from shared.ids import partition_of
 
 _TRANSACTION = EVENT_CLASSES[TransactionBooked]
 _CLOSED = EVENT_CLASSES[DayClosed]
+EARLIEST_DAY = EARLIEST_ON.toordinal()
 Kind = Literal["dead", "quarantined"]
 TOLD_BYTES_MAX = 600_000  # as base64, beside a reason, below the producer's greatest batch
 if TYPE_CHECKING:
@@ -175,7 +177,7 @@ def add(
         day = event.businessdate.toordinal()
         source = sources.get(name)
         if (
-            day > latest
+            not EARLIEST_DAY <= day <= latest
             or (source is not None and day < source.active_from)
             or (held and record.offset in held)
         ):
@@ -230,7 +232,7 @@ def _other(context: Context, partition: int, record: Delivered, event: Any, out:
         out.refused.append(refuse(context, partition, record, "dead", *reason, event.type))
     elif type(event) is _CLOSED:
         day = event.data.day.toordinal()
-        if day > context.latest_day:
+        if not EARLIEST_DAY <= day <= context.latest_day:
             out.refused.append(_out_of_time(context, partition, record, event, None))
         else:
             out.closes.append(Close(len(out.rows), record.offset, event.source, day))
@@ -273,6 +275,8 @@ def _out_of_time(
     day = event.businessdate
     if source is not None and day.toordinal() < source.active_from:
         reason = f"{day} is before {event.source} became active"
+    elif day < EARLIEST_ON:
+        reason = f"{day} lies in the far past"
     else:
         reason = f"{day} lies in the future of the bank"
     return refuse(context, partition, record, "quarantined", "businessdate", reason, event.type)

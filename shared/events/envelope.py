@@ -21,6 +21,7 @@ from shared.ids import partition_of
 
 __all__ = [
     "CATALOGUE",
+    "EARLIEST_ON",
     "Event",
     "Fact",
     "Undecodable",
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Fact)
+
+# The far past: no system that publishes to us kept books before; it is a date gone wrong.
+EARLIEST_ON = date(1970, 1, 1)
 
 # A CloudEvents Integer is 32 bits; on our topics it counts the events of one key: 1, 2, 3 ...
 Sequence = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -126,7 +130,7 @@ _header = msgspec.json.Decoder(_Header)
 def decode(value: bytes | str) -> Event[Any]:
     """The event in a Kafka value or a line. Raises Undecodable, UnknownType, UnknownVersion."""
     try:
-        return _decoder.decode(value)
+        event: Event[Any] = _decoder.decode(value)
     except msgspec.ValidationError as error:
         field, reason = _located(str(error))
         if field == "type":
@@ -136,6 +140,11 @@ def decode(value: bytes | str) -> Event[Any]:
         raise Undecodable("", f"not JSON: {error}") from None
     except RecursionError:
         raise Undecodable("", "nested too deeply") from None
+    if (rb"\u0000" if isinstance(value, bytes) else r"\u0000") in value:  # or an escaped backslash
+        field = _zero_character(msgspec.to_builtins(event))
+        if field is not None:
+            raise Undecodable(field, "a zero character, which no database here can store")
+    return event
 
 
 def encode(event: Event[Any]) -> bytes:
@@ -211,6 +220,18 @@ def misplaced(
         if partition != right:
             return f"partition {partition} of {partitions}, key {expected!r} belongs in {right}"
     return None
+
+
+def _zero_character(value: Any, path: str = "") -> str | None:
+    """The first field whose text holds one; none if no field that we know does."""
+    if isinstance(value, str):
+        return path if "\0" in value else None
+    items = value.items() if isinstance(value, dict) else ()
+    places = [(f"{path}.{name}" if path else name, one) for name, one in items]
+    if isinstance(value, list):
+        places = [(f"{path}[{n}]", one) for n, one in enumerate(value)]
+    found = (_zero_character(one, place) for place, one in places)
+    return next((field for field in found if field is not None), None)
 
 
 _PLACE = re.compile(r"^(?P<reason>.*?)(?: - at (?:`key` in )?`(?P<path>\$.*)`)?$", re.DOTALL)

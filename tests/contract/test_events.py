@@ -137,6 +137,8 @@ def test_transaction_refusals_name_field_and_reason() -> None:
         (("specversion",), "0.3", "specversion", "0.3"),
         (("datacontenttype",), "text/xml", "datacontenttype", "text/xml"),
         (("data",), None, "data", "object"),
+        (("id",), "e\0", "id", "zero"),
+        (("data", "counterparty", "bank_code"), "\0", "data.counterparty.bank_code", "zero"),
     ]:
         verdict = refused(changed(event, path, wrong))
         assert (verdict.field, reason in verdict.reason) == (field, True), verdict
@@ -146,6 +148,7 @@ def test_what_is_no_envelope_is_undecodable() -> None:
     for value in (b"", b"null", b"[]", b"{", b"\xff\xfe", b'"x"', b"[" * 100_000, b"{}"):
         with pytest.raises(Undecodable):
             decode(value)
+    assert decode(SAMPLES[TRANSACTION].replace(b"txn-", b"txn-\\\\u0000", 1)), "only its spelling"
     deep = SAMPLES[TRANSACTION].replace(b'"data": {', b'"data": {"x": ' + b"[" * 50_000)
     with pytest.raises(Undecodable):
         decode(deep)

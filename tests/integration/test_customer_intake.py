@@ -101,6 +101,8 @@ def test_the_same_identity_with_another_body_is_a_conflict(customer, bank_system
         ({"subject": "C2"}, "subject"),
         ({"data": {"home_branch_code": "B01"}}, "data.customer_number"),
         ({"businessdate": "2026-02-31"}, "businessdate"),
+        ({"id": "e\0"}, "id"),
+        ({"data": {"customer_number": "C1", "home_branch_code": "\0"}}, "data.home_branch_code"),
     ],
 )
 def test_nothing_of_a_batch_with_one_bad_event_is_taken(customer, bank_system, bad, field):
@@ -109,6 +111,13 @@ def test_nothing_of_a_batch_with_one_bad_event_is_taken(customer, bank_system, b
     assert answer.status_code == 422, answer.text
     problem = answer.json()
     assert (problem["index"], problem["fields"][0]["field"]) == (1, field)
+    assert counts(customer) == (0, 0)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"data":'])
+def test_a_body_nested_beyond_measure_is_refused(customer, bank_system, opening):
+    answer = bank_system.post("/bank-events", content=opening * 100_000)
+    assert answer.status_code == 422, answer.text
     assert counts(customer) == (0, 0)
 
 

@@ -150,7 +150,7 @@ def test_bad_records_are_told_with_their_place_and_the_batch_goes_on(
 ) -> None:
     from shared.events.envelope import encode
     from shared.ids import partition_of
-    from tests.workers import FIRST_DAY, transaction
+    from tests.workers import FIRST_DAY, SOURCE, transaction
 
     space.describe(described())
     good = transaction(1, "C1", "A1", 500, FIRST_DAY)
@@ -164,6 +164,13 @@ def test_bad_records_are_told_with_their_place_and_the_batch_goes_on(
         (home, b"C1", value.replace(b'"amount_minor":500', b'"amount_minor":5.5')),
         (home, b"C1", value.replace(b"booked.v1", b"booked.v9")),
         (home, b"C1", value.replace(b'"businessdate":"2025', b'"businessdate":"2999')),
+        (
+            home,
+            b"C1",
+            value.replace(b'"businessdate":"2025', b'"businessdate":"1890').replace(
+                SOURCE.encode(), b"nobody/described"
+            ),
+        ),
         (home, b"C1", value.replace(b"bank.transaction_booked.v1", b"bank.weather_changed.v1")),
     ]
     space.send([*bad, (home, b"C1", value)])
@@ -182,6 +189,7 @@ def test_bad_records_are_told_with_their_place_and_the_batch_goes_on(
         (3, "dead", "data.amount_minor"),
         (4, "quarantined", "type"),
         (5, "quarantined", "businessdate"),
+        (6, "quarantined", "businessdate"),
     ]
     elsewhere = [msgspec.json.decode(v or b"") for _, _, v in space.read("scoring.dead")
                  if msgspec.json.decode(v or b"")["partition"] != home]  # fmt: skip

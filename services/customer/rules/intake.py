@@ -59,6 +59,8 @@ def read_events(body: bytes) -> list[Taken]:
             raws = [body]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadBatch([BadEvent(0, "", f"not JSON: {error}")]) from None
+    except RecursionError:
+        raise BadBatch([BadEvent(0, "", "nested too deeply")]) from None
     if not raws:
         raise BadBatch([BadEvent(0, "", "an empty batch")])
     taken: list[Taken] = []

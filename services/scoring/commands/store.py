@@ -1,7 +1,8 @@
 """The event store: every record of `bank.events` at its place, never refused, never parked.
 
-A date that the worker quarantines is judged here by the same two limits: the event keeps its
-place, but counts neither as seen nor behind a figure, so that one sent anew is taken by both.
+Which events count, the worker alone says: one that it refuses keeps its place here, but counts
+neither as seen nor behind a figure, whichever of the event and its letter is heard first. A second
+judge with a clock of its own could refuse what has its figure already, and its repeat would count.
 
 The worker asks it whether an event of a closed day was there before, and every figure on a page
 opens the events behind it. One table, not partitioned by month yet: a look-up by identity would
@@ -16,7 +17,6 @@ import structlog
 from sqlalchemy import text
 
 from services.scoring.commands.copying import copy_rows
-from shared import sources
 from shared.db import Tx
 from shared.events.bank import TransactionBooked
 from shared.events.envelope import (
@@ -26,7 +26,6 @@ from shared.events.envelope import (
     decode,
     misplaced,
 )
-from shared.sources import Window
 from shared.wire import Record
 
 log = structlog.get_logger()
@@ -46,6 +45,13 @@ REMOVE = text(
     returning appended_at
     """
 )
+REFUSED = text(
+    """
+    select partition, event_offset from worker_letters
+     where topic = :topic and partition = any(:partitions) and state <> 'replayed'
+       and event_offset between :first and :last
+    """
+)
 FORGET = text(
     f"""
     update bank_events set {", ".join(f"{name} = null" for name in COLUMNS[2:-1])}
@@ -56,16 +62,31 @@ FORGET = text(
 
 def store_events(tx: Tx, records: list[Record]) -> None:
     """Appends a poll's records. Positions make a redelivery invisible, so a plain COPY is right."""
-    window = sources.window(tx)
-    copy_rows(tx, "bank_events", COLUMNS, (_row(record, window) for record in records))
+    refused = _refused(tx, records)
+    copy_rows(tx, "bank_events", COLUMNS, (_row(record, refused) for record in records))
+
+
+def _refused(tx: Tx, records: list[Record]) -> set[tuple[int, int]]:
+    """The places of these records that the worker has refused already."""
+    offsets = [record.offset for record in records]
+    found = tx.session.execute(
+        REFUSED,
+        {
+            "topic": TOPIC,
+            "partitions": sorted({record.partition for record in records}),
+            "first": min(offsets),
+            "last": max(offsets),
+        },
+    )
+    return {(row.partition, row.event_offset) for row in found}
 
 
 def restore_event(tx: Tx, record: Record) -> None:
-    """Judges a stored event anew: it is replayed, so it counts if it can be read by now.
+    """Reads a stored event anew: it is replayed, so it counts if it can be read by now.
 
-    One that is not stored yet will be judged when it comes.
+    One that is not stored yet will be read when it comes.
     """
-    row = _row(record, sources.window(tx))
+    row = _row(record, set())
     place = {"partition": record.partition, "event_offset": record.offset}
     if row[2:] == _NOTHING:
         return
@@ -81,8 +102,10 @@ def forget_events(tx: Tx, places: Iterable[tuple[int, int]]) -> None:
         tx.session.execute(FORGET, rows)
 
 
-def _row(record: Record, window: Window) -> tuple[Any, ...]:
+def _row(record: Record, refused: set[tuple[int, int]]) -> tuple[Any, ...]:
     place = (record.partition, record.offset)
+    if place in refused:
+        return place + _NOTHING
     value = record.value
     try:
         event = decode(value if value is not None else b"")
@@ -92,8 +115,6 @@ def _row(record: Record, window: Window) -> tuple[Any, ...]:
         return place + _NOTHING
     data = event.data
     booked = type(data) is TransactionBooked
-    if booked and window.refuses(event) is not None:
-        return place + _NOTHING
     row = (
         event.source,
         event.id,
@@ -108,6 +129,4 @@ def _row(record: Record, window: Window) -> tuple[Any, ...]:
         data.purpose_code if booked else None,
         datetime.fromtimestamp(record.timestamp_ms / 1000, UTC) if record.timestamp_ms else None,
     )
-    if value is not None and b"\\u0000" in value:
-        row = tuple(v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in row)
     return place + row
