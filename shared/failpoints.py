@@ -15,11 +15,18 @@ POINTS = (
     "consumer.after_commit",
     "worker.after_signals",
     "worker.after_state",
+    "worker.after_closes",
     "worker.before_ack",
 )
 
-_name, _, _count = os.environ.get("GUANXI_FAILPOINT", "").partition(":")
-_left = int(_count or 1)
+_name, _left = "", 0
+
+
+def arm(place: str) -> None:
+    """`point:n` kills at the n-th visit of the point, `point` at the first; empty: none does."""
+    global _name, _left  # noqa: PLW0603 - one failpoint per process is the point
+    _name, _, count = place.partition(":")
+    _left = int(count or 1)
 
 
 def reach(point: str) -> None:
@@ -30,3 +37,6 @@ def reach(point: str) -> None:
     _left -= 1
     if _left <= 0:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+arm(os.environ.get("GUANXI_FAILPOINT", ""))

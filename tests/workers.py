@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 import uuid
@@ -28,6 +27,7 @@ from shared.events.bank import DayClosed, SourceDescribed, TransactionBooked
 from shared.events.envelope import encode
 from shared.ids import partition_of
 from shared.testing.servers import Servers
+from tests.processes import Forked
 
 SOURCE = "core"
 FIRST_DAY = date(2025, 1, 1)
@@ -119,7 +119,7 @@ def small_bank(
 
 @dataclass
 class Worker:
-    process: subprocess.Popen[bytes]
+    process: Forked
     port: int
     log: Path
 
@@ -198,15 +198,8 @@ class WorkerSpace:
             "GUANXI_WORKER_INSTANCE": f"{self.prefix}{instance}",
             "GUANXI_WORKER_EVENT_STORE": "0",
             "GUANXI_SESSION_TIMEOUT_S": "3",
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
-        with log.open("wb") as written:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command],
-                env=os.environ | settings | environment,
-                stdout=written,
-                stderr=subprocess.STDOUT,
-            )
+        process = Forked(command, os.environ | settings | environment, log)
         worker = Worker(process, port, log)
         self.workers.append(worker)
         return worker

@@ -111,7 +111,7 @@ class Driver:
         await self._idle.wait()
         self._published.clear()
 
-    def placed(self) -> None:
+    def resume(self) -> None:
         """Every partition stands at its commit again: what is delivered now is all there is."""
         self._leaving = False
 

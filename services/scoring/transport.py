@@ -141,7 +141,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._pending: defaultdict[TP, deque[int]] = defaultdict(deque)
         self.holes = Holes()
         self.before_leaving: Callable[[Iterable[TP]], Awaitable[None]] | None = None
-        self.when_placed: Callable[[], None] | None = None
+        self.when_open: Callable[[], None] | None = None
         self._placed = False  # all partitions stand at their commits since the flow last stopped
         self._open = False  # events may be read
 
@@ -159,6 +159,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         queues. Only after the second may events be read, or those in between would be lost."""
         super().resume_flow()
         self._open = self._placed
+        if self._open and self.when_open is not None:
+            self.when_open()
 
     async def perform_seek(self) -> None:
         """Puts every partition at its commit; one without a commit gets one, at its beginning.
@@ -180,8 +182,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         for tp, offset in starts.items():
             self.holes.begin(tp, offset)
         self._placed = True
-        if self.when_placed is not None:
-            self.when_placed()
         REWINDS.inc()
 
     def _acking(self, tp: TP) -> bool:

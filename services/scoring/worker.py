@@ -121,7 +121,7 @@ def _add_agent(app: ScorerApp) -> None:
             waiting_max=2 * settings.worker_records_max,
         )
         app.consumer.before_leaving = app.driver.before_leaving
-        app.consumer.when_placed = app.driver.placed
+        app.consumer.when_open = app.driver.resume
         rounds = asyncio.create_task(app.driver.run(), name="rounds")
         try:
             await app.reference.catch_up()

@@ -140,10 +140,11 @@ def decode(value: bytes | str) -> Event[Any]:
         raise Undecodable("", f"not JSON: {error}") from None
     except RecursionError:
         raise Undecodable("", "nested too deeply") from None
-    if (rb"\u0000" if isinstance(value, bytes) else r"\u0000") in value:  # or an escaped backslash
-        field = _zero_character(msgspec.to_builtins(event))
-        if field is not None:
-            raise Undecodable(field, "a zero character, which no database here can store")
+    text = value.encode() if isinstance(value, str) else value
+    if rb"\u0000" in text:  # or a backslash and the same letters
+        zero = _zero_character(msgspec.to_builtins(event))
+        if zero is not None:
+            raise Undecodable(zero, "a zero character, which no database here can store")
     return event
 
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -31,6 +29,7 @@ from shared.policy import Actor, Scope
 from shared.runtime import Service
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record, Sender
+from tests.processes import Forked
 
 ROOT = Path(__file__).parents[2]
 ORGANISATION = ROOT / "deploy" / "demo_organisation.yaml"
@@ -72,7 +71,7 @@ class Whole:
     services: dict[str, ServiceUnderTest] = field(default_factory=dict)
     history: list[Event[Any]] = field(default_factory=list)  # what the test lets the bank say
     orders: list[dict[str, Any]] = field(default_factory=list)  # and what it places
-    worker: "subprocess.Popen[bytes] | None" = None
+    worker: Forked | None = None
 
     @classmethod
     def of(cls, space: Space, **changes: Any) -> "Whole":
@@ -252,7 +251,6 @@ class Whole:
     def scorer(self) -> Iterator[None]:
         """The real worker as a process of its own, on the topics of this space."""
         settings = self["scoring"].runtime.settings
-        log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         environment = {
             **os.environ,
             "GUANXI_KAFKA": settings.kafka,
@@ -263,21 +261,18 @@ class Whole:
             "GUANXI_CURRENCY": settings.currency,
             "GUANXI_HTTP_PORT": str(free_port()),
         }
-        self.worker = worker = subprocess.Popen(
-            [sys.executable, "-m", "services.scoring", "worker"],
-            env=environment, cwd=ROOT, stdout=log, stderr=log,
-        )  # fmt: skip
-        try:
-            yield
-            assert worker.poll() is None, "the worker died"
-        except BaseException:
-            log.seek(0)
-            print(log.read().decode(errors="replace")[-3000:])
-            raise
-        finally:
-            worker.kill()
-            worker.wait()
-            log.close()
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "worker.log"
+            self.worker = worker = Forked(("services.scoring", "worker"), environment, log)
+            try:
+                yield
+                assert worker.poll() is None, "the worker died"
+            except BaseException:
+                print(log.read_text(errors="replace")[-3000:])
+                raise
+            finally:
+                worker.kill()
+                worker.wait()
 
     def close(self) -> None:
         if "sender" in self.__dict__:

@@ -3,9 +3,6 @@
 import http.server
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,8 +15,8 @@ import httpx
 from deploy.local.children import free_port
 from shared.events import bank, customer, workflow
 from shared.testing.space import KEY, Space, token_for
+from tests.processes import Forked
 
-ROOT = Path(__file__).parents[2]
 TEXT = {"zh-CN": "x", "en": "x"}
 READY_S = 90.0
 
@@ -64,21 +61,16 @@ class OrdersProcess:
             "GUANXI_HTTP_PORT": str(self.port),
             "GUANXI_POLL_TIMEOUT_S": "0.05",
             "GUANXI_SESSION_TIMEOUT_S": "3",
-            "PYTHONPATH": str(ROOT),
         }
         self._code = code or "from services.orders.__main__ import SERVICE, main; main(SERVICE)"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Forked | None = None
         self.deaths = 0
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._folder = tempfile.TemporaryDirectory()
+        self._log = Path(self._folder.name) / "orders.log"
 
     def start(self, failpoint: str = "", *, wait: bool = True) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", self._code, "all"],
-            env={**self._env, "GUANXI_FAILPOINT": failpoint},
-            cwd=ROOT,
-            stdout=self._log,
-            stderr=self._log,
-        )
+        environment = {**self._env, "GUANXI_FAILPOINT": failpoint}
+        self.process = Forked(("-c", self._code, "all"), environment, self._log)
         if wait:
             self.wait_ready()
 
@@ -94,8 +86,7 @@ class OrdersProcess:
             except httpx.HTTPError:
                 pass
             time.sleep(0.05)
-        self._log.seek(0)
-        said = self._log.read().decode(errors="replace")[-3000:]
+        said = self._log.read_text(errors="replace")[-3000:]
         raise AssertionError(f"orders is not ready; it said:\n{said}")
 
     def died(self) -> bool:
@@ -110,9 +101,8 @@ class OrdersProcess:
         return True
 
     def kill(self) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
         if self.process:
+            self.process.kill()
             self.process.wait()
 
 

@@ -45,7 +45,7 @@ def test_a_share_that_follows_a_dropped_one_is_not_stepped() -> None:
         await driver.take(Event(1))  # still in the agent's queue
         await rounds_of(driver)
         assert driver.offsets == []
-        driver.placed()
+        driver.resume()
         await driver.take(Event(0))
         await driver.take(Event(1))
         await rounds_of(driver)

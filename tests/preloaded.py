@@ -1,0 +1,13 @@
+"""What the server of `tests.processes` holds ready: every service's code, the worker's kernels."""
+
+from services.customer import api as customer
+from services.notify import api as notify
+from services.orders import api as orders
+from services.scoring import api as scoring
+from services.scoring import warm, worker
+from services.workflow import api as workflow
+from shared import process
+
+__all__ = ["customer", "notify", "orders", "process", "scoring", "worker", "workflow"]
+
+warm.compile_kernels()
