@@ -4,8 +4,10 @@ import time
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -87,6 +89,10 @@ class ServiceUnderTest:
                     return False
         return True
 
+    @cached_property
+    def app(self) -> FastAPI:
+        return create_app(self.runtime)
+
     def client(
         self, actor: Actor | str, *, kind: str = "staff", permissions: Iterable[str] = ()
     ) -> TestClient:
@@ -96,7 +102,7 @@ class ServiceUnderTest:
             self._known(actor)
             kind, permissions = actor.kind, actor.permissions
         self.runtime.directory.must_reach = self.runtime.directory.must_reach or 0
-        client = TestClient(create_app(self.runtime), raise_server_exceptions=False)
+        client = TestClient(self.app, raise_server_exceptions=False)
         client.headers["authorization"] = (
             f"Bearer {token_for(actor_id, kind=kind, permissions=permissions)}"
         )
