@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -46,16 +47,23 @@ class Stopped(Exception):
     """SIGINT or SIGTERM arrived."""
 
 
-def stop_on_signals() -> None:
-    """Ctrl-C, SIGTERM and a closed terminal all end the run in order."""
+def stop_on_signals() -> threading.Event:
+    """Ctrl-C, SIGTERM and a closed terminal all end the run in order: by Stopped, and the event.
+
+    Python drops an exception that a signal raises inside a hook of a fork or a finalizer; the
+    event stays set, for the loop to see.
+    """
+    asked = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        for each in STOP_SIGNALS:  # stopping is under way: once is enough
+            signal.signal(each, signal.SIG_IGN)
+        asked.set()
+        raise Stopped
+
     for number in STOP_SIGNALS:
         signal.signal(number, on_signal)
-
-
-def on_signal(number: int, frame: FrameType | None) -> None:
-    for each in STOP_SIGNALS:  # stopping is under way: once is enough
-        signal.signal(each, signal.SIG_IGN)
-    raise Stopped
+    return asked
 
 
 def say(text: str) -> None:
@@ -73,7 +81,7 @@ def run_servers(  # noqa: PLR0917 -- given by name on the command line
     connections_max: Connections = 200,
 ) -> None:
     """Run the servers here until Ctrl-C."""
-    stop_on_signals()
+    asked_to_stop = stop_on_signals()
     ports = Ports(kafka_port, postgres_port, redis_port, kafka_port + 1)
     stack = ServerSet(
         folder or data_folder(),
@@ -84,12 +92,13 @@ def run_servers(  # noqa: PLR0917 -- given by name on the command line
     )
     try:
         stack.start()
-        while True:
-            time.sleep(0.5)
+        while not asked_to_stop.wait(0.5):
             stack.watch()
     except Stopped:
-        say("stopping")
+        pass
     finally:
+        if stack.children:
+            say("stopping")
         stack.stop()
 
 
@@ -215,12 +224,12 @@ def up(
     """
     from deploy.local import system
 
-    stop_on_signals()
+    asked_to_stop = stop_on_signals()
     asked: dict[str, Any] = {"data": data, "fresh": fresh, "folder": folder}
     if customers is not None:
         asked["customers"] = customers
     with contextlib.suppress(Stopped):
-        system.up(system.Options(**asked), say)
+        system.up(system.Options(**asked), say, asked_to_stop)
 
 
 @app.command()

@@ -7,6 +7,7 @@ so a second start goes on with the same bank at the same hour; `fresh` starts ov
 import json
 import os
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -292,13 +293,12 @@ def running(options: Options, say: Say) -> Iterator[System]:
         system.stop()
 
 
-def up(options: Options, say: Say) -> None:
-    """Runs until Ctrl-C or SIGTERM (raised by the caller's handlers as an exception)."""
+def up(options: Options, say: Say, asked_to_stop: threading.Event) -> None:
+    """Runs until asked to stop: by the event, or sooner by an exception of the signal handler."""
     system = System(options, say)
     try:
         system.start()
-        while True:
-            time.sleep(1.0)
+        while not asked_to_stop.wait(1.0):
             system.watch()
     finally:
         if system.started:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psutil
@@ -34,10 +35,10 @@ from deploy.local.__main__ import Stopped, say, stop_on_signals
 from deploy.local.servers import Ports
 from deploy.local.system import Options, up
 folder, shift, ports = json.loads(sys.argv[1])
-stop_on_signals()
+asked_to_stop = stop_on_signals()
 with contextlib.suppress(Stopped):
     up(Options(customers=5, days=3, factor=60.0, folder=Path(folder), port_shift=shift,
-               ports=Ports(*ports)), say)
+               ports=Ports(*ports)), say, asked_to_stop)
 """
 
 
@@ -185,7 +186,7 @@ def refusal_of(options: Options) -> str:
         pytest.fail(f"not refused at once, but: {text}")
 
     with pytest.raises(StackError) as refused:
-        up(options, say)
+        up(options, say, Event())
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -218,7 +219,7 @@ def test_a_port_of_another_checkouts_demo_is_told_as_such(folder: Path, tmp_path
 
 def test_a_folder_in_use_is_refused_before_its_ports(folder: Path) -> None:
     with take_lock(folder), pytest.raises(AlreadyRunning, match=f"by process {os.getpid()}"):
-        up(options_in(folder), print)
+        up(options_in(folder), print, Event())
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_a_wrong_word_is_refused_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(command_line, "stop_on_signals", lambda: None)  # those of the test run
+    monkeypatch.setattr(command_line, "stop_on_signals", Event)  # the test run keeps its own
     monkeypatch.setattr(sys, "argv", ["deploy.local", "up", *arguments])
     monkeypatch.chdir(CHECKOUT)
     with pytest.raises(SystemExit) as ended:

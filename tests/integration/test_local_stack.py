@@ -156,6 +156,31 @@ def test_a_signal_stops_everything(folder: Path, number: signal.Signals) -> None
     assert read_state(folder) is None
 
 
+SIGNALLED_IN_A_FORK = """
+import os, signal
+from deploy.local import __main__ as command_line
+waiting = [signal.SIGTERM]
+os.register_at_fork(after_in_parent=lambda: waiting and signal.raise_signal(waiting.pop()))
+command_line.main()
+"""
+
+
+def test_a_signal_in_the_middle_of_a_fork_stops_everything_too(folder: Path) -> None:
+    """There Python drops the exception of the handler: the only server starts, and is stopped."""
+    given = {"GUANXI_KAFKA": "127.0.0.1:1", "GUANXI_DATABASE": "postgresql://127.0.0.1:1/none"}
+    port = str(Ports.free().redis)
+    ended = subprocess.run(
+        [sys.executable, "-c", SIGNALLED_IN_A_FORK, "servers", "run", "--folder", str(folder),
+         "--redis-port", port],
+        cwd=CHECKOUT, env={**os.environ, **given}, capture_output=True, text=True, check=False,
+        timeout=WAIT_S,
+    )  # fmt: skip
+    assert "Exception ignored in" in ended.stderr
+    assert ended.stdout.splitlines()[-2:] == [f"redis at redis://127.0.0.1:{port}/0", "stopping"]
+    assert ended.returncode == 0
+    assert read_state(folder) is None
+
+
 def test_a_taken_port_is_named_with_its_process(folder: Path, ours: Started) -> None:
     ports = Ports.free()
     with socket.socket() as other:
