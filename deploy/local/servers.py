@@ -138,6 +138,8 @@ class ServerSet:
                 self._remember("starting")
                 list(pool.map(self._wait, self.servers))
         except BaseException:
+            if self.children:
+                self.say("stopping")
             self.stop()
             raise
         self._remember("ready")

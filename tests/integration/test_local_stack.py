@@ -98,7 +98,7 @@ def run_supervisor(folder: Path, ports: Ports) -> "subprocess.Popen[bytes]":
     return supervisor
 
 
-def test_killed_servers_come_back_with_their_data(folder: Path) -> None:
+def test_killed_servers_come_back_with_their_data(folder: Path, ours: Started) -> None:
     with stack_in(folder) as stack:
         sql(stack, "create table kept as select 7 as number")
         killed = {name: child.pid for name, child in stack.children.items()}
@@ -109,6 +109,8 @@ def test_killed_servers_come_back_with_their_data(folder: Path) -> None:
         assert {name: child.pid for name, child in stack.children.items()} != killed
         assert sql(stack, "select number from kept") == (7,)
         assert all(server.ready() for server in stack.servers.values())
+        started = ours()
+    assert not living(started)
 
 
 @pytest.mark.usefixtures("without_kafka")
@@ -120,6 +122,7 @@ def test_a_server_that_dies_again_and_again_stops_the_set(folder: Path) -> None:
             stack.watch()
 
 
+@pytest.mark.usefixtures("without_kafka")
 def test_stop_leaves_no_process_and_a_second_start_finds_the_data(
     folder: Path, ours: Started
 ) -> None:
