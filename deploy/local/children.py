@@ -164,7 +164,7 @@ def _holder(port: int) -> str:
                 process = psutil.Process(pid)
                 for one in (process, *process.parents()):
                     if "deploy.local" in one.cmdline():  # what that supervisor started is its own
-                        return f"the Guanxi of {one.cwd()} (process {one.pid}): `make down` there"
+                        return f"the Guanxi of {one.cwd()}: `make down` there, or kill {one.pid}"
                 return f"process {pid} ({' '.join(process.cmdline())[:80]}): stop it (kill {pid})"
             except psutil.Error:  # it has just ended, or is another user's
                 return f"process {pid}: stop it (kill {pid})"

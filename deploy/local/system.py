@@ -211,7 +211,7 @@ class System:
             "supervisor": os.getpid(),
             "began": began_at(os.getpid()),
             "url": self.url,
-            "processes": identities(self.children),
+            "processes": identities({n: c for n, c in self.children.items() if c.running()}),
         }
         save(state_file(self.folder, "system"), state)
 

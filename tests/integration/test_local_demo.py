@@ -214,7 +214,7 @@ def test_a_port_of_another_checkouts_demo_is_told_as_such(folder: Path, tmp_path
     ) as other:  # it ends with its input
         wait_for(lambda: answers(port), "a listener")
         refusal = refusal_of(asked)
-    assert f"by the Guanxi of {tmp_path} (process {other.pid}): `make down` there" in refusal
+    assert f"by the Guanxi of {tmp_path}: `make down` there, or kill {other.pid}" in refusal
 
 
 def test_a_folder_in_use_is_refused_before_its_ports(folder: Path) -> None:
