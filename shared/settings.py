@@ -45,10 +45,6 @@ class Settings(BaseSettings):
     relay_busy_s: float = 0.02
     relay_idle_s: float = 0.25
     delivery_timeout_s: float = 20.0
-    # Outside channels
-    smtp_host: str | None = None
-    smtp_port: int = 25
-    mail_from: str = "guanxi@localhost"
 
     @property
     def schema_name(self) -> str:

@@ -63,6 +63,9 @@ _KIND_BY_OPERATION: dict[str, Kind] = {
 }  # fmt: skip
 
 
+TABLES = ("trans_partial", "account", "disp", "client", "district", "loan", "order", "card")
+
+
 @dataclass(slots=True)
 class Tables:
     """The static files, by the keys they are asked by, and the kept transactions by day."""

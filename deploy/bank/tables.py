@@ -20,10 +20,14 @@ def rows(path: Path) -> Iterator[dict[str, str]]:
             yield from csv.DictReader(file)
 
 
-def table(folder: Path, name: str) -> Iterator[dict[str, str]]:
+def path_of(folder: Path, name: str) -> Path:
     """`name`.csv.gz, else `name`.csv, of a folder."""
     packed = folder / f"{name}.csv.gz"
-    return rows(packed if packed.exists() else folder / f"{name}.csv")
+    return packed if packed.exists() else folder / f"{name}.csv"
+
+
+def table(folder: Path, name: str) -> Iterator[dict[str, str]]:
+    return rows(path_of(folder, name))
 
 
 def minor(text: str, currency: str) -> int:

@@ -1,6 +1,5 @@
 """The bank of the local stack: its history is published once, then it runs on in time-lapse."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from deploy.bank import berka
 from deploy.bank.simulation import DEFAULT_UNTIL
+from deploy.bank.tables import path_of
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child
-from deploy.local.places import StackError
+from deploy.local.places import StackError, save, saved
 
 if TYPE_CHECKING:
     from deploy.local.system import Options
@@ -57,16 +58,19 @@ class BankRun:
             "seed": options.seed,
             "data": str(options.data.resolve()) if options.data else None,
         }
-        if self._state_file.exists():
-            self._state = json.loads(self._state_file.read_text())
-            kept = {name: self._state[name] for name in asked}
+        state = saved(self._state_file)
+        if state is not None:
+            kept = {name: state[name] for name in asked}
             if asked != kept and asked != _defaults(options):
+                bank = kept["data"] or f"{kept['customers']} customers, {kept['days']} days"
                 raise StackError(
-                    f"this data folder holds another bank ({kept}): FRESH=1 starts over"
+                    f"{self._folder} holds another bank ({bank}): leave out N and DATA to go on "
+                    "with it, FRESH=1 starts over with empty data"
                 )
+            self._state = state
         else:
             self._state = {**asked, "published": False}
-            self._write()
+            save(self._state_file, self._state)
 
     @property
     def history_end(self) -> datetime:
@@ -110,7 +114,7 @@ class BankRun:
         self.ended.add(step.name)
         if step.name == "publish":
             self._state["published"] = True
-            self._write()
+            save(self._state_file, self._state)
         self._running = None
         self._next(say)
 
@@ -135,8 +139,14 @@ class BankRun:
             "--seed", str(state["seed"]),
         ]  # fmt: skip
 
-    def _write(self) -> None:
-        self._state_file.write_text(json.dumps(self._state))
+
+def refuse_other_data(folder: Path) -> None:
+    """Before anything starts: is this a folder with the data set that the stack can play?"""
+    if not folder.is_dir():
+        raise StackError(f"DATA={folder} is no folder")
+    missing = [n for n in berka.TABLES if not path_of(folder, n).exists()]
+    if missing:
+        raise StackError(f"DATA={folder} is not the Berka data set: it has no {missing[0]}.csv.gz")
 
 
 def _defaults(options: "Options") -> dict[str, Any]:

@@ -148,26 +148,24 @@ def bindable(port: int) -> bool:
 
 
 def refuse_taken_port(port: int, wanted_by: str) -> None:
-    """Raise StackError that names the port and, where the kernel tells, who holds it."""
+    """Raise StackError that names the port, where the kernel tells who holds it, what to do."""
     if bindable(port):
         return
-    raise StackError(
-        f"port {port} for {wanted_by} is taken by {_holder(port)}: stop it, or choose another port"
-    )
+    raise StackError(f"port {port} for {wanted_by} is taken by {_holder(port)}")
 
 
 def _holder(port: int) -> str:
     import psutil  # type: ignore[import-untyped]
 
-    try:
-        connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:
-        return "another process"
-    for connection in connections:
+    for connection in psutil.net_connections(kind="tcp"):
         if connection.laddr and connection.laddr.port == port and connection.pid:
+            pid = connection.pid
             try:
-                command = " ".join(psutil.Process(connection.pid).cmdline())
-            except psutil.Error:
-                command = ""
-            return f"process {connection.pid} ({command[:80]})"
-    return "a process of another user"
+                process = psutil.Process(pid)
+                for one in (process, *process.parents()):
+                    if "deploy.local" in one.cmdline():  # what that supervisor started is its own
+                        return f"the Guanxi of {one.cwd()}: `make down` there, or kill {one.pid}"
+                return f"process {pid} ({' '.join(process.cmdline())[:80]}): stop it (kill {pid})"
+            except psutil.Error:  # it has just ended, or is another user's
+                return f"process {pid}: stop it (kill {pid})"
+    return f"a process of another user: `sudo ss -ltnp sport = :{port}` names it"

@@ -2,10 +2,12 @@
 
 import hashlib
 import importlib.util
+import json
 import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCAL = CHECKOUT / ".local"
@@ -63,16 +65,44 @@ def make_own(folder: Path) -> Path:
 
     Others may pass through it (the database's user must) but not list it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StackError(
+            f"the data folder {folder} cannot be made ({error.strerror}): "
+            "name another in GUANXI_DATA"
+        ) from None
     found = folder.lstat()
     if folder.is_symlink() or found.st_uid != os.geteuid():
         raise StackError(
             f"{folder} belongs to user {found.st_uid} or is a link: remove it, "
             "or name another folder in GUANXI_DATA"
         )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StackError(f"the data folder {folder} is not writable: name another in GUANXI_DATA")
     if os.geteuid() == 0:
         folder.chmod(0o711)
     return folder
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Writes a small file whole: who reads it finds the last content or this one."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1))
+    part.replace(path)
+
+
+def saved(path: Path) -> dict[str, Any] | None:
+    """What `save` wrote; None if it never did."""
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):  # the machine went down before the disk had it
+        raise StackError(f"{path} is damaged: FRESH=1 starts over with empty data")
+    return found
 
 
 def open_to_others(folder: Path) -> bool:

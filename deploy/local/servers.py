@@ -6,8 +6,9 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ from typing import IO, Any, Protocol, Self
 
 from deploy.local.children import Child, Command, free_port, refuse_taken_port, wait_until
 from deploy.local.kafka_server import KafkaServer
-from deploy.local.places import StackError, make_own, refuse_other_platforms
+from deploy.local.places import StackError, make_own, refuse_other_platforms, save
 from deploy.local.postgres_server import PostgresServer
 from deploy.local.redis_server import RedisServer
 
@@ -57,7 +58,7 @@ class Ports:
 
 
 class AlreadyRunning(StackError):
-    """The set of this folder runs in another process."""
+    """The folder is in use by another process."""
 
 
 class ServerSet:
@@ -103,6 +104,23 @@ class ServerSet:
         """Addresses for the processes that use the servers."""
         return self.given | {name: server.address for name, server in self.servers.items()}
 
+    def claim(self) -> None:
+        """Make the folder ours: locked, nothing of a killed run left, our ports free.
+
+        Before this nothing in the folder may be read or written: it may be another's.
+        """
+        make_own(self.folder)
+        self._lock = take_lock(self.folder)
+        try:
+            state = read_state(self.folder)
+            end_leftovers(state["processes"] if state else {}, self.say)
+            for server in self.servers.values():
+                for what, port in server.ports.items():
+                    refuse_taken_port(port, what)
+        except BaseException:
+            self.stop()
+            raise
+
     def start(self) -> None:
         """Start all that is not given; raise StackError and leave nothing if one cannot."""
         refuse_other_platforms()
@@ -110,13 +128,9 @@ class ServerSet:
             self.say(f"{name} from the environment: {_without_password(address)}")
         if not self.servers:
             return
-        make_own(self.folder)
-        self._lock = take_lock(self.folder)
+        if self._lock is None:
+            self.claim()
         try:
-            self._end_leftovers()
-            for server in self.servers.values():
-                for what, port in server.ports.items():
-                    refuse_taken_port(port, what)
             with ThreadPoolExecutor() as pool:
                 list(pool.map(lambda server: server.prepare(), self.servers.values()))
                 for name, server in self.servers.items():  # from this thread: see Child
@@ -124,6 +138,8 @@ class ServerSet:
                 self._remember("starting")
                 list(pool.map(self._wait, self.servers))
         except BaseException:
+            if self.children:
+                self.say("stopping")
             self.stop()
             raise
         self._remember("ready")
@@ -168,7 +184,8 @@ class ServerSet:
             child.stop()
         self.children.clear()
         if self._lock is not None:
-            state_file(self.folder).unlink(missing_ok=True)
+            forget_state(self.folder, "servers")
+            self._lock.truncate(0)  # we live on, but hold the folder no longer
             self._lock.close()
             self._lock = None
 
@@ -184,56 +201,65 @@ class ServerSet:
     ) -> None:
         self.stop()
 
-    def _end_leftovers(self) -> None:
-        """Children of a killed supervisor are already stopping: wait for them, then insist."""
-        state = read_state(self.folder)
-        if state is None:
-            return
-        alive = {pid: began for pid, began in state["processes"].values() if runs(pid, began)}
-        if alive:
-            self.say("waiting for the servers of a killed run to stop")
-        deadline = time.monotonic() + 20
-        while alive:
-            if time.monotonic() > deadline:
-                for pid in alive:
-                    os.kill(pid, signal.SIGKILL)
-                deadline += 5
-            time.sleep(0.1)
-            alive = {pid: began for pid, began in alive.items() if runs(pid, began)}
-
     def _remember(self, phase: str) -> None:
         state = {
             "phase": phase,
             "supervisor": os.getpid(),
             "began": began_at(os.getpid()),
             "environment": self.environment(),
-            "processes": {
-                child.name: [child.pid, began_at(child.pid)] for child in self.children.values()
-            },
+            "processes": identities(self.children),
         }
-        path = state_file(self.folder)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(state, indent=1))
-        part.replace(path)
+        save(state_file(self.folder, "servers"), state)
+
+
+def end_leftovers(processes: Mapping[str, list[int]], say: Callable[[str], None]) -> None:
+    """Children of a killed supervisor are already stopping: wait for them, then insist."""
+    alive = {pid: began for pid, began in processes.values() if runs(pid, began)}
+    if alive:
+        say("waiting for what is left of a killed run to stop")
+    deadline = time.monotonic() + 20
+    while alive:
+        if time.monotonic() > deadline:
+            for pid in alive:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            deadline += 5
+        time.sleep(0.1)
+        alive = {pid: began for pid, began in alive.items() if runs(pid, began)}
 
 
 def take_lock(folder: Path) -> IO[str]:
-    """Held while the file is open. The kernel drops it with its process, so it is never stale."""
-    lock = (folder / "lock").open("a")
+    """Held while the file is open. The kernel drops it with its process, so it is never stale.
+
+    The file names who holds it, as `owner` reads.
+    """
+    lock = (folder / "lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        state = read_state(folder)
-        who = f" (process {state['supervisor']})" if state else ""
+        held = owner(folder)
+        who = f"by process {held[0]}" if held else "by another process"
         raise AlreadyRunning(
-            f"the servers of {folder} already run{who}: `make down` stops them"
+            f"the data folder {folder} is in use {who}: `make down` stops it"
         ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()} {began_at(os.getpid())}")
+    lock.flush()
     return lock
 
 
+def owner(folder: Path) -> tuple[int, int] | None:
+    """The living process that works in this folder: its pid, and when it began."""
+    try:
+        pid, began = (int(part) for part in (folder / "lock").read_text().split())
+    except (FileNotFoundError, ValueError):  # nobody yet, or one who is writing his name just now
+        return None
+    return (pid, began) if runs(pid, began) else None
+
+
 def forget_data(folder: Path) -> None:
-    """Remove the data folder. Raises AlreadyRunning while a set owns it."""
+    """Remove the data folder. Raises AlreadyRunning while it is in use."""
     if not folder.exists():
         return
     make_own(folder)
@@ -241,17 +267,39 @@ def forget_data(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def state_file(folder: Path) -> Path:
-    return folder / "servers.json"
+def empty_data(folder: Path) -> None:
+    """Remove the data and keep the lock, for him who holds it. Running tests keep their data."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != "runs":
+            shutil.rmtree(path)
+        elif path.is_file() and path.name != "lock":
+            path.unlink()
 
 
-def read_state(folder: Path) -> dict[str, Any] | None:
+def identities(children: Mapping[str, Child]) -> dict[str, list[int]]:
+    """Name -> pid and when it began: tells a process from a later one with the same pid."""
+    return {child.name: [child.pid, began_at(child.pid)] for child in children.values()}
+
+
+def state_file(folder: Path, of: str) -> Path:
+    """What runs of the servers, or of the system."""
+    return folder / f"{of}.json"
+
+
+def read_state(folder: Path, of: str = "servers") -> dict[str, Any] | None:
     """What the last supervisor wrote, whether it still lives or not; None if it stopped well."""
     try:
-        found: dict[str, Any] = json.loads(state_file(folder).read_text())
+        found: dict[str, Any] = json.loads(state_file(folder, of).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return found
+
+
+def forget_state(folder: Path, of: str) -> None:
+    """Our own only: that of a killed run names what may still be stopping."""
+    state = read_state(folder, of)
+    if state is not None and state["supervisor"] == os.getpid():
+        state_file(folder, of).unlink()
 
 
 def began_at(pid: int) -> int:

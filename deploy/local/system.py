@@ -7,6 +7,7 @@ so a second start goes on with the same bank at the same hour; `fresh` starts ov
 import json
 import os
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,11 +18,21 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from deploy.local.bank_run import ZONE, BankRun
+from deploy.local.bank_run import ZONE, BankRun, refuse_other_data
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child, Command, answers, refuse_taken_port
-from deploy.local.places import CHECKOUT, LOCAL, StackError, data_folder, make_own
-from deploy.local.servers import Ports, ServerSet, forget_data
+from deploy.local.places import CHECKOUT, LOCAL, StackError, data_folder, save
+from deploy.local.servers import (
+    Ports,
+    ServerSet,
+    began_at,
+    empty_data,
+    end_leftovers,
+    forget_state,
+    identities,
+    read_state,
+    state_file,
+)
 from deploy.local.topics import create_topics
 from shared.migrations import migrate
 from shared.settings import Settings
@@ -100,17 +111,16 @@ class System:
     def start(self) -> None:
         """Everything up to usable pages; the bank's history is loaded while they are used."""
         began = time.monotonic()
-        if self.options.fresh and self.folder.exists():
-            self._forget()
-        make_own(self.folder)
-        for name, port in self._ports().items():
-            refuse_taken_port(port, name)
-        self._stack = ServerSet(self.folder, ports=self.options.ports, say=self.say)
-        self._stack.start()
+        stack = ServerSet(self.folder, ports=self.options.ports, say=self.say)
+        self._claim(stack)
+        if self.options.fresh:
+            empty_data(self.folder)
+            self.say("the data of the last run are removed")
         bank = BankRun(self.options, self.folder, self.time, self._start_child)
         bank.remember()
+        stack.start()
         self.time.start(bank.history_end, factor=0.0)
-        self.environment = {**self._stack.environment(), **self._settings()}
+        self.environment = {**stack.environment(), **self._settings()}
         made = create_topics(self.environment["GUANXI_KAFKA"])
         if made:
             self.say(f"{len(made)} topics made")
@@ -122,9 +132,16 @@ class System:
         self.bank = bank
         bank.begin(self.environment, self.say)
 
-    def _forget(self) -> None:
-        forget_data(self.folder)
-        self.say("the data of the last run are removed")
+    def _claim(self, stack: ServerSet) -> None:
+        """All that can be refused, before anything of an earlier run is changed or removed."""
+        if self.options.data is not None:
+            refuse_other_data(self.options.data)
+        stack.claim()
+        self._stack = stack
+        left = read_state(self.folder, "system")
+        end_leftovers(left["processes"] if left else {}, self.say)
+        for name, port in self._ports().items():
+            refuse_taken_port(port, name)
 
     def _ports(self) -> dict[str, int]:
         shift = self.options.port_shift
@@ -185,7 +202,18 @@ class System:
             stop_timeout_s=20.0,
         )
         self.children[name] = child = Child(name, command)
+        self._remember()
         return child
+
+    def _remember(self) -> None:
+        """For `status`, and for the next start if this one is killed."""
+        state = {
+            "supervisor": os.getpid(),
+            "began": began_at(os.getpid()),
+            "url": self.url,
+            "processes": identities({n: c for n, c in self.children.items() if c.running()}),
+        }
+        save(state_file(self.folder, "system"), state)
 
     def _wait_ready(self, began: float) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -220,6 +248,7 @@ class System:
                 del self._due[name]
                 self.say(f"{name} died (code {child.process.returncode}): started again")
                 self.children[name] = Child(name, child.command)
+                self._remember()
 
     def stop(self) -> None:
         """The bank first, then the pages, then the services, last the servers."""
@@ -233,9 +262,16 @@ class System:
         for child in self.children.values():
             child.stop()
         self.children.clear()
-        self.time.stop()
-        if self._stack is not None:
+        if self.time.started:
+            self.time.stop()
+        if self._stack is not None:  # else the folder was never ours
+            forget_state(self.folder, "system")
             self._stack.stop()
+
+    @property
+    def started(self) -> bool:
+        """Did anything start that must be stopped?"""
+        return bool(self.children) or bool(self._stack and self._stack.children)
 
 
 def _ok(url: str) -> bool:
@@ -257,18 +293,14 @@ def running(options: Options, say: Say) -> Iterator[System]:
         system.stop()
 
 
-def up(options: Options, say: Say) -> None:
-    """Runs until Ctrl-C or SIGTERM (raised by the caller's handlers as an exception)."""
+def up(options: Options, say: Say, asked_to_stop: threading.Event) -> None:
+    """Runs until asked to stop: by the event, or sooner by an exception of the signal handler."""
     system = System(options, say)
     try:
         system.start()
-        (system.folder / "system.json").write_text(
-            json.dumps({"pid": os.getpid(), "url": system.url})
-        )
-        while True:
-            time.sleep(1.0)
+        while not asked_to_stop.wait(1.0):
             system.watch()
     finally:
-        say("stopping")
+        if system.started:
+            say("stopping")
         system.stop()
-        (system.folder / "system.json").unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import structlog
 
 from services.notify import commands, queries, rules
 from services.notify.channels import CHANNELS, Letter, NotTaken
+from services.notify.settings import ChannelSettings
 from services.notify.tables import NoticeRow
 from shared.db import is_world_down
 from shared.runtime import Runtime
@@ -30,9 +31,10 @@ class Attempt:
 
 def send_pending(runtime: Runtime, stop: threading.Event) -> None:
     """Until told to stop: tries what is due, each delivery settled in its own transaction."""
+    settings = ChannelSettings()  # a wrong one ends the process at its start
     while not stop.is_set():
         try:
-            tried = send_due(runtime)
+            tried = send_due(runtime, settings)
         except Exception as error:
             if not is_world_down(error):
                 log.exception("mailing_failed")
@@ -41,11 +43,11 @@ def send_pending(runtime: Runtime, stop: threading.Event) -> None:
             stop.wait(0.5)
 
 
-def send_due(runtime: Runtime) -> int:
+def send_due(runtime: Runtime, settings: ChannelSettings) -> int:
     """One round. Returns how many deliveries were tried."""
     attempts = _lease(runtime)
     for attempt in attempts:
-        _try(runtime, attempt)
+        _try(runtime, settings, attempt)
     return len(attempts)
 
 
@@ -72,12 +74,12 @@ def _letter(runtime: Runtime, notice: NoticeRow) -> Letter:
     )
 
 
-def _try(runtime: Runtime, attempt: Attempt) -> None:
+def _try(runtime: Runtime, settings: ChannelSettings, attempt: Attempt) -> None:
     letter = attempt.letter
     try:
         if rules.has_expired(attempt.valid_until, runtime.clock.wall_now()):
             raise NotTaken("expired", final=True)
-        proof = CHANNELS[attempt.channel](runtime.settings, letter)
+        proof = CHANNELS[attempt.channel](settings, letter)
     except NotTaken as refusal:
         log.warning("delivery_not_taken", channel=attempt.channel, reason=str(refusal)[:200])
         with runtime.database.transaction() as tx:

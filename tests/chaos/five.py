@@ -174,8 +174,10 @@ class Whole:
         for name, one in self.services.items():
             for table in self._tables(one):
                 tables[f"{name}.{table}"] = hash_of_table(one, table)
-        topics = {t: hash_of_topic(self.records(t)) for t in OUR_TOPICS}
-        return Picture(tables, topics)
+        told: dict[str, list[Record]] = {topic: [] for topic in OUR_TOPICS}
+        for record in self.records(*OUR_TOPICS):
+            told[record.topic].append(record)
+        return Picture(tables, {topic: hash_of_topic(found) for topic, found in told.items()})
 
     @staticmethod
     def _tables(one: ServiceUnderTest) -> list[str]:
@@ -205,36 +207,35 @@ class Whole:
 
     def scored(self, transactions: int, deadline_s: float = 120.0) -> None:
         """Waits until the worker has applied all of `bank.events` and its state is folded."""
-        group = f"{self.space.prefix}scoring-worker"
         deadline = time.monotonic() + deadline_s
-        while True:
-            assert self.worker is not None
-            assert self.worker.poll() is None, "the worker died"
-            self.drain()
-            if self._committed(group) and self._figures() >= transactions:
+        watcher = KafkaConsumer(
+            bootstrap_servers=self.space.servers.kafka,
+            group_id=f"{self.space.prefix}scoring-worker",
+            enable_auto_commit=False,
+        )
+        try:
+            while not (self._committed(watcher) and self._figures() >= transactions):
+                assert self.worker is not None
+                assert self.worker.poll() is None, "the worker died"
+                assert time.monotonic() < deadline, (
+                    f"{self._figures()} of {transactions} transactions are scored"
+                    f" after {deadline_s} s"
+                )
                 self.drain()
-                return
-            assert time.monotonic() < deadline, (
-                f"{self._figures()} of {transactions} transactions are scored after {deadline_s} s"
-            )
-            time.sleep(0.3)
+        finally:
+            watcher.close(autocommit=False)
+        self.drain()
 
     def _figures(self) -> int:
         sql = "select coalesce(sum(count), 0) from account_figures"
         return int(self.rows("scoring", sql)[0][0])
 
-    def _committed(self, group: str) -> bool:
+    def _committed(self, watcher: KafkaConsumer) -> bool:
         """Does the group's commit stand at the end of every partition of `bank.events`?"""
         count = self.space.partitions["bank.events"]
         parts = [TopicPartition(self.space.prefix + "bank.events", p) for p in range(count)]
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.space.servers.kafka, group_id=group, enable_auto_commit=False
-        )
-        try:
-            ends = consumer.end_offsets(parts)
-            return all((consumer.committed(part) or 0) >= ends[part] for part in parts)
-        finally:
-            consumer.close(autocommit=False)
+        ends = watcher.end_offsets(parts)
+        return all((watcher.committed(part) or 0) >= ends[part] for part in parts)
 
     def assert_whole(self) -> None:
         """Differences are 0 everywhere, nothing waits, and no event of a kept topic is missing."""

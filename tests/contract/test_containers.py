@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from deploy.gateway.settings import GatewaySettings
+from services.notify.settings import ChannelSettings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()
@@ -69,7 +70,8 @@ def test_our_containers_start_modules_that_exist_with_settings_that_exist(name: 
     assert find_spec(module) is not None
     if module.startswith(("services.", "deploy.gateway")):
         assert (ROOT / module.replace(".", "/") / "__main__.py").exists()
-    known = {f"GUANXI_{field.upper()}" for field in GatewaySettings.model_fields}
+    own = set(ChannelSettings.model_fields) if name == "notify" else set()
+    known = {f"GUANXI_{field.upper()}" for field in own | set(GatewaySettings.model_fields)}
     assert set(OURS[name].get("environment", {})) <= known
 
 

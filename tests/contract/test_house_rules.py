@@ -15,7 +15,7 @@ from shared.events import CATALOGUE
 ROOT = Path(__file__).parents[2]
 CODE = ("shared", "services", "deploy", "tests")
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager", "core", "misc"}
-TEN = {
+TEN = {  # with migrations/, which is looked at by its revisions
     "__init__",
     "__main__",
     "rules",
@@ -80,11 +80,8 @@ def test_files_have_at_most_400_lines():
 
 
 def test_functions_have_at_most_70_lines():
-    """But a migration: it lists tables, is written once, and read from top to bottom."""
     long = []
     for path in python_files():
-        if path.parts[-2] == "migrations":
-            continue
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or 0) - node.lineno + 1
@@ -132,6 +129,18 @@ def test_every_service_has_the_ten_files(service):
     }
     assert not missing
     assert list((folder / "migrations").glob("0*.py"))
+
+
+def test_a_service_has_a_settings_file_only_for_settings_of_its_own():
+    """Of settings.py, unlike the ten, a service without any has none: no file that only imports."""
+    found = {path.parent.name: tree_of(path) for path in tracked("services/*/settings.py")}
+    assert "notify" in found
+    empty = {
+        service
+        for service, tree in found.items()
+        if not any(isinstance(n, ast.ClassDef | ast.FunctionDef) for n in tree.body)
+    }
+    assert not empty
 
 
 @pytest.mark.parametrize("folder", ["shared", *(f"services/{name}" for name in SERVICES)])

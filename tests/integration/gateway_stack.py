@@ -59,6 +59,10 @@ class GatewayStack:
         self.start("gateway", "-m", "deploy.gateway")
         self.wait_for(f"{self.gateway}/health/ready", "gateway")
 
+    def stop_gateway(self) -> None:
+        self.children["gateway"].terminate()
+        self.children["gateway"].wait(timeout=10)
+
     def wait_for(self, url: str, name: str) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:

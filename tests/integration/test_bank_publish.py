@@ -265,8 +265,8 @@ def test_pay_publishes_one_payment_with_the_orders_reference(space: Space) -> No
     assert (fact.amount_minor, fact.currency, fact.kind) == (12_345, "CNY", "transfer_in")
     assert (fact.payment_reference, event.subject) == (reference, "C20000005")
     assert (fact.product_code, event.id) == ("CA-F", "txn-pay-1")
-    for wrong in (("--reference", "ORD-1"), ("--amount", "0.001"), ("--amount", "-5")):
-        refused = command(space, *arguments, *wrong)
+    wrong = (("--reference", "ORD-1"), ("--amount", "0.001"), ("--amount", "-5"))
+    for refused in [command(space, *arguments, *one) for one in wrong]:  # side by side
         refused.communicate(timeout=30)
         assert refused.returncode == 1
     assert len(space.read("bank.events")) == 1

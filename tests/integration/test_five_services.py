@@ -20,7 +20,7 @@ from shared.testing.servers import Servers
 from shared.testing.space import Space
 from tests.chaos.five import Picture, Whole, place_orders
 
-PLAN = Plan(customers=60, days=40, seed=11)
+PLAN = Plan(customers=48, days=38, seed=11)  # over 500 transactions
 AFTER = datetime(2025, 9, 1, 2, 0, tzinfo=UTC)  # the bank's morning after the history
 ORDERS = 12
 

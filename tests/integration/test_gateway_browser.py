@@ -167,9 +167,7 @@ def test_keyboard_alone_is_enough(page: Page) -> None:
 
 
 def test_gateway_restart_is_survived_by_an_open_page(stack: GatewayStack, page: Page) -> None:
-    child = stack.children["gateway"]
-    child.terminate()
-    child.wait(timeout=10)
+    stack.stop_gateway()
     expect(page.locator("#gx-live")).not_to_have_attribute("data-state", "streaming")
     stack.start_gateway()
     expect(page.locator("#gx-live")).to_have_attribute("data-state", "streaming")

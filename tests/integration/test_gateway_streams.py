@@ -17,9 +17,11 @@ DEADLINE_S = 10.0
 HINT = {"audience": "party:P1", "topic": "bank.events", "partition": 3, "offset": 77, "type": "t"}
 
 
-@pytest.fixture
-def stack(tmp_path: Path, servers: Servers) -> Iterator[GatewayStack]:
-    with gateway_stack(tmp_path, servers.redis) as running:
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> Iterator[GatewayStack]:
+    """A test that ends the gateway starts it again."""
+    folder: Path = tmp_path_factory.mktemp("streams")
+    with gateway_stack(folder, servers.redis) as running:
         yield running
 
 
@@ -82,13 +84,17 @@ def test_sigterm_says_bye_to_streams_and_stops_soon(stack: GatewayStack) -> None
         assert time.monotonic() - started < 4.0
     assert "event: bye" in read
     wait_for_open_streams(stack, 0)
+    stack.start_gateway()
 
 
 def test_stream_ends_after_its_time_and_session_is_asked_anew(
-    tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
+    stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GUANXI_STREAM_MAX_S", "0.5")
-    with gateway_stack(tmp_path, servers.redis) as stack, stack.signed_in() as browser:
+    stack.stop_gateway()
+    with monkeypatch.context() as short:
+        short.setitem(stack.environment, "GUANXI_STREAM_MAX_S", "0.5")
+        stack.start_gateway()
+    with stack.signed_in() as browser:
         with browser.stream("GET", f"{stack.gateway}/notify/stream") as stream:
             lines = list(stream.iter_lines())
         assert lines[0] == ": hello"
@@ -98,6 +104,8 @@ def test_stream_ends_after_its_time_and_session_is_asked_anew(
         )
         assert answer.status_code == 401
         wait_for_open_streams(stack, 0)
+    stack.stop_gateway()
+    stack.start_gateway()
 
 
 def test_many_streams_do_not_starve_requests(stack: GatewayStack) -> None:

@@ -98,7 +98,7 @@ def run_supervisor(folder: Path, ports: Ports) -> "subprocess.Popen[bytes]":
     return supervisor
 
 
-def test_killed_servers_come_back_with_their_data(folder: Path) -> None:
+def test_killed_servers_come_back_with_their_data(folder: Path, ours: Started) -> None:
     with stack_in(folder) as stack:
         sql(stack, "create table kept as select 7 as number")
         killed = {name: child.pid for name, child in stack.children.items()}
@@ -109,6 +109,8 @@ def test_killed_servers_come_back_with_their_data(folder: Path) -> None:
         assert {name: child.pid for name, child in stack.children.items()} != killed
         assert sql(stack, "select number from kept") == (7,)
         assert all(server.ready() for server in stack.servers.values())
+        started = ours()
+    assert not living(started)
 
 
 @pytest.mark.usefixtures("without_kafka")
@@ -120,6 +122,7 @@ def test_a_server_that_dies_again_and_again_stops_the_set(folder: Path) -> None:
             stack.watch()
 
 
+@pytest.mark.usefixtures("without_kafka")
 def test_stop_leaves_no_process_and_a_second_start_finds_the_data(
     folder: Path, ours: Started
 ) -> None:
@@ -153,6 +156,31 @@ def test_a_signal_stops_everything(folder: Path, number: signal.Signals) -> None
     supervisor.send_signal(number)
     assert supervisor.wait(WAIT_S) == 0
     assert not living(started)
+    assert read_state(folder) is None
+
+
+SIGNALLED_IN_A_FORK = """
+import os, signal
+from deploy.local import __main__ as command_line
+waiting = [signal.SIGTERM]
+os.register_at_fork(after_in_parent=lambda: waiting and signal.raise_signal(waiting.pop()))
+command_line.main()
+"""
+
+
+def test_a_signal_in_the_middle_of_a_fork_stops_everything_too(folder: Path) -> None:
+    """There Python drops the exception of the handler: the only server starts, and is stopped."""
+    given = {"GUANXI_KAFKA": "127.0.0.1:1", "GUANXI_DATABASE": "postgresql://127.0.0.1:1/none"}
+    port = str(Ports.free().redis)
+    ended = subprocess.run(
+        [sys.executable, "-c", SIGNALLED_IN_A_FORK, "servers", "run", "--folder", str(folder),
+         "--redis-port", port],
+        cwd=CHECKOUT, env={**os.environ, **given}, capture_output=True, text=True, check=False,
+        timeout=WAIT_S,
+    )  # fmt: skip
+    assert "Exception ignored in" in ended.stderr
+    assert ended.stdout.splitlines()[-2:] == [f"redis at redis://127.0.0.1:{port}/0", "stopping"]
+    assert ended.returncode == 0
     assert read_state(folder) is None
 
 

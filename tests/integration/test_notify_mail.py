@@ -7,8 +7,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 
 from deploy.local.children import free_port
+from services.notify import mailing
 from services.notify.__main__ import SERVICE
-from services.notify.mailing import send_due
+from services.notify.settings import ChannelSettings
 from shared.events import orders, workflow
 from shared.testing.space import Space
 
@@ -43,8 +44,8 @@ def mailbox():
 
 
 @pytest.fixture
-def notify(space: Space, mailbox):
-    service = space.service(SERVICE, smtp_host="127.0.0.1", smtp_port=mailbox.port)
+def notify(space: Space):
+    service = space.service(SERVICE)
     space.publish(
         workflow.StaffDescribed(staff_id="S001", org_path="/head", email="s001@bank.example"),
         source="guanxi/workflow",
@@ -62,6 +63,12 @@ def release(space, lease_s=60):
     )  # fmt: skip
 
 
+def send_due(notify, mailbox):
+    return mailing.send_due(
+        notify.runtime, ChannelSettings(smtp_host="127.0.0.1", smtp_port=mailbox.port)
+    )
+
+
 def outcomes(space):
     return [
         (e.data.channel, e.type.split(".")[1], getattr(e.data, "reason_code", ""))
@@ -72,8 +79,8 @@ def outcomes(space):
 def test_a_reminder_is_mailed_once_with_a_proof(space, notify, mailbox):
     release(space)
     notify.drain()
-    assert send_due(notify.runtime) == 1
-    assert send_due(notify.runtime) == 0
+    assert send_due(notify, mailbox) == 1
+    assert send_due(notify, mailbox) == 0
     (mail,) = mailbox.mails
     assert mail["To"] == "s001@bank.example"
     assert "/orders/orders/ORD-1" in mail.get_payload(decode=True).decode()
@@ -86,11 +93,11 @@ def test_a_busy_server_is_tried_again_and_a_refusal_is_final(space, notify, mail
     release(space)
     notify.drain()
     mailbox.refusal = "451 try later"
-    send_due(notify.runtime)
-    assert send_due(notify.runtime) == 0  # it waits for its pause
+    send_due(notify, mailbox)
+    assert send_due(notify, mailbox) == 0  # it waits for its pause
     space.clock.wall = space.clock.wall_now() + timedelta(seconds=5)
     mailbox.refusal = "550 no such person"
-    assert send_due(notify.runtime) == 1
+    assert send_due(notify, mailbox) == 1
     notify.drain()
     assert ("email", "notice_failed", "channel_refused") in outcomes(space)
     assert mailbox.mails == []
@@ -100,7 +107,7 @@ def test_no_mail_leaves_after_the_lease(space, notify, mailbox):
     release(space, lease_s=30)
     notify.drain()
     space.clock.wall = space.clock.wall_now() + timedelta(seconds=31)
-    send_due(notify.runtime)
+    send_due(notify, mailbox)
     notify.drain()
     assert ("email", "notice_failed", "expired") in outcomes(space)
     assert mailbox.mails == []
@@ -113,5 +120,5 @@ def test_a_withdrawn_reminder_is_not_mailed(space, notify, mailbox):
         source="guanxi/orders",
     )
     notify.drain()
-    assert send_due(notify.runtime) == 0
+    assert send_due(notify, mailbox) == 0
     assert mailbox.mails == []

@@ -18,6 +18,8 @@ MARK = sa.Text(collation="C")
 def upgrade() -> None:
     delivery_tables_v1()
     _parties()
+    _names()
+    _merges()
     _personal()
     _holdings()
     _relationships()
@@ -69,6 +71,9 @@ def _parties() -> None:
         unique=False,
         postgresql_ops={"customer_number": "text_pattern_ops"},
     )
+
+
+def _names() -> None:
     op.create_table(
         "name_parts",
         sa.Column("inner_part", sa.Boolean(), nullable=False),
@@ -78,6 +83,9 @@ def _parties() -> None:
         sa.PrimaryKeyConstraint("inner_part", "part", "party_id", "position"),
     )
     op.create_index("name_parts_party", "name_parts", ["party_id"], unique=False)
+
+
+def _merges() -> None:
     op.create_table(
         "merges",
         sa.Column("merge_id", sa.Text(), nullable=False),

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from services.notify.channels import email
 from services.notify.channels.letter import Letter, NotTaken
-from shared.settings import Settings
+from services.notify.settings import ChannelSettings
 
-Channel = Callable[[Settings, Letter], str]
+Channel = Callable[[ChannelSettings, Letter], str]
 
 CHANNELS: dict[str, Channel] = {email.NAME: email.send}
 

@@ -5,12 +5,12 @@ from email.message import EmailMessage
 from email.utils import formatdate
 
 from services.notify.channels.letter import Letter, NotTaken
-from shared.settings import Settings
+from services.notify.settings import ChannelSettings
 
 NAME = "email"
 
 
-def send(settings: Settings, letter: Letter) -> str:
+def send(settings: ChannelSettings, letter: Letter) -> str:
     """Hands the letter to the mail server; returns the Message-ID as proof. Raises NotTaken."""
     if not settings.smtp_host:
         raise NotTaken("no mail server is set (GUANXI_SMTP_HOST)", final=True)

@@ -34,7 +34,10 @@ def upgrade() -> None:
     _quotes()
     _orders()
     _approvals_and_plans()
-    _money()
+    _payments()
+    _receivables()
+    _reminders()
+    _products()
 
 
 def _catalogue() -> None:
@@ -219,7 +222,7 @@ def _approvals_and_plans() -> None:
     )
 
 
-def _money() -> None:
+def _payments() -> None:
     op.create_table(
         "payments",
         sa.Column("transaction_id", sa.Text, nullable=False),
@@ -249,6 +252,9 @@ def _money() -> None:
         sa.Column("booked_on", sa.Date, nullable=False),
         sa.PrimaryKeyConstraint("reversed_transaction_id"),
     )
+
+
+def _receivables() -> None:
     op.create_table(
         "receivables",
         sa.Column("order_id", sa.Text, nullable=False),
@@ -263,6 +269,9 @@ def _money() -> None:
         ),
         sa.PrimaryKeyConstraint("order_id"),
     )
+
+
+def _reminders() -> None:
     op.create_table(
         "reminders",
         sa.Column("order_id", sa.Text, nullable=False),
@@ -283,6 +292,9 @@ def _money() -> None:
         sa.PrimaryKeyConstraint("order_id"),
     )
     op.create_index("ix_reminders_notice_id", "reminders", ["notice_id"])
+
+
+def _products() -> None:
     products = sa.table(
         "products",
         sa.column("product_code"),

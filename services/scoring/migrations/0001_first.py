@@ -40,8 +40,14 @@ select rule,
 def upgrade() -> None:
     delivery_tables_v1()
     _events()
-    _figures()
+    _numbers()
+    _figures_of_customers()
+    _figures_of_parties()
+    _reference()
+    _control_totals()
+    _signals()
     _alerts()
+    _processes()
     op.execute(RULE_PRECISION)
 
 
@@ -78,7 +84,7 @@ def _events() -> None:
     op.create_index("bank_events_of_customer", "bank_events", ["customer_number", "event_offset"])
 
 
-def _figures() -> None:
+def _numbers() -> None:
     op.create_table(
         "numbers",
         sa.Column("customer_number", sa.Text, primary_key=True),
@@ -102,6 +108,9 @@ def _figures() -> None:
         _text("branch_code", nullable=True),
         _whole("share_ppm", sa.Integer),
     )
+
+
+def _figures_of_customers() -> None:
     op.create_table(
         "customer_state",
         sa.Column("customer_number", sa.Text, primary_key=True),
@@ -133,6 +142,9 @@ def _figures() -> None:
         _whole("count"),
         _day("last_on"),
     )
+
+
+def _figures_of_parties() -> None:
     op.create_table(
         "party_figures",
         sa.Column("party_id", sa.Text, primary_key=True),
@@ -164,6 +176,9 @@ def _figures() -> None:
         ["published_at"],
         postgresql_where=sa.text("dirty"),
     )
+
+
+def _reference() -> None:
     op.create_table(
         "products",
         sa.Column("product_code", sa.Text, primary_key=True),
@@ -177,6 +192,9 @@ def _figures() -> None:
         _whole("on_date", sa.Date),
         _whole("position"),
     )
+
+
+def _control_totals() -> None:
     op.create_table(
         "control_totals",
         sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
@@ -187,7 +205,7 @@ def _figures() -> None:
     )
 
 
-def _alerts() -> None:
+def _signals() -> None:
     op.create_table(
         "signals",
         sa.Column("id", sa.Text, primary_key=True),
@@ -205,6 +223,9 @@ def _alerts() -> None:
     op.create_index(
         "signals_pending", "signals", ["customer_number"], postgresql_where=sa.text("pending")
     )
+
+
+def _alerts() -> None:
     op.create_table(
         "alerts",
         sa.Column("alert_id", sa.Text, primary_key=True),
@@ -241,6 +262,9 @@ def _alerts() -> None:
         [sa.text("at desc"), "alert_id"],
         postgresql_where=sa.text("valid"),
     )
+
+
+def _processes() -> None:
     op.create_table(
         "processes",
         sa.Column("process_instance_id", sa.Text, primary_key=True),
