@@ -31,6 +31,11 @@ def never_reloaded(page: Page) -> bool:
     return page.evaluate("window.notReloaded === true")
 
 
+def step_at(page: Page, step: str, token: str):
+    """The shape of a step in the drawing, if the token of it stands so."""
+    return page.locator(f"#process-diagram [data-element-id={step}].token-{token}")
+
+
 @pytest.fixture(scope="module")
 def leaver(system):
     """A customer of 王磊 (S012) who takes nearly everything away."""
@@ -66,9 +71,22 @@ def test_an_alert_becomes_work_and_the_work_is_handed_on(system, desk, leaver):
     assert never_reloaded(colleague)
     expect(colleague.locator("#gx-inbox-count")).to_contain_text(re.compile(r"\d"))
 
-    arrived.first.locator("a.btn-primary").click()
-    expect(colleague.locator("#process-diagram svg").first).to_be_visible()
+    expect(arrived.first.locator(f"[data-label='party:P{number}']")).not_to_contain_text(number)
     expect(manager.locator("#desk-handed")).to_contain_text("转", timeout=FAST_MS)
+
+    arrived.first.locator("a.btn-primary").click()
+    colleague.wait_for_url("**/workflow/processes/*")
+    manager.goto(colleague.url)
+    expect(step_at(manager, "assess", "here")).to_be_visible()
+    mark(manager)
+    colleague.get_by_label("属实,需要联系").check()
+    colleague.get_by_role("button", name="办结本步").click()
+    expect(step_at(manager, "contact", "here")).to_be_visible(timeout=FAST_MS)
+    expect(step_at(manager, "assess", "done")).to_be_visible()
+    assert never_reloaded(manager)
+
+    colleague.locator(f"a [data-label='party:P{number}']").click()  # the task is still his
+    expect(colleague.locator("#party-head h1")).to_be_visible()
 
 
 def test_an_order_needs_a_second_person_and_a_payment_ends_it(system, desk, leaver):
