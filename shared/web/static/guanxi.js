@@ -284,7 +284,7 @@ function toast(title, detail, number, link) {
 }
 body.addEventListener("htmx:responseError", (event) => {
   const { xhr, elt } = event.detail;
-  if (elt.closest("[data-quiet]")) return;
+  if (elt.matches("[data-quiet]")) return unfilled(elt);
   // Signed out while the page was open: what is typed stays, the sign-in opens beside it.
   if (xhr.status === 401) return toast(say("ended"), "", "", { text: say("signIn"), href: "/sign-in" });
   let problem = {};
@@ -293,7 +293,11 @@ body.addEventListener("htmx:responseError", (event) => {
   toast(problem.message || problem.title || say("failed"), fields || problem.detail || "", problem.correlation_id || xhr.getResponseHeader("x-correlation-id"));
 });
 for (const name of ["htmx:sendError", "htmx:timeout"]) {
-  body.addEventListener(name, (event) => { if (!event.detail.elt.closest("[data-quiet]")) toast(say("failed"), say("unreachable")); });
+  body.addEventListener(name, ({ detail: { elt } }) => elt.matches("[data-quiet]") ? unfilled(elt) : toast(say("failed"), say("unreachable")));
+}
+function unfilled(panel) { // what never came must not look as if it were on its way
+  const wait = panel.querySelector(".gx-skeleton");
+  if (wait) { wait.className = "text-danger"; wait.textContent = say("failed"); }
 }
 
 // --- Keyboard ----------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
-// The page of a process: the BPMN drawing with its tokens, who holds each, since when.
-// The panel #process-panel carries the tokens; when it is refreshed they move. They are an
-// attribute's JSON: htmx takes every script element out of what it swaps (allowScriptTags).
+// The page of a process: the BPMN drawing with its tokens, who holds each, since when. They come
+// with #process-panel in an attribute: of what htmx swaps in it takes out every script element.
 "use strict";
 (() => {
 const box = document.getElementById("process-diagram");
