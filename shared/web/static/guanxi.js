@@ -246,10 +246,12 @@ async function ask(owner, ids) {
 }
 
 // --- Small markup ----------------------------------------------------------------------------
+const scrolled = (root) => within(".table-responsive", root).forEach((one) => { if (one.scrollWidth > one.clientWidth) one.tabIndex = 0; }); // by keys
+addEventListener("resize", () => scrolled(body));
 function dress(root, tries = 0) {
   within("[data-width]", root).forEach((one) => { one.style.width = one.dataset.width; });
   within("form[data-draft]", root).forEach(restore);
-  within(".table-responsive", root).forEach((one) => { if (one.scrollWidth > one.clientWidth) one.tabIndex = 0; }); // scrolled by keys
+  scrolled(root);
   label(root, tries);
 }
 const draftKey = (form) => `draft:${form.dataset.draft}`;
