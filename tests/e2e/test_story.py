@@ -87,6 +87,17 @@ def test_an_alert_becomes_work_and_the_work_is_handed_on(system, desk, leaver):
     colleague.locator(f"a [data-label='party:P{number}']").click()  # the task is still his
     expect(colleague.locator("#party-head h1")).to_be_visible()
 
+    colleague.goto(f"{system.url}/notify/inbox")
+    colleague.locator("#inbox details summary").first.click()
+    expect(colleague.locator("#inbox details[open]").first).to_contain_text("触发预警")
+    unread = colleague.locator("#inbox [data-row]").filter(has_text="未读")
+    for _ in range(unread.count()):
+        before = unread.count()
+        unread.first.locator("select").select_option(label="明早")
+        unread.first.locator("form button").click()
+        expect(unread).to_have_count(before - 1)
+    expect(colleague.locator("#gx-inbox-count")).to_have_text("", timeout=FAST_MS)
+
 
 def test_an_order_needs_a_second_person_and_a_payment_ends_it(system, desk, leaver):
     number, _, _ = leaver
