@@ -143,7 +143,12 @@ class _Requires:
         runtime: Runtime = request.app.state.runtime
         actor = authenticate(runtime, request)
         if self.permission not in actor.permissions:
-            raise NotAllowed(f"permission {self.permission} is missing")
+            raise NotAllowed(
+                {
+                    "zh-CN": f"缺少权限 {self.permission}。",
+                    "en": f"The permission {self.permission} is missing.",
+                }
+            )
         return Context(runtime, request, actor, request.scope.get("correlation_id", ""))
 
 

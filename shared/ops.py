@@ -30,6 +30,8 @@ def _state(ctx: Context) -> dict[str, Any]:
                 {
                     "id": row.id,
                     "path": f"letters/{row.id}",
+                    "reader": "service",
+                    "obstacle": None,
                     "kind": row.kind,
                     "state": row.state,
                     "topic": row.topic,

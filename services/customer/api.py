@@ -13,6 +13,7 @@ from services.customer.queries.parties import Party, party_in_reach, sealed_of
 from services.customer.queries.reach import reach, staff_of_codes
 from services.customer.queries.search import cursor_of, search
 from services.customer.queries.timeline import KINDS, timeline, timeline_cursor_of
+from services.customer.queries.work import desk
 from services.customer.rules.intake import BODY_BYTES_MAX, BadBatch, BadEvent, read_events
 from services.customer.schemas import (
     AccountOut,
@@ -42,7 +43,10 @@ CursorText = Annotated[str | None, Query(max_length=400)]
 
 
 def _party(ctx: Context, session: Any, party_id: str, permission: str) -> Party:
-    return party_in_reach(session, party_id, reach(ctx.runtime.directory, ctx.actor, permission))
+    """To see is given by a task too; to change, or to read in clear, by the data scope alone."""
+    directory, actor = ctx.runtime.directory, ctx.actor
+    sees = desk(directory, actor, ctx.clock.bank_now()) if permission == "customer.view" else None
+    return party_in_reach(session, party_id, reach(directory, actor, permission), sees)
 
 
 # The view ------------------------------------------------------------------------------------
@@ -123,13 +127,14 @@ def names(
     ids: Annotated[str, Query(max_length=20_000)] = "",
 ) -> dict[str, str]:
     """Names for `party:`, `number:` and `account:` ids, comma separated; unknown ones and those
-    outside the reader's scope are left out."""
+    out of the reader's sight are left out."""
     asked = [one for one in ids.split(",") if one]
     if len(asked) > LABELS_MAX:
         raise Invalid("ids", f"at most {LABELS_MAX} ids at once")
     scope = reach(ctx.runtime.directory, ctx.actor, "customer.view")
+    now = ctx.clock.bank_now()
     with ctx.read() as session:
-        return labels(session, asked, scope)
+        return labels(session, asked, scope, desk(ctx.runtime.directory, ctx.actor, now))
 
 
 # Acts ----------------------------------------------------------------------------------------

@@ -307,6 +307,7 @@ class TaskRow(Base):
     state: Mapped[str]
     staff_id: Mapped[str | None]
     role: Mapped[str | None]
+    org_path: Mapped[str | None]  # with a role and nobody's name: the queue it waits in
     due_at: Mapped[datetime | None]
     at: Mapped[datetime]
     sequence: Mapped[int] = mapped_column(BigInteger)

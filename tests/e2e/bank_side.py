@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
 from datetime import UTC, datetime
 
 import httpx
+import yaml
 
-from deploy.local.system import System
+from deploy.local.system import ORGANISATION, System
 
 
 def history(system: System) -> list[dict]:
@@ -37,6 +39,14 @@ def rich_customer_of(system: System, *manager_codes: str) -> tuple[str, str, int
     ]
     balance, customer, account = max(found)
     return customer, account, balance
+
+
+def names(system: System) -> re.Pattern[str]:
+    """Names of customers and staff: data, the same in each language."""
+    staff = yaml.safe_load(ORGANISATION.read_text())["staff"]
+    told = {event["data"].get("name") for event in history(system)} - {None}
+    told |= {one["name"] for one in staff}
+    return re.compile("|".join(map(re.escape, sorted(told, key=len, reverse=True))))
 
 
 def token(system: System) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -54,23 +55,22 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture
-def desk(system: System, browser: Browser):
-    """`desk("S012")`: a page of its own in which this member of staff has signed in."""
-    contexts = []
-
-    def sign_in(staff_id: str, path: str = "/workflow/desk", **options) -> Page:
-        context = browser.new_context(
-            viewport={"width": 1280, "height": 900}, locale="zh-CN", **options
-        )
-        contexts.append(context)
+@contextmanager
+def signed_in(
+    browser: Browser, system: System, staff_id: str, path: str = "/workflow/desk"
+) -> Iterator[Page]:
+    """A browser of its own in which this member of staff has signed in."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}, locale="zh-CN") as context:
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.goto(system.url + path)
         page.get_by_text(staff_id, exact=True).click()
         page.wait_for_url(f"{system.url}/**")
-        return page
+        yield page
 
-    yield sign_in
-    for context in contexts:
-        context.close()
+
+@pytest.fixture
+def desk(system: System, browser: Browser):
+    """`desk("S012")`: a page of its own in which this member of staff has signed in."""
+    with ExitStack() as opened:
+        yield lambda *asked: opened.enter_context(signed_in(browser, system, *asked))

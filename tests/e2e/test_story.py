@@ -5,20 +5,19 @@ import math
 import re
 import shutil
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from shared.web.assets import PACKAGES
-from tests.e2e import bank_side
+from tests.e2e import bank_side, page_checks
+from tests.e2e.conftest import signed_in
 from tests.e2e.prometheus_server import answers, scraping
 
 pytestmark = pytest.mark.browser
 
 FAST_MS = 30_000
-AXE = PACKAGES / "axe-core/axe.min.js"
-SEEN_BY_AXE = {("/workflow/desk", 390), ("/orders/orders", 1280), ("/notify/inbox", 390)}
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "guanxi.json"
 
 
@@ -29,6 +28,11 @@ def mark(page: Page) -> None:
 
 def never_reloaded(page: Page) -> bool:
     return page.evaluate("window.notReloaded === true")
+
+
+def step_at(page: Page, step: str, token: str):
+    """The shape of a step in the drawing, if the token of it stands so."""
+    return page.locator(f"#process-diagram [data-element-id={step}].token-{token}")
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +70,33 @@ def test_an_alert_becomes_work_and_the_work_is_handed_on(system, desk, leaver):
     assert never_reloaded(colleague)
     expect(colleague.locator("#gx-inbox-count")).to_contain_text(re.compile(r"\d"))
 
-    arrived.first.locator("a.btn-primary").click()
-    expect(colleague.locator("#process-diagram svg").first).to_be_visible()
+    expect(arrived.first.locator(f"[data-label='party:P{number}']")).not_to_contain_text(number)
     expect(manager.locator("#desk-handed")).to_contain_text("转", timeout=FAST_MS)
+
+    arrived.first.locator("a.btn-primary").click()
+    colleague.wait_for_url("**/workflow/processes/*")
+    manager.goto(colleague.url)
+    expect(step_at(manager, "assess", "here")).to_be_visible()
+    mark(manager)
+    colleague.get_by_label("属实,需要联系").check()
+    colleague.get_by_role("button", name="办结本步").click()
+    expect(step_at(manager, "contact", "here")).to_be_visible(timeout=FAST_MS)
+    expect(step_at(manager, "assess", "done")).to_be_visible()
+    assert never_reloaded(manager)
+
+    colleague.locator(f"a [data-label='party:P{number}']").click()  # the task is still his
+    expect(colleague.locator("#party-head h1")).to_be_visible()
+
+    colleague.goto(f"{system.url}/notify/inbox")
+    colleague.locator("#inbox details summary").first.click()
+    expect(colleague.locator("#inbox details[open]").first).to_contain_text("触发预警")
+    unread = colleague.locator("#inbox [data-row]").filter(has_text="未读")
+    for _ in range(unread.count()):
+        before = unread.count()
+        unread.first.locator("select").select_option(label="明早")
+        unread.first.locator("form button").click()
+        expect(unread).to_have_count(before - 1)
+    expect(colleague.locator("#gx-inbox-count")).to_have_text("", timeout=FAST_MS)
 
 
 def test_an_order_needs_a_second_person_and_a_payment_ends_it(system, desk, leaver):
@@ -112,35 +140,105 @@ def test_an_order_needs_a_second_person_and_a_payment_ends_it(system, desk, leav
     assert never_reloaded(maker)
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize(
-    "path",
-    ["/workflow/desk", "/customer/search?q=C1", "/orders/orders", "/scoring/contribution",
-     "/scoring/risk", "/workflow/processes", "/notify/inbox"],
+@pytest.fixture(scope="module")
+def records(system, browser) -> dict[str, str]:
+    """One of each: a customer, the alert and the process about him, a quote, an order of it."""
+    number, account, balance = bank_side.rich_customer_of(system, "RM-SH01-3")
+    leaving = bank_side.outgoing(
+        system, number, account, balance * 95 // 100, f"leave-{bank_side.stamp()}"
+    )
+    bank_side.send(system, leaving)
+    with signed_in(browser, system, "S014") as manager:
+        task = manager.locator("#desk-mine [data-task] a.btn-primary")
+        expect(task.first).to_be_visible(timeout=FAST_MS)
+        process = task.first.get_attribute("href")
+        manager.goto(system.url + process)
+        alert = manager.locator("#process-alerts a").first.get_attribute("href")
+        manager.goto(f"{system.url}/orders/quotes/new?party=P{number}")
+        manager.locator("#line-0-product").select_option("SAFE-BOX-YEAR")
+        manager.locator("#form button[type=submit]").click()
+        manager.locator("button[hx-post$='/offer']").click()
+        quote = f"/orders/quotes/{manager.url.rsplit('/', 1)[1]}"
+        manager.locator("a[href*='/orders/orders/new?quote=']").click()
+        manager.locator("button[name=then]").first.click()
+        manager.wait_for_url(re.compile(r"/orders/orders/ORD-"))
+        order = f"/orders/orders/{manager.url.rsplit('/', 1)[1]}"
+    return {"party": f"P{number}", "process": process, "alert": alert, "quote": quote,
+            "order": order}  # fmt: skip
+
+
+HEAD_SEES = (
+    "/workflow/desk", "/customer/search?q=C2", "/orders/orders", "/orders/quotes",
+    "/scoring/contribution", "/scoring/risk", "/workflow/processes", "/notify/inbox",
+    "/workflow/organisation", "{process}", "{alert}", "{quote}", "{quote}/revise", "{order}",
+    "{order}/edit", "/orders/orders/new?party={party}", "/orders/quotes/new?party={party}",
+    "/scoring/contribution/parties/{party}",
+    *(f"/customer/parties/{{party}}?tab={tab}" for tab in (
+        "timeline", "holdings", "value", "risk", "work", "orders", "relations", "data")),
 )  # fmt: skip
-def test_every_page_opens_without_an_error_at_every_width(system, desk, path, width):
-    said = []
-    page = desk("S011")
-    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.set_viewport_size({"width": width, "height": 900})
-    answer = page.goto(system.url + path)
-    assert answer.status == 200
-    expect(page.locator("main")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
-    if (path, width) in SEEN_BY_AXE:
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("async () => (await axe.run(document)).violations")
-        assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
-    assert said == []
+PAGES = {
+    "S011": HEAD_SEES,
+    "S003": ("/workflow/ops", "/workflow/processes"),
+    "S002": ("/workflow/organisation",),
+}
+
+
+@pytest.mark.parametrize("staff_id", PAGES)
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_every_page_is_whole_at_every_width_in_both_languages(
+    system, browser, records, staff_id, language
+):
+    names = bank_side.names(system)
+    wrong = {}
+    with signed_in(browser, system, staff_id) as page:
+        page.goto(f"{system.url}/language?to={language}&next=/workflow/desk")
+        said = []
+        page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        for template in PAGES[staff_id]:
+            path = template.format(**records)
+            answer = page.goto(system.url + path)
+            assert answer.status == 200, path
+            found = page_checks.complaints(page, language, names) + said
+            said.clear()
+            if found:
+                wrong[path] = found
+    assert wrong == {}
 
 
 def test_ops_see_the_equation_of_every_service(system, desk):
     page = desk("S003", "/workflow/ops")
-    for service in ("customer", "orders", "workflow", "scoring", "notify"):
-        panel = page.locator(f"#ops-{service}")
+    for name in ("customer", "orders", "workflow", "scoring", "notify"):
+        service = import_module(f"services.{name}.__main__").SERVICE
+        panel = page.locator(f"#ops-{name}")
         expect(panel).to_be_visible(timeout=FAST_MS)
-        expect(panel.locator("td .status-red")).to_have_count(0)
+        rows = {
+            row.locator("td").first.inner_text(): row.locator("td.text-end").all_inner_texts()
+            for row in panel.locator("tr[data-key]").all()
+        }
+        assert rows.keys() == service.topics()
+        assert {topic: cells[-1] for topic, cells in rows.items() if cells[-1] != "0"} == {}
+        assert sum(int(cells[0].replace(",", "")) for cells in rows.values()) > 0
+
+
+def test_ops_give_up_a_message_that_no_service_takes(system, desk, leaver):
+    """An event dated in the future is put aside by each of its readers, until a person decides."""
+    number, account, _ = leaver
+    early = bank_side.outgoing(system, number, account, 100, f"early-{bank_side.stamp()}")
+    early["businessdate"] = early["data"]["booked_on"] = "2099-01-04"
+    bank_side.send(system, early)
+    page = desk("S003", "/workflow/ops")
+    letter = page.locator("#ops-customer [data-key^=letter-]").filter(has_text=number)
+    expect(letter).to_be_visible(timeout=FAST_MS)
+    mark(page)
+    letter.evaluate("one => { one.dataset.before = 'replay' }")
+    letter.locator("button[hx-post$='/replay']").click()
+    again = page.locator("#ops-customer [data-key^=letter-]:not([data-before])")
+    expect(again.locator("button[hx-post$='/replay']")).to_be_visible(timeout=FAST_MS)
+    letter.locator("input[name=reason]").fill("测试数据,不入账")
+    letter.locator("input[name=reason]").press("Enter")
+    expect(letter).to_have_count(0, timeout=5_000)
+    assert never_reloaded(page)
 
 
 def test_every_query_of_the_dashboard_returns_data(system, desk, leaver, tmp_path):

@@ -106,8 +106,8 @@ def test_process_page_carries_tokens_and_drawing(workflow: ServiceUnderTest) -> 
     checker = workflow.client("S003").get(f"/processes/{task.instance_id}").text
     assert "party:P1 " not in re.search(r'data-audiences="([^"]*)"', checker)[1] + " "
     assert "/scoring/risk/alerts/a1" not in checker  # a door that would answer 403 is none
-    tokens = json.loads(re.search(r'id="process-tokens">(.*?)</script>', page, re.S)[1])
-    assert tokens == [
+    tokens = re.search(r"""id="process-tokens" data-tokens='([^']*)'""", page)[1]
+    assert json.loads(tokens) == [
         {"step": "assess", "marker": "token-here", "holder": "王磊", "hint": "2026-03-02 10:00"}
     ]
     drawing = client.get(f"/processes/{task.instance_id}/diagram")

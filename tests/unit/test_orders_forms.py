@@ -46,6 +46,18 @@ def test_blank_lines_are_left_out_and_gaps_closed():
     assert [one.product_code for one in form.lines] == ["A", "B"]
 
 
+def test_what_is_typed_in_a_line_without_a_product_is_not_lost():
+    form = read_form(FormData({"line.0.product_code": "", "line.0.quantity": "abc"}), PRODUCTS)
+    assert form.lines[0].quantity == "abc"
+    assert {"lines.0.product_code", "lines.0.quantity"} <= form.problems.keys()
+
+
+def test_a_form_without_a_line_comes_back_with_one_to_fill_in():
+    form = read_form(FormData({"line.0.product_code": "", "line.0.quantity": "1"}), PRODUCTS)
+    assert form.problems["lines"] == "empty"
+    assert [one.blank for one in form.lines] == [True]
+
+
 @given(st.integers(0, 1_000_000))
 def test_a_discount_survives_showing_and_reading(ppm):
     shown = typed_line(Line("A", 1, 100, ppm), "CNY").discount

@@ -58,14 +58,14 @@ FINISH = text(
 TASK = text(
     """
     insert into tasks (task_id, party_id, process_instance_id, step, state, staff_id, role,
-                       due_at, at, sequence)
+                       org_path, due_at, at, sequence)
     values (:task_id, :party_id, :process_instance_id, :step, :state, :staff_id, :role,
-            :due_at, :at, :sequence)
+            :org_path, :due_at, :at, :sequence)
     on conflict (task_id) do update
        set party_id = coalesce(excluded.party_id, tasks.party_id), step = excluded.step,
            state = excluded.state, staff_id = excluded.staff_id, role = excluded.role,
-           due_at = coalesce(excluded.due_at, tasks.due_at), at = excluded.at,
-           sequence = excluded.sequence
+           org_path = excluded.org_path, due_at = coalesce(excluded.due_at, tasks.due_at),
+           at = excluded.at, sequence = excluded.sequence
      where tasks.sequence < excluded.sequence
     """
 )

@@ -129,6 +129,7 @@ def on_task(tx: Tx, event: Event[workflow.TaskFact]) -> None:
         state=state,
         staff_id=fact.to_staff_id or (fact.from_staff_id if state == "completed" else None),
         role=fact.role,
+        org_path=fact.org_path,
         due_at=fact.due_at,
         at=event.time,
         sequence=event.sequence or 0,

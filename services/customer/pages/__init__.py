@@ -26,6 +26,7 @@ from services.customer.queries.parties import (
 from services.customer.queries.reach import reach, staff_of_codes
 from services.customer.queries.search import cursor_of, search
 from services.customer.queries.timeline import KINDS, timeline, timeline_cursor_of
+from services.customer.queries.work import desk
 from services.customer.settings import keyring
 from shared.clock import business_date
 from shared.errors import Invalid, NotFound
@@ -53,7 +54,10 @@ CutIn = Annotated[Cut, Depends()]
 
 
 def _party(ctx: Context, session: Session, party_id: str, permission: str) -> Party:
-    return party_in_reach(session, party_id, reach(ctx.runtime.directory, ctx.actor, permission))
+    """To see is given by a task too; to change, or to read in clear, by the data scope alone."""
+    directory, actor = ctx.runtime.directory, ctx.actor
+    sees = desk(directory, actor, ctx.clock.bank_now()) if permission == "customer.view" else None
+    return party_in_reach(session, party_id, reach(directory, actor, permission), sees)
 
 
 def _page(ctx: Context, template: str, **values: Any) -> HTMLResponse:

@@ -1,10 +1,14 @@
-"""Names for ids that other services' pages show: one query, only what the reader may see."""
+"""Names for ids that other services' pages show: only what the reader may see.
+
+One query; a second one where an id lies outside his scope: he may have a task about it.
+"""
 
 from collections.abc import Iterable
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from services.customer.queries.work import Desk, parties_on_desk
 from services.customer.rules.identity import party_of_number
 from services.customer.rules.scope import Reach
 
@@ -12,7 +16,12 @@ LABELS_MAX = 200
 
 LABELS = text(
     """
-    select asked.id, coalesce(root.name, born.name) as name
+    select asked.id, born.root_id, coalesce(root.name, born.name) as name,
+           :everything
+           or exists (select 1 from parties m
+                       where m.root_id = born.root_id
+                         and (m.manager_code = any(:managers)
+                              or m.branch_code = any(:branches))) as in_scope
       from unnest(cast(:ids as text[]), cast(:kinds as text[]), cast(:values as text[]))
            as asked(id, kind, value)
       left join accounts a on asked.kind = 'account' and a.account_number = asked.value
@@ -20,16 +29,11 @@ LABELS = text(
         on born.party_id = case when asked.kind = 'account' then a.party_id else asked.value end
       join parties root on root.party_id = born.root_id
      where coalesce(root.name, born.name) is not null
-       and (:everything
-            or exists (select 1 from parties m
-                        where m.root_id = born.root_id
-                          and (m.manager_code = any(:managers)
-                               or m.branch_code = any(:branches))))
     """
 )
 
 
-def labels(session: Session, ids: Iterable[str], reach: Reach) -> dict[str, str]:
+def labels(session: Session, ids: Iterable[str], reach: Reach, desk: Desk) -> dict[str, str]:
     """`party:P1`, `number:C1`, `account:A1` -> name; ids unknown or out of reach are left out."""
     asked: list[tuple[str, str, str]] = []
     for given in dict.fromkeys(ids):
@@ -50,5 +54,7 @@ def labels(session: Session, ids: Iterable[str], reach: Reach) -> dict[str, str]
             "managers": sorted(reach.manager_codes),
             "branches": sorted(reach.branch_codes),
         },
-    )
-    return {row.id: row.name for row in rows}
+    ).all()
+    beyond = {row.root_id for row in rows if not row.in_scope}
+    on_desk = parties_on_desk(session, beyond, desk)
+    return {row.id: row.name for row in rows if row.in_scope or row.root_id in on_desk}

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, false, or_, select, true
 from sqlalchemy.orm import Session
 
+from services.customer.queries.work import Desk, parties_on_desk
 from services.customer.rules.scope import Reach
 from services.customer.tables import DescribedRow, MergeRow, PartyRow, SealedRow
 from shared.errors import NotFound
@@ -72,15 +73,19 @@ def no_party(party_id: str) -> NotFound:
     )
 
 
-def party_in_reach(session: Session, party_id: str, reach: Reach) -> Party:
-    """The present party behind an id, if any of its records is in reach. Raises NotFound."""
+def party_in_reach(
+    session: Session, party_id: str, reach: Reach, desk: Desk | None = None
+) -> Party:
+    """The present party behind an id, if any of its records is in reach, or an open task on the
+    desk is about it. Raises NotFound."""
     root_id = session.scalar(select(PartyRow.root_id).where(PartyRow.party_id == party_id))
     if root_id is None:
         raise no_party(party_id)
     members = session.scalars(
         select(PartyRow).where(PartyRow.root_id == root_id).order_by(PartyRow.party_id)
     ).all()
-    if not any(reach.covers(m.manager_code, m.branch_code) for m in members):
+    in_scope = any(reach.covers(m.manager_code, m.branch_code) for m in members)
+    if not in_scope and not (desk and parties_on_desk(session, {root_id}, desk)):
         raise no_party(party_id)
     head = next(m for m in members if m.party_id == root_id)
     return Party(head, tuple(members))

@@ -42,7 +42,9 @@ class TypedLine:
 
     @property
     def blank(self) -> bool:
-        return not self.product_code and not self.unit_price and not self.discount
+        """Nothing typed: a line that was added and left as it came."""
+        untouched = self.quantity in ("", "1")
+        return untouched and not (self.product_code or self.unit_price or self.discount)
 
 
 @dataclass
@@ -125,6 +127,7 @@ def read_form(form: FormData, products: Sequence[ProductRow]) -> TypedOrder:
             typed.problems[name] = "not_a_date"
     if not typed.lines:
         typed.problems["lines"] = "empty"
+        typed.lines.append(TypedLine())  # one to fill in
     return typed
 
 

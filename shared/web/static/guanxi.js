@@ -184,7 +184,7 @@ body.addEventListener("htmx:afterSettle", (event) => {
   const panel = target?.isConnected ? target : event.detail.elt;
   if (!panel?.isConnected) return;
   for (const one of [...held.keys()]) if (one === panel || !one.isConnected) unhold(one);
-  dress(panel);
+  dress(panel, isHint(requestConfig?.triggeringEvent) ? LABEL_TRIES : 0);
   const old = before.get(target);
   before.delete(target);
   if (old?.open.size) all("details", panel).forEach((one) => { if (old.open.has(summary(one))) one.open = true; });
@@ -215,14 +215,15 @@ function askAgain(panel, config) {
 
 // --- Labels: names are not on topics; one request per owner and panel ------------------------
 const OWNERS = { party: "/customer/labels", staff: "/workflow/labels" };
-const LABELS_PER_REQUEST = 100, known = new Map();
-async function label(root) {
+// What a hint brought may be here before the names' owner has heard of it: it is asked again.
+const LABELS_PER_REQUEST = 100, LABEL_TRIES = 3, known = new Map();
+async function label(root, tries) {
   const spots = within("[data-label]", root), unknown = {};
   const fill = () => spots.forEach((spot) => { const name = known.get(spot.dataset.label); if (name) spot.textContent = name; });
   fill();
   for (const { dataset: { label: id } } of spots) {
     const owner = OWNERS[id.split(":")[0]];
-    if (owner && !known.has(id)) (unknown[owner] ||= new Set()).add(id);
+    if (owner && (tries ? !known.get(id) : !known.has(id))) (unknown[owner] ||= new Set()).add(id);
   }
   await Promise.all(Object.entries(unknown).flatMap(([owner, set]) => {
     const ids = [...set], requests = [];
@@ -230,6 +231,8 @@ async function label(root) {
     return requests;
   }));
   fill();
+  const unnamed = spots.some((spot) => spot.isConnected && known.get(spot.dataset.label) === "");
+  if (tries && unnamed) setTimeout(() => label(root, tries - 1), 4000 / 2 ** tries);
 }
 async function ask(owner, ids) {
   ids.forEach((id) => known.set(id, "")); // asked: other panels do not ask twice
@@ -243,11 +246,13 @@ async function ask(owner, ids) {
 }
 
 // --- Small markup ----------------------------------------------------------------------------
-function dress(root) {
+const scrolled = (root) => within(".table-responsive", root).forEach((one) => { if (one.scrollWidth > one.clientWidth) one.tabIndex = 0; }); // by keys
+addEventListener("resize", () => scrolled(body));
+function dress(root, tries = 0) {
   within("[data-width]", root).forEach((one) => { one.style.width = one.dataset.width; });
   within("form[data-draft]", root).forEach(restore);
-  within(".table-responsive", root).forEach((one) => { if (one.scrollWidth > one.clientWidth) one.tabIndex = 0; }); // scrolled by keys
-  label(root);
+  scrolled(root);
+  label(root, tries);
 }
 const draftKey = (form) => `draft:${form.dataset.draft}`;
 function restore(form) {
@@ -281,7 +286,7 @@ function toast(title, detail, number, link) {
 }
 body.addEventListener("htmx:responseError", (event) => {
   const { xhr, elt } = event.detail;
-  if (elt.closest("[data-quiet]")) return;
+  if (elt.matches("[data-quiet]")) return unfilled(elt);
   // Signed out while the page was open: what is typed stays, the sign-in opens beside it.
   if (xhr.status === 401) return toast(say("ended"), "", "", { text: say("signIn"), href: "/sign-in" });
   let problem = {};
@@ -290,7 +295,11 @@ body.addEventListener("htmx:responseError", (event) => {
   toast(problem.message || problem.title || say("failed"), fields || problem.detail || "", problem.correlation_id || xhr.getResponseHeader("x-correlation-id"));
 });
 for (const name of ["htmx:sendError", "htmx:timeout"]) {
-  body.addEventListener(name, (event) => { if (!event.detail.elt.closest("[data-quiet]")) toast(say("failed"), say("unreachable")); });
+  body.addEventListener(name, ({ detail: { elt } }) => elt.matches("[data-quiet]") ? unfilled(elt) : toast(say("failed"), say("unreachable")));
+}
+function unfilled(panel) { // what never came must not look as if it were on its way
+  const wait = panel.querySelector(".gx-skeleton");
+  if (wait) { wait.className = "text-danger"; wait.textContent = say("failed"); }
 }
 
 // --- Keyboard ----------------------------------------------------------------------------------

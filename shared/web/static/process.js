@@ -1,5 +1,5 @@
-// The page of a process: the BPMN drawing with its tokens, who holds each, since when.
-// The panel #process-panel carries the tokens as JSON; when it is refreshed they move.
+// The page of a process: the BPMN drawing with its tokens, who holds each, since when. They come
+// with #process-panel in an attribute: of what htmx swaps in it takes out every script element.
 "use strict";
 (() => {
 const box = document.getElementById("process-diagram");
@@ -15,7 +15,7 @@ function show() {
   for (const [id, marker] of marked) if (registry.get(id)) canvas.removeMarker(id, marker);
   marked = [];
   overlays.clear();
-  for (const { step, marker, holder, hint } of JSON.parse(source.textContent)) {
+  for (const { step, marker, holder, hint } of JSON.parse(source.dataset.tokens)) {
     if (!registry.get(step)) continue;
     canvas.addMarker(step, marker);
     marked.push([step, marker]);

@@ -1,0 +1,57 @@
+"""What must hold of every page: no error, no scroll to the side, the reader's language, axe."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from shared.web.assets import PACKAGES
+
+AXE = (PACKAGES / "axe-core/axe.min.js").read_text()
+WIDTHS = (1280, 390)
+LOADED_MS = 20_000
+
+# What a person reads or hears, without what is nobody's language: code, keys, and names asked for.
+TEXTS = """() => {
+  const out = [], skip = "script, style, svg, code, kbd, [data-label], [lang]:not(html), " +
+    ".avatar, .bjs-powered-by";
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const { parentElement: at, textContent } = walker.currentNode;
+    if (textContent.trim() && !at.closest(skip)) out.push(textContent.trim());
+  }
+  for (const one of document.body.querySelectorAll("[title], [aria-label], [placeholder]"))
+    if (!one.closest(skip)) for (const name of ["title", "aria-label", "placeholder"])
+      if (one.getAttribute(name)) out.push(one.getAttribute(name));
+  return out;
+}"""
+CHINESE = re.compile(r"[\u4e00-\u9fff]+")
+WORD = re.compile(r"[A-Za-z]{3,}")
+CODE = re.compile(r"\S*[\d._:/@=*-]\S*")  # an id, a topic, a path, a masked address
+
+
+def complaints(page: Page, language: str, names: re.Pattern[str]) -> list[str]:
+    """What is wrong with the page that stands; `names` are data, the same in each language."""
+    expect(page.locator("main h1, main h2").first).to_be_visible(timeout=LOADED_MS)
+    expect(page.locator("[hx-trigger^=load] .gx-skeleton")).to_have_count(0, timeout=LOADED_MS)
+    found = [f"says {box.inner_text()}" for box in page.locator(".alert-danger[role=alert]").all()]
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        beyond = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        if beyond > 1:
+            found.append(f"is {beyond} px too wide at {width}")
+    found += [f"leaves {one!r} in another language" for one in leftovers(page, language, names)]
+    return found + (broken_rules(page) if language == "en" else [])
+
+
+def broken_rules(page: Page) -> list[str]:
+    """What axe finds at the width that stands. It sees the same in each language: asked once."""
+    page.evaluate(AXE)
+    found = page.evaluate("async () => (await axe.run({resultTypes: ['violations']})).violations")
+    return [f"axe {one['id']}: {[node['target'] for node in one['nodes']]}" for one in found]
+
+
+def leftovers(page: Page, language: str, names: re.Pattern[str]) -> list[str]:
+    """Words in a language that the reader did not choose."""
+    words = CHINESE if language == "en" else WORD
+    told = {text: CODE.sub(" ", names.sub(" ", text)) for text in page.evaluate(TEXTS)}
+    return sorted(text for text, rest in told.items() if words.search(rest))

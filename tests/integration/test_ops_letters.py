@@ -1,0 +1,66 @@
+"""What a service put aside, as operations see it: listed, replayed, given up, with a trail."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select, text
+
+from services.customer.__main__ import SERVICE
+from shared.db import DeadLetterRow
+from shared.policy import Actor
+from shared.testing.space import ServiceUnderTest, Space
+
+PERMISSIONS = frozenset({"ops.view", "ops.act"})
+
+
+@pytest.fixture
+def service(space: Space) -> Iterator[ServiceUnderTest]:
+    """Two messages that nobody can read."""
+    found = space.service(SERVICE)
+    for message in (b"not json", b"neither"):
+        space.sender.send("bank.events", b"C1", message).result(10)
+    found.drain()
+    yield found
+
+
+def letters(service: ServiceUnderTest) -> dict[int, str]:
+    with service.database.read() as session:
+        return {row.id: row.state for row in session.scalars(select(DeadLetterRow))}
+
+
+@pytest.mark.parametrize(("language", "kind"), [("zh-CN", "死信"), ("en", "Dead")])
+def test_the_panel_lists_what_waits_in_both_languages(
+    service: ServiceUnderTest, language: str, kind: str
+) -> None:
+    page = service.client(Actor("S900", permissions=PERMISSIONS, language=language))
+    panel = page.get("/ops/fragment")
+    assert panel.status_code == 200, panel.text
+    assert panel.text.count(f"</span>{kind}</span>") == len(letters(service)) == 2
+    for one in letters(service):
+        assert f"/customer/ops/letters/{one}/replay" in panel.text
+    watcher = service.client(Actor("S901", permissions=frozenset({"ops.view"})))
+    assert "/replay" not in watcher.get("/ops/fragment").text
+
+
+def test_each_decision_is_taken_once_and_stays_in_the_audit(service: ServiceUnderTest) -> None:
+    first, second = letters(service)
+    ops = service.client(Actor("S900", permissions=PERMISSIONS))
+    assert ops.post(f"/ops/letters/{first}/replay").status_code == 202
+    asked = ops.get("/ops/fragment").text
+    assert f"letters/{first}/replay" not in asked  # the listener does it; pressing again is idle
+    assert "已要求重放" in asked
+    assert f"letters/{second}/replay" in asked
+    service.drain()
+    assert letters(service)[first] == "waiting"  # still unreadable: it waits for a person again
+
+    assert ops.post(f"/ops/letters/{second}/discard", data={"reason": ""}).status_code == 422
+    said = {"reason": "the bank took it back"}
+    assert ops.post(f"/ops/letters/{second}/discard", data=said).status_code == 200
+    assert ops.post(f"/ops/letters/{second}/discard", data=said).status_code == 409
+    assert f"letters/{second}/" not in ops.get("/ops/fragment").text
+    with service.database.read() as session:
+        trail = session.execute(text("select actor_id, action, detail from audit order by at"))
+        assert [(who, what, detail.get("reason")) for who, what, detail in trail] == [
+            ("S900", "dead_letter.replay", None),
+            ("S900", "dead_letter.discard", "the bank took it back"),
+        ]
