@@ -49,3 +49,17 @@ def test_the_regions_and_the_managers_of_the_events_add_up_to_the_same_total(sum
     assert regions == berka_g1.REGIONS
     assert len(managers) == berka_g1.MANAGERS
     assert sum(managers.values()) == berka_g1.TOTAL
+
+
+def test_replay_gives_every_row_of_the_table_and_the_digest(tmp_path) -> None:
+    from services.scoring import model, replay
+
+    one = replay.Replay(model.load(), currency=berka_g1.CURRENCY, zone=berka_g1.ZONE,
+                        until=berka_g1.LAST)  # fmt: skip
+    replay.run(one, berka_g1.write_events(tmp_path / "events.jsonl"), berka_g1.RATES, [])
+    assert not one.result.refused
+    assert not one.result.alarms
+    sums: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+    for (account, product, component, _, _), amount in one.result.leaves.items():
+        sums[account, product, component] += amount
+    berka_g1.check({key: amount for key, amount in sums.items() if amount})
