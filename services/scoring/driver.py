@@ -76,6 +76,7 @@ class Driver:
         self._has_events = has_events  # is the partition's `bank.events` here too
         self._inputs_topic = inputs_topic  # with its prefix
         self._waiting_max = waiting_max  # records: the bound of a round, and of memory
+        self._left = -1  # the last generation that was left: nothing of it may still be taken
         self._pending: list[Any] = []
         self._pending_records = 0
         self._wake = asyncio.Event()
@@ -87,8 +88,14 @@ class Driver:
         self._totals_at = 0.0
 
     async def take(self, event: Any) -> None:
-        """Takes a share; waits while too much is waiting already."""
+        """Takes a share; waits while too much is waiting already.
+
+        A share that waited while its partition was left is not taken: those before it were dropped,
+        and a row that steps over them would never take them again.
+        """
         await self._room.wait()
+        if event.message.generation_id == self._left:
+            return
         self._pending.append(event)
         self._pending_records += len(event.value)
         if self._pending_records >= self._waiting_max:
@@ -97,6 +104,7 @@ class Driver:
 
     async def before_leaving(self, revoked: Iterable[Any]) -> None:
         """Drops what is waiting (it will be delivered again) and lets the round in hand finish."""
+        self._left = self._generation()
         self._drop()
         await self._idle.wait()
         self._published.clear()
