@@ -195,7 +195,8 @@ def add(
         if priced:
             found = uses.of_transaction(partition, data, day) if flags & HOME_CURRENCY else None
             if isinstance(found, str):
-                _wait(out, context, partition, record, event, found)
+                out.waiting = True
+                out.refused.append(_waits(context, partition.number, record, event.type, found))
                 continue
             use, flags = (uses.UNUSED, flags) if found is None else (found, flags | IN_LEDGER)
         if row < 0:
@@ -228,7 +229,7 @@ def _append(  # noqa: PLR0917 - one for each event
     out.times.append(event.time)
 
 
-def _add_fact(
+def _add_fact(  # noqa: PLR0917 - as `add` has them
     out: Columns, context: Context, partition: Partition, record: Delivered, event: Any,
     held: frozenset[int],
 ) -> None:  # fmt: skip
@@ -248,7 +249,8 @@ def _add_fact(
     found = uses.of_fact(partition, event, context.currency)
     if isinstance(found, str):
         if found:
-            _wait(out, context, partition, record, event, found)
+            out.waiting = True
+            out.refused.append(_waits(context, partition.number, record, event.type, found))
         else:
             out.ignored[event.type] += 1
         return
@@ -260,13 +262,8 @@ def _add_fact(
     _append(out, event, record.offset, row, account, amount, day, IN_LEDGER, use)
 
 
-def _wait(
-    out: Columns, context: Context, partition: Partition, record: Delivered, event: Any, why: str
-) -> None:  # fmt: skip
-    out.waiting = True
-    out.refused.append(
-        refuse(context, partition.number, record, "quarantined", "data", why, event.type)
-    )
+def _waits(context: Context, partition: int, record: Delivered, type_: str, why: str) -> Refused:
+    return refuse(context, partition, record, "quarantined", "data", why, type_)
 
 
 def _decoded(context: Context, partition: int, record: Delivered, out: Columns) -> Any:

@@ -156,6 +156,7 @@ class Engine:
         that these have left."""
         partition = self.partition(number)
         self._context.latest_day = latest_day
+        partition.books.look_at(self.rates, partition.closes.watermark, partition.latest_on)
         columns, origins = inputs.read(self._context, partition, records)
         mark = partition.closes.watermark
         late = [i for i, day in enumerate(columns.days) if day <= mark]
@@ -325,7 +326,7 @@ def _keep_verdicts(batch: Batch, verdicts: Ints) -> bool:
 
 
 def _is_beyond(verdicts: Ints) -> NDArray[np.bool_]:
-    return (verdicts == BEYOND_RANGE) | (verdicts == BEYOND_HISTORY)
+    return np.isin(verdicts, (BEYOND_RANGE, BEYOND_HISTORY))
 
 
 def _segments(columns: Columns) -> list[tuple[int, int]]:

@@ -205,10 +205,38 @@ def _has_room(book: Book, account: int, second: int, until: int, day: int) -> bo
     needed = booking.room(book, account, until, day)
     if second >= 0:
         needed += booking.room(book, second, until, day)
-    return (  # type: ignore[no-any-return]
+    return bool(
         book.written[L_COUNT] + needed <= book.leaves.shape[0]
         and book.tail.used[E_USED] + needed <= book.tail.pool.shape[0]
     )
+
+
+@compiled
+def _met_before(
+    customers: Rows, row: int, flags: int, sequence: int, offset: int, day: int, id_hash: int,
+    watermark: int, slots: Ints, ids: Ints,
+) -> int:  # fmt: skip
+    """Whether the event, or another copy of it, was met; APPLIED: it was not.
+
+    The row's place moves whatever the verdict: met again after a crash it must be the same one,
+    and the ids that led to it may be closed by then.
+    """
+    c = customers[row]
+    if flags & INPUT:
+        if sequence <= c.input_sequence:
+            return REDELIVERED
+        c.input_sequence = sequence
+    else:
+        if offset <= c.offset:
+            return REDELIVERED
+        c.offset = offset
+    if day > watermark:
+        at = find(slots, ids, row, id_hash)
+        if slots[at] >= 0 and ids[slots[at], 1] > watermark:
+            return DUPLICATE
+    elif flags & SEEN_BEFORE:
+        return DUPLICATE
+    return APPLIED
 
 
 @compiled
@@ -223,9 +251,7 @@ def _verdict(
     ):
         return BEYOND_RANGE
     if flags & IN_LEDGER:
-        return booking.refusal(  # type: ignore[no-any-return]
-            book, action, account, second, amount, value_day, until, event
-        )
+        return booking.refusal(book, action, account, second, amount, value_day, until, event)
     return APPLIED
 
 
@@ -251,27 +277,14 @@ def step(
             book, account, second, watermark + 1, min(day, value_day)
         ):
             return i
-        c = customers[row]
-        # A verdict moves the row's place too: met again after a crash it must be the same one,
-        # and the ids that led to it may be closed by then.
-        if flags[i] & INPUT:
-            if sequences[i] <= c.input_sequence:
-                verdicts[i] = REDELIVERED
-                continue
-            c.input_sequence = sequences[i]
-        else:
-            if offsets[i] <= c.offset:
-                verdicts[i] = REDELIVERED
-                continue
-            c.offset = offsets[i]
+        verdicts[i] = _met_before(
+            customers, row, flags[i], sequences[i] if flags[i] & INPUT else 0, offsets[i], day,
+            hashes[i], watermark, slots, ids,
+        )  # fmt: skip
+        if verdicts[i] == REDELIVERED:
+            continue
         _touch(stamps, touched, counters, row)
-        if day > watermark:
-            at = find(slots, ids, row, hashes[i])
-            if slots[at] >= 0 and ids[slots[at], 1] > watermark:
-                verdicts[i] = DUPLICATE
-                continue
-        elif flags[i] & SEEN_BEFORE:
-            verdicts[i] = DUPLICATE
+        if verdicts[i] == DUPLICATE:
             continue
         verdicts[i] = _verdict(
             customers, accounts, row, account, second, i, amount, value_day, action, flags[i],

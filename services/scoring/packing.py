@@ -92,9 +92,7 @@ def pack(
         count = 0
         account = first_account[row]
         while account >= 0:
-            at = _pack_account(
-                account, account_words, texts, text_words, ledgers, tail, out, at
-            )
+            at = _pack_account(account, account_words, texts, text_words, ledgers, tail, out, at)
             count += 1
             account = next_account[account]
         open_ids = 0

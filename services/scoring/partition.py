@@ -25,6 +25,7 @@ from services.scoring.rows import (
     KIND_SPILLED,
 )
 from services.scoring.scores.contribution.entries import Tail
+from services.scoring.scores.contribution.rates import Rate
 
 Ints = NDArray[np.int64]
 Record = tuple[bytes, bytes | None]  # key and value; None removes
@@ -264,7 +265,7 @@ class Partition:
                 self._restore_spilled(key, value)
             elif kind == KIND_RATE:
                 rate = state.unpack(key, value)
-                assert isinstance(rate, state.Rate)
+                assert isinstance(rate, Rate)
                 self.books.rates.take(rate)
             else:
                 self._restore_closes(key, value)

@@ -1,4 +1,4 @@
-"""What the scorer takes from `bank.reference`: who closes days, and what figures are measured with."""
+"""What the scorer takes from `bank.reference`: who closes days, and all rates."""
 
 from typing import Any
 
@@ -20,9 +20,7 @@ def tell(engine: Engine, value: bytes | None) -> None:
     data = event.data
     if isinstance(data, SourceDescribed):
         until = data.active_until.toordinal() if data.active_until else 0
-        engine.describe(
-            data.source, Source(data.closes_days, data.active_from.toordinal(), until)
-        )
+        engine.describe(data.source, Source(data.closes_days, data.active_from.toordinal(), until))
     elif isinstance(data, RateSet):
         if data.grade_code is None:  # no account has a grade of its own yet
             engine.set_rate(_rate(data, event.source))

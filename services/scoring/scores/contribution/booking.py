@@ -48,7 +48,7 @@ def fits(book: Book, account: int, amount: int) -> bool:
     """Do all figures of the ledger stay exact?"""
     ledger = book.ledgers[account]
     total = ledger[books.TOTAL] + amount
-    return (
+    return bool(
         -BALANCE_MAX < total < BALANCE_MAX and ledger[books.TURNOVER] + abs(amount) < TURNOVER_MAX
     )
 
@@ -60,7 +60,7 @@ def is_known(book: Book, account: int, day: int, amount: int) -> bool:
     if day >= ledger[books.KEPT_FROM]:
         return True
     low, high = ledger[books.OLD_MIN], ledger[books.OLD_MAX]
-    return (low >= 0 and low + amount >= 0) or (high <= 0 and high + amount <= 0)
+    return bool((low >= 0 and low + amount >= 0) or (high <= 0 and high + amount <= 0))
 
 
 @compiled

@@ -79,9 +79,7 @@ def put(
         ledger[at], ledger[at + 1] = plus(ledger[at], ledger[at + 1], high, low)
         return
     tail = book.tail
-    at_low = entries.add(
-        tail, account, CELLS, entries.cell_code(period, origin, component + 1), 0
-    )
+    at_low = entries.add(tail, account, CELLS, entries.cell_code(period, origin, component + 1), 0)
     at_high = entries.add(tail, account, CELLS, entries.cell_code(period, origin, component), 0)
     high, low = plus(tail.pool[at_high, entries.AMOUNT], tail.pool[at_low, entries.AMOUNT],
                      high, low)  # fmt: skip

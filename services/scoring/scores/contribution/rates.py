@@ -201,11 +201,11 @@ def between(spans: Ints, steps: Ints, series: int, begin: int, end: int) -> int:
     at = _place(steps, first, last, begin)
     if at >= first:
         total -= steps[at, 2] + steps[at, 1] * (begin - steps[at, 0])
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 @compiled
 def on_day(spans: Ints, steps: Ints, series: int, day: int) -> int:
     """A series' rate on one day; 0 before its first."""
     at = _place(steps, spans[series, 0], spans[series, 1], day)
-    return steps[at, 1] if at >= spans[series, 0] else 0  # type: ignore[no-any-return]
+    return steps[at, 1] if at >= spans[series, 0] else 0
