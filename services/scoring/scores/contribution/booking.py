@@ -34,13 +34,13 @@ def room(book: Book, account: int, until: int, day: int) -> int:
 
 @compiled
 def ready(book: Book, account: int, until: int, value_day: int, event: int) -> None:
-    """Settles the closed days; a new ledger begins with its first day."""
-    ledger = book.ledgers[account]
+    """Settles the closed days; a new ledger begins with its first open day."""
+    ledger, begin = book.ledgers[account], max(value_day, until)
     if ledger[books.SETTLED_ON] == 0:
-        ledger[books.SETTLED_ON] = max(value_day, until)
+        ledger[books.SETTLED_ON] = begin
     books.settle(book, account, until, event)
-    if until <= value_day < ledger[books.SETTLED_ON]:
-        ledger[books.SETTLED_ON] = value_day  # nothing was accrued yet
+    # Settled ahead of the closed days is only a ledger that has no balance yet.
+    ledger[books.SETTLED_ON] = min(ledger[books.SETTLED_ON], begin)
 
 
 @compiled
