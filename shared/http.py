@@ -143,12 +143,9 @@ class _Requires:
         runtime: Runtime = request.app.state.runtime
         actor = authenticate(runtime, request)
         if self.permission not in actor.permissions:
-            raise NotAllowed(
-                {
-                    "zh-CN": f"缺少权限 {self.permission}。",
-                    "en": f"The permission {self.permission} is missing.",
-                }
-            )
+            missing = self.permission
+            words = {"zh-CN": f"缺少权限 {missing}。", "en": f"Permission {missing} is missing."}
+            raise NotAllowed(words)
         return Context(runtime, request, actor, request.scope.get("correlation_id", ""))
 
 

@@ -36,7 +36,7 @@ from shared.events.bank import (
 )
 
 SOURCE, CURRENCY, ZONE = "berka", "CZK", ZoneInfo("Europe/Prague")
-CURRENT, LOAN = "CA", "LN"
+CURRENT, LOAN, OVERDRAFT = "CA", "LN", "OD"
 
 _CREDIT = "PRIJEM"
 _FREQUENCY = {"POPLATEK MESICNE": "monthly", "POPLATEK TYDNE": "weekly",
@@ -151,6 +151,13 @@ def _reference(tables: Tables, begin: date) -> Iterator[Event[Any]]:
             product_code=CURRENT,
             names={"zh-CN": "活期账户", "en": "Current account"},
             line_code="liability",
+            demand_or_fixed="demand",
+            overdraft_product_code=OVERDRAFT,
+        ),
+        ProductDescribed(
+            product_code=OVERDRAFT,
+            names={"zh-CN": "透支", "en": "Overdraft"},
+            line_code="asset",
             demand_or_fixed="demand",
         ),
         ProductDescribed(

@@ -4,6 +4,6 @@ Owns: exact figures per customer and account, rule signals, models; on the query
 totals, ranks and alerts.
 Hears: worker: `bank.events`, `bank.reference`, `scoring.inputs`; query side: `bank.events` and all
 that the worker says, `bank.reference`, our own topics.
-Says: worker: `scoring.state`, `scoring.signals`, `scoring.totals`, `scoring.dead`;
-query side: `score.updates`, `score.alerts`, and to the worker `scoring.inputs`.
+Says: worker: `scoring.state`, `scoring.leaves`, `scoring.signals`, `scoring.totals`,
+`scoring.dead`; query side: `score.updates`, `score.alerts`, and to the worker `scoring.inputs`.
 """

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
+from services.scoring import uses
 from services.scoring.partition import Partition
-from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY
+from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
 from services.scoring.watermark import Source
 from shared.events.bank import DayClosed, TransactionBooked
 from shared.events.envelope import (
@@ -101,7 +102,8 @@ def _words() -> Words:
 
 @dataclass(slots=True)
 class Columns:
-    """Transactions of one batch, one place each; closes and refusals beside them.
+    """Transactions of one batch, and facts on accounts and loans when there are prices, one place
+    each; closes and refusals beside them.
 
     Of an event only what a signal or the event store may ask for is kept: letting go of the rest
     keeps the decoder's memory warm, which is worth a third of its time.
@@ -115,19 +117,21 @@ class Columns:
     flags: Words = field(default_factory=_words)
     hashes: Words = field(default_factory=lambda: array("Q"))
     sequences: Words = field(default_factory=_words)  # of inputs only
+    uses: Words = field(default_factory=_words)  # four of each: `uses.Use`
     ids: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
     closes: list[Close] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    waiting: bool = False  # a rate or a loan is missing
     ignored: Counter[str] = field(default_factory=Counter)
 
     def arrays(self) -> tuple[NDArray[np.int64], ...]:
-        """rows, accounts, amounts, days, offsets, flags, hashes, sequences: views, not copies."""
+        """rows, accounts, amounts, days, offsets, flags, hashes, sequences, uses: no copies."""
         return tuple(
             np.frombuffer(column, np.int64)
             for column in (self.rows, self.accounts, self.amounts, self.days, self.offsets,
-                           self.flags, self.hashes, self.sequences)
+                           self.flags, self.hashes, self.sequences, self.uses)
         )  # fmt: skip
 
 
@@ -157,12 +161,16 @@ def add(
     and the verdict stays."""
     rows, accounts = partition.rows, partition.accounts_by_number
     currency, latest, sources = context.currency, context.latest_day, context.sources
+    priced, use = partition.books.rates.active, uses.UNUSED
     for record in records:
         event = _decoded(context, partition.number, record, out)
         if event is None:
             continue
         if type(event) is not _TRANSACTION:
-            _other(context, partition.number, record, event, out)
+            if priced and type(event) in uses.STEPPED:
+                _add_fact(out, context, partition, record, event, held)
+            else:
+                _other(context, partition.number, record, event, out)
             continue
         data = event.data
         number, name = data.customer_number, event.source
@@ -183,6 +191,16 @@ def add(
         ):
             out.refused.append(_out_of_time(context, partition.number, record, event, source))
             continue
+        flags = (BY_CUSTOMER if data.initiated_by == "customer" else 0) | (
+            HOME_CURRENCY if data.currency == currency else 0
+        )
+        if priced:
+            found = uses.of_transaction(partition, data, day) if flags & HOME_CURRENCY else None
+            if isinstance(found, str):
+                out.waiting = True
+                out.refused.append(_waits(context, partition.number, record, event.type, found))
+                continue
+            use, flags = (uses.UNUSED, flags) if found is None else (found, flags | IN_LEDGER)
         if row < 0:
             row = partition.new_row(number)
         # One string instead of four to hash: an account nearly always has one owner and product.
@@ -191,21 +209,63 @@ def add(
             account = known[0]
         else:
             account = partition.account(
-                row, (number, data.account_number, data.product_code, data.currency)
+                row, (number, data.account_number, data.product_code, data.currency, "")
             )
-        out.rows.append(row)
-        out.accounts.append(account)
-        out.amounts.append(data.amount_minor)
-        out.days.append(day)
-        out.offsets.append(record.offset)
-        out.flags.append(
-            (BY_CUSTOMER if data.initiated_by == "customer" else 0)
-            | (HOME_CURRENCY if data.currency == currency else 0)
-        )
-        out.hashes.append(xxh3_64_intdigest(f"{name}\0{event.id}".encode()))
-        out.ids.append(event.id)
-        out.sources.append(name)
-        out.times.append(event.time)
+        _append(out, event, record.offset, row, account, data.amount_minor, day, flags, use)
+
+
+def _append(  # noqa: PLR0917 - one for each event
+    out: Columns, event: Any, offset: int, row: int, account: int, amount: int, day: int,
+    flags: int, use: uses.Use,
+) -> None:  # fmt: skip
+    out.rows.append(row)
+    out.accounts.append(account)
+    out.amounts.append(amount)
+    out.days.append(day)
+    out.offsets.append(offset)
+    out.flags.append(flags)
+    out.hashes.append(xxh3_64_intdigest(f"{event.source}\0{event.id}".encode()))
+    out.uses.extend(use)
+    out.ids.append(event.id)
+    out.sources.append(event.source)
+    out.times.append(event.time)
+
+
+def _add_fact(  # noqa: PLR0917 - as `add` has them
+    out: Columns, context: Context, partition: Partition, record: Delivered, event: Any,
+    held: frozenset[int],
+) -> None:  # fmt: skip
+    """An opening, a closing or a loan, judged as a transaction is."""
+    reason = _place(context, partition.number, record, event)
+    if reason is not None:
+        out.refused.append(refuse(context, partition.number, record, "dead", *reason, event.type))
+        return
+    day, source = event.businessdate.toordinal(), context.sources.get(event.source)
+    if (
+        day > context.latest_day
+        or (source is not None and day < source.active_from)
+        or record.offset in held
+    ):
+        out.refused.append(_out_of_time(context, partition.number, record, event, source))
+        return
+    found = uses.of_fact(partition, event, context.currency)
+    if isinstance(found, str):
+        if found:
+            out.waiting = True
+            out.refused.append(_waits(context, partition.number, record, event.type, found))
+        else:
+            out.ignored[event.type] += 1
+        return
+    use, key, amount = found
+    row = partition.rows.get(key[0], -1)
+    if row < 0:
+        row = partition.new_row(key[0])
+    account = partition.account(row, key)
+    _append(out, event, record.offset, row, account, amount, day, IN_LEDGER, use)
+
+
+def _waits(context: Context, partition: int, record: Delivered, type_: str, why: str) -> Refused:
+    return refuse(context, partition, record, "quarantined", "data", why, type_)
 
 
 def _decoded(context: Context, partition: int, record: Delivered, out: Columns) -> Any:
@@ -277,6 +337,8 @@ def _out_of_time(
         reason = f"{day} is before {event.source} became active"
     elif day < EARLIEST_ON:
         reason = f"{day} lies in the far past"
+    elif day.toordinal() <= context.latest_day:
+        reason = "it was refused before; the verdict on an event stays"
     else:
         reason = f"{day} lies in the future of the bank"
     return refuse(context, partition, record, "quarantined", "businessdate", reason, event.type)

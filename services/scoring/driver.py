@@ -1,10 +1,11 @@
 """Rounds: all shares that are waiting are stepped and written, then acknowledged.
 
 A round takes the bank's events first, then the inputs, by the watermark that the events have left.
-Order of writes: signals, awaited; state rows, awaited; what closes have done and the verdicts,
-awaited; then what was refused (a verdict met again must be the one that was told), awaited; only
-then the acknowledgement. A write that fails ends the process: the state in memory is ahead of what
-is written, and only recovery can put that right.
+What was published of `bank.reference` before a close is known before the close is taken.
+Order of writes: rates just taken, awaited; signals and leaves, awaited; state rows, awaited; what
+closes have done and the verdicts, awaited; then what was refused (a verdict met again must be the
+one that was told), awaited; only then the acknowledgement. A write that fails ends the process:
+the state in memory is ahead of what is written, and only recovery can put that right.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from services.scoring import columns, inputs, signals, state
+from services.scoring import columns, inputs, leaves, signals, state
 from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.metrics import (
     ALARMS,
@@ -162,11 +163,14 @@ class Driver:
 
     async def _round_of_events(self, events: dict[int, list[Any]], generation: int) -> None:
         latest_day = self._latest_day()
+        joined = {partition: _joined(shares) for partition, shares in events.items()}
+        if self._reference_matters(joined):
+            await self._catch_up()
         batches = [
-            self.engine.read(partition, _joined(shares), latest_day)
-            for partition, shares in events.items()
+            self.engine.read(partition, records, latest_day)
+            for partition, records in joined.items()
         ]
-        if self._unknown_closers(batches):
+        if any(batch.columns.waiting for batch in batches):
             await self._catch_up()
             batches = [self.engine.reread(batch) for batch in batches]
         for batch in batches:
@@ -191,6 +195,7 @@ class Driver:
 
     async def _round_of_inputs(self, replays: dict[int, list[Any]], generation: int) -> None:
         """Steps inputs. They move no position of `bank.events`: each row has their sequence."""
+        await self._catch_up()  # an event that waited for a rate comes again when it is there
         batches = []
         for partition, shares in replays.items():
             if self._has_events(partition):
@@ -214,12 +219,13 @@ class Driver:
                 event.ack()
         _count(inputs.TOPIC, batches, outcomes)
 
-    def _unknown_closers(self, batches: list[Batch]) -> bool:
-        """A close of a source nobody described yet: its description may just have come in."""
+    def _reference_matters(self, joined: dict[int, list[Any]]) -> bool:
+        """A close takes effect by the sources and rates that were published before it; and the
+        first events of a partition settle whether it has a contribution."""
         return any(
-            close.source not in self.engine.sources
-            for batch in batches
-            for close in batch.columns.closes
+            not self.engine.partition(number).latest_on
+            or any(record.key is None for record in records)
+            for number, records in joined.items()
         )
 
     async def _repeats(self, batch: Batch, through: int) -> set[int]:
@@ -231,7 +237,16 @@ class Driver:
     async def _write(self, batches: list[Batch], outcomes: list[Outcome]) -> None:
         reports: list[Any] = []
         for batch, outcome in zip(batches, outcomes, strict=True):
+            reports += await self._writers["scoring.state"].write(
+                batch.partition.number, outcome.rates
+            )
+        await _delivered(reports)
+        reports = []
+        for batch, outcome in zip(batches, outcomes, strict=True):
             number = batch.partition.number
+            reports += await self._writers["scoring.leaves"].write(
+                number, [(x.customer_number.encode(), leaves.encode(x)) for x in outcome.leaves]
+            )
             reports += await self._writers["scoring.signals"].write(
                 number, [(s.customer_number.encode(), signals.encode(s)) for s in outcome.signals]
             )
@@ -310,4 +325,4 @@ def _count(topic: str, batches: list[Batch], outcomes: list[Outcome]) -> None:
                 MESSAGES.labels(topic, name).inc(count)
         for alarm in outcome.alarms:
             ALARMS.labels(alarm.split(" ")[0]).inc()
-            log.error("close_alarm", partition=batch.partition.number, why=alarm)
+            log.error("alarm", partition=batch.partition.number, why=alarm)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import inputs, kernel, watermark
+from services.scoring import inputs, kernel, leaves, watermark
 from services.scoring.columns import (
     Asked,
     Close,
@@ -24,22 +24,29 @@ from services.scoring.columns import (
     read,
     refuse,
 )
+from services.scoring.leaves import Leaf
 from services.scoring.model import Model
 from services.scoring.partition import Partition, Record
 from services.scoring.rows import (
     APPLIED,
+    BEYOND_HISTORY,
     BEYOND_RANGE,
     DUPLICATE,
     REDELIVERED,
     SEEN_BEFORE,
     SIGNAL_WORDS,
 )
+from services.scoring.scores.contribution.rates import Rate
 from services.scoring.signals import Signal, Writer
 from services.scoring.watermark import Source
 from shared.events.bank import TransactionBooked
 
 Ints = NDArray[np.int64]
 VERDICTS_KEPT = 1000  # of a partition, the newest: redeliveries meet them again
+_BEYOND = {
+    BEYOND_RANGE: ("data.amount_minor", "a sum would leave the range of exact figures"),
+    BEYOND_HISTORY: ("data.value_on", "the balances of that day are no longer kept"),
+}
 
 
 @dataclass(slots=True)
@@ -99,6 +106,8 @@ class Outcome:
     closes_changed: bool
     alarms: list[str] = field(default_factory=list)
     touched: int = 0
+    rates: list[Record] = field(default_factory=list)  # to be written before anything else
+    leaves: list[Leaf] = field(default_factory=list)
     verdicts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -109,6 +118,7 @@ class Engine:
                  zone: str) -> None:  # fmt: skip
         self.model = model
         self.sources: dict[str, Source] = {}
+        self.rates: list[Rate] = []  # in the order of `bank.reference`
         self.partitions: dict[int, Partition] = {}
         self._context = Context(topic, partitions, currency, self.sources, 0)
         self._writer = Writer(model, zone)
@@ -124,10 +134,15 @@ class Engine:
         """Takes a source's description; the newest replaces what was known."""
         self.sources[source] = described
 
+    def set_rate(self, rate: Rate) -> None:
+        """Takes note of a rate; every partition decides for itself whether it can still hold."""
+        self.rates.append(rate)
+
     def read(self, number: int, records: Sequence[Delivered], latest_day: int) -> Batch:
         """Decodes, checks and looks up. Nothing is applied yet."""
         partition = self.partition(number)
         self._context.latest_day = latest_day
+        partition.books.look_at(self.rates, partition.closes.watermark, partition.latest_on)
         columns = read(self._context, partition, records)
         marks = _watermarks(partition, columns, self.sources)
         late: list[int] = []
@@ -141,6 +156,7 @@ class Engine:
         that these have left."""
         partition = self.partition(number)
         self._context.latest_day = latest_day
+        partition.books.look_at(self.rates, partition.closes.watermark, partition.latest_on)
         columns, origins = inputs.read(self._context, partition, records)
         mark = partition.closes.watermark
         late = [i for i, day in enumerate(columns.days) if day <= mark]
@@ -161,7 +177,8 @@ class Engine:
             met.add(identity)
         run = _Run(self.model, partition, columns)
         changed = False
-        alarms = []
+        rates, alarms = partition.books.told(partition.number)
+        partition.latest_on = max(partition.latest_on, max(columns.days, default=0))
         for segment, (begin, end) in enumerate(_segments(columns)):
             run.step(begin, end, batch.watermarks[segment])
             if segment < len(columns.closes):
@@ -181,20 +198,21 @@ class Engine:
             closes_changed=changed,
             alarms=alarms,
             touched=len(touched),
+            rates=rates,
+            leaves=leaves.of_rows(partition, run.leaves()),
             verdicts=run.verdicts,
         )
 
     def _beyond(self, batch: Batch, verdicts: Ints) -> list[Refused]:
         columns = batch.columns
-        places = np.flatnonzero(verdicts == BEYOND_RANGE).tolist()
+        places = np.flatnonzero(_is_beyond(verdicts)).tolist()
         if not places:
             return []
         records = {record.offset: record for record in batch.records}
         return [
             inputs.with_sequence(
                 refuse(self._context, batch.partition.number, records[columns.offsets[i]], "dead",
-                       "data.amount_minor", "a sum would leave the range of exact figures",
-                       TransactionBooked.TYPE),
+                       *_BEYOND[int(verdicts[i])], TransactionBooked.TYPE),
                 columns.sequences[i] if batch.of_inputs else 0,
             )
             for i in places
@@ -234,19 +252,22 @@ class _Run:
         counters = partition.counters
         counters[kernel.TOUCHED] = counters[kernel.SIGNALS] = counters[kernel.ARMED] = 0
         counters[kernel.GENERATION] += 1
+        partition.books.written[:] = 0
 
     def step(self, begin: int, end: int, mark: int) -> None:
-        if begin == end:
-            return
         p, model = self._partition, self._model
-        rows, accounts, amounts, days, offsets, flags, hashes, sequences = self._arrays
-        kernel.step(
-            begin, end, rows, accounts, amounts, days, offsets, flags, hashes, sequences,
-            mark, p.customers, p.accounts, p.armed, p.stamps, p.heads, p.ids, p.slots,
-            model.activity_factors, model.activity_mass, model.balance_factors, model.numbers,
-            self.verdicts, self._touched, self._signals, self._arms, p.counters,
-        )  # fmt: skip
-        self._take_arms()
+        rows, accounts, amounts, days, offsets, flags, hashes, sequences, uses = self._arrays
+        while begin < end:
+            begin = kernel.step(
+                begin, end, rows, accounts, amounts, days, offsets, flags, hashes, sequences,
+                uses.reshape(-1, 4), mark, p.customers, p.accounts, p.armed, p.stamps, p.heads,
+                p.ids, p.slots, p.books.book(), model.activity_factors, model.activity_mass,
+                model.balance_factors, model.numbers, self.verdicts, self._touched, self._signals,
+                self._arms, p.counters,
+            )  # fmt: skip
+            self._take_arms()
+            if begin < end:
+                p.books.make_room()
 
     def fire(self, mark: int, offset: int) -> None:
         """The timers that this watermark has reached."""
@@ -277,6 +298,11 @@ class _Run:
     def touched(self) -> Ints:
         return self._touched[: int(self._partition.counters[kernel.TOUCHED])]
 
+    def leaves(self) -> list[list[int]]:
+        books = self._partition.books
+        posted: list[list[int]] = books.leaves[: int(books.written[0])].tolist()
+        return posted
+
     def signals(self) -> list[list[int]]:
         rows: list[list[int]] = self._signals[
             : int(self._partition.counters[kernel.SIGNALS])
@@ -289,14 +315,18 @@ def _keep_verdicts(batch: Batch, verdicts: Ints) -> bool:
     columns, closes = batch.columns, batch.partition.closes
     if not batch.of_inputs:
         refused = [r.offset for r in columns.refused if r.kind == "quarantined"]
-        refused += [columns.offsets[i] for i in np.flatnonzero(verdicts == BEYOND_RANGE).tolist()]
+        refused += [columns.offsets[i] for i in np.flatnonzero(_is_beyond(verdicts)).tolist()]
         closes.quarantined = sorted({*closes.quarantined, *refused})[-VERDICTS_KEPT:]
         return bool(refused)
-    settled = [columns.offsets[i] for i in np.flatnonzero(verdicts != BEYOND_RANGE).tolist()]
+    settled = [columns.offsets[i] for i in np.flatnonzero(~_is_beyond(verdicts)).tolist()]
     again = [(r.key.decode(), r.sequence) for r in columns.refused if r.key and r.sequence]
     closes.replayed = sorted({*closes.replayed, *settled})[-VERDICTS_KEPT:]
     closes.refused_inputs = list(dict.fromkeys([*closes.refused_inputs, *again]))[-VERDICTS_KEPT:]
     return bool(settled or again)
+
+
+def _is_beyond(verdicts: Ints) -> NDArray[np.bool_]:
+    return np.isin(verdicts, (BEYOND_RANGE, BEYOND_HISTORY))
 
 
 def _segments(columns: Columns) -> list[tuple[int, int]]:
@@ -324,6 +354,7 @@ _NAMES = {
     REDELIVERED: "redelivered",
     DUPLICATE: "duplicate",
     BEYOND_RANGE: "dead",
+    BEYOND_HISTORY: "dead",
 }
 
 

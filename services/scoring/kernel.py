@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring.applied_ids import find, remember
 from services.scoring.rows import (
     APPLIED,
     BEYOND_RANGE,
@@ -18,7 +19,9 @@ from services.scoring.rows import (
     CLEARED,
     DUPLICATE,
     HOME_CURRENCY,
+    IN_LEDGER,
     INPUT,
+    OPENED,
     OUTFLOW,
     RAISED,
     REDELIVERED,
@@ -38,6 +41,9 @@ from services.scoring.rows import (
 )
 from services.scoring.scores import activity, balance, outflow, silence, transactions
 from services.scoring.scores.compiling import compiled
+from services.scoring.scores.contribution import booking
+from services.scoring.scores.contribution.entries import E_USED
+from services.scoring.scores.contribution.ledger import L_COUNT, Book
 
 Ints = NDArray[np.int64]
 Rows = NDArray[Any]  # structured
@@ -47,83 +53,6 @@ T_OUTFLOW, T_CLEAR, T_MEAN_MIN, T_GAPS, T_DAYS_MIN, T_DAYS_MAX, T_COUNT_MIN, T_T
 # Order of `counters`
 TOUCHED, SIGNALS, ARMED, IDS, GENERATION = range(5)
 COUNTERS: Final = 5
-SPILLED: Final = -2  # instead of the next id of the list
-_MIX: Final = np.int64(-7046029254386353131)  # 2**64 / golden ratio, as a signed word
-
-
-@compiled
-def _slot(slots: Ints, ids: Ints, row: int, id_hash: int) -> int:
-    """Where this (row, hash) stands in the table of ids, or the free place for it."""
-    mask = slots.shape[0] - 1
-    mixed = (id_hash ^ (np.int64(row) * _MIX)) & np.int64(0x7FFFFFFFFFFFFFFF)
-    at = mixed & mask
-    while slots[at] >= 0:
-        known = slots[at]
-        if ids[known, 0] == id_hash and ids[known, 2] == row:
-            return at  # type: ignore[no-any-return]
-        at = (at + 1) & mask
-    return at  # type: ignore[no-any-return]
-
-
-@compiled
-def remember(slots: Ints, ids: Ints, heads: Ints, row: int, id_hash: int, day: int, n: int) -> int:
-    """Adds an id of the open window to the row's list. Returns the number of ids afterwards."""
-    at = _slot(slots, ids, row, id_hash)
-    if slots[at] >= 0:
-        known = slots[at]
-        ids[known, 1] = max(ids[known, 1], day)
-        return n
-    slots[at] = n
-    ids[n, 0] = id_hash
-    ids[n, 1] = day
-    ids[n, 2] = row
-    ids[n, 3] = heads[row, 0]
-    heads[row, 0] = n
-    heads[row, 1] += 1
-    return n + 1
-
-
-@compiled
-def forget(slots: Ints, ids: Ints, heads: Ints, n: int, watermark: int) -> int:
-    """Drops ids of closed days and links the rest anew. Returns how many are left."""
-    slots[:] = -1
-    heads[:, 0] = -1
-    heads[:, 1] = 0
-    kept = 0
-    for i in range(n):
-        if ids[i, 1] > watermark:
-            row = ids[i, 2]
-            spilled = ids[i, 3] == SPILLED
-            kept = remember(slots, ids, heads, row, ids[i, 0], ids[i, 1], kept)
-            if spilled:
-                unlink(ids, heads, kept - 1)
-    return kept
-
-
-@compiled
-def unlink(ids: Ints, heads: Ints, entry: int) -> None:
-    """The newest of a row's list stands in a record of its own: known, but not in the list."""
-    row = ids[entry, 2]
-    heads[row, 0] = ids[entry, 3]
-    heads[row, 1] -= 1
-    ids[entry, 3] = SPILLED
-
-
-@compiled
-def spill(ids: Ints, heads: Ints, row: int, out: Ints) -> int:
-    """Takes all ids off the row's list into `out` (hash, day). Returns how many."""
-    n = 0
-    entry = heads[row, 0]
-    while entry >= 0:
-        out[n, 0] = ids[entry, 0]
-        out[n, 1] = ids[entry, 1]
-        n += 1
-        following = ids[entry, 3]
-        ids[entry, 3] = SPILLED
-        entry = following
-    heads[row, 0] = -1
-    heads[row, 1] = 0
-    return n
 
 
 @compiled
@@ -247,68 +176,135 @@ def _silence_rule(
 
 
 @compiled
+def _first_scores(
+    customers: Rows, accounts: Rows, row: int, account: int, event: int, amount: int, day: int,
+    offset: int, flags: int, watermark: int,
+    activity_factors: Ints, mass: Ints, balance_factors: Ints, limits: Ints, signals: Ints,
+    counters: Ints,
+) -> None:  # fmt: skip
+    """Sums, pace and balance of the customer, and the rules on them."""
+    a, c = accounts[account], customers[row]
+    a.sum_minor += amount
+    a.count += 1
+    a.last_on = max(a.last_on, day)
+    c.count += 1
+    if flags & BY_CUSTOMER:
+        counters[SIGNALS] = _silence_rule(
+            customers, activity_factors, mass, limits, row, event, day, watermark, offset,
+            signals, counters[SIGNALS],
+        )  # fmt: skip
+    if flags & HOME_CURRENCY:
+        _move_balance(customers, balance_factors, row, amount, day)
+        counters[SIGNALS] = _outflow_rule(
+            customers, balance_factors, limits, row, event, offset, signals, counters[SIGNALS]
+        )
+
+
+@compiled
+def _has_room(book: Book, account: int, second: int, until: int, day: int) -> bool:
+    needed = booking.room(book, account, until, day)
+    if second >= 0:
+        needed += booking.room(book, second, until, day)
+    return bool(
+        book.written[L_COUNT] + needed <= book.leaves.shape[0]
+        and book.tail.used[E_USED] + needed <= book.tail.pool.shape[0]
+    )
+
+
+@compiled
+def _met_before(
+    customers: Rows, row: int, flags: int, sequence: int, offset: int, day: int, id_hash: int,
+    watermark: int, slots: Ints, ids: Ints,
+) -> int:  # fmt: skip
+    """Whether the event, or another copy of it, was met; APPLIED: it was not.
+
+    The row's place moves whatever the verdict: met again after a crash it must be the same one,
+    and the ids that led to it may be closed by then.
+    """
+    c = customers[row]
+    if flags & INPUT:
+        if sequence <= c.input_sequence:
+            return REDELIVERED
+        c.input_sequence = sequence
+    else:
+        if offset <= c.offset:
+            return REDELIVERED
+        c.offset = offset
+    if day > watermark:
+        at = find(slots, ids, row, id_hash)
+        if slots[at] >= 0 and ids[slots[at], 1] > watermark:
+            return DUPLICATE
+    elif flags & SEEN_BEFORE:
+        return DUPLICATE
+    return APPLIED
+
+
+@compiled
+def _verdict(
+    customers: Rows, accounts: Rows, row: int, account: int, second: int, event: int, amount: int,
+    value_day: int, action: int, flags: int, until: int, book: Book,
+) -> int:  # fmt: skip
+    """What a new event comes to, before anything of it is applied."""
+    if action < OPENED and not (
+        transactions.fits(accounts[account].sum_minor, amount)
+        and transactions.fits(customers[row].sum_minor, amount)
+    ):
+        return BEYOND_RANGE
+    if flags & IN_LEDGER:
+        return booking.refusal(book, action, account, second, amount, value_day, until, event)
+    return APPLIED
+
+
+@compiled
 def step(
     begin: int, end: int,
     rows: Ints, accounts_of: Ints, amounts: Ints, days: Ints, offsets: Ints, flags: Ints,
-    hashes: Ints, sequences: Ints, watermark: int,
+    hashes: Ints, sequences: Ints, uses: Ints, watermark: int,
     customers: Rows, accounts: Rows, armed: Ints, stamps: Ints, heads: Ints,
-    ids: Ints, slots: Ints,
+    ids: Ints, slots: Ints, book: Book,
     activity_factors: Ints, mass: Ints, balance_factors: Ints, limits: Ints,
     verdicts: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Applies the events begin..end of one partition, all after the same closed day.
 
-    `sequences` is read for inputs only; they never move a row's offset of `bank.events`.
+    `sequences` is read for inputs only; they never move a row's offset of `bank.events`. Returns
+    where it stopped: before `end` when the leaves or the entries need more room.
     """
     for i in range(begin, end):
-        row = rows[i]
-        c = customers[row]
-        day = days[i]
-        # A verdict moves the row's place too: met again after a crash it must be the same one,
-        # and the ids that led to it may be closed by then.
-        if flags[i] & INPUT:
-            if sequences[i] <= c.input_sequence:
-                verdicts[i] = REDELIVERED
-                continue
-            c.input_sequence = sequences[i]
-        else:
-            if offsets[i] <= c.offset:
-                verdicts[i] = REDELIVERED
-                continue
-            c.offset = offsets[i]
-        _touch(stamps, touched, counters, row)
-        if day > watermark:
-            at = _slot(slots, ids, row, hashes[i])
-            if slots[at] >= 0 and ids[slots[at], 1] > watermark:
-                verdicts[i] = DUPLICATE
-                continue
-        elif flags[i] & SEEN_BEFORE:
-            verdicts[i] = DUPLICATE
-            continue
-        a = accounts[accounts_of[i]]
-        if not transactions.fits(a.sum_minor, amounts[i]) or not transactions.fits(
-            c.sum_minor, amounts[i]
+        row, account, amount, day = rows[i], accounts_of[i], amounts[i], days[i]
+        action, value_day, driver, second = uses[i, 0], uses[i, 1], uses[i, 2], uses[i, 3]
+        if flags[i] & IN_LEDGER and not _has_room(
+            book, account, second, watermark + 1, min(day, value_day)
         ):
-            verdicts[i] = BEYOND_RANGE
+            return i
+        verdicts[i] = _met_before(
+            customers, row, flags[i], sequences[i] if flags[i] & INPUT else 0, offsets[i], day,
+            hashes[i], watermark, slots, ids,
+        )  # fmt: skip
+        if verdicts[i] == REDELIVERED:
             continue
-        verdicts[i] = APPLIED
+        _touch(stamps, touched, counters, row)
+        if verdicts[i] == DUPLICATE:
+            continue
+        verdicts[i] = _verdict(
+            customers, accounts, row, account, second, i, amount, value_day, action, flags[i],
+            watermark + 1, book,
+        )  # fmt: skip
+        if verdicts[i] != APPLIED:
+            continue
         if day > watermark:
             counters[IDS] = remember(slots, ids, heads, row, hashes[i], day, counters[IDS])
-        a.sum_minor += amounts[i]
-        a.count += 1
-        a.last_on = max(a.last_on, day)
-        c.count += 1
-        if flags[i] & BY_CUSTOMER:
-            counters[SIGNALS] = _silence_rule(
-                customers, activity_factors, mass, limits, row, i, day, watermark, offsets[i],
-                signals, counters[SIGNALS],
-            )  # fmt: skip
-        if flags[i] & HOME_CURRENCY:
-            _move_balance(customers, balance_factors, row, amounts[i], day)
-            counters[SIGNALS] = _outflow_rule(
-                customers, balance_factors, limits, row, i, offsets[i], signals, counters[SIGNALS]
+        if flags[i] & IN_LEDGER:
+            booking.book_event(
+                book, action, account, second, driver, amount, value_day, day, watermark + 1
             )
+        if action < OPENED:
+            _first_scores(
+                customers, accounts, row, account, i, amount, day, offsets[i], flags[i], watermark,
+                activity_factors, mass, balance_factors, limits, signals, counters,
+            )  # fmt: skip
         counters[ARMED] = _arm(customers, armed, arms, counters[ARMED], row)
+    return end
 
 
 @compiled

@@ -25,7 +25,9 @@ STATE_ROWS = Counter(
 POSITION = Gauge("guanxi_worker_position", "Last offset acknowledged", ["partition"])
 WATERMARK = Gauge("guanxi_worker_watermark_days", "Day number of the watermark", ["partition"])
 ASSIGNED = Gauge("guanxi_worker_partitions", "Partitions assigned to this worker")
-ALARMS = Counter("guanxi_worker_alarms_total", "Closes held by a gap, by source", ["source"])
+ALARMS = Counter(
+    "guanxi_worker_alarms_total", "Closes held by a gap, by source; restatements", ["source"]
+)
 INPUTS_APART = Counter(
     "guanxi_worker_inputs_apart_total", "Shares of inputs that wait: their events are elsewhere"
 )

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import kernel, packing, state, watermark
+from services.scoring import applied_ids, kernel, packing, state, watermark
+from services.scoring.books import Books
 from services.scoring.rows import (
     ACCOUNT,
     ACCOUNT_WORDS,
@@ -20,11 +21,15 @@ from services.scoring.rows import (
     CUSTOMER_WORDS,
     HASHES_MAX,
     KIND_CUSTOMER,
+    KIND_RATE,
     KIND_SPILLED,
 )
+from services.scoring.scores.contribution.entries import Tail
+from services.scoring.scores.contribution.rates import Rate
 
 Ints = NDArray[np.int64]
 Record = tuple[bytes, bytes | None]  # key and value; None removes
+AccountKey = tuple[str, str, str, str, str]  # customer, account, product, currency, loan or ""
 _START = 1024
 
 
@@ -70,8 +75,8 @@ class Partition:
         self.closes = watermark.fresh(number)
         self.rows: dict[str, int] = {}
         self.keys: list[bytes] = []
-        self.accounts_of: dict[tuple[str, str, str, str], int] = {}
-        self.account_keys: list[tuple[str, str, str, str]] = []
+        self.accounts_of: dict[AccountKey, int] = {}
+        self.account_keys: list[AccountKey] = []
         self.accounts_by_number: dict[str, tuple[int, int, str, str]] = {}
         self.currencies: dict[str, int] = {}  # code -> its number below
         self.currency_of: Ints = np.zeros(_START, np.int64)  # of each account row
@@ -90,6 +95,8 @@ class Partition:
         self.ids: Ints = np.zeros((_START, 4), np.int64)
         self.slots: Ints = np.full(4 * _START, -1, np.int64)
         self.counters: Ints = np.zeros(kernel.COUNTERS, np.int64)
+        self.books = Books()
+        self.latest_on = 0  # the last business day of an event stepped
         self.timers = Timers()
         self.recovered_to = -1  # the greatest offset of a recovered row
         self.position = -1  # the last offset of `bank.events` stepped
@@ -114,13 +121,12 @@ class Partition:
         self.keys.append(customer_number.encode())
         return row
 
-    def account(self, row: int, key: tuple[str, str, str, str]) -> int:
+    def account(self, row: int, key: AccountKey) -> int:
         """The account row of a customer, product and currency; a new one if there is none."""
         account = self.accounts_of.get(key, -1)
         return self.new_account(row, key) if account < 0 else account
 
-    def new_account(self, row: int, key: tuple[str, str, str, str]) -> int:
-        """`key` is customer number, account number, product code, currency."""
+    def new_account(self, row: int, key: AccountKey) -> int:
         account = len(self.accounts_of)
         if account >= len(self.accounts):
             size = 2 * account
@@ -139,7 +145,9 @@ class Partition:
         self.first_account[row] = account
         self.accounts_of[key] = account
         self.account_keys.append(key)
-        self.accounts_by_number.setdefault(key[1], (account, row, key[2], key[3]))
+        if not key[4]:
+            self.accounts_by_number.setdefault(key[1], (account, row, key[2], key[3]))
+        self.books.own(account, key)
         self.currency_of[account] = self.currencies.setdefault(key[3], len(self.currencies))
         return account
 
@@ -158,7 +166,7 @@ class Partition:
             self._forget()
 
     def _forget(self) -> int:
-        kept = kernel.forget(
+        kept = applied_ids.forget(
             self.slots,
             self.ids,
             self.heads,
@@ -180,9 +188,12 @@ class Partition:
         for row in self.spills.keys() & set(touched.tolist()):
             spilled += self._unspill(row)
         begins = np.zeros(n + 1, np.int64)
+        books = self.books
+        tail = Tail(books.heads, books.pool, books.used)
         words = packing.sizes(
-            touched, n, self.first_account, self.next_account, self.texts, self.heads, begins
-        )
+            touched, n, self.first_account, self.next_account, self.texts, self.heads,
+            books.ledgers, tail, begins,
+        )  # fmt: skip
         out = np.zeros(words, np.int64)
         lengths = np.zeros(n, np.int64)
         packing.pack(
@@ -194,6 +205,8 @@ class Partition:
             self.next_account,
             self.texts,
             self.text_words,
+            books.ledgers,
+            tail,
             self.heads,
             self.ids,
             self.closes.watermark,
@@ -210,7 +223,7 @@ class Partition:
 
     def _spill(self, row: int) -> list[Record]:
         taken = np.zeros((int(self.heads[row, 1]), 2), np.int64)
-        n = kernel.spill(self.ids, self.heads, row, taken)
+        n = applied_ids.spill(self.ids, self.heads, row, taken)
         known = self.spills.setdefault(row, [])
         records: list[Record] = []
         for begin in range(0, n, HASHES_MAX):
@@ -250,6 +263,10 @@ class Partition:
                     newest[key] = value
             elif kind == KIND_SPILLED:
                 self._restore_spilled(key, value)
+            elif kind == KIND_RATE:
+                rate = state.unpack(key, value)
+                assert isinstance(rate, Rate)
+                self.books.rates.take(rate)
             else:
                 self._restore_closes(key, value)
         self._restore_customers(newest)
@@ -289,13 +306,11 @@ class Partition:
                 ids = state.ids_at(value, at, state.ids_count(value))
             except (ValueError, IndexError, struct.error) as error:
                 raise state.UnreadableState(f"{number}: {error}") from error
-            for one, *texts in found:
-                account_key = (number, texts[0], texts[1], texts[2])
-                account = self.accounts_of.get(account_key)
-                if account is None:
-                    account = self.new_account(row, account_key)
+            for one in found:
+                account = self.account(row, (number, *one[1:5]))
                 accounts.append(account)
-                figures.append(one)
+                figures.append(one.figures)
+                self.books.restore(account, one.ledger, one.entries)
             self._know(row, ids)
         if accounts:
             self.accounts.view(np.int64).reshape(-1, ACCOUNT_WORDS)[accounts] = figures
@@ -317,15 +332,16 @@ class Partition:
         self.make_room(len(ids))
         for id_hash, day in reversed(ids):
             known = int(self.counters[kernel.IDS])
-            now = kernel.remember(self.slots, self.ids, self.heads, row, id_hash, day, known)
+            now = applied_ids.remember(self.slots, self.ids, self.heads, row, id_hash, day, known)
             self.counters[kernel.IDS] = now
             if spilled and now > known:
-                kernel.unlink(self.ids, self.heads, known)
+                applied_ids.unlink(self.ids, self.heads, known)
 
     def recovered(self) -> None:
         """Builds the timers anew; to be called when the last record is in."""
         self.timers = Timers()
         self.armed[:] = 0
+        self.latest_on = max(int(self.accounts["last_on"].max()), self.closes.watermark)
         for row in range(len(self.keys)):
             due = int(kernel.due_on(self.customers, row))
             if due > 0:

@@ -1,19 +1,38 @@
-"""What the scorer takes from `bank.reference`: which sources close their days."""
+"""What the scorer takes from `bank.reference`: who closes days, and all rates."""
 
+from typing import Any
+
+from services.scoring.engine import Engine
+from services.scoring.scores.contribution.rates import Rate
 from services.scoring.watermark import Source
-from shared.events.bank import SourceDescribed
+from shared.events.bank import ProductDescribed, RateSet, SourceDescribed
 from shared.events.envelope import Undecodable, UnknownType, UnknownVersion, decode
 
 
-def source_in(value: bytes | None) -> tuple[str, Source] | None:
-    """A source's description, if the record is one. Unreadable records are not ours to judge."""
+def tell(engine: Engine, value: bytes | None) -> None:
+    """Tells the engine what a record says. Unreadable records are not ours to judge."""
     if not value:
-        return None
+        return
     try:
-        data = decode(value).data
+        event: Any = decode(value)
     except (Undecodable, UnknownType, UnknownVersion):
-        return None
-    if not isinstance(data, SourceDescribed):
-        return None
-    until = data.active_until.toordinal() if data.active_until else 0
-    return data.source, Source(data.closes_days, data.active_from.toordinal(), until)
+        return
+    data = event.data
+    if isinstance(data, SourceDescribed):
+        until = data.active_until.toordinal() if data.active_until else 0
+        engine.describe(data.source, Source(data.closes_days, data.active_from.toordinal(), until))
+    elif isinstance(data, RateSet):
+        if data.grade_code is None:  # no account has a grade of its own yet
+            engine.set_rate(_rate(data, event.source))
+    elif isinstance(data, ProductDescribed) and data.overdraft_product_code:
+        engine.set_rate(
+            Rate(data.key(event.source), "overdraft", data.product_code, "", 0, 0,
+                 data.overdraft_product_code)
+        )  # fmt: skip
+
+
+def _rate(data: RateSet, source: str) -> Rate:
+    return Rate(
+        data.key(source), data.kind, data.product_code or "", data.driver_code or "",
+        data.from_on.toordinal(), data.value,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from services.scoring.engine import Engine
-from services.scoring.reference import source_in
+from services.scoring.reference import tell
 from shared.settings import Settings
 
 TOPIC = "bank.reference"
@@ -32,9 +32,7 @@ class ReferenceReader:
             while await consumer.position(self._place) < end:
                 polled = await consumer.getmany(self._place, timeout_ms=_POLL_MS)
                 for record in polled.get(self._place, ()):
-                    found = source_in(record.value)
-                    if found is not None:
-                        self._engine.describe(*found)
+                    tell(self._engine, record.value)
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:

@@ -2,28 +2,29 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from services.scoring import reference, risk, state
-from services.scoring.engine import Batch, Engine, Outcome
+from services.scoring import leaves, reference, risk, state
+from services.scoring.engine import Engine
+from services.scoring.leaves import Leaf
 from services.scoring.model import Model
-from services.scoring.rows import APPLIED, KIND_CUSTOMER
+from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.seen import KeepsAll
 from services.scoring.signals import Signal
-from shared.events.bank import DayClosed, SourceDescribed
+from shared.events.bank import DayClosed, ProductDescribed, RateSet, SourceDescribed
 from shared.events.envelope import CATALOGUE
 
 TOPIC = "bank.events"
 BATCH_LINES = 5000
-COMPONENT = "transactions"
-LeafKey = tuple[str, str, str, str]  # account, product, period, origin_period
+LeafKey = tuple[str, str, str, str, str]  # account, product, component, period, origin_period
+REFERENCE = frozenset({SourceDescribed.TYPE, RateSet.TYPE, ProductDescribed.TYPE})
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -56,6 +57,7 @@ class Replayed:
     signals: list[Signal] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     refused: list[Any] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
 
 
 class Replay:
@@ -70,9 +72,7 @@ class Replay:
 
     def describe(self, value: bytes) -> None:
         """A line of reference data."""
-        found = reference.source_in(value)
-        if found is not None:
-            self.engine.describe(*found)
+        reference.tell(self.engine, value)
 
     def feed(self, lines: Sequence[Line]) -> None:
         """Applies lines as one batch."""
@@ -83,7 +83,16 @@ class Replay:
         self.result.signals += outcome.signals
         self.result.counts += outcome.counts
         self.result.refused += outcome.beyond + outcome.refused
-        self._post(batch, outcome)
+        self.result.alarms += outcome.alarms
+        self._take(outcome.leaves)
+
+    def finish(self) -> None:
+        """Posts what is accrued through the last closed day, and every leaf that is still open."""
+        partition = self.engine.partition(0)
+        posted = partition.books.open_leaves(
+            len(partition.account_keys), partition.closes.watermark + 1
+        )
+        self._take(leaves.of_rows(partition, posted.tolist()))
 
     def ask(self, on: date) -> None:
         """Scores of all customers as they stand now, on this day."""
@@ -109,28 +118,17 @@ class Replay:
                 if found.count:
                     yield found
 
-    def _post(self, batch: Batch, outcome: Outcome) -> None:
-        """Transaction sums as leaves: in the month of the day, late ones in the open month."""
-        late = set(batch.late)
-        columns, keys = batch.columns, batch.partition.account_keys
-        for i in np.flatnonzero(outcome.verdicts == APPLIED).tolist():
-            _, account_number, product_code, _ = keys[columns.accounts[i]]
-            period = origin = f"{date.fromordinal(columns.days[i]):%Y-%m}"
-            if i in late:
-                period = f"{_open_day(batch, i):%Y-%m}"
-            key = (account_number, product_code, period, origin)
-            self.result.leaves[key] += columns.amounts[i]
-
-
-def _open_day(batch: Batch, place: int) -> date:
-    segment = sum(close.before <= place for close in batch.columns.closes)
-    return date.fromordinal(batch.watermarks[segment]) + timedelta(days=1)
+    def _take(self, posted: Iterable[Leaf]) -> None:
+        for leaf in posted:
+            key = (leaf.account_number, leaf.product_code, leaf.component, leaf.period,
+                   leaf.origin_period)  # fmt: skip
+            self.result.leaves[key] += leaf.amount_minor
 
 
 def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]) -> None:
     """Feeds a file of events (reference data in it are read first). Fills `replay.result`."""
     for source in [file, *([rates] if rates else [])]:
-        for line in _lines_of(source, {SourceDescribed.TYPE}):
+        for line in _lines_of(source, REFERENCE):
             replay.describe(line.value)
     asked = sorted(set(score_on))
     types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC}
@@ -147,9 +145,10 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
     replay.feed(waiting)
     for on in asked:
         replay.ask(on)
+    replay.finish()
 
 
-def _lines_of(file: Path, types: set[str], *, unknown: bool = False) -> Iterator[Line]:
+def _lines_of(file: Path, types: Collection[str], *, unknown: bool = False) -> Iterator[Line]:
     """Lines of these types; `unknown` adds those of no catalogue, for the verdict on them."""
     with file.open("rb") as read:
         for number, value in enumerate(read):
@@ -173,9 +172,9 @@ def write_leaves(result: Replayed, file: Path) -> None:
         writer.writerow(
             ["account", "product", "component", "period", "origin_period", "amount_minor"]
         )
-        for (account, product, period, origin), amount in sorted(result.leaves.items()):
+        for key, amount in sorted(result.leaves.items()):
             if amount:
-                writer.writerow([account, product, COMPONENT, period, origin, amount])
+                writer.writerow([*key, amount])
 
 
 def write_lines(values: Iterable[bytes], file: Path) -> None:

@@ -28,28 +28,78 @@ CUSTOMER_FIELDS: Final = (
 )
 ACCOUNT_FIELDS: Final = ("sum_minor", "count", "last_on")
 
+LEDGER_FIELDS: Final = (
+    "settled_on",  # the first day that is not accrued yet; 0: there is no ledger
+    "balance",  # at the end of the day before it
+    "open",  # 1: an open account, which costs its upkeep
+    "net_high",  # exact sum of balance times margin, in two limbs
+    "net_low",
+    "debit_high",  # the same of negative balances, where they are another product's
+    "debit_low",
+    "loss_high",  # expected loss, in ppm of ppm
+    "loss_low",
+    "upkeep",
+    "net_posted",  # minor units of these that stand in posted leaves
+    "debit_posted",
+    "loss_posted",
+    "upkeep_posted",
+    "kept_from",  # balances from this day on follow from the entries; 0: all
+    "old_min",  # bounds of the balances before it
+    "old_max",
+    "total",  # of all balance changes, also of days to come
+    "turnover",  # of their magnitudes: bounds whatever is added up from them
+)
+
 CUSTOMER: Final = np.dtype([(name, "<i8") for name in CUSTOMER_FIELDS])
 ACCOUNT: Final = np.dtype([(name, "<i8") for name in ACCOUNT_FIELDS])
 CUSTOMER_WORDS: Final = len(CUSTOMER_FIELDS)
 ACCOUNT_WORDS: Final = len(ACCOUNT_FIELDS)
+LEDGER_WORDS: Final = len(LEDGER_FIELDS)
 
 # What became of one event
 APPLIED: Final = 0
 REDELIVERED: Final = 1  # at or below the row's offset, or its sequence of inputs
 DUPLICATE: Final = 2  # sent again by its producer
 BEYOND_RANGE: Final = 3  # a sum would leave 2**61 minor units
+BEYOND_HISTORY: Final = 4  # back-valued to where the balances are no longer known
 
 # Flags of an event's column
 BY_CUSTOMER: Final = 1
 HOME_CURRENCY: Final = 2
 SEEN_BEFORE: Final = 4
 INPUT: Final = 8  # comes by `scoring.inputs`
+IN_LEDGER: Final = 16  # has a price: it is booked in the contribution
+
+# What an event is to the contribution; from OPENED on it is no transaction
+PLAIN: Final = 0
+FEE: Final = 1
+PAID: Final = 2
+RECEIVED: Final = 3
+INSTALMENT: Final = 4
+OPENED: Final = 8
+CLOSED: Final = 9
+GRANTED: Final = 10
 
 # Rules and kinds of a signal
 OUTFLOW: Final = 0
 SILENCE: Final = 1
 RAISED: Final = 1
 CLEARED: Final = 0
+
+# Components of a leaf as the kernel numbers them; an open leaf of the first three has two limbs
+NET, NET_LOW, DEBIT, DEBIT_LOW, LOSS, LOSS_LOW = range(6)
+UPKEEP, INTEREST_PAID, INTEREST_RECEIVED, FEES, USES = range(6, 11)
+
+# Columns of a leaf row
+LEAF_WORDS: Final = 6
+(
+    F_EVENT,  # index in its batch of the event that posted it; -1: asked for
+    F_ACCOUNT,
+    F_COMPONENT,
+    F_PERIOD,
+    F_ORIGIN,
+    F_AMOUNT,
+) = range(LEAF_WORDS)
 
 # Columns of a signal row
 SIGNAL_WORDS: Final = 11
@@ -67,9 +117,10 @@ SIGNAL_WORDS: Final = 11
     S_OFFSET,
 ) = range(SIGNAL_WORDS)
 
-RECORD_VERSION: Final = 1
+RECORD_VERSION: Final = 2
 KIND_CUSTOMER: Final = 1
 KIND_PARTITION: Final = 2
 KIND_SPILLED: Final = 3
+KIND_RATE: Final = 4
 HASHES_MAX: Final = 4096  # of one record; more spill to rows `customer/n`
 HEAD_WORDS: Final = 2

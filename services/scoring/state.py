@@ -5,12 +5,19 @@ Customer (key: the customer number):
     word 0    version | kind << 8 | number of accounts << 32
     word 1    number of ids of the open window
     17 words  the customer row, fields in the order of `rows.CUSTOMER_FIELDS`
-    accounts  3 words each (`rows.ACCOUNT_FIELDS`), then one word with the byte lengths of account
-              number | product << 16 | currency << 32, then the three texts, padded with zeros
+    accounts  3 words each (`rows.ACCOUNT_FIELDS`), then one word: number of ledger entries |
+              words of the ledger << 32 (0: none), then one word with the byte lengths of account
+              number | product << 16 | currency << 32 | loan number << 48, then the texts, padded
+              with zeros, then the ledger (`rows.LEDGER_FIELDS`) and its entries, two words each:
+              code and amount (`scores/contribution/entries.py`)
     ids       64-bit hashes of the (source, id) applied above the watermark, then their day
               numbers, two to a word
 Spilled ids (key: customer number + "/" + n): word 0, word 1, then hashes and days as above.
 Partition (key: NUL + "partition/" + n): word 0, then JSON: what the closes have done.
+Rate (key: NUL + "rate/" + n + "/" + key of `bank.reference`): word 0, then JSON: a rate that the
+figures of the partition rest on; one that it refused is not there.
+Version 1 had no ledgers: its figures cannot be carried on, so it is refused; the state is rebuilt
+from `bank.events`.
 Day numbers are `date.toordinal()`. A record replaces the one before it when its place is not before
 it: the offset of `bank.events`, then the sequence of the customer's inputs.
 """
@@ -19,7 +26,7 @@ import struct
 from dataclasses import dataclass, field
 from datetime import date
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -31,15 +38,20 @@ from services.scoring.rows import (
     HEAD_WORDS,
     KIND_CUSTOMER,
     KIND_PARTITION,
+    KIND_RATE,
     KIND_SPILLED,
+    LEDGER_WORDS,
     RECORD_VERSION,
 )
+from services.scoring.scores.contribution.rates import Rate
 
 PARTITION_KEY: Final = b"\x00partition/"
+RATE_KEY: Final = b"\x00rate/%d/"
 OFFSET_AT: Final = HEAD_WORDS * 8  # bytes
 _HEAD = Struct("<BBHIII")
 _CUSTOMER = Struct(f"<{CUSTOMER_WORDS}q")
-_ACCOUNT = Struct(f"<{ACCOUNT_WORDS}qHHHH")
+_ACCOUNT = Struct(f"<{ACCOUNT_WORDS}qIIHHHH")
+_LEDGER = Struct(f"<{LEDGER_WORDS}q")
 _PLACE = Struct("<qq")
 
 
@@ -47,9 +59,24 @@ class UnreadableState(ValueError):
     """A record of another version, or one that is cut short."""
 
 
+class AccountRecord(NamedTuple):
+    """One account in a customer's record."""
+
+    figures: tuple[int, ...]
+    account_number: str
+    product_code: str
+    currency: str
+    loan_number: str
+    ledger: tuple[int, ...]
+    entries: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """Exact figures of one account; `last_on` is the day of its latest transaction."""
+    """Exact figures of one account; `last_on` is the day of its latest transaction.
+
+    A loan's row has its number and no transactions. `ledger` is empty without a price.
+    """
 
     account_number: str
     product_code: str
@@ -57,6 +84,9 @@ class AccountState:
     sum_minor: int
     count: int
     last_on: date | None
+    loan_number: str = ""
+    ledger: tuple[int, ...] = ()
+    entries: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +143,7 @@ class PartitionState(msgspec.Struct):
     refused_inputs: list[tuple[str, int]] = msgspec.field(default_factory=list)  # key, sequence
 
 
-State = CustomerState | SpilledIds | PartitionState
+State = CustomerState | SpilledIds | PartitionState | Rate
 
 
 def unpack(key: bytes, value: bytes) -> State:
@@ -128,6 +158,8 @@ def unpack(key: bytes, value: bytes) -> State:
             return SpilledIds(number, int(n), ids_at(value, HEAD_WORDS * 8, count))
         if kind == KIND_PARTITION:
             return msgspec.json.decode(value[8:], type=PartitionState)
+        if kind == KIND_RATE:
+            return msgspec.json.decode(value[8:], type=Rate)
     except (ValueError, msgspec.MsgspecError, IndexError, struct.error) as error:
         raise UnreadableState(f"{key!r}: {error}") from error
     raise UnreadableState(f"{key!r}: unknown kind {kind}")
@@ -136,7 +168,8 @@ def unpack(key: bytes, value: bytes) -> State:
 def kind_of(value: bytes) -> int:
     """The kind of a record. Raises UnreadableState for another version or a stump."""
     if len(value) < 16 or value[0] != RECORD_VERSION:
-        raise UnreadableState(f"version {value[0] if value else None}, {len(value)} bytes")
+        version = value[0] if value else None
+        raise UnreadableState(f"version {version}, not {RECORD_VERSION}; {len(value)} bytes")
     return value[1]
 
 
@@ -149,28 +182,36 @@ def place_of(value: bytes) -> tuple[int, int]:
     return offset, sequence
 
 
-def accounts_at(value: bytes) -> tuple[list[tuple[tuple[int, ...], str, str, str]], int]:
+def accounts_at(value: bytes) -> tuple[list[AccountRecord], int]:
     """The accounts of a customer's record and where its ids begin (byte)."""
     _, _, _, count, _, _ = _HEAD.unpack_from(value)
     at = (HEAD_WORDS + CUSTOMER_WORDS) * 8
     found = []
     for _ in range(count):
-        *figures, number, product, currency, _ = _ACCOUNT.unpack_from(value, at)
+        *figures, entries, ledger_words, number, product, currency, loan = _ACCOUNT.unpack_from(
+            value, at
+        )
         at += _ACCOUNT.size
         product_at = at + number
         currency_at = product_at + product
-        end = currency_at + currency
+        loan_at = currency_at + currency
+        end = loan_at + loan
         if end > len(value):
             raise IndexError("the record is cut short")
-        found.append(
-            (
-                tuple(figures),
-                value[at:product_at].decode(),
-                value[product_at:currency_at].decode(),
-                value[currency_at:end].decode(),
-            )
+        texts = (
+            value[at:product_at].decode(),
+            value[product_at:currency_at].decode(),
+            value[currency_at:loan_at].decode(),
+            value[loan_at:end].decode(),
         )
         at += (end - at + 7) // 8 * 8
+        ledger: tuple[int, ...] = ()
+        if ledger_words:
+            ledger = _LEDGER.unpack_from(value, at)
+            at += _LEDGER.size
+        words = Struct(f"<{2 * entries}q").unpack_from(value, at)
+        at += 16 * entries
+        found.append(AccountRecord(tuple(figures), *texts, ledger, words))
     return found, at
 
 
@@ -202,10 +243,16 @@ def pack_partition(state: PartitionState) -> bytes:
     return _HEAD.pack(RECORD_VERSION, KIND_PARTITION, 0, 0, 0, 0)[:8] + msgspec.json.encode(state)
 
 
-def account_text(account_number: str, product_code: str, currency: str) -> bytes:
+def rate_record(partition: int, rate: Rate) -> tuple[bytes, bytes]:
+    """Key and value of the record of a rate that the partition has taken."""
+    head = _HEAD.pack(RECORD_VERSION, KIND_RATE, 0, 0, 0, 0)[:8]
+    return RATE_KEY % partition + rate.key.encode(), head + msgspec.json.encode(rate)
+
+
+def account_text(account_number: str, product_code: str, currency: str, loan: str) -> bytes:
     """The text part of an account: lengths, texts, padding; whole words."""
-    texts = [t.encode() for t in (account_number, product_code, currency)]
-    head = Struct("<HHHH").pack(*(len(t) for t in texts), 0)
+    texts = [t.encode() for t in (account_number, product_code, currency, loan)]
+    head = Struct("<HHHH").pack(*(len(t) for t in texts))
     body = b"".join(texts)
     return head + body + b"\x00" * (-len(body) % 8)
 
@@ -220,25 +267,26 @@ def _customer(number: str, value: bytes) -> CustomerState:
         **{**row, "outflow": bool(row["outflow"]), "silence": bool(row["silence"])},
         accounts=tuple(
             sorted(
-                (_account(*account) for account in accounts),
-                key=lambda a: (a.account_number, a.product_code, a.currency),
+                map(_account, accounts),
+                key=lambda a: (a.account_number, a.product_code, a.currency, a.loan_number),
             )
         ),
         ids=ids_at(value, at, ids_count(value)),
     )
 
 
-def _account(
-    figures: tuple[int, ...], account_number: str, product_code: str, currency: str
-) -> AccountState:
-    named = dict(zip(ACCOUNT_FIELDS, figures, strict=True))
+def _account(record: AccountRecord) -> AccountState:
+    named = dict(zip(ACCOUNT_FIELDS, record.figures, strict=True))
     return AccountState(
-        account_number=account_number,
-        product_code=product_code,
-        currency=currency,
+        account_number=record.account_number,
+        product_code=record.product_code,
+        currency=record.currency,
         sum_minor=named["sum_minor"],
         count=named["count"],
         last_on=day_of(named["last_on"]),
+        loan_number=record.loan_number,
+        ledger=record.ledger,
+        entries=record.entries,
     )
 
 

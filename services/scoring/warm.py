@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from services.scoring import kernel, model
+from services.scoring import applied_ids, model
 from services.scoring.columns import Delivered
 from services.scoring.engine import Engine
 from services.scoring.state import pack_spilled
@@ -40,7 +40,7 @@ def compile_kernels() -> float:
     spilled = [(1, day.toordinal() + 1)]
     recovered.restore([*outcome.records, (b"1/1", pack_spilled(spilled))])
     recovered.recovered()
-    kernel.spill(recovered.ids, recovered.heads, 0, np.zeros((2, 2), np.int64))
+    applied_ids.spill(recovered.ids, recovered.heads, 0, np.zeros((2, 2), np.int64))
     return time.monotonic() - begun
 
 

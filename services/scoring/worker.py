@@ -30,7 +30,7 @@ from shared.wire import Broker
 
 log = structlog.get_logger()
 GROUP = "scoring-worker"
-WRITTEN = ("scoring.state", "scoring.signals", "scoring.totals", "scoring.dead")
+WRITTEN = ("scoring.state", "scoring.leaves", "scoring.signals", "scoring.totals", "scoring.dead")
 _CANONICAL_PORT = 6066  # part of a name only; must not change between starts
 
 

@@ -33,12 +33,12 @@ SQL_WITH_NAMES = {
 # The scorer's worker reads these itself, in batches and without the handlers' transaction.
 HEARD_OUTSIDE_HANDLERS = {
     "bank.day_closed.v1": "scoring",
+    "bank.rate_set.v1": "scoring",
     "bank.source_described.v1": "scoring",
     "scoring.event_replayed.v1": "scoring",
 }
 # Promised to the bank's systems already; their listener comes with a later issue.
 UNHEARD = {
-    "bank.rate_set.v1": "the full contribution engine: transfer prices, rates, costs, PD and LGD",
     "bank.cost_booked.v1": "cost allocation of the full contribution engine",
     "bank.plan_set.v1": "plans against actuals",
     "bank.budget_set.v1": "costs against budgets",

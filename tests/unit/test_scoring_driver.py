@@ -1,69 +1,80 @@
-"""The scorer's driver: what waits when partitions are revoked is never stepped past."""
+"""The driver without Kafka: what it may take, and when."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from services.scoring import model
 from services.scoring.driver import Driver
+from services.scoring.engine import Engine
+from services.scoring.replay import Line
+from services.scoring.seen import KeepsAll
 from services.scoring.transport import Share
+from shared.clock import WallClock
+from shared.events.envelope import encode
+from tests.workers import FIRST_DAY, transaction
+
+GENERATION = 7
 
 
-class Event:
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-        self.value = Share([offset])
+class Silent:
+    """Stands for a topic."""
+
+    async def write(self, partition: int, records: Any) -> list[Any]:
+        return []
 
 
-class Stepped(Driver):
-    """A driver whose rounds only record what they were given."""
+def driver_of(generation: Any) -> Driver:
+    engine = Engine(model.load(), topic="bank.events", partitions=1, currency="CNY",
+                    zone="Asia/Shanghai")  # fmt: skip
 
-    def __init__(self) -> None:
-        nothing: Any = None
-        super().__init__(
-            nothing, nothing, nothing, generation=lambda: 1, writers={}, catch_up=nothing,
-            fatal=nothing, delivered=nothing, has_events=nothing, inputs_topic="", waiting_max=2,
-        )  # fmt: skip
-        self.offsets: list[int] = []
+    async def catch_up() -> None:
+        """There is no reference data."""
 
-    async def _round(self, taken: list[Any]) -> None:
-        self.offsets += [event.offset for event in taken]
+    def fatal(reason: str) -> None:
+        raise AssertionError(reason)
 
-    async def _publish_totals(self) -> None:
-        pass
-
-
-async def rounds_of(driver: Stepped) -> None:
-    task = asyncio.create_task(driver.run())
-    await asyncio.sleep(0.01)
-    task.cancel()
+    topics = ("scoring.state", "scoring.leaves", "scoring.signals", "scoring.totals",
+              "scoring.dead")  # fmt: skip
+    return Driver(
+        engine, KeepsAll(), WallClock(ZoneInfo("Asia/Shanghai")), generation=generation,
+        writers={t: Silent() for t in topics}, catch_up=catch_up, fatal=fatal,
+        delivered=lambda *_: None, has_events=lambda _: True, inputs_topic="scoring.inputs",
+        waiting_max=1,
+    )  # fmt: skip
 
 
-def test_a_share_that_follows_a_dropped_one_is_not_stepped() -> None:
-    async def story() -> list[int]:
-        driver = Stepped()
-        await driver.take(Event(0))
-        await driver.before_leaving([])  # 0 was waiting: it comes again
-        await driver.take(Event(1))  # still in the agent's queue
-        await rounds_of(driver)
-        assert driver.offsets == []
-        driver.resume()
-        await driver.take(Event(0))
-        await driver.take(Event(1))
-        await rounds_of(driver)
-        return driver.offsets
-
-    assert asyncio.run(story()) == [0, 1]
+def share(offset: int, generation: int = GENERATION) -> Any:
+    event = transaction(offset, "C1", "A1", 1, FIRST_DAY)
+    message = SimpleNamespace(
+        generation_id=generation, tp=("bank.events", 0), offset=offset, topic="bank.events",
+        partition=0,
+    )  # fmt: skip
+    value = Share([Line(offset, b"C1", encode(event))])
+    return SimpleNamespace(message=message, value=value, ack=lambda: None)
 
 
-def test_a_share_that_waits_for_room_while_leaving_is_dropped_too() -> None:
-    async def story() -> list[int]:
-        driver = Stepped()
-        await driver.take(Event(0))
-        await driver.take(Event(1))  # now there is no room
-        third = asyncio.create_task(driver.take(Event(2)))
+def test_a_share_that_waited_or_came_while_its_partition_was_left_is_not_taken() -> None:
+    """Those before it were dropped and come again: a row that has stepped over them would skip
+    them for ever."""
+
+    async def scenario() -> tuple[int, int]:
+        driver = driver_of(lambda: GENERATION)
+        await driver.take(share(0))
+        waiting = asyncio.create_task(driver.take(share(1)))  # no room: it waits
         await asyncio.sleep(0)
         await driver.before_leaving([])
-        await third
-        await rounds_of(driver)
-        return driver.offsets
+        rounds = asyncio.create_task(driver.run())
+        await waiting
+        await driver.take(share(2))  # was in the agent's queue
+        await asyncio.sleep(0.05)
+        before = int(driver.engine.partition(0).customers["count"][0])
+        driver.resume()  # a static member may come back to the same generation
+        for offset in (0, 1, 2):
+            await driver.take(share(offset))
+            await asyncio.sleep(0.05)
+        rounds.cancel()
+        return before, int(driver.engine.partition(0).customers["count"][0])
 
-    assert asyncio.run(story()) == []
+    assert asyncio.run(scenario()) == (0, 3)

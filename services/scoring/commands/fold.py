@@ -15,7 +15,7 @@ from sqlalchemy import text
 from services.scoring import state
 from services.scoring.commands import alerts, parties
 from services.scoring.commands.copying import copy_lines, copy_rows, staged
-from services.scoring.rows import CUSTOMER_FIELDS, CUSTOMER_WORDS, KIND_CUSTOMER
+from services.scoring.rows import ACCOUNT_FIELDS, CUSTOMER_FIELDS, CUSTOMER_WORDS, KIND_CUSTOMER
 from shared.db import Tx
 from shared.wire import Record
 
@@ -35,6 +35,8 @@ ACCOUNT_COLUMNS = (
     "last_on_n",
 )  # fmt: skip
 
+_CUSTOMER_COUNT = CUSTOMER_FIELDS.index("count")
+_COUNT = ACCOUNT_FIELDS.index("count")
 DAYS = ("activity_on", "first_on", "last_on", "mean_on", "recovers_on", "silent_on")
 FLAGS = ("outflow", "silence")
 NAMES = {"offset": "position"}  # word -> column
@@ -184,10 +186,14 @@ def _stage(tx: Tx, records: Sequence[Record]) -> None:
     customers, accounts = [], []
     rows = words.reshape(-1, CUSTOMER_WORDS).tolist()
     for record, value, row in zip(records, values, rows, strict=True):
+        if not row[_CUSTOMER_COUNT]:
+            continue  # only opened an account: nothing to score yet
         number = (record.key or b"").decode()
         customers.append((number, record.partition, record.offset, *row))
-        for (sum_minor, count, last_on), account, product, currency in _accounts(number, value):
-            accounts.append((number, account, product, currency, sum_minor, count, last_on))
+        accounts += [
+            (number, a.account_number, a.product_code, a.currency, *a.figures)
+            for a in _accounts(number, value)
+        ]
     staged(tx, "folded_customers", STAGED)
     staged(tx, "folded_accounts", STAGED_ACCOUNTS)
     lines = "".join(
@@ -197,11 +203,13 @@ def _stage(tx: Tx, records: Sequence[Record]) -> None:
     copy_rows(tx, "folded_accounts", ACCOUNT_COLUMNS, accounts)
 
 
-def _accounts(number: str, value: bytes) -> list[tuple[tuple[int, ...], str, str, str]]:
+def _accounts(number: str, value: bytes) -> list[state.AccountRecord]:
+    """Accounts with a transaction: of loans and of those just opened only a ledger is kept."""
     try:
-        return state.accounts_at(value)[0]
+        found = state.accounts_at(value)[0]
     except (ValueError, IndexError, struct.error) as error:
         raise state.UnreadableState(f"{number}: {error}") from error
+    return [account for account in found if account.figures[_COUNT]]
 
 
 def _escaped(value: str) -> str:

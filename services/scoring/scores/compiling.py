@@ -16,8 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = Path(__file__).parent
 _SOURCES = (
-    *sorted(_HERE.glob("*.py")),
-    *(_HERE.parent / name for name in ("kernel.py", "packing.py", "rows.py")),
+    *sorted(_HERE.rglob("*.py")),
+    *(_HERE.parent / name for name in ("applied_ids.py", "kernel.py", "packing.py", "rows.py")),
 )
 
 

@@ -67,6 +67,7 @@ class ProductDescribed(ReferenceFact, kw_only=True, frozen=True):
     demand_or_fixed: Literal["demand", "fixed"] | None = None
     launched_on: date | None = None
     purchase_like: bool = False
+    overdraft_product_code: Code | None = None  # whose figures a negative balance makes
     from_on: date | None = None
 
     @property

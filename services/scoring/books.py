@@ -1,0 +1,126 @@
+"""The ledgers of one partition, the rates it has taken, and the leaves of the batch in hand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring import state
+from services.scoring.rows import LEAF_WORDS, LEDGER_WORDS
+from services.scoring.scores.contribution import entries
+from services.scoring.scores.contribution.booking import post_all
+from services.scoring.scores.contribution.ledger import Book
+from services.scoring.scores.contribution.rates import PRICES, Rate, Rates
+
+Ints = NDArray[np.int64]
+_START = 1024
+
+
+class Books:
+    """Rows of `ledgers` are those of the partition's accounts; most banks' use few columns."""
+
+    def __init__(self) -> None:
+        self.rates = Rates()
+        self.ledgers: Ints = np.zeros((_START, LEDGER_WORDS), np.int64)
+        self.owners: Ints = np.zeros((_START, 2), np.int64)
+        self.heads: Ints = np.full((_START, entries.LISTS), -1, np.int64)
+        self.pool: Ints = np.zeros((_START, entries.WORDS), np.int64)
+        self.used: Ints = np.array([0, -1], np.int64)
+        self.leaves: Ints = np.zeros((_START, LEAF_WORDS), np.int64)
+        self.written: Ints = np.zeros(1, np.int64)
+        self.loans: dict[tuple[str, str], int] = {}  # (customer, loan) -> account row
+        self._looked_at = 0  # of the rates that the engine knows
+        self._untold: list[Rate] = []
+        self._alarms: list[str] = []
+
+    def own(self, account: int, key: tuple[str, str, str, str, str]) -> None:
+        """A new account row: whose product it is."""
+        if account >= len(self.ledgers):
+            size = 2 * account
+            self.ledgers = _grown(self.ledgers, size)
+            self.owners = _grown(self.owners, size)
+            heads = np.full((size, entries.LISTS), -1, np.int64)
+            heads[: len(self.heads)] = self.heads
+            self.heads = heads
+        customer, _, product, _, loan = key
+        self.owners[account] = self.rates.index(product), int(bool(loan))
+        if loan:
+            self.loans[customer, loan] = account
+
+    def book(self) -> Book:
+        """All of it as the kernel takes it."""
+        tail = entries.Tail(self.heads, self.pool, self.used)
+        return Book(self.ledgers, self.owners, tail, self.rates.tables(), self.leaves, self.written)
+
+    def open_leaves(self, accounts: int, until: int) -> Ints:
+        """The leaves that a close before `until` would post of each account. Changes nothing."""
+        copy = Books()
+        for name in ("ledgers", "owners", "heads", "pool", "used"):
+            setattr(copy, name, getattr(self, name).copy())
+        copy.rates = self.rates
+        account = 0
+        while (account := post_all(copy.book(), account, accounts, until)) < accounts:
+            copy.make_room()
+        return copy.leaves[: int(copy.written[0])]
+
+    def make_room(self) -> None:
+        """Twice the leaves and the entries."""
+        self.leaves = _grown(self.leaves, 2 * len(self.leaves))
+        self.pool = _grown(self.pool, 2 * len(self.pool))
+
+    def restore(self, account: int, ledger: Sequence[int], words: Sequence[int]) -> None:
+        """An account's ledger and entries as a record has them."""
+        if not ledger:
+            return
+        self.ledgers[account] = ledger
+        while int(self.used[entries.E_USED]) + len(words) > len(self.pool):
+            self.make_room()
+        tail = entries.Tail(self.heads, self.pool, self.used)
+        entries.restore(tail, account, int(ledger[0]), np.array(words, np.int64))
+
+    # Rates ----------------------------------------------------------------------------------
+
+    def look_at(self, known: Sequence[Rate], watermark: int, latest_on: int) -> None:
+        """Takes the rates that are new. `latest_on` is the last day of an event; 0: none came.
+
+        One that would change what was booked already is a restatement: refused, with an alarm.
+        """
+        for rate in known[self._looked_at :]:
+            reason = self._refusal(rate, watermark, latest_on)
+            if reason is None:
+                self.rates.take(rate)
+                self._untold.append(rate)
+            elif reason:
+                self._alarms.append(f"restatement of {rate.key}: {reason}")
+        self._looked_at = len(known)
+
+    def _refusal(self, rate: Rate, watermark: int, latest_on: int) -> str | None:
+        """None: it is taken. Empty: it was taken before."""
+        before = self.rates.taken.get(rate.key)
+        if before == rate:
+            return ""
+        fault = rate.fault()
+        if fault or not latest_on:
+            return fault
+        if rate.kind == "overdraft":
+            known = rate.product in self.rates.products
+            return "its accounts have figures already" if known else None
+        if rate.kind in PRICES and not self.rates.active:
+            return "the first price came after the first event"
+        booked = latest_on if rate.kind == "cost_driver" else watermark
+        if min(rate.from_day, before.from_day if before else rate.from_day) <= booked:
+            return "it is dated on a day that is booked"
+        return None
+
+    def told(self, partition: int) -> tuple[list[tuple[bytes, bytes | None]], list[str]]:
+        """Records of the rates just taken, and alarms; each is handed out once."""
+        records = [state.rate_record(partition, rate) for rate in self._untold]
+        alarms, self._untold, self._alarms = self._alarms, [], []
+        return list(records), alarms
+
+
+def _grown(array: NDArray[Any], size: int) -> NDArray[Any]:
+    new = np.zeros((size, *array.shape[1:]), array.dtype)
+    new[: len(array)] = array
+    return new

@@ -1,0 +1,219 @@
+"""One event into the ledgers it concerns: in place while its day is open, as a correction after.
+
+A correction changes the sums of the days between its value day and the settled one; what falls on
+a closed month becomes a leaf of the open month with that month as its origin. Only the sign of a
+balance makes accrual other than linear, so the balances of a month behind are kept; a change
+valued before them is booked if no sign can turn, and refused otherwise.
+"""
+
+# ruff: noqa: PLR0917 - compiled: numba takes no keywords
+
+from services.scoring import rows as r
+from services.scoring.scores.compiling import compiled
+from services.scoring.scores.contribution import entries
+from services.scoring.scores.contribution import ledger as books
+from services.scoring.scores.contribution.entries import CELLS, HISTORY, PENDING
+from services.scoring.scores.contribution.ledger import Book
+from services.scoring.scores.contribution.months import first_day, month_of
+from services.scoring.scores.contribution.rates import on_day
+
+BALANCE_MAX = 1 << 55  # times a century at twice 100 % it still has 63 bits
+TURNOVER_MAX = 1 << 61
+_LEAVES_OF_MONTH = 4
+
+
+@compiled
+def room(book: Book, account: int, until: int, day: int) -> int:
+    """No more leaves and entries than this come of settling and booking one event."""
+    settled = book.ledgers[account, books.SETTLED_ON]
+    months = 2
+    if settled > 0:
+        months += (max(until - settled, 0) + max(until - day, 0)) // 28 + 1
+    return months * 2 * _LEAVES_OF_MONTH + entries.length(book.tail, account) + 8
+
+
+@compiled
+def ready(book: Book, account: int, until: int, value_day: int, event: int) -> None:
+    """Settles the closed days; a new ledger begins with its first open day."""
+    ledger, begin = book.ledgers[account], max(value_day, until)
+    if ledger[books.SETTLED_ON] == 0:
+        ledger[books.SETTLED_ON] = begin
+    books.settle(book, account, until, event)
+    # Settled ahead of the closed days is only a ledger that has no balance yet.
+    ledger[books.SETTLED_ON] = min(ledger[books.SETTLED_ON], begin)
+
+
+@compiled
+def fits(book: Book, account: int, amount: int) -> bool:
+    """Do all figures of the ledger stay exact?"""
+    ledger = book.ledgers[account]
+    total = ledger[books.TOTAL] + amount
+    return bool(
+        -BALANCE_MAX < total < BALANCE_MAX and ledger[books.TURNOVER] + abs(amount) < TURNOVER_MAX
+    )
+
+
+@compiled
+def is_known(book: Book, account: int, day: int, amount: int) -> bool:
+    """Is it certain what a change valued on this day does?"""
+    ledger = book.ledgers[account]
+    if day >= ledger[books.KEPT_FROM]:
+        return True
+    low, high = ledger[books.OLD_MIN], ledger[books.OLD_MAX]
+    return bool((low >= 0 and low + amount >= 0) or (high <= 0 and high + amount <= 0))
+
+
+@compiled
+def change(book: Book, account: int, day: int, amount: int, until: int) -> None:
+    """A balance change on its value day."""
+    ledger = book.ledgers[account]
+    ledger[books.TOTAL] += amount
+    ledger[books.TURNOVER] += abs(amount)
+    if day >= ledger[books.SETTLED_ON]:
+        entries.add(book.tail, account, PENDING, 2 * day, amount)
+        return
+    _shift_all(book, account, day, amount, month_of(until))
+    ledger[books.BALANCE] += amount
+    if day >= ledger[books.KEPT_FROM]:
+        entries.add(book.tail, account, HISTORY, 2 * day, amount)
+    else:
+        ledger[books.OLD_MIN] = min(ledger[books.OLD_MIN], ledger[books.OLD_MIN] + amount)
+        ledger[books.OLD_MAX] = max(ledger[books.OLD_MAX], ledger[books.OLD_MAX] + amount)
+
+
+@compiled
+def _shift_all(book: Book, account: int, day: int, amount: int, period: int) -> None:
+    """Walks the balances back from the settled day to the value day."""
+    ledger, pool = book.ledgers[account], book.tail.pool
+    end, balance = ledger[books.SETTLED_ON], ledger[books.BALANCE]
+    place = book.tail.heads[account, HISTORY]
+    while end > day and place >= 0:
+        begin = max(day, pool[place, entries.CODE] >> 1)
+        _shift(book, account, balance, amount, begin, end, period)
+        balance -= pool[place, entries.AMOUNT]
+        end, place = begin, pool[place, entries.NEXT]
+    if end <= day:
+        return
+    kept_from = ledger[books.KEPT_FROM]
+    if day < kept_from:
+        if end > kept_from:
+            _shift(book, account, balance, amount, kept_from, end, period)
+        # Before it only the sign is known, and that it does not turn: any such balance will do.
+        low = ledger[books.OLD_MIN]
+        balance = low if low >= 0 and low + amount >= 0 else ledger[books.OLD_MAX]
+        end = min(end, kept_from)
+    _shift(book, account, balance, amount, day, end, period)
+
+
+@compiled
+def _shift(
+    book: Book, account: int, balance: int, amount: int, begin: int, end: int, period: int
+) -> None:  # fmt: skip
+    """A balance was another one over these days: month by month, for each is an origin."""
+    while begin < end:
+        origin = month_of(begin)
+        until = min(end, first_day(origin + 1))
+        books.accrue(book, account, balance, -1, begin, until, origin, period)
+        books.accrue(book, account, balance + amount, 1, begin, until, origin, period)
+        begin = until
+
+
+@compiled
+def put_leaf(
+    book: Book, account: int, component: int, day: int, amount: int, until: int
+) -> None:  # fmt: skip
+    """Adds minor units to the leaf of a day: of its month, or of the open one after its close."""
+    origin = month_of(day)
+    code = entries.cell_code(max(origin, month_of(until)), origin, component)
+    entries.add(book.tail, account, CELLS, code, amount)
+
+
+@compiled
+def open_or_close(book: Book, account: int, day: int, step: int, until: int) -> None:
+    """An account is open from a day on, or no longer. Said twice it is said once."""
+    ledger, tail = book.ledgers[account], book.tail
+    is_open = ledger[books.OPEN]
+    place = tail.heads[account, PENDING]
+    while place >= 0:
+        if tail.pool[place, entries.CODE] & 1:
+            is_open += tail.pool[place, entries.AMOUNT]
+        place = tail.pool[place, entries.NEXT]
+    if not 0 <= is_open + step <= 1:
+        return
+    if day >= ledger[books.SETTLED_ON]:
+        entries.add(tail, account, PENDING, 2 * day + 1, step)
+        return
+    ledger[books.OPEN] += step
+    begin, end, period = day, ledger[books.SETTLED_ON], month_of(until)
+    while begin < end:
+        origin = month_of(begin)
+        upto = min(end, first_day(origin + 1))
+        cost = step * books.upkeep(book, account, begin, upto)
+        if origin >= period:
+            ledger[books.UPKEEP_SUM] -= cost
+        else:
+            put_leaf(book, account, r.UPKEEP, begin, -cost, until)
+        begin = upto
+
+
+@compiled
+def refusal(
+    book: Book, action: int, account: int, second: int, amount: int, value_day: int,
+    until: int, event: int,
+) -> int:  # fmt: skip
+    """Settles what the event touches; says why it cannot be booked, or r.APPLIED."""
+    ready(book, account, until, value_day, event)
+    if second >= 0:
+        ready(book, second, until, value_day, event)
+    if action in (r.OPENED, r.CLOSED):
+        return r.APPLIED
+    moves_loan = action == r.INSTALMENT and second >= 0
+    if not fits(book, account, amount) or (moves_loan and not fits(book, second, -amount)):
+        return r.BEYOND_RANGE
+    if not is_known(book, account, value_day, amount) or (
+        moves_loan and not is_known(book, second, value_day, -amount)
+    ):
+        return r.BEYOND_HISTORY
+    return r.APPLIED
+
+
+@compiled
+def book_event(
+    book: Book, action: int, account: int, second: int, driver: int, amount: int, value_day: int,
+    day: int, until: int,
+) -> None:  # fmt: skip
+    """Books one event; `second` is the loan it is about. To be asked after `refusal`."""
+    if action in (r.OPENED, r.CLOSED):
+        open_or_close(book, account, day, 1 if action == r.OPENED else -1, until)
+        return
+    change(book, account, value_day, amount, until)
+    if action == r.GRANTED:
+        return
+    worker = account  # whose product the work was for
+    if action == r.FEE:
+        put_leaf(book, account, r.FEES, value_day, -amount, until)
+    elif action == r.PAID:
+        put_leaf(book, account, r.INTEREST_PAID, value_day, -amount, until)
+    elif action == r.RECEIVED:
+        of = second if second >= 0 else account
+        put_leaf(book, of, r.INTEREST_RECEIVED, value_day, -amount, until)
+    elif action == r.INSTALMENT and second >= 0:
+        change(book, second, value_day, -amount, until)
+        worker = second
+    if driver >= 0:
+        cost = on_day(book.rates.drivers, book.rates.steps, driver, day)
+        put_leaf(book, worker, r.USES, day, -cost, until)
+
+
+@compiled
+def post_all(book: Book, begin: int, end: int, until: int) -> int:
+    """Settles the accounts begin..end and posts all that is open; says where room ran out."""
+    for account in range(begin, end):
+        needed = room(book, account, until, until)
+        if book.written[books.L_COUNT] + needed > book.leaves.shape[0]:
+            return account
+        if book.tail.used[entries.E_USED] + needed > book.tail.pool.shape[0]:
+            return account
+        books.settle(book, account, until, -1)
+        books.post(book, account, month_of(until - 1), entries.CELL_MIN, -1)
+    return end

@@ -1,0 +1,221 @@
+"""One ledger: accrual over whole days and posting at the end of a month.
+
+A ledger is settled through closed days only, so the order of events within the open days cannot
+matter. It is settled when something touches it: no sweep. Between two changes a balance stands
+still, so n days are one multiplication. What is posted is the rounded sum of all time less what
+was posted before: a rounding error is carried, never lost.
+"""
+
+# ruff: noqa: PLR0917 - compiled: numba takes no keywords
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring import rows as r
+from services.scoring.rows import LEDGER_FIELDS
+from services.scoring.scores.compiling import compiled
+from services.scoring.scores.contribution import entries
+from services.scoring.scores.contribution.entries import CELLS, HISTORY, PENDING, Tail
+from services.scoring.scores.contribution.limbs import plus, product, rounded
+from services.scoring.scores.contribution.months import first_day, month_of
+from services.scoring.scores.contribution.rates import (
+    LOSSES,
+    MARGINS,
+    SERIES,
+    UPKEEPS,
+    Tables,
+    between,
+)
+
+Ints = NDArray[np.int64]
+(
+    SETTLED_ON, BALANCE, OPEN, NET_HIGH, NET_LOW, DEBIT_HIGH, DEBIT_LOW, LOSS_HIGH, LOSS_LOW,
+    UPKEEP_SUM, NET_POSTED, DEBIT_POSTED, LOSS_POSTED, UPKEEP_POSTED, KEPT_FROM, OLD_MIN, OLD_MAX,
+    TOTAL, TURNOVER,
+) = range(len(LEDGER_FIELDS))  # fmt: skip
+UNIT = 365 * 10**6  # an exact sum of balance, ppm and days is minor units times this
+LOSS_UNIT = 365 * 10**12
+HISTORY_DAYS = 31  # kept behind the settled day
+L_COUNT = 0  # of `Book.written`
+
+
+class Book(NamedTuple):
+    """All ledgers of a partition, the rates they run on, and the leaves they post."""
+
+    ledgers: Ints
+    owners: Ints  # account -> product, 1 for a loan
+    tail: Tail
+    rates: Tables
+    leaves: Ints
+    written: Ints  # how many leaves
+
+
+@compiled
+def post_leaf(
+    book: Book, event: int, account: int, component: int, period: int, origin: int, amount: int
+) -> None:  # fmt: skip
+    if amount == 0:
+        return
+    n = book.written[L_COUNT]
+    book.leaves[n, r.F_EVENT] = event
+    book.leaves[n, r.F_ACCOUNT] = account
+    book.leaves[n, r.F_COMPONENT] = component
+    book.leaves[n, r.F_PERIOD] = period
+    book.leaves[n, r.F_ORIGIN] = origin
+    book.leaves[n, r.F_AMOUNT] = amount
+    book.written[L_COUNT] = n + 1
+
+
+@compiled
+def put(
+    book: Book, account: int, component: int, high: int, low: int, origin: int, period: int
+) -> None:  # fmt: skip
+    """Adds an exact sum: to the ledger, or to the open leaf of a month that is closed."""
+    if origin >= period:
+        ledger = book.ledgers[account]
+        at = NET_HIGH + component - r.NET
+        ledger[at], ledger[at + 1] = plus(ledger[at], ledger[at + 1], high, low)
+        return
+    tail = book.tail
+    at_low = entries.add(tail, account, CELLS, entries.cell_code(period, origin, component + 1), 0)
+    at_high = entries.add(tail, account, CELLS, entries.cell_code(period, origin, component), 0)
+    high, low = plus(tail.pool[at_high, entries.AMOUNT], tail.pool[at_low, entries.AMOUNT],
+                     high, low)  # fmt: skip
+    tail.pool[at_high, entries.AMOUNT] = high
+    tail.pool[at_low, entries.AMOUNT] = low
+
+
+@compiled
+def accrue(
+    book: Book, account: int, balance: int, sign: int, begin: int, end: int, origin: int,
+    period: int,
+) -> None:  # fmt: skip
+    """What a balance makes over the days begin <= d < end; `sign` -1 takes it back."""
+    if balance == 0:
+        return
+    own = book.owners[account, 0]
+    is_loan = book.owners[account, 1] == 1
+    rates = book.rates
+    if balance > 0:
+        if not is_loan:  # a loan that is overpaid is no deposit
+            margin = between(rates.spans, rates.steps, own * SERIES + MARGINS, begin, end)
+            high, low = product(balance, sign * margin)
+            put(book, account, r.NET, high, low, origin, period)
+        return
+    below = own if is_loan else rates.below[own]
+    margin = between(rates.spans, rates.steps, below * SERIES + MARGINS, begin, end)
+    high, low = product(balance, sign * margin)
+    # A product that is its own overdraft has one sum, and is rounded once.
+    put(book, account, r.NET if below == own else r.DEBIT, high, low, origin, period)
+    lost = between(rates.spans, rates.steps, below * SERIES + LOSSES, begin, end)
+    if lost != 0:
+        high, low = product(balance, sign * lost)
+        put(book, account, r.LOSS, high, low, origin, period)
+
+
+@compiled
+def upkeep(book: Book, account: int, begin: int, end: int) -> int:
+    """What an open account costs over these days."""
+    series = book.owners[account, 0] * SERIES + UPKEEPS
+    return between(book.rates.spans, book.rates.steps, series, begin, end)
+
+
+@compiled
+def settle(book: Book, account: int, until: int, event: int) -> None:
+    """Accrues all days before `until` and posts the months that end there."""
+    ledger = book.ledgers[account]
+    if ledger[SETTLED_ON] == 0 or ledger[SETTLED_ON] >= until:
+        return
+    tail, at = book.tail, ledger[SETTLED_ON]
+    while at < until:
+        place = tail.heads[account, PENDING]
+        while place >= 0 and tail.pool[place, entries.CODE] >> 1 <= at:
+            code, amount = tail.pool[place, entries.CODE], tail.pool[place, entries.AMOUNT]
+            entries.pop(tail, account, PENDING)
+            if code & 1:
+                ledger[OPEN] += amount
+            else:
+                ledger[BALANCE] += amount
+                entries.add(tail, account, HISTORY, code, amount)
+            place = tail.heads[account, PENDING]
+        month = month_of(at)
+        boundary = first_day(month + 1)
+        end = min(until, boundary)
+        if place >= 0:
+            end = min(end, tail.pool[place, entries.CODE] >> 1)
+        accrue(book, account, ledger[BALANCE], 1, at, end, month, month)
+        if ledger[OPEN] != 0:
+            ledger[UPKEEP_SUM] -= ledger[OPEN] * upkeep(book, account, at, end)
+        at = end
+        if at == boundary:
+            post(book, account, month, month, event)
+    ledger[SETTLED_ON] = until
+    _forget(book, account, until - HISTORY_DAYS)
+
+
+@compiled
+def _forget(book: Book, account: int, horizon: int) -> None:
+    """Drops balance changes before the horizon; of the balances before them bounds remain."""
+    ledger, tail = book.ledgers[account], book.tail
+    place, before = tail.heads[account, HISTORY], -1
+    balance = ledger[BALANCE]
+    while place >= 0 and tail.pool[place, entries.CODE] >> 1 >= horizon:
+        balance -= tail.pool[place, entries.AMOUNT]
+        before, place = place, tail.pool[place, entries.NEXT]
+    if place < 0:
+        return
+    ledger[KEPT_FROM] = tail.pool[place, entries.CODE] >> 1
+    if before < 0:
+        tail.heads[account, HISTORY] = -1
+    else:
+        tail.pool[before, entries.NEXT] = -1
+    while place >= 0:
+        balance -= tail.pool[place, entries.AMOUNT]
+        ledger[OLD_MIN] = min(ledger[OLD_MIN], balance)
+        ledger[OLD_MAX] = max(ledger[OLD_MAX], balance)
+        following = tail.pool[place, entries.NEXT]
+        entries.free(tail, place)
+        place = following
+
+
+@compiled
+def post(book: Book, account: int, period: int, last: int, event: int) -> None:
+    """Posts what was accrued in a period, and the open leaves of periods up to `last`."""
+    ledger, tail = book.ledgers[account], book.tail
+    for component in range(r.NET, r.UPKEEP, 2):
+        _post_sum(book, account, component, period, period, event)
+    due = ledger[UPKEEP_SUM] - ledger[UPKEEP_POSTED]
+    post_leaf(book, event, account, r.UPKEEP, period, period, due)
+    ledger[UPKEEP_POSTED] = ledger[UPKEEP_SUM]
+    place = tail.heads[account, CELLS]
+    while place >= 0 and tail.pool[place, entries.CODE] >> 32 <= last:
+        code, amount = tail.pool[place, entries.CODE], tail.pool[place, entries.AMOUNT]
+        component, origin, of = code & 0xFF, (code >> 8) & 0xFFFFFF, code >> 32
+        entries.pop(tail, account, CELLS)
+        if component < r.UPKEEP:
+            low = tail.pool[tail.heads[account, CELLS], entries.AMOUNT]
+            entries.pop(tail, account, CELLS)
+            at = NET_HIGH + component - r.NET
+            ledger[at], ledger[at + 1] = plus(ledger[at], ledger[at + 1], amount, low)
+            _post_sum(book, account, component, of, origin, event)
+        else:
+            if component == r.UPKEEP:
+                ledger[UPKEEP_SUM] += amount
+                ledger[UPKEEP_POSTED] += amount
+            post_leaf(book, event, account, component, of, origin, amount)
+        place = tail.heads[account, CELLS]
+
+
+@compiled
+def _post_sum(
+    book: Book, account: int, component: int, period: int, origin: int, event: int
+) -> None:  # fmt: skip
+    ledger = book.ledgers[account]
+    at = NET_HIGH + component - r.NET
+    unit = LOSS_UNIT if component == r.LOSS else UNIT
+    total = rounded(ledger[at], ledger[at + 1], unit)
+    posted = NET_POSTED + (component - r.NET) // 2
+    post_leaf(book, event, account, component, period, origin, total - ledger[posted])
+    ledger[posted] = total

@@ -1,0 +1,71 @@
+"""What an event is to the ledgers: its kind, its value day, its driver, the loan it is about.
+
+An event whose day has no price waits: it is quarantined, shows as a difference, and is replayed
+when the rate is there. It is never booked at zero.
+"""
+
+from datetime import date
+from typing import Any
+
+from services.scoring import rows as r
+from services.scoring.partition import AccountKey, Partition
+from services.scoring.scores.contribution.rates import NEVER
+from shared.events.bank import AccountClosed, AccountOpened, LoanGranted, TransactionBooked
+from shared.events.envelope import EVENT_CLASSES
+
+Use = tuple[int, int, int, int]  # action, value day, driver, account row of the loan
+UNUSED: Use = (r.PLAIN, 0, -1, -1)
+OPENED, CLOSED, GRANTED = (
+    EVENT_CLASSES[fact] for fact in (AccountOpened, AccountClosed, LoanGranted)
+)
+STEPPED = frozenset({OPENED, CLOSED, GRANTED})  # beside transactions, when there are prices
+_ACTIONS = {"fee": r.FEE, "interest_paid": r.PAID, "interest_received": r.RECEIVED,
+            "loan_instalment": r.INSTALMENT}  # fmt: skip
+_OF_LOANS = frozenset({r.RECEIVED, r.INSTALMENT})
+
+
+def of_transaction(partition: Partition, data: TransactionBooked, day: int) -> Use | str:
+    """The use, or why the event waits."""
+    books = partition.books
+    value_day = data.value_on.toordinal() if data.value_on else day
+    driver, covered_from = books.rates.use(data.product_code, data.kind, data.channel_code)
+    if min(day, value_day) < covered_from:
+        return _no_rate(data.product_code, min(day, value_day), covered_from)
+    action, loan = _ACTIONS.get(data.kind, r.PLAIN), -1
+    if data.loan_number is not None and action in _OF_LOANS:
+        loan = books.loans.get((data.customer_number, data.loan_number), -1)
+        if loan < 0:
+            return f"loan {data.loan_number} is not known"
+    return action, value_day, driver, loan
+
+
+def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, AccountKey, int] | str:
+    """Use, account and amount of an opening, a closing or a loan; or why it waits. Empty: it has
+    nothing to say here."""
+    data, day = event.data, event.businessdate.toordinal()
+    rates = partition.books.rates
+    if type(event) is CLOSED:
+        known = partition.accounts_by_number.get(data.account_number)
+        if known is None or partition.keys[known[1]] != data.customer_number.encode():
+            return ""
+        product, money = known[2], known[3]
+        key = (data.customer_number, data.account_number, product, money, "")
+        action, amount = r.CLOSED, 0
+    elif type(event) is OPENED:
+        key = (data.customer_number, data.account_number, data.product_code, data.currency, "")
+        action, amount = r.OPENED, 0
+    else:
+        account = data.account_number or data.loan_number
+        key = (data.customer_number, account, data.product_code, data.currency, data.loan_number)
+        action, amount = r.GRANTED, -data.principal_minor
+    if key[3] != currency:
+        return ""
+    covered_from = rates.covered_from(key[2])
+    if day < covered_from:
+        return _no_rate(key[2], day, covered_from)
+    return (action, day, -1, -1), key, amount
+
+
+def _no_rate(product: str, day: int, covered_from: int) -> str:
+    begins = "there is none" if covered_from >= NEVER else f"{date.fromordinal(covered_from)}"
+    return f"no rate for {product} on {date.fromordinal(day)}; the first: {begins}"

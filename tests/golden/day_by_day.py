@@ -1,0 +1,159 @@
+"""The contribution by the slowest way: every account, every day, Python's own integers.
+
+Reads events and rates as plain JSON and shares no code with the scorer. Knows nothing of arrival:
+of each (source, id) the first copy counts, whenever it came.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Any
+
+UNIT = 365 * 10**12  # of the exact sums: a minor unit is so many
+PPM = 10**6
+Key = tuple[str, str, str]  # account, product, component
+
+
+class Dated:
+    """Figures by name, each from a day on."""
+
+    def __init__(self) -> None:
+        self._by_name: defaultdict[Any, dict[date, int]] = defaultdict(dict)
+
+    def set(self, name: Any, from_on: date, value: int) -> None:
+        self._by_name[name][from_on] = value
+
+    def at(self, name: Any, day: date) -> int:
+        known = self._by_name.get(name)
+        if not known:
+            return 0
+        days = sorted(known)
+        place = bisect_right(days, day)
+        return known[days[place - 1]] if place else 0
+
+
+class Truth:
+    """Exact sums by account, product and component through the end of a day."""
+
+    def __init__(self, reference: Iterable[dict[str, Any]]) -> None:
+        self._rates = Dated()
+        self._overdraft_of: dict[str, str] = {}
+        for event in reference:
+            data = event["data"]
+            if event["type"] == "bank.rate_set.v1":
+                of = data.get("driver_code") or data["product_code"]
+                name = (data["kind"], of)
+                self._rates.set(name, date.fromisoformat(data["from_on"]), data["value"])
+            elif data.get("overdraft_product_code"):
+                self._overdraft_of[data["product_code"]] = data["overdraft_product_code"]
+        self._per_day: dict[tuple[str, date], tuple[int, int]] = {}
+        self.exact: defaultdict[Key, int] = defaultdict(int)  # minor units / UNIT
+        self._moves: dict[tuple[str, str, str], defaultdict[date, int]] = {}
+        self._open: dict[tuple[str, str], list[date | None]] = {}
+        self._loans: dict[str, tuple[str, str]] = {}
+
+    def take(self, events: Iterable[dict[str, Any]]) -> None:
+        """Notes what happened. Loans first: their instalments name them."""
+        seen: set[tuple[str, str]] = set()
+        kept = []
+        for event in events:
+            identity = (event["source"], event["id"])
+            if identity not in seen:
+                seen.add(identity)
+                kept.append(event)
+        for event in kept:
+            data = event["data"]
+            if event["type"] == "bank.loan_granted.v1":
+                account = data.get("account_number") or data["loan_number"]
+                self._loans[data["loan_number"]] = (account, data["product_code"])
+                self._move(
+                    account,
+                    data["product_code"],
+                    data["loan_number"],
+                    date.fromisoformat(event["businessdate"]),
+                    -data["principal_minor"],
+                )
+        for event in kept:
+            day, data = date.fromisoformat(event["businessdate"]), event["data"]
+            if event["type"] == "bank.account_opened.v1":
+                at = self._open.setdefault(
+                    (data["account_number"], data["product_code"]), [None, None]
+                )
+                at[0] = day
+            elif event["type"] == "bank.account_closed.v1":
+                for (number, _), at in self._open.items():
+                    if number == data["account_number"]:
+                        at[1] = day
+            elif event["type"] == "bank.transaction_booked.v1":
+                self._booked(data, day)
+
+    def _move(self, account: str, product: str, loan: str, day: date, amount: int) -> None:
+        moves = self._moves.setdefault((account, product, loan), defaultdict(int))
+        moves[day] += amount
+
+    def _booked(self, data: dict[str, Any], day: date) -> None:
+        account, product = data["account_number"], data["product_code"]
+        amount, kind = data["amount_minor"], data["kind"]
+        value_on = date.fromisoformat(data.get("value_on") or data["booked_on"])
+        self._move(account, product, "", value_on, amount)
+        cost_account, cost_product = account, product
+        overdraft = self._overdraft_of.get(product, product)
+        if kind == "loan_instalment" and "loan_number" in data:
+            cost_account, cost_product = self._loans[data["loan_number"]]
+            self._move(cost_account, cost_product, data["loan_number"], value_on, -amount)
+        if kind == "fee":
+            self.exact[account, product, "fee"] -= amount * UNIT
+        if kind == "interest_paid":
+            self.exact[account, product, "interest_paid"] -= amount * UNIT
+        if kind == "interest_received":
+            of = self._loans.get(data.get("loan_number", ""), (account, overdraft))
+            self.exact[(*of, "interest_recv")] -= amount * UNIT
+        cost = self._rates.at(("cost_driver", kind), day)
+        self.exact[cost_account, cost_product, "abc_txn"] -= cost * UNIT
+
+    def _of_product(self, product: str, day: date) -> tuple[int, int]:
+        """Margin of a unit of balance, ppm of a year; expected loss of a unit, ppm x ppm."""
+        known = self._per_day.get((product, day))
+        if known is None:
+            margin = self._rates.at(("margin", product), day)
+            paid = self._rates.at(("customer_rate", product), day)
+            price = self._rates.at(("transfer_price", product), day)
+            lost = self._rates.at(("pd", product), day) * self._rates.at(("lgd", product), day)
+            known = self._per_day[product, day] = (price - paid - margin, lost)
+        return known
+
+    def through(self, last: date) -> dict[Key, int]:
+        """Every day through the last one, inclusive."""
+        for (account, product, loan), moves in self._moves.items():
+            below = product if loan else self._overdraft_of.get(product, product)
+            balance, day = 0, min(moves)
+            while day <= last:
+                balance += moves.get(day, 0)
+                if balance > 0 and not loan:
+                    margin, _ = self._of_product(product, day)
+                    self.exact[account, product, "ftp"] += balance * margin * PPM
+                elif balance < 0:
+                    margin, lost = self._of_product(below, day)
+                    self.exact[account, below, "ftp"] += balance * margin * PPM
+                    self.exact[account, below, "el"] += balance * lost
+                day += timedelta(days=1)
+        for (account, product), (opened, closed) in self._open.items():
+            assert opened is not None
+            day = opened
+            while day <= last and (closed is None or day < closed):
+                cost = self._rates.at(("cost_driver", "account_day"), day)
+                self.exact[account, product, "abc_maint"] -= cost * UNIT
+                day += timedelta(days=1)
+        return self.exact
+
+
+def leaves(
+    reference: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]], last: date
+) -> dict[Key, int]:
+    """Sums of minor units, each rounded once, half to even; zeros are left out."""
+    truth = Truth(reference)
+    truth.take(events)
+    rounded = {key: round(Fraction(value, UNIT)) for key, value in truth.through(last).items()}
+    return {key: value for key, value in rounded.items() if value}

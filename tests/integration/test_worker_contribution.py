@@ -1,0 +1,119 @@
+"""Golden G1 live: real workers on a real broker, leaves and state read back from Kafka."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.scoring import leaves, state
+from services.scoring.partition import Partition
+from shared.events.bank import RateSet
+from shared.events.envelope import CATALOGUE, decode
+from shared.testing.servers import Servers
+from tests.golden import berka_g1
+from tests.workers import WorkerSpace
+
+pytestmark = pytest.mark.skipif(
+    not berka_g1.DATA.is_dir(), reason=f"the data set is not at {berka_g1.DATA}"
+)
+Sums = dict[tuple[str, str, str], int]
+
+
+def posted(space: WorkerSpace) -> dict[tuple[str, ...], leaves.Leaf]:
+    """Every posted leaf once; the same one twice must be equal."""
+    found: dict[tuple[str, ...], leaves.Leaf] = {}
+    for _, _, value in space.read("scoring.leaves"):
+        leaf = msgspec.json.decode(value or b"", type=leaves.Leaf)
+        assert found.setdefault(leaf.identity(), leaf) == leaf, "the same leaf, another amount"
+    return found
+
+
+def still_open(space: WorkerSpace) -> list[leaves.Leaf]:
+    """What a close at each partition's watermark would post, from the state alone."""
+    found = []
+    log: defaultdict[int, list[tuple[bytes, bytes | None]]] = defaultdict(list)
+    for number, key, value in space.read("scoring.state"):
+        log[number].append((key or b"", value))
+    for number, records in log.items():
+        partition = Partition(number)
+        partition.restore(records)
+        until = partition.closes.watermark + 1
+        rows = partition.books.open_leaves(len(partition.account_keys), until)
+        found += leaves.of_rows(partition, rows.tolist())
+    return found
+
+
+def sums(space: WorkerSpace) -> Sums:
+    found: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+    for leaf in [*posted(space).values(), *still_open(space)]:
+        found[leaf.account_number, leaf.product_code, leaf.component] += leaf.amount_minor
+    return {key: amount for key, amount in found.items() if amount}
+
+
+def publish_g1(space: WorkerSpace, *, rates: bool = True) -> None:
+    events = berka_g1.events()
+    reference = [e for e in events if CATALOGUE[e.type].TOPIC == "bank.reference"]
+    rated = [decode(line) for line in berka_g1.RATES.read_bytes().splitlines()] if rates else []
+    assert all(isinstance(e.data, RateSet) for e in rated)
+    space.describe(*reference, *rated)
+    space.publish(e for e in events if CATALOGUE[e.type].TOPIC == "bank.events")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_golden_sums_live(servers: Servers, tmp_path: Path, workers: int) -> None:
+    space = WorkerSpace(servers, tmp_path, partitions=6)
+    try:
+        publish_g1(space)
+        running = [
+            space.start(f"w{n}", GUANXI_CURRENCY=berka_g1.CURRENCY,
+                        GUANXI_WORKER_RECORDS_MAX="700")
+            for n in range(workers)
+        ]  # fmt: skip
+        for worker in running:
+            worker.wait_ready()
+        space.wait_committed(120)
+        berka_g1.check(sums(space))
+        assert not space.read("scoring.dead")
+        assert space.holes() == 0
+        assert len(posted(space)) > 5 * berka_g1.LEAVES, "months were closed on the way"
+    finally:
+        space.close()
+
+
+def test_a_kill_between_leaves_and_state_posts_the_same_leaves(
+    servers: Servers, tmp_path: Path
+) -> None:
+    space = WorkerSpace(servers, tmp_path, partitions=3)
+    settings = {"GUANXI_CURRENCY": berka_g1.CURRENCY, "GUANXI_WORKER_RECORDS_MAX": "4000"}
+    try:
+        publish_g1(space)
+        doomed = space.start(GUANXI_FAILPOINT="worker.after_signals:4", **settings)
+        assert doomed.wait_dead() == -9, doomed.tail()
+        before = len(space.read("scoring.leaves"))
+        assert before > 0
+        second = space.start(GUANXI_FAILPOINT="worker.after_state:3", **settings)
+        assert second.wait_dead() == -9, second.tail()
+        space.start(**settings).wait_ready()
+        space.wait_committed(120)
+        berka_g1.check(sums(space))
+        again = len(space.read("scoring.leaves")) - len(posted(space))
+        assert again > 0, "no leaf came twice: the kill proved nothing"
+    finally:
+        space.close()
+
+
+def test_state_of_a_bank_without_rates_has_no_ledger(servers: Servers, tmp_path: Path) -> None:
+    """The negative control: the same events, no price, no contribution."""
+    space = WorkerSpace(servers, tmp_path, partitions=3)
+    try:
+        publish_g1(space, rates=False)
+        space.start(GUANXI_CURRENCY=berka_g1.CURRENCY).wait_ready()
+        space.wait_committed(120)
+        assert sums(space) == {}
+        found = space.customers()
+        assert len(found) == berka_g1.CUSTOMERS
+        assert all(a.ledger == () for c in found.values() for a in c.accounts)
+        assert isinstance(found["13539"], state.CustomerState)
+    finally:
+        space.close()

@@ -1,0 +1,253 @@
+"""A small random bank with prices, and the scorer's engine fed with it in any order and split.
+
+Every event has a slot: the day after whose close of the day before, and before whose own close, it
+is published. A slot after its day is late. What may differ between two runs of one bank: the order
+inside a slot, the slot of what is in time, the split into batches, partitions, restarts, repeats.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from random import Random
+from typing import Any
+
+from services.scoring import leaves as leaf_words
+from services.scoring import model, reference, state
+from services.scoring.engine import Engine
+from services.scoring.partition import Partition
+from services.scoring.replay import Line
+from services.scoring.seen import KeepsAll
+from shared.events import Event, Fact, wrap
+from shared.events.bank import (
+    AccountClosed,
+    AccountOpened,
+    DayClosed,
+    LoanGranted,
+    ProductDescribed,
+    RateSet,
+    TransactionBooked,
+)
+from shared.events.envelope import encode
+from shared.ids import partition_of
+from tests.workers import SOURCE, closed, described, instant
+
+FIRST_DAY = date(2025, 1, 1)
+CURRENCY = "CNY"
+MODEL = model.load()
+KINDS = ("cash_in", "cash_out", "card", "transfer_in", "transfer_out", "fee", "interest_paid",
+         "interest_received")  # fmt: skip
+LATE_DAYS = 25  # within what the ledgers keep
+Sums = dict[tuple[str, str, str], int]
+PRODUCTS = ("CA", "SA")  # a current account has an overdraft product, a savings account has none
+
+
+@dataclass
+class Bank:
+    """Events with their slots (days from the first), rates, and how many days were closed."""
+
+    events: list[tuple[int, Event[Any]]] = field(default_factory=list)
+    rates: list[Event[Any]] = field(default_factory=list)
+    days: int = 0
+
+
+def event_of(fact: Fact, name: str, day: date) -> Event[Any]:
+    return wrap(fact, id=name, source=SOURCE, time=instant(day), businessdate=day)
+
+
+def rates(rng: Random, days: int) -> list[Event[Any]]:
+    """Prices of all products from the first day, some of them changed once or twice."""
+    found: list[Event[Any]] = []
+    bounds = {"transfer_price": 200_000, "customer_rate": 50_000, "margin": 60_000,
+              "pd": 400_000, "lgd": 900_000}  # fmt: skip
+    wanted = [("CA", "transfer_price"), ("OD", "transfer_price"), ("OD", "pd"), ("OD", "lgd"),
+              ("SA", "transfer_price"), ("SA", "customer_rate"), ("SA", "pd"), ("SA", "lgd"),
+              ("LN", "margin"), ("LN", "pd"), ("LN", "lgd")]  # fmt: skip
+    for product, kind in wanted:
+        for offset in {0, *rng.sample(range(1, days), rng.randrange(3))}:
+            on = FIRST_DAY + timedelta(days=offset)
+            fact = RateSet(kind=kind, product_code=product, from_on=on,  # type: ignore[arg-type]
+                           value=rng.randrange(1, bounds[kind]))  # fmt: skip
+            found.append(event_of(fact, f"rate-{fact.entry}", FIRST_DAY))
+    for driver in (*KINDS, "loan_instalment", "account_day"):
+        for offset in {0, *rng.sample(range(1, days), rng.randrange(2))}:
+            on = FIRST_DAY + timedelta(days=offset)
+            cost = RateSet(kind="cost_driver", driver_code=driver, from_on=on, currency=CURRENCY,
+                           value=rng.randrange(1, 2_000))  # fmt: skip
+            found.append(event_of(cost, f"rate-{cost.entry}", FIRST_DAY))
+    names = {"zh-CN": "活期", "en": "Current"}
+    product = ProductDescribed(product_code="CA", names=names, line_code="liability",
+                               overdraft_product_code="OD")  # fmt: skip
+    return [*found, event_of(product, "product-CA", FIRST_DAY)]
+
+
+def random_bank(seed: int, *, days: int = 75, events: int = 60, late: bool = True) -> Bank:
+    """Three customers; an account of each product and a loan for some of them."""
+    rng = Random(seed)
+    bank = Bank(rates=rates(rng, days), days=days)
+    accounts = [(f"C{c}", f"{10 * c + n}", product)
+                for c in range(3) for n, product in enumerate(PRODUCTS)]  # fmt: skip
+    loans = {customer: f"L{customer}" for customer in ("C0", "C1")}
+    for customer, loan in loans.items():
+        granted = LoanGranted(
+            customer_number=customer, loan_number=loan, account_number=f"{10 * int(customer[1:])}",
+            product_code="LN", principal_minor=rng.randrange(1, 10**9), currency=CURRENCY,
+            granted_on=FIRST_DAY,
+        )  # fmt: skip
+        bank.events.append((0, event_of(granted, f"loan-{loan}", FIRST_DAY)))
+    for customer, account, product in accounts:
+        day = FIRST_DAY + timedelta(days=rng.randrange(10))
+        opened = AccountOpened(customer_number=customer, account_number=account, opened_on=day,
+                               product_code=product, currency=CURRENCY)  # fmt: skip
+        bank.events.append(((day - FIRST_DAY).days, event_of(opened, f"acct-{account}", day)))
+    for n in range(events):
+        _transaction(bank, rng, n, *rng.choice(accounts), loans, late=late)
+    ended = FIRST_DAY + timedelta(days=rng.randrange(20, days - 1))
+    fact = AccountClosed(customer_number="C2", account_number="21", closed_on=ended)
+    bank.events.append(((ended - FIRST_DAY).days, event_of(fact, "closed-21", ended)))
+    return bank
+
+
+def _transaction(
+    bank: Bank, rng: Random, n: int, customer: str, account: str, product: str,
+    loans: dict[str, str], *, late: bool,
+) -> None:  # fmt: skip
+    offset = rng.randrange(1, bank.days - 1)
+    day = FIRST_DAY + timedelta(days=offset)
+    value_on = day
+    if rng.random() < 0.3:
+        value_on = max(day - timedelta(days=rng.randrange(1, LATE_DAYS)), FIRST_DAY)
+    amount = rng.choice((-1, 1)) * rng.randrange(1, 10 ** rng.randrange(2, 13))
+    kind, loan = rng.choice(KINDS), None
+    if customer in loans and rng.random() < 0.2:
+        kind, loan = "loan_instalment", loans[customer]
+        amount = -rng.randrange(1, 10**8)
+    slot, room = offset, LATE_DAYS - (day - value_on).days
+    if late and rng.random() < 0.3 and room > 1:
+        slot = min(offset + rng.randrange(1, room), bank.days - 1)
+    common = {"account_number": account, "customer_number": customer, "product_code": product,
+              "currency": CURRENCY, "kind": kind, "initiated_by": "customer",
+              "loan_number": loan}  # fmt: skip
+    fact = TransactionBooked(transaction_id=f"{n}", amount_minor=amount, booked_on=day,
+                             value_on=value_on, **common)  # type: ignore[arg-type]  # fmt: skip
+    bank.events.append((slot, event_of(fact, f"txn-{n}", day)))
+    if rng.random() < 0.15:
+        taken_back = min(slot + rng.randrange(4), bank.days - 1)
+        on = FIRST_DAY + timedelta(days=taken_back)
+        if (on - value_on).days < LATE_DAYS:
+            fact = TransactionBooked(transaction_id=f"{n}r", amount_minor=-amount, booked_on=on,
+                                     value_on=value_on, reverses=f"{n}", **common)  # type: ignore[arg-type]  # fmt: skip
+            bank.events.append((taken_back, event_of(fact, f"txn-{n}r", on)))
+
+
+def _may_be_early(slot: int, event: Event[Any]) -> bool:
+    """In time, and of no day that may be closed: else it is another fact at another place."""
+    valued = getattr(event.data, "value_on", None) or event.businessdate
+    in_time = FIRST_DAY + timedelta(days=slot) <= min(valued, event.businessdate)
+    return in_time and not isinstance(event.data, LoanGranted)
+
+
+def stream(bank: Bank, rng: Random, *, repeats: float = 0.1) -> list[Event[Any]]:
+    """One order of publication: shuffled inside a slot, early by up to two days, some repeated."""
+    by_slot: defaultdict[int, list[Event[Any]]] = defaultdict(list)
+    for slot, event in bank.events:
+        early = rng.randrange(3) if _may_be_early(slot, event) else 0
+        at = max(slot - early, 0)
+        by_slot[at].append(event)
+        if rng.random() < repeats:
+            by_slot[min(at + rng.randrange(40), bank.days - 1)].append(event)
+    found: list[Event[Any]] = []
+    for slot in range(bank.days):
+        today = by_slot[slot]
+        rng.shuffle(today)
+        # An instalment names its loan: the bank publishes a customer's facts in that order.
+        today.sort(key=lambda e: not isinstance(e.data, LoanGranted))
+        found += [*today, closed(FIRST_DAY + timedelta(days=slot))]
+    return found
+
+
+class Scored:
+    """An engine of so many partitions and every leaf it posted."""
+
+    def __init__(self, bank: Bank, partitions: int = 1) -> None:
+        self._bank, self._count = bank, partitions
+        self.posted: dict[tuple[str, ...], leaf_words.Leaf] = {}
+        self.refused: list[Any] = []
+        self.alarms: list[str] = []
+        self.seen = KeepsAll()
+        self._log: defaultdict[int, list[tuple[bytes, bytes | None]]] = defaultdict(list)
+        self.engine = self._engine()
+
+    def _engine(self) -> Engine:
+        engine = Engine(MODEL, topic="bank.events", partitions=self._count, currency=CURRENCY,
+                        zone="Asia/Shanghai")  # fmt: skip
+        for event in [described(from_on=FIRST_DAY), *self._bank.rates]:
+            reference.tell(engine, encode(event))
+        return engine
+
+    def feed(self, number: int, records: Sequence[Line]) -> None:
+        latest = (FIRST_DAY + timedelta(days=20_000)).toordinal()
+        batch = self.engine.read(number, records, latest)
+        self.seen.note(number, batch.columns)
+        outcome = self.engine.apply(batch, self.seen.repeats(number, batch.asked()))
+        for leaf in outcome.leaves:
+            assert self.posted.setdefault(leaf.identity(), leaf) == leaf
+        self._log[number] += [*outcome.rates, *outcome.records]
+        closes = batch.partition.closes
+        key = state.PARTITION_KEY + b"%d" % number
+        self._log[number].append((key, state.pack_partition(closes)))
+        self.refused += [*outcome.beyond, *outcome.refused]
+        self.alarms += outcome.alarms
+
+    def restart(self) -> None:
+        """A new engine from what was written."""
+        self.engine = self._engine()
+        for number, records in self._log.items():
+            self.engine.partition(number).restore(records)
+            self.engine.partition(number).recovered()
+
+    def run(self, events: Sequence[Event[Any]], size: int, restart_every: int = 0) -> "Scored":
+        waiting: dict[int, list[Line]] = {p: [] for p in range(self._count)}
+        placed: dict[int, int] = dict.fromkeys(waiting, 0)
+        fed = 0
+        for event in events:
+            is_close = isinstance(event.data, DayClosed)
+            for p in waiting if is_close else (partition_of(event.subject, self._count),):
+                key = None if is_close else event.subject.encode()
+                waiting[p].append(Line(placed[p], key, encode(event)))
+                placed[p] += 1
+                if len(waiting[p]) >= size:
+                    self.feed(p, waiting[p])
+                    waiting[p] = []
+                    fed += 1
+                    if restart_every and fed % restart_every == 0:
+                        self.restart()
+        for p, records in waiting.items():
+            self.feed(p, records)
+        return self
+
+    def leaves(self) -> dict[tuple[str, ...], int]:
+        """Posted leaves, and what a close at the watermark would post."""
+        found = {identity: leaf.amount_minor for identity, leaf in self.posted.items()}
+        for number in range(self._count):
+            for leaf in open_leaves(self.engine.partition(number)):
+                assert leaf.identity() not in found
+                found[leaf.identity()] = leaf.amount_minor
+        return found
+
+    def sums(self) -> Sums:
+        found: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        for (account, _, product, component, _, _), amount in self.leaves().items():
+            found[account, product, component] += amount
+        return {key: amount for key, amount in found.items() if amount}
+
+
+def open_leaves(partition: Partition) -> list[leaf_words.Leaf]:
+    rows = partition.books.open_leaves(len(partition.account_keys), partition.closes.watermark + 1)
+    return leaf_words.of_rows(partition, rows.tolist())
+
+
+def plain(events: Sequence[Event[Any]]) -> list[dict[str, Any]]:
+    """As the independent loop reads them."""
+    return [json.loads(encode(event)) for event in events]
