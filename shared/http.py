@@ -375,8 +375,7 @@ class _Correlation:
         correlation_id = given if 0 < len(given) <= 64 and given.isprintable() else uuid.uuid4().hex
         scope["correlation_id"] = correlation_id
         structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
-        started = time.perf_counter()
-        status = 500
+        started, status = time.perf_counter(), 500
 
         async def answer(message: MutableMapping[str, Any]) -> None:
             nonlocal status
