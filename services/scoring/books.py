@@ -127,15 +127,14 @@ class Books:
         fault = rate.fault()
         if fault or not latest_on:
             return fault
-        if rate.kind == "overdraft":
-            known = rate.product in self.rates.products
-            return "its accounts have figures already" if known else None
         if rate.kind in PRICES and not self.rates.active:
             return "the first price came after the first event"
+        if self.rates.is_new_ground(rate):
+            return None
+        if rate.kind == "overdraft":
+            return "its accounts have figures already"
         booked = latest_on if rate.kind == "cost_driver" else watermark
-        if min(rate.from_day, before.from_day if before else rate.from_day) <= booked:
-            return "it is dated on a day that is booked"
-        return None
+        return "it is dated on a day that is booked" if rate.from_day <= booked else None
 
     def told(self, partition: int) -> tuple[list[tuple[bytes, bytes | None]], list[str]]:
         """Records of the rates just taken, and alarms; each is handed out once."""

@@ -1,5 +1,6 @@
 """What is late, what waits for a rate, what is a restatement, what is refused: one case each."""
 
+from base64 import b64encode
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,9 +11,10 @@ from services.scoring.replay import Line
 from shared.events import Event
 from shared.events.bank import AccountOpened, LoanGranted, ProductDescribed, RateSet
 from shared.events.bank import TransactionBooked as Booked
-from shared.events.envelope import encode
+from shared.events.envelope import encode, wrap
+from shared.events.scoring import EventReplayed
 from tests.ledger_bank import FIRST_DAY, Bank, Scored, event_of
-from tests.workers import closed
+from tests.workers import closed, instant
 
 JAN, FEB, MAR = "2025-01", "2025-02", "2025-03"
 
@@ -146,6 +148,39 @@ def test_an_event_whose_day_has_no_rate_waits() -> None:
         ("quarantined", "no rate for CA on 2025-01-01; the first: 2025-01-10"),
         ("quarantined", "no rate for XX on 2025-01-10; the first: there is none"),
         ("quarantined", "loan L9 is not known"),
+    ]
+
+
+def test_an_event_that_waited_is_booked_on_its_day_when_its_rate_has_come() -> None:
+    book = Book()
+    book.tell(book.booked(1_000, FIRST_DAY))
+    waiting = book.booked(3_000, date(2025, 1, 5), account_number="2", product_code="XX")
+    book.tell(waiting)
+    book.close(FIRST_DAY, date(2025, 2, 10))
+    engine = book.scored.engine
+    for product, on in (("CA", date(2024, 12, 1)), ("XX", date(2025, 1, 3)),
+                        ("XX", date(2025, 1, 2))):  # fmt: skip
+        reference.tell(engine, encode(rate("transfer_price", 365_000, product=product, on=on)))
+    replayed = EventReplayed(customer_number="C", partition=0, offset=1,
+                             payload=b64encode(encode(waiting)).decode())  # fmt: skip
+    event = wrap(replayed, id="input-1", source="guanxi/scoring", time=instant(FIRST_DAY),
+                 businessdate=FIRST_DAY, sequence=1)  # fmt: skip
+    for _ in range(2):  # an outbox may send it twice
+        latest = date(2030, 1, 1).toordinal()
+        batch = engine.read_inputs(0, [Line(0, b"C", encode(event))], latest)
+        outcome = engine.apply(batch, set())
+    assert outcome.counts["redelivered"] == 1
+    assert book.scored.alarms == []
+    book.close(date(2025, 2, 11), date(2025, 2, 28))
+    found = {key: amount for key, amount in book.leaves().items() if key[0] == "XX"}
+    assert found == {("XX", "ftp", FEB, JAN): 81, ("XX", "ftp", FEB, FEB): 84}
+
+
+def test_a_product_whose_overdraft_has_no_price_waits_too() -> None:
+    book = Book([RATES[0], OVERDRAFT])
+    book.tell(book.booked(-1_000, FIRST_DAY))
+    assert book.told() == [
+        ("quarantined", "no rate for CA on 2025-01-01; the first: there is none")
     ]
 
 

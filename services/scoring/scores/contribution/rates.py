@@ -76,9 +76,29 @@ class Rates:
         return known
 
     def covered_from(self, product: str) -> int:
-        """The first day on which the product has a price."""
+        """The first day on which the product, and what its negative balance belongs to, has a
+        price."""
+        below = self.overdraft.get(product, product)
+        return max(self._priced_from(product), self._priced_from(below))
+
+    def _priced_from(self, product: str) -> int:
         days = [day for kind in PRICES for day in self._dated.get((kind, product, ""), ())]
         return min(days, default=NEVER)
+
+    def is_new_ground(self, rate: Rate) -> bool:
+        """Was nothing booked that the rate could change? What it would have covered still waits."""
+        known = self._dated.get((rate.kind, rate.product, rate.driver), {})
+        earlier = bool(known) and rate.from_day < min(known)
+        if rate.kind == "overdraft":
+            return rate.product not in self.products
+        if rate.kind == "cost_driver":
+            return earlier and rate.driver != ACCOUNT_DAY
+        priced_from = self._priced_from(rate.product)
+        if priced_from == NEVER:
+            return True
+        others = (kind for kind in PRICES if kind != rate.kind)
+        alone = not any((kind, rate.product, "") in self._dated for kind in others)
+        return rate.kind in PRICES and earlier and alone
 
     def use(self, product: str, kind: str, channel: str | None) -> Use:
         """The nearest driver: of kind and channel or of the kind, of the product or of all."""
