@@ -13,9 +13,9 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
-from services.scoring import leaves as leaf_words
 from services.scoring import model, reference, state
 from services.scoring.engine import Engine
+from services.scoring.leaves import Leaf
 from services.scoring.partition import Partition
 from services.scoring.replay import Line
 from services.scoring.seen import KeepsAll
@@ -172,7 +172,7 @@ class Scored:
 
     def __init__(self, bank: Bank, partitions: int = 1) -> None:
         self._bank, self._count = bank, partitions
-        self.posted: dict[tuple[str, ...], leaf_words.Leaf] = {}
+        self.posted: dict[tuple[str, ...], Leaf] = {}
         self.refused: list[Any] = []
         self.alarms: list[str] = []
         self.seen = KeepsAll()
@@ -238,14 +238,14 @@ class Scored:
 
     def sums(self) -> Sums:
         found: defaultdict[tuple[str, str, str], int] = defaultdict(int)
-        for (account, _, product, component, _, _), amount in self.leaves().items():
+        for (_, account, _, product, component, _, _), amount in self.leaves().items():
             found[account, product, component] += amount
         return {key: amount for key, amount in found.items() if amount}
 
 
-def open_leaves(partition: Partition) -> list[leaf_words.Leaf]:
+def open_leaves(partition: Partition) -> list[Leaf]:
     rows = partition.books.open_leaves(len(partition.account_keys), partition.closes.watermark + 1)
-    return leaf_words.of_rows(partition, rows.tolist())
+    return partition.books.leaves_of(partition.account_keys, rows.tolist())
 
 
 def plain(events: Sequence[Event[Any]]) -> list[dict[str, Any]]:

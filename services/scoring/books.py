@@ -1,19 +1,30 @@
 """The ledgers of one partition, the rates it has taken, and the leaves of the batch in hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring import rows as r
 from services.scoring import state
+from services.scoring.leaves import Leaf
+from services.scoring.rate import PRICES, Rate
 from services.scoring.rows import LEAF_WORDS, LEDGER_WORDS
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution.booking import post_all
 from services.scoring.scores.contribution.ledger import Book
-from services.scoring.scores.contribution.rates import PRICES, Rate, Rates
+from services.scoring.scores.contribution.months import period_of
+from services.scoring.scores.contribution.rates import Rates
 
 Ints = NDArray[np.int64]
+AccountKey = tuple[str, str, str, str, str]  # customer, account, product, currency, loan or ""
+COMPONENTS = {
+    r.NET: "ftp", r.DEBIT: "ftp", r.LOSS: "el", r.UPKEEP: "abc_maint",
+    r.INTEREST_PAID: "interest_paid", r.INTEREST_RECEIVED: "interest_recv", r.FEES: "fee",
+    r.USES: "abc_txn",
+}  # fmt: skip
+_OF_NEGATIVE = frozenset({r.DEBIT, r.LOSS, r.INTEREST_RECEIVED})  # the product is the overdraft's
 _START = 1024
 
 
@@ -34,7 +45,7 @@ class Books:
         self._untold: list[Rate] = []
         self._alarms: list[str] = []
 
-    def own(self, account: int, key: tuple[str, str, str, str, str]) -> None:
+    def own(self, account: int, key: AccountKey) -> None:
         """A new account row: whose product it is."""
         if account >= len(self.ledgers):
             size = 2 * account
@@ -63,6 +74,19 @@ class Books:
         while (account := post_all(copy.book(), account, accounts, until)) < accounts:
             copy.make_room()
         return copy.leaves[: int(copy.written[0])]
+
+    def leaves_of(self, keys: Sequence[AccountKey], leaf_rows: Iterable[list[int]]) -> list[Leaf]:
+        """The kernel's rows as leaves; `keys` are those of the account rows."""
+        found = []
+        for _, account, component, period, origin, amount in leaf_rows:
+            customer, number, product, _, loan = keys[account]
+            if component in _OF_NEGATIVE and not loan:
+                product = self.rates.overdraft.get(product, product)
+            found.append(
+                Leaf(customer, number, product, COMPONENTS[component], period_of(period),
+                     period_of(origin), amount, loan)
+            )  # fmt: skip
+        return found
 
     def make_room(self) -> None:
         """Twice the leaves and the entries."""

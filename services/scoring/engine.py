@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import inputs, kernel, leaves, watermark
+from services.scoring import inputs, kernel, watermark
 from services.scoring.columns import (
     Asked,
     Close,
@@ -27,6 +27,7 @@ from services.scoring.columns import (
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
 from services.scoring.partition import Partition, Record
+from services.scoring.rate import Rate
 from services.scoring.rows import (
     APPLIED,
     BEYOND_HISTORY,
@@ -36,7 +37,6 @@ from services.scoring.rows import (
     SEEN_BEFORE,
     SIGNAL_WORDS,
 )
-from services.scoring.scores.contribution.rates import Rate
 from services.scoring.signals import Signal, Writer
 from services.scoring.watermark import Source
 from shared.events.bank import TransactionBooked
@@ -199,7 +199,7 @@ class Engine:
             alarms=alarms,
             touched=len(touched),
             rates=rates,
-            leaves=leaves.of_rows(partition, run.leaves()),
+            leaves=partition.books.leaves_of(partition.account_keys, run.leaves()),
             verdicts=run.verdicts,
         )
 

@@ -6,7 +6,15 @@ from typing import Any
 
 import msgspec
 
-from services.scoring.commands import alerts, fold, outcomes, parties, store, worker_letters
+from services.scoring.commands import (
+    alerts,
+    fold,
+    leaves,
+    outcomes,
+    parties,
+    store,
+    worker_letters,
+)
 from services.scoring.commands.parties import MANAGER_TIMER, Membership
 from shared.clock import business_date
 from shared.consumer import BatchHandler
@@ -121,6 +129,7 @@ TIMERS: Mapping[str, TimerHandler] = {MANAGER_TIMER: when_manager_effective}
 BATCHES: Mapping[str, BatchHandler] = {
     "bank.events": store.store_events,
     "scoring.state": fold.fold_state,
+    "scoring.leaves": leaves.keep_leaves,
     "scoring.signals": alerts.keep_signals,
     "scoring.totals": fold.keep_totals,
     "scoring.dead": worker_letters.keep_refusals,

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring import applied_ids, kernel, packing, state, watermark
-from services.scoring.books import Books
+from services.scoring.books import AccountKey, Books
+from services.scoring.rate import Rate
 from services.scoring.rows import (
     ACCOUNT,
     ACCOUNT_WORDS,
@@ -25,11 +26,9 @@ from services.scoring.rows import (
     KIND_SPILLED,
 )
 from services.scoring.scores.contribution.entries import Tail
-from services.scoring.scores.contribution.rates import Rate
 
 Ints = NDArray[np.int64]
 Record = tuple[bytes, bytes | None]  # key and value; None removes
-AccountKey = tuple[str, str, str, str, str]  # customer, account, product, currency, loan or ""
 _START = 1024
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.scoring.engine import Engine
-from services.scoring.scores.contribution.rates import Rate
+from services.scoring.rate import Rate
 from services.scoring.watermark import Source
 from shared.events.bank import ProductDescribed, RateSet, SourceDescribed
 from shared.events.envelope import Undecodable, UnknownType, UnknownVersion, decode

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from services.scoring import leaves, reference, risk, state
+from services.scoring import reference, risk, state
 from services.scoring.engine import Engine
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
@@ -92,7 +92,7 @@ class Replay:
         posted = partition.books.open_leaves(
             len(partition.account_keys), partition.closes.watermark + 1
         )
-        self._take(leaves.of_rows(partition, posted.tolist()))
+        self._take(partition.books.leaves_of(partition.account_keys, posted.tolist()))
 
     def ask(self, on: date) -> None:
         """Scores of all customers as they stand now, on this day."""

@@ -30,6 +30,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from services.scoring.rate import Rate
 from services.scoring.rows import (
     ACCOUNT_FIELDS,
     ACCOUNT_WORDS,
@@ -43,7 +44,6 @@ from services.scoring.rows import (
     LEDGER_WORDS,
     RECORD_VERSION,
 )
-from services.scoring.scores.contribution.rates import Rate
 
 PARTITION_KEY: Final = b"\x00partition/"
 RATE_KEY: Final = b"\x00rate/%d/"

@@ -311,3 +311,17 @@ class ControlTotalRow(Base):
     count: Mapped[int] = mapped_column(BigInteger)
     sums: Mapped[dict[str, Any]]  # currency -> minor units as text: JSON numbers lose digits
     watermark_on: Mapped[date | None]
+
+
+class LeafRow(Base):
+    """A posted leaf of the contribution, in the bank's currency; `loan_number` empty: no loan's."""
+
+    __tablename__ = "leaves"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    account_number: Mapped[str] = mapped_column(primary_key=True)
+    loan_number: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    period: Mapped[str] = mapped_column(primary_key=True)
+    origin_period: Mapped[str] = mapped_column(primary_key=True)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)

@@ -8,7 +8,8 @@ from datetime import date
 from typing import Any
 
 from services.scoring import rows as r
-from services.scoring.partition import AccountKey, Partition
+from services.scoring.books import AccountKey
+from services.scoring.partition import Partition
 from services.scoring.scores.contribution.rates import NEVER
 from shared.events.bank import AccountClosed, AccountOpened, LoanGranted, TransactionBooked
 from shared.events.envelope import EVENT_CLASSES

@@ -9,6 +9,7 @@ import numpy as np
 from services.scoring import applied_ids, model
 from services.scoring.columns import Delivered
 from services.scoring.engine import Engine
+from services.scoring.rate import Rate
 from services.scoring.state import pack_spilled
 from services.scoring.watermark import Source
 from shared.events.bank import DayClosed, TransactionBooked
@@ -30,6 +31,7 @@ def compile_kernels() -> float:
         model.load(), topic="bank.events", partitions=1, currency="CNY", zone="Asia/Shanghai"
     )
     engine.describe("warm", Source(closes_days=True, active_from=day.toordinal()))
+    engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 1))
     outcome = engine.apply(engine.read(0, _records(day), day.toordinal() + 1), set())
     partition = engine.partition(0)
     partition.make_room(len(partition.ids))
@@ -38,7 +40,7 @@ def compile_kernels() -> float:
     )
     recovered = fresh.partition(0)
     spilled = [(1, day.toordinal() + 1)]
-    recovered.restore([*outcome.records, (b"1/1", pack_spilled(spilled))])
+    recovered.restore([*outcome.rates, *outcome.records, (b"1/1", pack_spilled(spilled))])
     recovered.recovered()
     applied_ids.spill(recovered.ids, recovered.heads, 0, np.zeros((2, 2), np.int64))
     return time.monotonic() - begun

@@ -40,7 +40,7 @@ def still_open(space: WorkerSpace) -> list[leaves.Leaf]:
         partition.restore(records)
         until = partition.closes.watermark + 1
         rows = partition.books.open_leaves(len(partition.account_keys), until)
-        found += leaves.of_rows(partition, rows.tolist())
+        found += partition.books.leaves_of(partition.account_keys, rows.tolist())
     return found
 
 

@@ -65,7 +65,7 @@ class Book:
 
     def leaves(self) -> dict[tuple[str, str, str, str], int]:
         return {(product, component, period, origin): amount
-                for (_, _, product, component, period, origin), amount
+                for (_, _, _, product, component, period, origin), amount
                 in self.scored.leaves().items()}  # fmt: skip
 
     def told(self) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from services.scoring.pages import words
-from services.scoring.queries import alerts, cursors, events, figures
+from services.scoring.queries import alerts, cursors, events, figures, posted
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach
 from services.scoring.rules.scope import Reach
@@ -135,11 +135,14 @@ def _totals(ctx: Context) -> dict[str, Any]:
         totals = figures.totals(session, mine, home_currency())
         others = figures.other_currencies(session, home_currency()) if mine.everything else []
         control = figures.control_totals(session) if mine.everything else []
+        leaves = posted.of_reach(session, mine)
     greatest = max((abs(p.sum_minor) for p in totals.products), default=0)
     return {
         "totals": totals,
         "others": others,
         "control": control,
+        "posted": leaves,
+        "components": words.COMPONENTS,
         "currency": home_currency(),
         "greatest": greatest,
         "million": MILLION,
@@ -183,8 +186,11 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         if party is None:
             raise NotFound
         known = alerts.alerts_of_party(session, party_id)
+        leaves = posted.of_party(session, party_id)
     return {
         "party": party,
+        "posted": leaves,
+        "components": words.COMPONENTS,
         "alerts": [a for a in known if a.valid],
         "currency": home_currency(),
         "residual_minor": party.residual_minor(home_currency()),

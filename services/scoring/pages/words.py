@@ -30,6 +30,15 @@ PIECES = {
     "at_risk": N_("At risk"),
     "expected_to_stay": N_("Expected to stay"),
 }
+COMPONENTS = {
+    "ftp": N_("Interest margin"),
+    "interest_paid": N_("Interest credited"),
+    "interest_recv": N_("Interest charged"),
+    "fee": N_("Fees"),
+    "abc_txn": N_("Cost of transactions"),
+    "abc_maint": N_("Cost of keeping accounts"),
+    "el": N_("Expected loss"),
+}
 OUTCOMES = {
     "kept": N_("Kept"),
     "recovering": N_("Recovering"),

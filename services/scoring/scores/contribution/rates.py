@@ -5,50 +5,20 @@ keeps one row per date and a rate set for the future touches no account. Pure; o
 a rate that would restate closed days is refused by each partition for itself.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring.rate import PRICES, Rate
 from services.scoring.scores.compiling import compiled
 
 Ints = NDArray[np.int64]
-Kind = Literal[
-    "transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd", "overdraft"
-]  # fmt: skip
 Dated = dict[int, int]  # from day -> value
-PRICES = ("transfer_price", "margin")
 ACCOUNT_DAY = "account_day"  # the driver of keeping an account for a day
-PPM = 1_000_000
-USE_MAX = 10**9  # minor units of one use
-DAY_MIN = 693_596  # 1900-01-01: keeps every prefix sum below 2**60
 MARGINS, LOSSES, UPKEEPS = range(3)  # the series of a product
 SERIES = 3
 NEVER = 1 << 40  # a day that no event has
-
-
-class Rate(msgspec.Struct, frozen=True, array_like=True):
-    """One dated figure, or to which product a negative balance belongs (`overdraft`)."""
-
-    key: str  # of `bank.reference`
-    kind: Kind
-    product: str  # "": all
-    driver: str
-    from_day: int
-    value: int = 0
-    overdraft: str = ""
-
-    def fault(self) -> str | None:
-        """Why no exact figure can be made with it."""
-        low, high = {"cost_driver": (0, USE_MAX), "pd": (0, PPM), "lgd": (0, PPM)}.get(
-            self.kind, (-PPM, PPM)
-        )
-        if not low <= self.value <= high:
-            return f"{self.value} is not within {low} and {high}"
-        if self.kind != "overdraft" and self.from_day < DAY_MIN:
-            return "it is dated before 1900"
-        return None
 
 
 class Use(NamedTuple):

@@ -1,0 +1,54 @@
+"""Keeps posted leaves: a leaf is posted once, and comes again equal when a worker was killed."""
+
+import msgspec
+from sqlalchemy import text
+
+from services.scoring.commands.copying import copy_rows, staged
+from services.scoring.leaves import Leaf
+from shared.db import Tx
+from shared.wire import Record
+
+IDENTITY = (
+    "customer_number", "account_number", "loan_number", "product_code", "component", "period",
+    "origin_period",
+)  # fmt: skip
+COLUMNS = (*IDENTITY, "amount_minor")
+STAGED = ", ".join((*(f"{name} text" for name in IDENTITY), "amount_minor bigint"))
+_NAMES = ", ".join(COLUMNS)
+_SAME = ", ".join(IDENTITY)
+KEEP = text(
+    f"""
+    insert into leaves ({_NAMES})
+    select distinct {_NAMES} from told_leaves order by {_SAME}
+    on conflict ({_SAME}) do nothing
+    """  # noqa: S608 - names are ours
+)
+CHANGED = text(
+    f"""
+    select l.amount_minor, t.amount_minor as told_minor, l.account_number, l.component, l.period
+      from told_leaves t join leaves l using ({_SAME})
+     where l.amount_minor <> t.amount_minor limit 1
+    """  # noqa: S608 - names are ours
+)
+_decoder = msgspec.json.Decoder(Leaf)
+
+
+class LeafChanged(RuntimeError):
+    """A posted leaf came again with another amount: closed periods never change."""
+
+
+def keep_leaves(tx: Tx, records: list[Record]) -> None:
+    """Takes a poll of `scoring.leaves`. Raises LeafChanged."""
+    told = [_decoder.decode(record.value or b"") for record in records]
+    staged(tx, "told_leaves", STAGED)
+    copy_rows(
+        tx, "told_leaves", COLUMNS,
+        ([*(getattr(leaf, name) for name in IDENTITY), leaf.amount_minor] for leaf in told),
+    )  # fmt: skip
+    tx.session.execute(KEEP)
+    changed = tx.session.execute(CHANGED).first()
+    if changed is not None:
+        raise LeafChanged(
+            f"{changed.account_number} {changed.component} {changed.period}: "
+            f"{changed.amount_minor}, now {changed.told_minor}"
+        )

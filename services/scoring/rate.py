@@ -1,0 +1,36 @@
+"""A rate as the worker takes it from `bank.reference` and keeps it in its state."""
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal[
+    "transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd", "overdraft"
+]  # fmt: skip
+PRICES = ("transfer_price", "margin")
+PPM = 1_000_000
+USE_MAX = 10**9  # minor units of one use
+DAY_MIN = 693_596  # 1900-01-01: keeps every prefix sum below 2**60
+
+
+class Rate(msgspec.Struct, frozen=True, array_like=True):
+    """One dated figure, or to which product a negative balance belongs (`overdraft`)."""
+
+    key: str  # of `bank.reference`
+    kind: Kind
+    product: str  # "": all
+    driver: str
+    from_day: int
+    value: int = 0
+    overdraft: str = ""
+
+    def fault(self) -> str | None:
+        """Why no exact figure can be made with it."""
+        low, high = {"cost_driver": (0, USE_MAX), "pd": (0, PPM), "lgd": (0, PPM)}.get(
+            self.kind, (-PPM, PPM)
+        )
+        if not low <= self.value <= high:
+            return f"{self.value} is not within {low} and {high}"
+        if self.kind != "overdraft" and self.from_day < DAY_MIN:
+            return "it is dated before 1900"
+        return None
