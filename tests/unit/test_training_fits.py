@@ -1,4 +1,4 @@
-"""The fits: public truth to the digits that are printed of it, and what a made world was made of."""
+"""The fits: public truth to its printed digits, and a made world as it was made."""
 
 from datetime import date
 
@@ -12,7 +12,7 @@ from services.scoring.training.fits import FitError, Purchases
 from tests.data_sets import needs_data, table
 
 WEEK = 7
-# Half a unit of the last printed digit, and a little; on its flat ridge alpha is 3e-6 off the print.
+# Half a unit of the last printed digit, and more: on a flat ridge alpha is 3e-6 off the print.
 DIGITS = {"r": 6e-6, "alpha": 6e-6, "a": 6e-6, "b": 6e-6}
 FOUR_DIGITS = dict.fromkeys(DIGITS, 6e-5)
 
@@ -104,7 +104,7 @@ def test_a_fit_finds_what_a_world_was_made_of(at_once: bool) -> None:
     assert likelihood >= fits.log_likelihood(made, seen)
     assert likelihood - fits.log_likelihood(made, seen) < 8  # chi-square of 4 parameters, halved
     assert found.r / found.alpha == pytest.approx(made.r / made.alpha, rel=0.1)
-    other, worse = fits.fit_process(seen, at_once=not at_once)
+    _, worse = fits.fit_process(seen, at_once=not at_once)
     assert likelihood > worse, "the other model explains this world as well"
 
 
@@ -127,7 +127,7 @@ def test_data_that_do_not_carry_a_model_are_refused() -> None:
         fits.fit_process(Purchases.of(0 * one, 0 * one, one), at_once=False)
     with pytest.raises(FitError, match="outside"):
         Purchases.of(one, 2 * one, one)
-    with pytest.raises(FitError, match="no customers|0 customers"):
+    with pytest.raises(FitError, match="0 customers"):
         fits.fit_spend(0 * one, one)
     # Everybody buys every day and nobody ever leaves: no parameter of leaving can be told.
     with pytest.raises(FitError, match="no summit"):
