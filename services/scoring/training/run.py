@@ -108,7 +108,7 @@ def _silence(
     before, after = _halves(table, plan.split_on)
 
     methods: dict[str, NoPurchase | Linear] = {
-        "linear": _linear("purchase", before, "silence"),
+        "linear": linear_method("purchase", before, "silence"),
         "decayed_rate": _of_one_feature(_RATE, before),
     }
     refused = {}
@@ -142,7 +142,7 @@ def _silence(
 
 def _of_accounts(goal: Goal, codes: tuple[str, ...], table: Table, plan: Plan) -> Score:
     before, after = _halves(table.where(goal), plan.split_on)
-    method = _linear("account", before, goal)
+    method = linear_method("account", before, goal)
     outcome = after.came_true(goal)
     _both(outcome)
     risks = risks_ppm(method, after, plan.horizon_days)
@@ -166,7 +166,7 @@ def risks_ppm(method: NoPurchase | Linear, table: Table, horizon_days: int) -> I
     return np.array(found, np.int64)
 
 
-def _linear(kind: str, rows: Table, goal: str) -> Linear:
+def linear_method(kind: str, rows: Table, goal: str) -> Linear:
     weights, means, base = logistic.fit(rows.features, rows.came_true(goal))
     return _as_method(kind, weights, means, base)
 
