@@ -54,6 +54,18 @@ class NotAllowed(DomainError):
     status = 403
 
 
+class PermissionMissing(NotAllowed):
+    """None of the actor's roles has the permission."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(
+            {
+                "zh-CN": f"您的角色没有权限 {permission}。",
+                "en": f"None of your roles has the permission {permission}.",
+            }
+        )
+
+
 class Invalid(DomainError):
     """A value cannot be taken as given; `field` is its path, or the path of the first of many."""
 

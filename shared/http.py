@@ -27,7 +27,7 @@ from shared import failpoints, positions
 from shared.auth import IssuerUnreachable, Unauthorized
 from shared.clock import Clock
 from shared.db import Database, Tx, is_world_down
-from shared.errors import DomainError, Invalid, NotAllowed
+from shared.errors import DomainError, Invalid, NotAllowed, PermissionMissing
 from shared.metrics import REQUESTS, ServiceCollector
 from shared.policy import Actor, Decision, Scope, decide
 from shared.runtime import Runtime
@@ -143,9 +143,7 @@ class _Requires:
         runtime: Runtime = request.app.state.runtime
         actor = authenticate(runtime, request)
         if self.permission not in actor.permissions:
-            missing = self.permission
-            words = {"zh-CN": f"缺少权限 {missing}。", "en": f"Permission {missing} is missing."}
-            raise NotAllowed(words)
+            raise PermissionMissing(self.permission)
         return Context(runtime, request, actor, request.scope.get("correlation_id", ""))
 
 

@@ -1,4 +1,4 @@
-"""`python -m services.scoring worker|replay`, and the roles of the query side."""
+"""`python -m services.scoring worker|replay|train`, and the roles of the query side."""
 
 from datetime import datetime
 from pathlib import Path
@@ -73,6 +73,31 @@ def replay(  # noqa: PLR0917 - the options of a command
             (signals.encode(s, with_position=False) for s in one.result.signals), alerts
         )
     typer.echo(f"{dict(one.result.counts)}", err=True)
+
+
+@app.command()
+def train(  # noqa: PLR0917 - the options of a command
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="events, JSON Lines")],
+    out: Annotated[Path, typer.Option(help="the model, JSON")],
+    goal: Annotated[
+        list[str] | None, typer.Option(help="silence, collapse, outflow, distress; none: all")
+    ] = None,
+    split: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="last day of the early half; none: the middle"),
+    ] = None,
+    every: Annotated[
+        int, typer.Option(min=0, help="days between snapshots; 0: ends of months")
+    ] = 0,
+    horizon: Annotated[int, typer.Option(min=1, help="days to wait for the outcome")] = 90,
+) -> None:
+    """Fit the models of risk on a file's early half, measure them on the later, write the best."""
+    try:
+        from services.scoring.training import command
+    except ModuleNotFoundError as error:
+        typer.echo(f"error: {error.name} is missing: install the extra [train]", err=True)
+        raise typer.Exit(1) from None
+    command.train(file, out, goal or [], split.date() if split else None, every, horizon)
 
 
 if __name__ == "__main__":

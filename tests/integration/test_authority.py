@@ -88,13 +88,13 @@ def expected_of(caller: str, permission: str) -> str:
 def outcome_of(client: TestClient, method: str, path: str, token: str | None) -> str:
     """401, 403 for a missing permission, or allowed: what the command then says is another test.
 
-    A record outside the data scope answers 403 as well, with another sentence.
+    A record outside the data scope answers 403 as well, with another code.
     """
     headers = {"authorization": f"Bearer {token}"} if token is not None else {}
     body = None if method in ("GET", "DELETE") else {}
     answer = client.request(method, path, headers=headers, json=body)
     assert answer.status_code < 500, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
-    if answer.status_code == 403 and not answer.json()["message"].startswith("permission "):
+    if answer.status_code == 403 and answer.json()["code"] != "permission_missing":
         return "allowed"
     return str(answer.status_code) if answer.status_code in (401, 403) else "allowed"
 

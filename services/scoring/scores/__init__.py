@@ -4,6 +4,30 @@ Each file says its inputs, its state and the terms that explain it. Adding a sco
 its fields in `rows.py`, its line in `kernel.py`.
 """
 
-from services.scoring.scores import activity, balance, decay, outflow, silence, transactions
+from services.scoring.scores import (
+    activity,
+    alive,
+    balance,
+    decay,
+    event_rate,
+    expected_purchases,
+    mean_purchase,
+    no_purchase,
+    outflow,
+    silence,
+    transactions,
+)
 
-__all__ = ["activity", "balance", "decay", "outflow", "silence", "transactions"]
+__all__ = [
+    "activity",
+    "alive",
+    "balance",
+    "decay",
+    "event_rate",
+    "expected_purchases",
+    "mean_purchase",
+    "no_purchase",
+    "outflow",
+    "silence",
+    "transactions",
+]

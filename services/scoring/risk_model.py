@@ -1,0 +1,154 @@
+"""The model of risk: a versioned JSON file that `train` writes. Integers only, never a pickle.
+
+It says which method scores which products, with what weights, and by which run it was found.
+"""
+
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from services.scoring.scores import account_features, decay, linear, no_purchase, purchase_features
+from services.scoring.scores.alive import Process
+
+Ints = NDArray[np.int64]
+Goal = Literal["silence", "collapse", "outflow", "distress"]
+Positive = Annotated[int, Meta(gt=0)]
+Ppm = Annotated[int, Meta(ge=0, le=1_000_000)]
+_NAMES = {"purchase": purchase_features.NAMES, "account": account_features.NAMES}
+
+
+class NoPurchase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="no_purchase"):
+    """P_H by BG/NBD or MBG/NBD. Parameters in millionths, alpha in millionths of a day."""
+
+    at_once: bool
+    r_micro: Positive
+    alpha_micro_days: Positive
+    a_micro: Positive
+    b_micro: Positive
+
+    @classmethod
+    def of(cls, process: Process) -> "NoPurchase":
+        r, alpha, a, b = (max(round(value * 1e6), 1) for value in process[:4])
+        return cls(bool(process.at_once), r, alpha, a, b)
+
+    @property
+    def process(self) -> Process:
+        parts = (self.r_micro, self.alpha_micro_days, self.a_micro, self.b_micro)
+        r, alpha, a, b = (part / 1e6 for part in parts)
+        return Process(r, alpha, a, b, int(self.at_once))
+
+    def risk_ppm(self, repeats: int, tx_days: int, age_days: int, horizon_days: int) -> int:
+        return int(no_purchase.risk_ppm(self.process, repeats, tx_days, age_days, horizon_days))
+
+
+class Linear(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="linear", dict=True
+):  # fmt: skip
+    """A logit over decayed features, all in millionths. A factor is e^-(1/tau) at 60 bits."""
+
+    features: Literal["purchase", "account"]
+    taus_days: tuple[Positive, Positive, Positive]
+    day_factors: tuple[Positive, Positive, Positive]
+    names: tuple[str, ...]
+    weights_micro: tuple[int, ...]
+    means_micro: tuple[int, ...]
+    base_micro: int
+
+    def __post_init__(self) -> None:
+        if self.names != _NAMES[self.features]:
+            raise ValueError(f"names are not those of this release's {self.features} features")
+        if not len(self.names) == len(self.weights_micro) == len(self.means_micro):
+            raise ValueError("names, weights and means are not of one length")
+
+    @cached_property
+    def factors(self) -> Ints:
+        return np.stack([decay.table(factor) for factor in self.day_factors])
+
+    @cached_property
+    def _weights(self) -> Ints:
+        return np.array(self.weights_micro, np.int64)
+
+    @cached_property
+    def _means(self) -> Ints:
+        return np.array(self.means_micro, np.int64)
+
+    def terms(self, features: Ints) -> Ints:
+        """What each feature adds to the logit; with `base_micro` they sum to it exactly."""
+        found: Ints = linear.terms(features, self._weights, self._means)
+        return found
+
+    def risk_ppm(self, features: Ints) -> int:
+        return linear.risk_ppm(linear.logit_micro(self.base_micro, self.terms(features)))
+
+
+class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one method did on the later half, on all accounts or on those with repeat purchases."""
+
+    method: str
+    population: Literal["all", "repeat"]
+    rows: int
+    accounts: int
+    base_ppm: Ppm  # the share that came true
+    auc_ppm: Ppm
+    brier_ppm: Ppm
+    ece_ppm: Ppm
+
+
+class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A goal, the products it is for, and the method with the smallest measured error."""
+
+    goal: Goal
+    product_codes: tuple[str, ...]
+    horizon_days: Positive
+    method: str
+    methods: dict[str, NoPurchase | Linear]
+    measured: tuple[Measured, ...]
+    refused: dict[str, str]  # method: why these data do not carry it
+
+    def __post_init__(self) -> None:
+        if self.method not in self.methods:
+            raise ValueError(f"method {self.method} has no parameters")
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The run that found a model."""
+
+    trained_on: date
+    file_name: str
+    file_sha256: str
+    transactions: int
+    accounts: int
+    first_on: date
+    last_on: date
+    split_on: date  # nothing after it was used for a weight
+    train_on: tuple[date, ...]  # snapshots
+    test_on: tuple[date, ...]
+    error: str  # by which the method was chosen
+    refused: tuple[str, ...]  # goals that these data do not carry, and why
+
+
+class RiskModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    format: Literal[1]
+    version: str
+    scores: tuple[Score, ...]
+    record: Record
+
+
+def load(file: Path) -> RiskModel:
+    """The model in a file. Raises msgspec.ValidationError where something is missing or unknown."""
+    return msgspec.json.decode(file.read_bytes(), type=RiskModel)
+
+
+def save(model: RiskModel, file: Path) -> None:
+    """Writes it whole or not at all."""
+    part = file.with_name(file.name + ".part")
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(model), indent=2) + b"\n")
+    part.replace(file)

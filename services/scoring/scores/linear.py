@@ -1,0 +1,49 @@
+"""A linear score over features: integers whose terms sum to the logit exactly.
+
+Inputs: features (millionths), and from the model file their weights, means and base (millionths).
+State: none. Terms: one per feature, weight * (feature - mean); base + terms = logit, to the unit.
+A term above 0 raises the risk, against a customer who stands at the mean in everything.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring.scores.compiling import compiled
+
+MILLION: Final = 1_000_000
+LN_MAX: Final = 700 * MILLION
+
+
+@compiled
+def ln1p_micro(value: float) -> int:
+    """ln(1 + value) in millionths, for value >= 0: what most features are."""
+    return int(math.log1p(value) * 1e6 + 0.5)
+
+
+@compiled
+def signed_ln1p_micro(value: float) -> int:
+    """As ln1p_micro, with the sign of the value."""
+    size = int(math.log1p(abs(value)) * 1e6 + 0.5)
+    return size if value >= 0 else -size
+
+
+@compiled
+def terms(
+    features: NDArray[np.int64], weights: NDArray[np.int64], means: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """What each feature adds to the logit, in millionths, rounded down."""
+    return weights * (features - means) // 1_000_000
+
+
+def logit_micro(base: int, parts: NDArray[np.int64]) -> int:
+    """The sum: nothing is rounded after the terms."""
+    return base + int(parts.sum())
+
+
+def risk_ppm(logit: int) -> int:
+    """The probability of a logit in millionths, in ppm."""
+    bounded = min(max(logit, -LN_MAX), LN_MAX) / MILLION
+    return int(MILLION / (1.0 + math.exp(-bounded)) + 0.5)

@@ -1,0 +1,192 @@
+"""What is learned from: a file of bank events, JSON Lines as `replay` takes it, by account."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring.scores import account_features
+from shared.events import Undecodable, UnknownType, UnknownVersion, decode
+from shared.events.bank import (
+    AccountClosed,
+    AccountOpened,
+    DayClosed,
+    ProductDescribed,
+    TransactionBooked,
+)
+
+Ints = NDArray[np.int64]
+PURCHASE = 16  # beside the flags of account_features
+_CASH = {"cash_in", "cash_out", "card"}
+_TYPES = {
+    fact.TYPE
+    for fact in (AccountClosed, AccountOpened, DayClosed, ProductDescribed, TransactionBooked)
+}
+
+
+class TrainError(ValueError):
+    """Nothing can be learned from this; the message says why, in one sentence."""
+
+
+class _Head(msgspec.Struct):
+    type: str
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Bookings in the order of days. What is after `until` is not known, which is no silence."""
+
+    number: str
+    product_code: str
+    opened_on: int
+    until: int
+    closed_on: int | None
+    days: Ints
+    amounts: Ints
+    flags: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All accounts of a file, by product."""
+
+    file_name: str
+    sha256: str
+    transactions: int
+    first_on: int
+    last_on: int
+    accounts: tuple[Account, ...]
+    products: Mapping[str, ProductDescribed]
+
+    def purchase_like(self) -> dict[str, list[Account]]:
+        """Accounts of each purchase-like product."""
+        found: defaultdict[str, list[Account]] = defaultdict(list)
+        for account in self.accounts:
+            product = self.products.get(account.product_code)
+            if product is not None and product.purchase_like:
+                found[account.product_code].append(account)
+        return dict(found)
+
+    def current(self) -> list[Account]:
+        """Accounts that money comes to and goes from at will: no purchases, loans or terms."""
+
+        def is_current(product: ProductDescribed | None) -> bool:
+            if product is None:
+                return True
+            other = product.purchase_like or product.demand_or_fixed == "fixed"
+            return not other and product.line_code != "asset"
+
+        return [a for a in self.accounts if is_current(self.products.get(a.product_code))]
+
+
+@dataclass(slots=True)
+class _Reading:
+    products: dict[str, ProductDescribed] = field(default_factory=dict)
+    opened: dict[str, AccountOpened] = field(default_factory=dict)
+    closed: dict[str, int] = field(default_factory=dict)
+    bookings: defaultdict[str, list[tuple[int, int, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    product_of: dict[str, str] = field(default_factory=dict)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    last_on: int = 0
+
+    def take(self, event: Any) -> None:
+        fact, day = event.data, event.businessdate.toordinal()
+        match fact:
+            case TransactionBooked():
+                if (event.source, event.id) in self.seen:
+                    return
+                self.seen.add((event.source, event.id))
+                self.bookings[fact.account_number].append((day, fact.amount_minor, flags_of(fact)))
+                self.product_of.setdefault(fact.account_number, fact.product_code)
+                self.last_on = max(self.last_on, day)
+            case AccountOpened():
+                self.opened.setdefault(fact.account_number, fact)
+                self.product_of[fact.account_number] = fact.product_code
+            case AccountClosed():
+                self.closed[fact.account_number] = fact.closed_on.toordinal()
+            case ProductDescribed():
+                self.products[fact.product_code] = fact
+            case DayClosed():
+                self.last_on = max(self.last_on, fact.day.toordinal())
+
+    def account(self, number: str, until: int) -> Account:
+        rows = sorted(self.bookings[number], key=lambda row: row[0])
+        opened = self.opened.get(number)
+        first = rows[0][0]
+        columns = np.array([row for row in rows if row[0] <= until], np.int64).reshape(-1, 3).T
+        return Account(
+            number,
+            self.product_of[number],
+            min(opened.opened_on.toordinal(), first) if opened else first,
+            until,
+            self.closed.get(number),
+            *(np.ascontiguousarray(column) for column in columns),
+        )
+
+
+def flags_of(fact: TransactionBooked) -> int:
+    """What kind of booking it is to the features. A reversal is nobody's action."""
+    flags = 0
+    if fact.initiated_by == "customer" and fact.reverses is None:
+        flags |= account_features.BY_CUSTOMER
+        if fact.kind in _CASH:
+            flags |= account_features.CASH
+        if fact.amount_minor <= 0:
+            flags |= PURCHASE
+    if fact.kind == "transfer_in":
+        flags |= account_features.TRANSFER_IN
+    if fact.kind == "interest_received":  # the bank takes it of whose account is overdrawn
+        flags |= account_features.PENALTY
+    return flags
+
+
+def read(file: Path, until: Mapping[str, date] | None = None) -> History:
+    """The history in a file. `until` names accounts of which the file does not know the end.
+
+    Raises TrainError with the line that is no event.
+    """
+    reading, digest = _Reading(), hashlib.sha256()
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            digest.update(line)
+            if line.strip():
+                _take(reading, line, f"{file.name}:{number}")
+    if not reading.bookings:
+        raise TrainError(f"{file.name} has no transaction (bank.transaction_booked.v1)")
+    last_on = reading.last_on
+    ends = {number: day.toordinal() for number, day in (until or {}).items()}
+    accounts = tuple(
+        reading.account(number, min(ends.get(number, last_on), last_on))
+        for number in sorted(reading.bookings)
+    )
+    return History(
+        file_name=file.name,
+        sha256=digest.hexdigest(),
+        transactions=len(reading.seen),
+        first_on=min(int(account.days[0]) for account in accounts if len(account.days)),
+        last_on=last_on,
+        accounts=accounts,
+        products=reading.products,
+    )
+
+
+def _take(reading: _Reading, line: bytes, place: str) -> None:
+    try:
+        if _head.decode(line).type in _TYPES:
+            reading.take(decode(line))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise TrainError(f"{place} is no event: {error}") from None
+    except (Undecodable, UnknownType, UnknownVersion) as error:
+        raise TrainError(f"{place} is no event of the catalogue: {error}") from None
