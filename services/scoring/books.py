@@ -110,7 +110,10 @@ class Books:
 
         One that would change what was booked already is a restatement: refused, with an alarm.
         """
-        for rate in known[self._looked_at :]:
+        newest = {
+            rate.key: rate for rate in known[self._looked_at :]
+        }  # as compaction would have it
+        for rate in newest.values():
             reason = self._refusal(rate, watermark, latest_on)
             if reason is None:
                 self.rates.take(rate)

@@ -1,10 +1,14 @@
 """The silence rule against the simulator's truth: how often it is right, what it finds, how much
 work it makes. The figures are printed."""
 
+import csv
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
+
+from tests.golden import day_by_day
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ("source", "product", "rate", "branch", "district", "went")
@@ -44,3 +48,23 @@ def test_silence_is_right_more_often_than_not_and_finds_most_who_leave(tmp_path)
     assert found["silence"]["precision"] >= 0.5
     assert found["silence"]["recall"] >= 0.7
     assert all(rule["per_manager_day_max"] <= 5 for rule in found.values())
+
+
+def test_the_contribution_of_the_simulated_bank_is_that_of_the_independent_loop(tmp_path):
+    history, leaves = tmp_path / "h.jsonl", tmp_path / "leaves.csv"
+    run("deploy.bank", "simulate", "--customers", 200, "--days", 100, "--seed", 3, "-o", history)
+    run("services.scoring", "replay", history, "--until", "2026-12-31", "--leaves", leaves)
+    with history.open() as lines:
+        events = [json.loads(line) for line in lines]
+    last = max(date.fromisoformat(e["data"]["day"]) for e in events
+               if e["type"] == "bank.day_closed.v1")  # fmt: skip
+    reference = [e for e in events if e["type"] in ("bank.rate_set.v1",
+                                                    "bank.product_described.v1")]  # fmt: skip
+    found: dict[tuple[str, str, str], int] = {}
+    with leaves.open() as file:
+        for row in csv.DictReader(file):
+            key = (row["account"], row["product"], row["component"])
+            found[key] = found.get(key, 0) + int(row["amount_minor"])
+    truth = day_by_day.leaves(reference, events, last)
+    assert len(truth) > 500
+    assert {key: amount for key, amount in found.items() if amount} == truth

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from services.scoring import leaves, state
 from services.scoring.partition import Partition
+from shared.events import Event
 from shared.events.bank import RateSet
 from shared.events.envelope import CATALOGUE, decode
 from shared.testing.servers import Servers
@@ -52,12 +54,17 @@ def sums(space: WorkerSpace) -> Sums:
 
 
 def publish_g1(space: WorkerSpace, *, rates: bool = True) -> None:
+    space.publish(described_g1(space, rates=rates))
+
+
+def described_g1(space: WorkerSpace, *, rates: bool = True) -> list[Event[Any]]:
+    """Publishes the reference data and returns the events that are to follow."""
     events = berka_g1.events()
     reference = [e for e in events if CATALOGUE[e.type].TOPIC == "bank.reference"]
     rated = [decode(line) for line in berka_g1.RATES.read_bytes().splitlines()] if rates else []
     assert all(isinstance(e.data, RateSet) for e in rated)
     space.describe(*reference, *rated)
-    space.publish(e for e in events if CATALOGUE[e.type].TOPIC == "bank.events")
+    return [e for e in events if CATALOGUE[e.type].TOPIC == "bank.events"]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -99,6 +106,31 @@ def test_a_kill_between_leaves_and_state_posts_the_same_leaves(
         berka_g1.check(sums(space))
         again = len(space.read("scoring.leaves")) - len(posted(space))
         assert again > 0, "no leaf came twice: the kill proved nothing"
+    finally:
+        space.close()
+
+
+def test_workers_that_join_and_are_killed_mid_stream_change_no_leaf(
+    servers: Servers, tmp_path: Path
+) -> None:
+    space = WorkerSpace(servers, tmp_path, partitions=6)
+    settings = {"GUANXI_CURRENCY": berka_g1.CURRENCY, "GUANXI_WORKER_RECORDS_MAX": "250"}
+    try:
+        events = described_g1(space)
+        half = len(events) // 2
+        space.publish(events[:half])
+        first = space.start("a", **settings)
+        first.wait_ready()
+        second = space.start("b", **settings)
+        space.publish(events[half:])
+        second.wait_ready()
+        first.kill()
+        third = space.start("a", **settings)
+        third.wait_ready()
+        space.wait_committed(180)
+        berka_g1.check(sums(space))
+        assert not space.read("scoring.dead")
+        assert space.holes() == 0
     finally:
         space.close()
 
