@@ -100,6 +100,9 @@ def _words() -> Words:
     return array("q")
 
 
+_UNUSED = array("q", uses.UNUSED)
+
+
 @dataclass(slots=True)
 class Columns:
     """Transactions of one batch, and facts on accounts and loans when there are prices, one place
@@ -128,6 +131,8 @@ class Columns:
 
     def arrays(self) -> tuple[NDArray[np.int64], ...]:
         """rows, accounts, amounts, days, offsets, flags, hashes, sequences, uses: no copies."""
+        if not self.uses:  # a batch without prices
+            self.uses = _UNUSED * len(self.rows)
         return tuple(
             np.frombuffer(column, np.int64)
             for column in (self.rows, self.accounts, self.amounts, self.days, self.offsets,
@@ -167,10 +172,7 @@ def add(
         if event is None:
             continue
         if type(event) is not _TRANSACTION:
-            if priced and type(event) in uses.STEPPED:
-                _add_fact(out, context, partition, record, event, held)
-            else:
-                _other(context, partition.number, record, event, out)
+            _add_other(out, context, partition, record, event, held)
             continue
         data = event.data
         number, name = data.customer_number, event.source
@@ -211,38 +213,35 @@ def add(
             account = partition.account(
                 row, (number, data.account_number, data.product_code, data.currency, "")
             )
-        _append(out, event, record.offset, row, account, data.amount_minor, day, flags, use)
+        out.rows.append(row)
+        out.accounts.append(account)
+        out.amounts.append(data.amount_minor)
+        out.days.append(day)
+        out.offsets.append(record.offset)
+        out.flags.append(flags)
+        if priced:
+            out.uses.extend(use)
+        out.hashes.append(xxh3_64_intdigest(f"{name}\0{event.id}".encode()))
+        out.ids.append(event.id)
+        out.sources.append(name)
+        out.times.append(event.time)
 
 
-def _append(  # noqa: PLR0917 - one for each event
-    out: Columns, event: Any, offset: int, row: int, account: int, amount: int, day: int,
-    flags: int, use: uses.Use,
-) -> None:  # fmt: skip
-    out.rows.append(row)
-    out.accounts.append(account)
-    out.amounts.append(amount)
-    out.days.append(day)
-    out.offsets.append(offset)
-    out.flags.append(flags)
-    out.hashes.append(xxh3_64_intdigest(f"{event.source}\0{event.id}".encode()))
-    out.uses.extend(use)
-    out.ids.append(event.id)
-    out.sources.append(event.source)
-    out.times.append(event.time)
-
-
-def _add_fact(  # noqa: PLR0917 - as `add` has them
+def _add_other(  # noqa: PLR0917 - as `add` has them
     out: Columns, context: Context, partition: Partition, record: Delivered, event: Any,
     held: frozenset[int],
 ) -> None:  # fmt: skip
-    """An opening, a closing or a loan, judged as a transaction is."""
+    """No transaction. With prices an opening, a closing or a loan is judged as one."""
+    if not (partition.books.rates.active and type(event) in uses.STEPPED):
+        _other(context, partition.number, record, event, out)
+        return
     reason = _place(context, partition.number, record, event)
     if reason is not None:
         out.refused.append(refuse(context, partition.number, record, "dead", *reason, event.type))
         return
     day, source = event.businessdate.toordinal(), context.sources.get(event.source)
     if (
-        day > context.latest_day
+        not EARLIEST_DAY <= day <= context.latest_day
         or (source is not None and day < source.active_from)
         or record.offset in held
     ):
@@ -261,7 +260,16 @@ def _add_fact(  # noqa: PLR0917 - as `add` has them
     if row < 0:
         row = partition.new_row(key[0])
     account = partition.account(row, key)
-    _append(out, event, record.offset, row, account, amount, day, IN_LEDGER, use)
+    for column, value in (
+        (out.rows, row), (out.accounts, account), (out.amounts, amount), (out.days, day),
+        (out.offsets, record.offset), (out.flags, IN_LEDGER),
+    ):  # fmt: skip
+        column.append(value)
+    out.uses.extend(use)
+    out.hashes.append(xxh3_64_intdigest(f"{event.source}\0{event.id}".encode()))
+    out.ids.append(event.id)
+    out.sources.append(event.source)
+    out.times.append(event.time)
 
 
 def _waits(context: Context, partition: int, record: Delivered, type_: str, why: str) -> Refused:
