@@ -12,7 +12,7 @@ from services.scoring.training.history import TrainError
 EACH_MIN = 20  # rows of either outcome
 # Mean log loss + PENALTY * sum of squared weights of scaled features. It does not fade with more
 # rows, as cross-validation would have it: what it holds back is drift, and more rows drift alike.
-PENALTY = 0.00125
+PENALTY = 0.0025
 SPREAD_MIN = 1e-3  # of a feature that tells anything
 
 Ints = NDArray[np.int64]
