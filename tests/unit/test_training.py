@@ -356,6 +356,11 @@ def test_goals_that_the_data_do_not_carry_are_named_not_learned(known: History) 
     )  # fmt: skip
     with pytest.raises(TrainError, match=r"silence of CARD: .* are needed"):
         run.train(few, plan("silence"), BEGIN)
+    idle = replace(
+        known, accounts=tuple(replace(a, flags=0 * a.flags) for a in known.accounts),
+    )  # fmt: skip
+    with pytest.raises(TrainError, match="silence of CARD: none of its accounts has a purchase"):
+        run.train(idle, plan("silence"), BEGIN)
     calm = replace(
         known,
         accounts=tuple(
