@@ -19,6 +19,7 @@ from services.scoring.scores.alive import Process
 Ints = NDArray[np.int64]
 Goal = Literal["silence", "collapse", "outflow", "distress"]
 Positive = Annotated[int, Meta(gt=0)]
+Micro = Annotated[int, Meta(ge=-(10**9), le=10**9)]  # times a feature within 64 bits
 Ppm = Annotated[int, Meta(ge=0, le=1_000_000)]
 _NAMES = {"purchase": purchase_features.NAMES, "account": account_features.NAMES}
 
@@ -56,9 +57,9 @@ class Linear(
     taus_days: tuple[Positive, Positive, Positive]
     day_factors: tuple[Positive, Positive, Positive]
     names: tuple[str, ...]
-    weights_micro: tuple[int, ...]
-    means_micro: tuple[int, ...]
-    base_micro: int
+    weights_micro: tuple[Micro, ...]
+    means_micro: tuple[Micro, ...]
+    base_micro: Micro
 
     def __post_init__(self) -> None:
         if self.names != _NAMES[self.features]:
@@ -71,16 +72,16 @@ class Linear(
         return np.stack([decay.table(factor) for factor in self.day_factors])
 
     @cached_property
-    def _weights(self) -> Ints:
+    def weights(self) -> Ints:
         return np.array(self.weights_micro, np.int64)
 
     @cached_property
-    def _means(self) -> Ints:
+    def means(self) -> Ints:
         return np.array(self.means_micro, np.int64)
 
     def terms(self, features: Ints) -> Ints:
         """What each feature adds to the logit; with `base_micro` they sum to it exactly."""
-        found: Ints = linear.terms(features, self._weights, self._means)
+        found: Ints = linear.terms(features, self.weights, self.means)
         return found
 
     def risk_ppm(self, features: Ints) -> int:

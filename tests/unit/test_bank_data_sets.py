@@ -14,9 +14,8 @@ from deploy.bank import berka, purchases
 from shared.events import Event, encode
 from shared.events.bank import AccountOpened, DayClosed, SourceDescribed, TransactionBooked
 from shared.money import AmountError
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
-needs_data = pytest.mark.skipif(not (DATA / "berka").is_dir(), reason="the data sets are not here")
+from tests.data_sets import FOLDER as DATA
+from tests.data_sets import needs_data
 
 
 def write(folder: Path, name: str, text: str) -> None:

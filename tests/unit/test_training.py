@@ -1,5 +1,6 @@
 """`train`: a made bank in, a model file out; what must not leak does not; wrong input is told."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from services.scoring import risk_model
 from services.scoring.__main__ import app
+from services.scoring.scores import alive, linear, linear_silence, purchase_features
 from services.scoring.training import history, labels, measures, run, snapshots
 from services.scoring.training.history import Account, History, TrainError
 from shared.events import Fact, encode, wrap
@@ -145,11 +147,22 @@ def test_a_run_writes_a_model_with_its_record(bank: Path, tmp_path: Path) -> Non
         of_all = [one.brier_ppm for one in score.measured if one.population == "all"]
         assert chosen.brier_ppm == min(of_all), "the smallest measured error wins"
     assert set(model.scores[0].methods) == {"linear", "decayed_rate", "bg_nbd", "mbg_nbd"}
+    seasons = {n: w for n, w in weights_of(model, "collapse").items() if n.startswith("year_")}
+    assert len(seasons) == 6
+    assert not any(seasons.values()), "less than two years tell no season"
+    assert any(weights_of(model, "collapse").values())
     assert b"\x80" not in out.read_bytes()  # no pickle
     assert not out.with_name("model.json.part").exists()
     again = tmp_path / "again.json"
     risk_model.save(model, again)
     assert again.read_bytes() == out.read_bytes()
+
+
+def weights_of(model: risk_model.RiskModel, goal: str) -> dict[str, int]:
+    (score,) = (score for score in model.scores if score.goal == goal)
+    method = score.methods["linear"]
+    assert isinstance(method, risk_model.Linear)
+    return dict(zip(method.names, method.weights_micro, strict=True))
 
 
 def changed(known: History, where: Callable[[Account], np.ndarray[Any, Any]]) -> History:
@@ -200,6 +213,33 @@ def test_an_outcome_that_nothing_foretells_is_not_foretold(known: History) -> No
     risks = run.risks_ppm(method, after, 90)
     found = measures.measured("linear", "all", after.came_true("silence"), risks, after.accounts)
     assert 450_000 < found.auc_ppm < 550_000
+
+
+def test_the_day_of_silence_is_where_the_score_of_the_file_rises_to_it(known: History) -> None:
+    """Found at the last purchase, without a look at any day in between."""
+    model = run.train(known, plan("silence"), BEGIN)
+    method = model.scores[0].methods["linear"]
+    assert isinstance(method, risk_model.Linear)
+    given = (method.factors, method.weights, method.means, method.base_micro)
+    fired, at_once = 0, 0
+    for account in known.purchase_like()["CARD"][:150]:
+        state = np.zeros(purchase_features.WORDS, np.int64)
+        for day, amount in zip(account.days, -account.amounts, strict=True):
+            purchase_features.after_purchase(state, method.factors, day, amount)
+        last = int(account.days[-1])
+        for logit in (-2_000_000, 0, 1_386_294):
+            day = linear_silence.day_at(state, *given, logit)
+            if day == alive.NEVER:
+                continue
+            fired, at_once = fired + 1, at_once + (day == last)
+            risk = method.risk_ppm(purchase_features.features(state, method.factors, day))
+            assert linear_silence.logit_micro(state, *given, day) >= logit
+            assert risk >= linear.risk_ppm(logit)
+            assert day == last or linear_silence.logit_micro(state, *given, day - 1) < logit
+            before = [linear_silence.logit_micro(state, *given, d) for d in range(last, day)]
+            assert all(value < logit for value in before), "an earlier day was missed"
+    assert fired > 300
+    assert 0 < at_once < fired
 
 
 def test_measures_by_hand() -> None:
@@ -297,12 +337,30 @@ def test_wrong_options_get_one_clear_sentence(bank: Path, tmp_path: Path) -> Non
     assert not out.exists()
 
 
+def test_without_the_extra_the_command_says_what_to_install(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("services.scoring.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("services.scoring.training")
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    done = call(bank, "--out", tmp_path / "model.json")
+    assert (done.exit_code, done.output) == (
+        1, "error: sklearn.linear_model is missing: install the extra [train]\n",
+    )  # fmt: skip
+
+
 def test_goals_that_the_data_do_not_carry_are_named_not_learned(known: History) -> None:
     few = replace(
         known, accounts=tuple(a for a in known.accounts if a.number.endswith("-7")),
     )  # fmt: skip
     with pytest.raises(TrainError, match=r"silence of CARD: .* are needed"):
         run.train(few, plan("silence"), BEGIN)
+    idle = replace(
+        known, accounts=tuple(replace(a, flags=0 * a.flags) for a in known.accounts),
+    )  # fmt: skip
+    with pytest.raises(TrainError, match="silence of CARD: none of its accounts has a purchase"):
+        run.train(idle, plan("silence"), BEGIN)
     calm = replace(
         known,
         accounts=tuple(

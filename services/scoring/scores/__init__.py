@@ -5,29 +5,37 @@ its fields in `rows.py`, its line in `kernel.py`.
 """
 
 from services.scoring.scores import (
+    account_features,
     activity,
     alive,
     balance,
     decay,
     event_rate,
     expected_purchases,
+    linear,
+    linear_silence,
     mean_purchase,
     no_purchase,
     outflow,
+    purchase_features,
     silence,
     transactions,
 )
 
 __all__ = [
+    "account_features",
     "activity",
     "alive",
     "balance",
     "decay",
     "event_rate",
     "expected_purchases",
+    "linear",
+    "linear_silence",
     "mean_purchase",
     "no_purchase",
     "outflow",
+    "purchase_features",
     "silence",
     "transactions",
 ]

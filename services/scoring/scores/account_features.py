@@ -41,6 +41,8 @@ SMALL_MINOR = 10_000.0  # a balance that a ratio may stand on
 MONTH = 30.0
 MILLION = 1e6
 YOUNG_DAYS: Final = 180
+HARMONICS: Final = 3  # of the year: customers do more at its end, less at its beginning
+YEAR_DAYS: Final = 365.2425
 FEW = (1, 2, 3, 4, 6)  # actions a month: so few may stop by chance
 
 _WINDOWS = ("short", "middle", "long")
@@ -58,7 +60,9 @@ NAMES: Final = (
       for what in ("money_in", "money_out", "transfers_in")),
     *(f"actions_under_{few}" for few in FEW),
     "actions_rise", "actions_rise_clear", "actions_fall_clear",
+    *(f"year_{wave}_{n}" for n in range(1, HARMONICS + 1) for wave in ("sine", "cosine")),
 )  # fmt: skip
+OF_THE_YEAR: Final = len(NAMES) - 2 * HARMONICS  # from here on features know the day only
 FEATURES: Final = len(NAMES)
 
 
@@ -163,6 +167,10 @@ def features(state: Ints, factors: Ints, mass: Ints, day: int) -> Ints:
     n = _paces(found, 0, monthly, means)
     n = _balance_and_gaps(found, n, now, tenure, day)
     _relations(found, n, monthly, means, float(now[BALANCE]))
+    for k in range(HARMONICS):
+        angle = 2.0 * math.pi * (k + 1) * day / YEAR_DAYS
+        found[OF_THE_YEAR + 2 * k] = round(math.sin(angle) * MILLION)
+        found[OF_THE_YEAR + 2 * k + 1] = round(math.cos(angle) * MILLION)
     return found
 
 

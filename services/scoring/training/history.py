@@ -99,6 +99,7 @@ class _Reading:
     )
     product_of: dict[str, str] = field(default_factory=dict)
     seen: set[tuple[str, str]] = field(default_factory=set)
+    first_on: int = date.max.toordinal()
     last_on: int = 0
 
     def take(self, event: Any) -> None:
@@ -110,6 +111,7 @@ class _Reading:
                 self.seen.add((event.source, event.id))
                 self.bookings[fact.account_number].append((day, fact.amount_minor, flags_of(fact)))
                 self.product_of.setdefault(fact.account_number, fact.product_code)
+                self.first_on = min(self.first_on, day)
                 self.last_on = max(self.last_on, day)
             case AccountOpened():
                 self.opened.setdefault(fact.account_number, fact)
@@ -175,7 +177,7 @@ def read(file: Path, until: Mapping[str, date] | None = None) -> History:
         file_name=file.name,
         sha256=digest.hexdigest(),
         transactions=len(reading.seen),
-        first_on=min(int(account.days[0]) for account in accounts if len(account.days)),
+        first_on=reading.first_on,
         last_on=last_on,
         accounts=accounts,
         products=reading.products,

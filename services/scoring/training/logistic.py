@@ -12,7 +12,8 @@ from services.scoring.training.history import TrainError
 EACH_MIN = 20  # rows of either outcome
 # Mean log loss + PENALTY * sum of squared weights of scaled features. It does not fade with more
 # rows, as cross-validation would have it: what it holds back is drift, and more rows drift alike.
-PENALTY = 0.00125
+PENALTY = 0.0025
+SPREAD_MIN = 1e-3  # of a feature that tells anything
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -34,6 +35,7 @@ def fit(features: Ints, came_true: Bools) -> tuple[Ints, Ints, int]:
             f"{rare} of {len(came_true)} rows before the split have the rarer outcome: "
             f"{EACH_MIN} are needed"
         )
+    rows[:, rows.std(axis=0) < SPREAD_MIN] = 0  # scaled up it would be noise
     scaler = StandardScaler().fit(rows)
     logit = LogisticRegression(C=1 / (2 * PENALTY * len(rows)), max_iter=5000)
     logit.fit(scaler.transform(rows), came_true)

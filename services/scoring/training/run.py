@@ -23,6 +23,7 @@ from services.scoring.training.measures import measured
 from services.scoring.training.snapshots import TAUS_DAYS, Ints, Table
 
 GOALS: Final[tuple[Goal, ...]] = ("silence", "collapse", "outflow", "distress")
+SEASONS_DAYS: Final = 730
 ERROR = "Brier score on all accounts of the test snapshots"
 _RATE = purchase_features.NAMES.index("count_long")
 _PROCESSES = {"bg_nbd": False, "mbg_nbd": True}
@@ -167,7 +168,12 @@ def risks_ppm(method: NoPurchase | Linear, table: Table, horizon_days: int) -> I
 
 
 def linear_method(kind: str, rows: Table, goal: str) -> Linear:
-    weights, means, base = logistic.fit(rows.features, rows.came_true(goal))
+    """All features; those of the year only where each of its days was seen in two years."""
+    features = rows.features
+    if kind == "account" and np.ptp(rows.days) < SEASONS_DAYS:
+        features = features.copy()
+        features[:, account_features.OF_THE_YEAR :] = 0
+    weights, means, base = logistic.fit(features, rows.came_true(goal))
     return _as_method(kind, weights, means, base)
 
 

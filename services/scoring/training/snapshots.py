@@ -11,7 +11,7 @@ from services.scoring.scores.account_features import after_booking, opened
 from services.scoring.scores.compiling import compiled
 from services.scoring.scores.purchase_features import after_purchase
 from services.scoring.training import labels
-from services.scoring.training.history import PURCHASE, Account
+from services.scoring.training.history import PURCHASE, Account, TrainError
 from services.scoring.training.logistic import day_factor
 
 Ints = NDArray[np.int64]
@@ -87,7 +87,10 @@ def _asked(account: Account, first: int, snapshots: Sequence[int], horizon: int)
 
 
 def of_purchases(accounts: Sequence[Account], snapshots: Sequence[int], horizon: int) -> Table:
-    """Every account with a purchase by then. Outcome `silence`: none in (t, t + horizon]."""
+    """Every account with a purchase by then. Outcome `silence`: none in (t, t + horizon].
+
+    Raises TrainError where nobody has bought.
+    """
     found = []
     for place, account in enumerate(accounts):
         bought = (account.flags & PURCHASE) > 0
@@ -102,6 +105,8 @@ def of_purchases(accounts: Sequence[Account], snapshots: Sequence[int], horizon:
             days, asked, "right"
         )
         found.append((np.full(len(asked), place), asked, features, states, coming == 0))
+    if not found:
+        raise TrainError("none of its accounts has a purchase")
     places, days, features, states, silent = (
         np.concatenate(parts) for parts in zip(*found, strict=True)
     )
