@@ -4,12 +4,14 @@ An import costs two seconds of CPU, and the suite starts more than a hundred pro
 them, and how they die, is the same as with `python -m`.
 """
 
+import faulthandler
 import multiprocessing
 import os
 import runpy
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -55,6 +57,11 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def tell_where_it_is(self) -> None:
+        """Writes the stacks of all its threads into its log."""
+        self.send_signal(signal.SIGUSR1)
+        time.sleep(0.5)
+
 
 def _become(argv: list[str], environment: dict[str, str], log: str) -> None:
     """Runs in the child: what the interpreter does between its start and `__main__`."""
@@ -64,6 +71,7 @@ def _become(argv: list[str], environment: dict[str, str], log: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    faulthandler.register(signal.SIGUSR1)
     failpoints.arm(environment.get("GUANXI_FAILPOINT", ""))
     if argv[0] == "-c":
         sys.argv = ["-c", *argv[2:]]

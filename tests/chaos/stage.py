@@ -86,7 +86,8 @@ class OrdersProcess:
             except httpx.HTTPError:
                 pass
             time.sleep(0.05)
-        said = self._log.read_text(errors="replace")[-3000:]
+        self.process.tell_where_it_is()
+        said = self._log.read_text(errors="replace")[-9000:]
         raise AssertionError(f"orders is not ready; it said:\n{said}")
 
     def died(self) -> bool:
