@@ -8,10 +8,12 @@ import msgspec
 
 from services.scoring.commands import (
     alerts,
+    contribution,
     fold,
     leaves,
     outcomes,
     parties,
+    placing,
     store,
     worker_letters,
 )
@@ -60,6 +62,7 @@ def on_manager_changed(tx: Tx, event: Event[customer.ManagerChanged]) -> None:
         branch_code=fact.branch_code,
         share_ppm=fact.share_ppm,
     )
+    contribution.place_anew(tx, {fact.customer_number})
 
 
 def on_process_started(tx: Tx, event: Event[workflow.ProcessStarted]) -> None:
@@ -102,15 +105,27 @@ def on_went_live(tx: Tx, event: Event[bank.WentLive]) -> None:
 
 def on_product_described(tx: Tx, event: Event[bank.ProductDescribed]) -> None:
     assert tx.message is not None
+    outcomes.note_product(tx, event.data, tx.message.offset)
+
+
+def on_branch_described(tx: Tx, event: Event[bank.BranchDescribed]) -> None:
+    assert tx.message is not None
     fact = event.data
-    names = msgspec.json.encode(fact.names).decode()
-    outcomes.note_product(tx, fact.product_code, names, fact.line_code, tx.message.offset)
+    placing.note_branch(
+        tx,
+        fact.branch_code,
+        from_on=fact.from_on,
+        names=msgspec.json.encode(fact.names).decode() if fact.names else None,
+        region_code=fact.region_code,
+        position=tx.message.offset,
+    )
 
 
 def when_manager_effective(tx: Tx, timer: Timer) -> None:
     """The day of a future assignment has come: ask anew who answers for the number."""
     number = timer.key.rpartition("/")[0]
     parties.reassign(tx, [number], business_date(tx.bank_now, tx.clock.zone))
+    contribution.place_anew(tx, {number})
 
 
 HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
@@ -123,6 +138,7 @@ HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
     workflow.ProcessFinished: on_process_finished,
     bank.WentLive: on_went_live,
     bank.ProductDescribed: on_product_described,
+    bank.BranchDescribed: on_branch_described,
     bank.SourceDescribed: on_source_described,
 }
 TIMERS: Mapping[str, TimerHandler] = {MANAGER_TIMER: when_manager_effective}

@@ -26,7 +26,7 @@ NEW_NUMBERS = text(
 HOLD_NUMBERS = text(
     """
     select customer_number, party_id from numbers
-     where customer_number = any(:numbers) order by customer_number for share
+     where customer_number = any(:numbers) order by customer_number for update
     """
 )
 LOCK_NUMBERS = text(
@@ -67,6 +67,8 @@ RECOMPUTE = text(
              coalesce(sum(s.sum_minor), 0) as sum_minor, coalesce(sum(s.count), 0) as count,
              coalesce(sum(s.customer_count), 0) as customer_count,
              coalesce(sum(s.mean_minor), 0) as mean_minor,
+             coalesce(sum(n.posted_minor), 0) as posted_minor,
+             coalesce(sum(n.accrued_minor), 0) as accrued_minor,
              max(s.last_on) as last_on, max(greatest(s.last_on, s.mean_on)) as as_of_on
         from unnest(cast(:parties as text[])) as p(party_id)
         left join numbers n on n.party_id = p.party_id
@@ -75,6 +77,7 @@ RECOMPUTE = text(
     update party_figures f
        set numbers = x.numbers, sum_minor = x.sum_minor, count = x.count,
            customer_count = x.customer_count, mean_minor = x.mean_minor, last_on = x.last_on,
+           posted_minor = x.posted_minor, accrued_minor = x.accrued_minor,
            as_of_on = x.as_of_on, dirty = true
       from sums x where f.party_id = x.party_id
     """

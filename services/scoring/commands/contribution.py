@@ -1,0 +1,216 @@
+"""Totals of the contribution, moved with every leaf: whatever changes a leaf says by how much.
+
+The moves of a transaction stand in `leaf_moves`; `count_moves` adds them to the totals of every
+dimension, to the customer's own sum and to what moved today, each from the moves themselves, so
+that a way that misses a leaf is seen as a residual.
+"""
+
+from collections.abc import Collection
+from datetime import date
+from typing import Final
+
+from sqlalchemy import text
+
+from services.scoring.commands import parties
+from services.scoring.commands.copying import staged
+from services.scoring.open_leaf import COLUMNS
+from shared.clock import business_date
+from shared.db import Tx
+
+# A component of the kernel, the name of its leaf, and whose product it is.
+OPEN_PARTS: Final = {
+    "net": ("ftp", "product_code"),
+    "debit": ("ftp", "below_product_code"),
+    "loss": ("el", "below_product_code"),
+    "upkeep": ("abc_maint", "product_code"),
+    "interest_paid": ("interest_paid", "product_code"),
+    "interest_received": ("interest_recv", "below_product_code"),
+    "fees": ("fee", "product_code"),
+    "uses": ("abc_txn", "product_code"),
+}
+assert OPEN_PARTS.keys() == COLUMNS.keys()
+PLACE = "manager_code, branch_code, region_code"
+MOVES = (
+    "customer_number text, product_code text, component text, period text, manager_code text, "
+    "branch_code text, region_code text, posted_minor bigint, accrued_minor bigint"
+)
+MOVE = (
+    "insert into leaf_moves (customer_number, product_code, component, period, manager_code, "
+    "branch_code, region_code, posted_minor, accrued_minor)"
+)
+
+
+def place_of(number: str, account: str, on: str) -> str:
+    """Where a leaf belongs on a day, as laterals that give `at.manager_code` and so on.
+
+    The placement of a customer before his first one is the first: a bank tells where he is when
+    it begins to publish, not when he came. A manager answers from his own effective date only.
+    """
+    return f"""
+      left join lateral (
+        select m.manager_code, m.branch_code from managers m
+         where m.customer_number = {number} and m.effective_on <= {on}
+         order by m.effective_on desc, m.share_ppm desc, m.manager_code limit 1) mg on true
+      left join lateral (
+        select p.region_code, p.branch_code from placements p
+         where p.customer_number = {number}
+         order by p.on_date <= {on} desc,
+                  case when p.on_date <= {on} then p.on_date end desc, p.on_date limit 1) pl on true
+      left join account_branches ab
+        on ab.customer_number = {number} and ab.account_number = {account}
+      cross join lateral (
+        select coalesce(mg.branch_code, pl.branch_code, ab.branch_code, '') as branch_code) br
+      left join lateral (
+        select b.region_code from branches b
+         where b.branch_code = br.branch_code and b.from_on <= {on}
+         order by b.from_on desc limit 1) rg on true
+      cross join lateral (
+        select coalesce(mg.manager_code, '') as manager_code, br.branch_code,
+               coalesce(pl.region_code, rg.region_code, '') as region_code) at
+    """  # noqa: S608 - names are ours
+
+
+def last_day(period: str) -> str:
+    """The last day of a month that is written as 1994-03."""
+    return f"cast(cast({period} || '-01' as date) + interval '1 month - 1 day' as date)"
+
+
+def open_values(amount: str) -> str:
+    """The columns of an open leaf as rows v(component, product_code, amount_minor)."""
+    values = ", ".join(
+        f"('{component}', o.{product}, {amount.format(name=name)})"
+        for name, (component, product) in OPEN_PARTS.items()
+    )
+    return f"cross join lateral (values {values}) v(component, product_code, amount_minor)"
+
+
+PLACE_LEAVES = text(
+    f"""
+    with placed as (
+      select l.customer_number, l.account_number, l.loan_number, l.product_code, l.component,
+             l.period, l.origin_period, l.amount_minor, l.manager_code as old_manager,
+             l.branch_code as old_branch, l.region_code as old_region, {
+        ", ".join(f"at.{name}" for name in PLACE.split(", "))
+    }
+        from leaves l {place_of("l.customer_number", "l.account_number", last_day("l.origin_period"))}
+       where l.customer_number = any(:numbers)
+         and (l.manager_code, l.branch_code, l.region_code)
+             is distinct from (at.manager_code, at.branch_code, at.region_code)),
+    moved as (
+      update leaves l set manager_code = p.manager_code, branch_code = p.branch_code,
+             region_code = p.region_code
+        from placed p
+       where (l.customer_number, l.account_number, l.loan_number, l.product_code, l.component,
+              l.period, l.origin_period)
+             = (p.customer_number, p.account_number, p.loan_number, p.product_code, p.component,
+                p.period, p.origin_period)
+      returning p.*)
+    {MOVE}
+    select m.customer_number, m.product_code, m.component, m.period, x.manager, x.branch, x.region,
+           x.amount, 0
+      from moved m cross join lateral (values
+        (m.old_manager, m.old_branch, m.old_region, -m.amount_minor),
+        (m.manager_code, m.branch_code, m.region_code, m.amount_minor))
+        x(manager, branch, region, amount)
+    """  # noqa: S608 - names are ours
+)
+PLACE_OPEN = text(
+    f"""
+    with placed as (
+      select o.customer_number, o.account_number, o.loan_number, o.product_code,
+             o.manager_code as old_manager, o.branch_code as old_branch,
+             o.region_code as old_region, at.manager_code as new_manager,
+             at.branch_code as new_branch, at.region_code as new_region
+        from open_leaves o {place_of("o.customer_number", "o.account_number", ":today")}
+       where o.customer_number = any(:numbers)
+         and (o.manager_code, o.branch_code, o.region_code)
+             is distinct from (at.manager_code, at.branch_code, at.region_code)),
+    moved as (
+      update open_leaves o set manager_code = p.new_manager, branch_code = p.new_branch,
+             region_code = p.new_region
+        from placed p
+       where (o.customer_number, o.account_number, o.loan_number, o.product_code)
+             = (p.customer_number, p.account_number, p.loan_number, p.product_code)
+      returning o.*, p.old_manager, p.old_branch, p.old_region)
+    {MOVE}
+    select o.customer_number, v.product_code, v.component, '', x.manager, x.branch, x.region, 0,
+           x.sign * v.amount_minor
+      from moved o {open_values("o.{name}")}
+      cross join lateral (values
+        (o.old_manager, o.old_branch, o.old_region, -1),
+        (o.manager_code, o.branch_code, o.region_code, 1)) x(manager, branch, region, sign)
+     where v.amount_minor <> 0
+    """  # noqa: S608 - names are ours
+)
+TO_TOTALS = text(
+    """
+    insert into contribution_totals (dimension, code, component, posted_minor, accrued_minor)
+    select d.dimension, d.code, m.component, sum(m.posted_minor), sum(m.accrued_minor)
+      from leaf_moves m cross join lateral (values
+        ('bank', ''), ('product', m.product_code), ('region', m.region_code),
+        ('branch', m.branch_code), ('manager', m.manager_code), ('month', m.period))
+        d(dimension, code)
+     group by d.dimension, d.code, m.component
+    having sum(m.posted_minor) <> 0 or sum(m.accrued_minor) <> 0
+     order by d.dimension, d.code, m.component
+    on conflict (dimension, code, component) do update
+       set posted_minor = contribution_totals.posted_minor + excluded.posted_minor,
+           accrued_minor = contribution_totals.accrued_minor + excluded.accrued_minor
+    """
+)
+TO_NUMBERS = text(
+    """
+    with sums as (
+      select customer_number, sum(posted_minor) as posted, sum(accrued_minor) as accrued
+        from leaf_moves group by customer_number)
+    update numbers n
+       set posted_minor = n.posted_minor + s.posted, accrued_minor = n.accrued_minor + s.accrued
+      from sums s where n.customer_number = s.customer_number
+       and (s.posted <> 0 or s.accrued <> 0)
+    returning n.party_id
+    """
+)
+TO_MOVED = text(
+    """
+    insert into moved (on_date, customer_number, moved_minor)
+    select :today, customer_number, sum(posted_minor + accrued_minor)
+      from leaf_moves group by customer_number
+    having sum(posted_minor + accrued_minor) <> 0 order by customer_number
+    on conflict (on_date, customer_number) do update
+       set moved_minor = moved.moved_minor + excluded.moved_minor
+    """
+)
+FORGET_MOVED = text("delete from moved where on_date < :before")
+KEPT_DAYS = 7
+
+
+def prepare_moves(tx: Tx, numbers: Collection[str]) -> None:
+    """Before anything of these numbers' leaves changes: they are held, so no move is lost."""
+    staged(tx, "leaf_moves", MOVES)
+    parties.hold_numbers(tx, numbers)
+
+
+def count_moves(tx: Tx) -> None:
+    """Adds the moves of this transaction to all totals, once."""
+    tx.session.execute(TO_TOTALS)
+    touched = set(tx.session.execute(TO_NUMBERS).scalars()) - {None}
+    tx.session.execute(TO_MOVED, {"today": today_of(tx)})
+    tx.session.execute(text("truncate leaf_moves"))
+    parties.lock_parties(tx, touched)
+    parties.recompute(tx, touched)
+
+
+def place_anew(tx: Tx, numbers: Collection[str]) -> None:
+    """Something came that says where these numbers' leaves belong, perhaps late: move them."""
+    if not numbers:
+        return
+    prepare_moves(tx, numbers)
+    asked = {"numbers": sorted(numbers), "today": today_of(tx)}
+    moved = tx.session.execute(PLACE_LEAVES, asked).rowcount  # type: ignore[attr-defined]
+    moved += tx.session.execute(PLACE_OPEN, asked).rowcount  # type: ignore[attr-defined]
+    if moved:
+        count_moves(tx)
+
+
+def today_of(tx: Tx) -> date:
+    return business_date(tx.bank_now, tx.clock.zone)
