@@ -110,3 +110,15 @@ class MovedRow(Base):
     customer_number: Mapped[str] = mapped_column(primary_key=True)
     moved_minor: Mapped[int] = mapped_column(Whole)
     __table_args__ = (Index("moved_most", "on_date", sql("abs(moved_minor) desc")),)
+
+
+class PartySliceRow(Base):
+    """Parties whose contribution is about the same (5 %), kept with every change of one.
+
+    `slice` is negative below zero and 0 at it; greater means more.
+    """
+
+    __tablename__ = "party_slices"
+    slice: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    parties: Mapped[int] = mapped_column(BigInteger)
+    sum_minor: Mapped[int] = mapped_column(Whole)

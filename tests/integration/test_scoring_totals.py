@@ -80,6 +80,11 @@ def residual(scoring: ServiceUnderTest) -> int:
     """Of all ways and of the leaves themselves, in one snapshot."""
     with scoring.database.read() as session:
         found = contribution.ways(session) | {"leaves": contribution.of_leaves(session)}
+        in_slices = sum(one.sum_minor for one in contribution.slices(session, ALL))
+    (parties,) = rows(
+        scoring, "select coalesce(sum(posted_minor + accrued_minor), 0) from party_figures"
+    )
+    assert in_slices == parties[0]
     return residual_minor(found)
 
 

@@ -56,6 +56,12 @@ def upgrade() -> None:
         sa.Column("customer_number", sa.Text, primary_key=True),
         sa.Column("moved_minor", WHOLE, nullable=False),
     )
+    op.create_table(
+        "party_slices",
+        sa.Column("slice", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("parties", sa.BigInteger, nullable=False),
+        sa.Column("sum_minor", WHOLE, nullable=False),
+    )
     op.create_index("moved_most", "moved", ["on_date", sa.text("abs(moved_minor) desc")])
     _count_what_is_there()
 
@@ -115,5 +121,14 @@ def _count_what_is_there() -> None:
         update party_figures f set posted_minor = x.posted from (
           select party_id, sum(posted_minor) as posted from numbers group by 1) x
          where x.party_id = f.party_id
+        """
+    )
+    op.execute(
+        """
+        insert into party_slices
+        select case when v = 0 then 0 else
+                 sign(v) * (1 + floor(ln(cast(abs(v) as float8)) / ln(cast(1.05 as float8)))) end,
+               count(*), sum(v)
+          from (select posted_minor as v from party_figures where numbers > 0) x group by 1
         """
     )

@@ -11,7 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.scoring.commands.contribution import open_values
+from services.scoring.commands.parties import SLICE
 from services.scoring.queries.reach import IN_REACH, parameters_of
+from services.scoring.rules.concentration import Slice
 from services.scoring.rules.scope import Reach
 
 Dimension = Literal["component", "product", "line", "region", "branch", "manager", "supervisor",
@@ -50,6 +52,16 @@ OF_PARTY = text(
     _TOTALS_OF_REACH.format(
         mine="(select n.customer_number from numbers n where n.party_id = :party_id)"
     )
+)
+# Sums of posted and accrued together; customers without a party are counted beside the parties.
+SLICES = text("select slice, parties, sum_minor from party_slices where parties > 0")
+SLICES_OF_REACH = text(
+    f"""
+    select {SLICE.format(v="x.v")} as slice, count(*) as parties, sum(x.v) as sum_minor
+      from (select f.posted_minor + f.accrued_minor as v from party_figures f
+             where f.numbers > 0 and {IN_REACH.format(party="f.party_id")}) x
+     group by 1
+    """  # noqa: S608 - names are ours
 )
 WAYS = text(
     """
@@ -140,6 +152,16 @@ def _totals(rows: Any) -> Totals:
             for row in rows
         }
     )
+
+
+def slices(session: Session, reach: Reach) -> list[Slice]:
+    """Parties by what they earn, greatest first."""
+    if reach.everything:
+        found = session.execute(SLICES)
+    else:
+        found = session.execute(SLICES_OF_REACH, parameters_of(reach))
+    rows = sorted(found, key=lambda row: -row.slice)
+    return [Slice(row.parties, int(row.sum_minor)) for row in rows]
 
 
 def ways(session: Session) -> dict[str, Sum]:
