@@ -25,9 +25,14 @@ class LeafRow(Base):
     period: Mapped[str] = mapped_column(primary_key=True)
     origin_period: Mapped[str] = mapped_column(primary_key=True)
     amount_minor: Mapped[int] = mapped_column(BigInteger)
-    manager_code: Mapped[str] = mapped_column(server_default=sql("''"), index=True)
+    manager_code: Mapped[str] = mapped_column(server_default=sql("''"))
     branch_code: Mapped[str] = mapped_column(server_default=sql("''"))
     region_code: Mapped[str] = mapped_column(server_default=sql("''"))
+    __table_args__ = (  # with the customer, so that a page of one place comes in its order
+        Index("leaves_of_manager", "manager_code", "customer_number"),
+        Index("leaves_of_branch", "branch_code", "customer_number"),
+        Index("leaves_of_region", "region_code", "customer_number"),
+    )
 
 
 class OpenLeafRow(Base):
@@ -55,9 +60,14 @@ class OpenLeafRow(Base):
     interest_received: Mapped[int] = mapped_column(BigInteger)
     fees: Mapped[int] = mapped_column(BigInteger)
     uses: Mapped[int] = mapped_column(BigInteger)
-    manager_code: Mapped[str] = mapped_column(index=True)
+    manager_code: Mapped[str]
     branch_code: Mapped[str]
     region_code: Mapped[str]
+    __table_args__ = (
+        Index("open_leaves_of_manager", "manager_code", "customer_number"),
+        Index("open_leaves_of_branch", "branch_code", "customer_number"),
+        Index("open_leaves_of_region", "region_code", "customer_number"),
+    )
 
 
 class BranchRow(Base):

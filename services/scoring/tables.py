@@ -118,7 +118,7 @@ class NumberRow(Base):
     party_id: Mapped[str | None] = mapped_column(index=True)
     party_as_of: Mapped[datetime | None]
     kind: Mapped[str | None]
-    home_branch_code: Mapped[str | None]
+    home_branch_code: Mapped[str | None] = mapped_column(index=True)
     manager_code: Mapped[str | None] = mapped_column(index=True)
     manager_staff_id: Mapped[str | None] = mapped_column(index=True)
     branch_code: Mapped[str | None] = mapped_column(index=True)

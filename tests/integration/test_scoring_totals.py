@@ -1,22 +1,32 @@
 """Live totals of the contribution: every way of adding up gives the same, after every batch."""
 
+import csv
+import html
+import io
+import re
 from collections import defaultdict
 from datetime import date
+from decimal import Decimal
 from random import Random
+from typing import get_args
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.leaves import keep_leaves
 from services.scoring.leaves import encode
+from services.scoring.pages.contribution import Way
 from services.scoring.queries import contribution
 from services.scoring.queries.contribution import Sum, residual_minor
+from services.scoring.queries.earned import KEY, PAGE_ROWS
 from shared.events import bank, customer
+from shared.policy import Actor, Scope
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
 from tests.integration import scoring_room
-from tests.integration.scoring_room import ALL, party, rows
+from tests.integration.scoring_room import ALL, HEAD, party, rows
 from tests.ledger_bank import Bank, Scored, random_bank, stream
 
 scoring = scoring_room.scoring
@@ -164,7 +174,8 @@ def test_a_leaf_belongs_to_who_answered_at_the_end_of_its_month_however_late_it_
     scoring.drain()
     first = sum(leaf.amount_minor for leaf in mine if leaf.origin_period == "2025-01")
     later = sum(leaf.amount_minor for leaf in mine if leaf.origin_period > "2025-01")
-    assert first and later
+    assert first
+    assert later
     found = by_code(scoring, "manager")
     assert found["RM1"] == Sum(first, 0), "as it was"
     assert found["RM2"] == Sum(later, all_of_it.accrued_minor)
@@ -179,6 +190,116 @@ def test_a_leaf_belongs_to_who_answered_at_the_end_of_its_month_however_late_it_
     of_two = sum(x.amount_minor for x in scored.posted.values() if x.customer_number == "C2")
     assert regions["west"].posted_minor == of_two
     assert residual(scoring) == 0
+
+
+def told(scoring: ServiceUnderTest, scored: Scored) -> None:
+    for handler, records in ((fold_state, states_of(scored)), (keep_leaves, leaves_of(scored))):
+        with scoring.database.transaction() as tx:
+            handler(tx, records)
+
+
+def figures_of(body: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(body.removeprefix("\ufeff"))))
+
+
+@pytest.mark.parametrize("way", get_args(Way))
+def test_every_way_of_adding_up_is_a_page_whose_rows_add_up_and_open(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored, way: str
+) -> None:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    manager(space, "C1", "RM2", "BJ01", date(2025, 2, 1))
+    scoring.drain()
+    told(scoring, scored)
+    client = scoring.client(HEAD)
+    page = client.get(f"/contribution?by={way}").text
+    assert 'data-residual="0"' in page
+    posted = sum(leaf.amount_minor for leaf in scored.posted.values())
+    assert f'data-posted="{posted}"' in page
+    _, *lines, total = figures_of(client.get(f"/contribution/value.csv?by={way}").text)
+    assert lines
+    for column in (2, 3):
+        assert sum(Decimal(line[column]) for line in lines) == Decimal(total[column])
+    assert Decimal(total[2]) * 100 == posted
+    for code, _, told_posted, told_accrued, _ in lines:
+        for state, amount in (("posted", told_posted), ("accrued", told_accrued)):
+            found = all_leaves(client, {"by": way, "code": code, "state": state})
+            assert sum(Decimal(row[11]) for row in found) == Decimal(amount), (way, code, state)
+            shown = client.get("/contribution/leaves", params={"by": way, "code": code}).text
+            assert f'data-posted="{int(Decimal(told_posted) * 100)}"' in shown
+
+
+def all_leaves(client: TestClient, asked: dict[str, str]) -> list[list[str]]:
+    """All pages of the CSV; each goes on where the page's own link says."""
+    found: list[list[str]] = []
+    after = ""
+    while True:
+        query = {**asked, **({"after": after} if after else {})}
+        _, *lines = figures_of(client.get("/contribution/leaves.csv", params=query).text)
+        found += lines
+        if len(lines) < PAGE_ROWS:
+            return found
+        after = "~".join(lines[-1][:7])
+
+
+def test_from_a_leaf_one_comes_to_its_events(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    for _, event in made.events:
+        space.publish(event.data, source=event.source, event_id=event.id,
+                      businessdate=event.businessdate, at=event.time)  # fmt: skip
+    scoring.drain()
+    told(scoring, scored)
+    leaf = next(
+        x for x in scored.posted.values()
+        if x.component == "fee" and x.period == x.origin_period and not x.loan_number
+    )  # fmt: skip
+    client = scoring.client(HEAD)
+    page = client.get("/contribution/leaves", params={"by": "component", "code": "fee"}).text
+    door = re.search(rf'href="/scoring(/contribution/leaf\?[^"]*account_number='
+                     rf'{leaf.account_number}&[^"]*period={leaf.period}[^"]*)"', page)  # fmt: skip
+    assert door is not None
+    shown = client.get(html.unescape(door.group(1))).text
+    fees = [
+        e for _, e in made.events
+        if getattr(e.data, "kind", "") == "fee" and e.data.account_number == leaf.account_number
+        and f"{e.businessdate:%Y-%m}" == leaf.period
+    ]  # fmt: skip
+    assert fees
+    assert all(event.id in shown for event in fees)
+    assert shown.count("data-row") == len(fees)
+    lost = client.get(html.unescape(door.group(1)).replace("=fee", "=nothing"))
+    assert lost.status_code == 404
+
+
+def test_a_manager_sees_his_own_customers_leaves_only(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    manager(space, "C1", "RM2", "BJ01", date(2025, 1, 1))
+    scoring.drain()
+    told(scoring, scored)
+    own = Actor("S-RM1", permissions=HEAD.permissions, scopes=(Scope("score.view", "own"),))
+    client = scoring.client(own)
+    mine = sum(x.amount_minor for x in scored.posted.values() if x.customer_number == "C0")
+    for way in get_args(Way):
+        page = client.get(f"/contribution?by={way}").text
+        assert f'data-posted="{mine}"' in page, way
+        assert 'data-residual="0"' in page, way
+        assert "party:P1" not in page, way
+    leaves = all_leaves(client, {"by": "component", "code": "fee"})
+    assert {row[0] for row in leaves} == {"C0"}
+    assert all_leaves(client, {"by": "party", "code": "P1"}) == []
+    assert all_leaves(client, {"by": "manager", "code": "RM2"}) == []
+    head = all_leaves(scoring.client(HEAD), {"by": "party", "code": "P1"})
+    key = dict(zip(KEY, head[0], strict=False))
+    assert scoring.client(HEAD).get("/contribution/leaf", params=key).status_code == 200
+    assert client.get("/contribution/leaf", params=key).status_code == 404
+    nobody = Actor("S-X", permissions=frozenset({"score.view"}), scopes=())
+    empty = scoring.client(nobody).get("/contribution").text
+    assert "data-posted" not in empty
 
 
 def test_an_older_state_record_changes_nothing(

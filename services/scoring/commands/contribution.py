@@ -92,7 +92,9 @@ PLACE_LEAVES = text(
              l.branch_code as old_branch, l.region_code as old_region, {
         ", ".join(f"at.{name}" for name in PLACE.split(", "))
     }
-        from leaves l {place_of("l.customer_number", "l.account_number", last_day("l.origin_period"))}
+        from leaves l {
+        place_of("l.customer_number", "l.account_number", last_day("l.origin_period"))
+    }
        where l.customer_number = any(:numbers)
          and (l.manager_code, l.branch_code, l.region_code)
              is distinct from (at.manager_code, at.branch_code, at.region_code)),
@@ -143,7 +145,7 @@ PLACE_OPEN = text(
     """  # noqa: S608 - names are ours
 )
 TO_TOTALS = text(
-    """
+    f"""
     insert into contribution_totals (dimension, code, component, posted_minor, accrued_minor)
     select d.dimension, d.code, m.component, sum(m.posted_minor), sum(m.accrued_minor)
       from leaf_moves m cross join lateral (values
@@ -153,22 +155,30 @@ TO_TOTALS = text(
      group by d.dimension, d.code, m.component
     having sum(m.posted_minor) <> 0 or sum(m.accrued_minor) <> 0
      order by d.dimension, d.code, m.component
-    on conflict (dimension, code, component) do update
-       set posted_minor = contribution_totals.posted_minor + excluded.posted_minor,
-           accrued_minor = contribution_totals.accrued_minor + excluded.accrued_minor
-    """
+    {parties.ADDED}
+    """  # noqa: S608 - names are ours
 )
 TO_NUMBERS = text(
-    """
+    f"""
     with sums as (
       select customer_number, sum(posted_minor) as posted, sum(accrued_minor) as accrued
-        from leaf_moves group by customer_number)
-    update numbers n
-       set posted_minor = n.posted_minor + s.posted, accrued_minor = n.accrued_minor + s.accrued
-      from sums s where n.customer_number = s.customer_number
-       and (s.posted <> 0 or s.accrued <> 0)
-    returning n.party_id
-    """
+        from leaf_moves group by customer_number),
+    updated as (
+      update numbers n
+         set posted_minor = n.posted_minor + s.posted,
+             accrued_minor = n.accrued_minor + s.accrued
+        from sums s where n.customer_number = s.customer_number
+         and (s.posted <> 0 or s.accrued <> 0)
+      returning n.party_id, {parties.UNDER.format(n="n")}, s.posted, s.accrued),
+    under as (
+      insert into contribution_totals (dimension, code, component, posted_minor, accrued_minor)
+      select d.dimension, d.code, '', sum(u.posted), sum(u.accrued)
+        from updated u cross join lateral (values
+          ('manager_now', u.manager_now), ('branch_now', u.branch_now)) d(dimension, code)
+       group by d.dimension, d.code order by d.dimension, d.code
+      {parties.ADDED})
+    select distinct party_id from updated where party_id is not null
+    """  # noqa: S608 - names are ours
 )
 TO_MOVED = text(
     """
@@ -193,7 +203,7 @@ def prepare_moves(tx: Tx, numbers: Collection[str]) -> None:
 def count_moves(tx: Tx) -> None:
     """Adds the moves of this transaction to all totals, once."""
     tx.session.execute(TO_TOTALS)
-    touched = set(tx.session.execute(TO_NUMBERS).scalars()) - {None}
+    touched = set(tx.session.execute(TO_NUMBERS).scalars())
     tx.session.execute(TO_MOVED, {"today": today_of(tx)})
     tx.session.execute(text("truncate leaf_moves"))
     parties.lock_parties(tx, touched)

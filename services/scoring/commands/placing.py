@@ -49,7 +49,8 @@ ALWAYS = date(1, 1, 1)
 
 def note_places(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> None:
     """Placements and openings among a poll's events, each with its offset."""
-    placements, openings = [], []
+    placements: list[dict[str, Any]] = []
+    openings: list[dict[str, Any]] = []
     for offset, event in events:
         fact = event.data
         if isinstance(fact, CustomerPlaced):

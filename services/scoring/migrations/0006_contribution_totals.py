@@ -25,12 +25,12 @@ def upgrade() -> None:
         "party_figures",
         [sa.text("(posted_minor + accrued_minor) desc"), "party_id"],
     )
+    op.create_index("ix_numbers_home_branch_code", "numbers", ["home_branch_code"])
     op.add_column("products", sa.Column("overdraft_product_code", sa.Text))
     for name in PLACE:
         op.add_column(
             "leaves", sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''"))
         )
-    op.create_index("ix_leaves_manager_code", "leaves", ["manager_code"])
     op.create_table(
         "open_leaves",
         *(sa.Column(name, sa.Text, primary_key=True)
@@ -42,11 +42,16 @@ def upgrade() -> None:
         *(sa.Column(name, sa.BigInteger, nullable=False) for name in COMPONENTS),
         *(sa.Column(name, sa.Text, nullable=False) for name in PLACE),
     )  # fmt: skip
-    op.create_index("ix_open_leaves_manager_code", "open_leaves", ["manager_code"])
+    for table in ("leaves", "open_leaves"):
+        for name in ("manager", "branch", "region"):
+            op.create_index(f"{table}_of_{name}", table, [f"{name}_code", "customer_number"])
     _places()
     op.create_table(
         "contribution_totals",
-        *(sa.Column(name, sa.Text, primary_key=True) for name in ("dimension", "code", "component")),
+        *(
+            sa.Column(name, sa.Text, primary_key=True)
+            for name in ("dimension", "code", "component")
+        ),
         sa.Column("posted_minor", WHOLE, nullable=False),
         sa.Column("accrued_minor", WHOLE, nullable=False),
     )
@@ -114,6 +119,16 @@ def _count_what_is_there() -> None:
         update numbers n set posted_minor = x.posted from (
           select customer_number, sum(amount_minor) as posted from leaves group by 1) x
          where x.customer_number = n.customer_number
+        """
+    )
+    op.execute(
+        """
+        insert into contribution_totals
+        select d.dimension, d.code, '', sum(n.posted_minor), 0 from numbers n
+          cross join lateral (values
+            ('manager_now', coalesce(n.manager_code, '')),
+            ('branch_now', coalesce(n.branch_code, n.home_branch_code, ''))) d(dimension, code)
+         where n.posted_minor <> 0 group by d.dimension, d.code
         """
     )
     op.execute(

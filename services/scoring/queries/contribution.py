@@ -11,47 +11,50 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.scoring.commands.contribution import open_values
-from services.scoring.commands.parties import SLICE
-from services.scoring.queries.reach import IN_REACH, parameters_of
+from services.scoring.commands.parties import SLICE, UNDER
+from services.scoring.queries.reach import PARTIES_REACHED, by_reach, parameters_of
 from services.scoring.rules.concentration import Slice
 from services.scoring.rules.scope import Reach
 
 Dimension = Literal["component", "product", "line", "region", "branch", "manager", "supervisor",
                     "month"]  # fmt: skip
-KEPT: Final = ("bank", "product", "region", "branch", "manager", "month")
+KEPT: Final = ("bank", "product", "region", "branch", "manager", "month", "manager_now",
+               "branch_now")  # fmt: skip
 
-_MINE = f"""(select n.customer_number from numbers n
-              where n.party_id is not null and {IN_REACH.format(party="n.party_id")})"""
 # Rows (dimension, code, component, posted_minor, accrued_minor) of what a reader reaches.
 _TOTALS_OF_REACH = f"""
-  select d.dimension, d.code, x.component, sum(x.posted) as posted_minor,
-         sum(x.accrued) as accrued_minor
-    from (
-      select l.component, l.product_code, l.period, l.manager_code, l.branch_code, l.region_code,
-             sum(l.amount_minor) as posted, 0 as accrued
-        from leaves l where l.customer_number in {{mine}} group by 1, 2, 3, 4, 5, 6
-      union all
-      select v.component, v.product_code, '', o.manager_code, o.branch_code, o.region_code,
-             0, sum(v.amount_minor)
-        from open_leaves o {open_values("o.{name}")}
-       where v.amount_minor <> 0 and o.customer_number in {{mine}} group by 1, 2, 3, 4, 5, 6) x
+  with mine as (
+    select n.customer_number, {UNDER.format(n="n")} from numbers n where {{mine}}),
+  sums as (
+    select customer_number, component, product_code, period, manager_code, branch_code,
+           region_code, sum(amount_minor) as posted, 0 as accrued
+      from leaves join mine using (customer_number) group by 1, 2, 3, 4, 5, 6, 7
+    union all
+    select o.customer_number, v.component, v.product_code, '', o.manager_code, o.branch_code,
+           o.region_code, 0, sum(v.amount_minor)
+      from open_leaves o join mine using (customer_number) {open_values("o.{name}")}
+     where v.amount_minor <> 0 group by 1, 2, 3, 5, 6, 7)
+  select d.dimension, d.code, case when d.dimension = 'bank' then x.component else '' end
+           as component, sum(x.posted) as posted_minor, sum(x.accrued) as accrued_minor
+    from sums x join mine using (customer_number)
     cross join lateral (values
       ('bank', ''), ('product', x.product_code), ('region', x.region_code),
-      ('branch', x.branch_code), ('manager', x.manager_code), ('month', x.period))
-      d(dimension, code)
-   group by d.dimension, d.code, x.component
-"""
+      ('branch', x.branch_code), ('manager', x.manager_code), ('month', x.period),
+      ('manager_now', mine.manager_now), ('branch_now', mine.branch_now)) d(dimension, code)
+   group by 1, 2, 3
+"""  # noqa: S608 - names are ours
+# Codes only of the dimensions that are shown by code: there are thousands of managers.
 OF_ALL = text(
     """
-    select dimension, code, component, posted_minor, accrued_minor from contribution_totals
-     where dimension = any(:dimensions)
+    select dimension, case when dimension = any(:coded) then code else '' end as code,
+           case when dimension = 'bank' then component else '' end as component,
+           sum(posted_minor) as posted_minor, sum(accrued_minor) as accrued_minor
+      from contribution_totals where dimension = any(:dimensions) group by 1, 2, 3
     """
 )
-OF_REACH = text(_TOTALS_OF_REACH.format(mine=_MINE))
-OF_PARTY = text(
-    _TOTALS_OF_REACH.format(
-        mine="(select n.customer_number from numbers n where n.party_id = :party_id)"
-    )
+OF_REACH = text(_TOTALS_OF_REACH.format(mine=f"n.party_id in {PARTIES_REACHED}"))
+OF_PARTY = by_reach(
+    _TOTALS_OF_REACH.format(mine="n.party_id = :party_id and {mine}"), party="n.party_id"
 )
 # Sums of posted and accrued together; customers without a party are counted beside the parties.
 SLICES = text("select slice, parties, sum_minor from party_slices where parties > 0")
@@ -59,7 +62,7 @@ SLICES_OF_REACH = text(
     f"""
     select {SLICE.format(v="x.v")} as slice, count(*) as parties, sum(x.v) as sum_minor
       from (select f.posted_minor + f.accrued_minor as v from party_figures f
-             where f.numbers > 0 and {IN_REACH.format(party="f.party_id")}) x
+             where f.numbers > 0 and f.party_id in {PARTIES_REACHED}) x
      group by 1
     """  # noqa: S608 - names are ours
 )
@@ -76,6 +79,11 @@ WAYS = text(
       from (select posted_minor, accrued_minor from party_figures
             union all
             select posted_minor, accrued_minor from numbers where party_id is null) x
+    """
+)
+WITHOUT_PARTY = text(
+    """
+    select coalesce(sum(posted_minor + accrued_minor), 0) from numbers where party_id is null
     """
 )
 LEAVES = text(
@@ -99,9 +107,7 @@ class Sum:
         return self.posted_minor + self.accrued_minor
 
     def plus(self, other: "Sum") -> "Sum":
-        return Sum(
-            self.posted_minor + other.posted_minor, self.accrued_minor + other.accrued_minor
-        )
+        return Sum(self.posted_minor + other.posted_minor, self.accrued_minor + other.accrued_minor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +119,8 @@ class Totals:
     def by_code(self, dimension: str) -> dict[str, Sum]:
         return self._by(dimension, 1)
 
-    def by_component(self, dimension: str = "bank", code: str | None = None) -> dict[str, Sum]:
-        cells = {k: v for k, v in self.cells.items() if code is None or k[1] == code}
-        return Totals(cells)._by(dimension, 2)
+    def by_component(self) -> dict[str, Sum]:
+        return self._by("bank", 2)
 
     def whole(self, dimension: str = "bank") -> Sum:
         found = Sum()
@@ -131,16 +136,22 @@ class Totals:
         return found
 
 
-def totals(session: Session, reach: Reach, dimensions: Sequence[str] = KEPT) -> Totals:
-    """All that the reader may see. Kept totals answer for the whole bank only."""
+def totals(session: Session, reach: Reach, coded: Sequence[str] = KEPT) -> Totals:
+    """All that the reader may see; kept totals answer for the whole bank only.
+
+    `coded`: whose codes are told apart; of the other dimensions there is the sum alone.
+    """
     if reach.everything:
-        return _totals(session.execute(OF_ALL, {"dimensions": list(dimensions)}))
+        asked = {"dimensions": list(KEPT), "coded": list(coded)}
+        return _totals(session.execute(OF_ALL, asked))
     return _totals(session.execute(OF_REACH, parameters_of(reach)))
 
 
-def totals_of_party(session: Session, party_id: str) -> Totals:
-    """One party's; the reader's right to it was checked before."""
-    return _totals(session.execute(OF_PARTY, {"party_id": party_id}))
+def totals_of_party(session: Session, reach: Reach, party_id: str) -> Totals:
+    """One party's; nothing when it is out of the reader's scope."""
+    return _totals(
+        session.execute(OF_PARTY[reach.everything], {**parameters_of(reach), "party_id": party_id})
+    )
 
 
 def _totals(rows: Any) -> Totals:
@@ -152,6 +163,16 @@ def _totals(rows: Any) -> Totals:
             for row in rows
         }
     )
+
+
+def bank(session: Session) -> Sum:
+    """The whole bank's sum, whoever asks: what a share is a share of."""
+    return _totals(session.execute(OF_ALL, {"dimensions": ["bank"], "coded": []})).whole()
+
+
+def without_party(session: Session) -> int:
+    """What customer numbers earn that are nobody's yet."""
+    return int(session.execute(WITHOUT_PARTY).scalar_one())
 
 
 def slices(session: Session, reach: Reach) -> list[Slice]:

@@ -10,18 +10,16 @@ from sqlalchemy.orm import Session
 
 from services.scoring.commands.contribution import last_day, open_values
 from services.scoring.queries.events import BOOKED
-from services.scoring.queries.reach import IN_REACH, parameters_of
+from services.scoring.queries.reach import by_reach, parameters_of
 from services.scoring.rules.scope import Reach
 
 PAGE_ROWS = 50
+RANKING_ROWS = 20
 MOVERS = 10
 KEY: Final = (
     "customer_number", "account_number", "loan_number", "product_code", "component", "period",
     "origin_period",
 )  # fmt: skip
-_REACHED = IN_REACH.format(party="n.party_id")
-MINE = f"""(:everything or {{number}} in (
-  select n.customer_number from numbers n where n.party_id is not null and {_REACHED}))"""
 # Which leaves a total is made of. Lines and supervisors are sets of products and of managers.
 ONLY: Final = {
     "component": "x.component = any(:codes)",
@@ -32,8 +30,13 @@ ONLY: Final = {
     "manager": "x.manager_code = any(:codes)",
     "supervisor": "x.manager_code = any(:codes)",
     "month": "x.period = any(:codes)",
-    "party": "x.customer_number in (select customer_number from numbers where party_id = any(:codes))",
-    "bank": "true",
+    "party": """x.customer_number in (
+      select customer_number from numbers where party_id = any(:codes))""",
+    "manager_now": """x.customer_number in (
+      select customer_number from numbers where coalesce(manager_code, '') = any(:codes))""",
+    "branch_now": """x.customer_number in (
+      select customer_number from numbers where coalesce(branch_code, home_branch_code, '')
+        = any(:codes))""",
 }
 OPEN = ""  # the period of a leaf that is not posted
 
@@ -41,13 +44,12 @@ OPEN = ""  # the period of a leaf that is not posted
 def _leaves_sql(dimension: str) -> Any:
     """A page of leaves by key, posted and open ones apart: an open one has no period."""
     key, only = ", ".join(f"x.{name}" for name in KEY), ONLY[dimension]
-    mine = MINE.format(number="x.customer_number")
     after = f"(not :goes_on or ({key}) > ({', '.join(f':after_{n}' for n in range(len(KEY)))}))"
-    return text(
+    return by_reach(
         f"""
         select y.*, n.party_id, p.names from (
           (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
-             from leaves x where :posted and {only} and {mine} and {after}
+             from leaves x where :posted and {only} and {{mine}} and {after}
             order by {key} limit :limit)
           union all
           (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
@@ -55,58 +57,51 @@ def _leaves_sql(dimension: str) -> Any:
                           v.component, '' as period, '' as origin_period, v.amount_minor,
                           o.manager_code, o.branch_code, o.region_code
                      from open_leaves o {open_values("o.{name}")}) x
-            where not :posted and x.amount_minor <> 0 and {only} and {mine} and {after}
+            where not :posted and x.amount_minor <> 0 and {only} and {{mine}} and {after}
             order by {key} limit :limit)) y
           left join numbers n on n.customer_number = y.customer_number
           left join products p on p.product_code = y.product_code
          order by {", ".join(f"y.{name}" for name in KEY)}
-        """  # noqa: S608 - names are ours
+        """,  # noqa: S608 - names are ours
+        number="x.customer_number",
     )
 
 
 LEAVES = {dimension: _leaves_sql(dimension) for dimension in ONLY}
-RANKING = text(
-    f"""
+RANKING = by_reach(
+    """
     select f.party_id, f.posted_minor, f.accrued_minor from party_figures f
-     where f.numbers > 0 and {IN_REACH.format(party="f.party_id")}
+     where f.numbers > 0 and {mine}
        and (f.posted_minor <> 0 or f.accrued_minor <> 0)
        and (cast(:after_value as numeric) is null
             or (f.posted_minor + f.accrued_minor, f.party_id)
                < (cast(:after_value as numeric), :after_party))
      order by f.posted_minor + f.accrued_minor desc, f.party_id desc limit :limit
-    """  # noqa: S608 - names are ours
+    """,
+    party="f.party_id",
 )
-MOVED = text(
-    f"""
+MOVED = by_reach(
+    """
     select n.party_id, sum(m.moved_minor) as moved_minor
       from (select * from moved where on_date = :today order by abs(moved_minor) desc
              limit case when :everything then 200 end) m
       join numbers n on n.customer_number = m.customer_number
-     where n.party_id is not null and {_REACHED}
+     where n.party_id is not null and {mine}
      group by n.party_id having sum(m.moved_minor) <> 0
      order by abs(sum(m.moved_minor)) desc, n.party_id limit :limit
-    """  # noqa: S608 - names are ours
+    """,
+    party="n.party_id",
 )
-AS_IS = {
-    way: text(
-        f"""
-        select coalesce(n.{way}_code, '') as code, sum(n.posted_minor) as posted_minor,
-               sum(n.accrued_minor) as accrued_minor from numbers n
-         where {MINE.format(number="n.customer_number")}
-         group by 1 having sum(n.posted_minor) <> 0 or sum(n.accrued_minor) <> 0
-        """  # noqa: S608 - names are ours
-    )
-    for way in ("manager", "branch")
-}
-LEAF = text(
+LEAF = by_reach(
     f"""
     select x.*, n.party_id, p.names from leaves x
       join numbers n using (customer_number) left join products p using (product_code)
      where ({", ".join(f"x.{name}" for name in KEY)}) = ({", ".join(f":{name}" for name in KEY)})
-       and {MINE.format(number="x.customer_number")}
-    """  # noqa: S608 - names are ours
+       and {{mine}}
+    """,  # noqa: S608 - names are ours
+    party="n.party_id",
 )
-OPEN_LEAF = text(
+OPEN_LEAF = by_reach(
     f"""
     select o.customer_number, o.account_number, o.loan_number, v.product_code, v.component,
            '' as period, '' as origin_period, v.amount_minor, o.manager_code, o.branch_code,
@@ -116,8 +111,9 @@ OPEN_LEAF = text(
       left join products p on p.product_code = v.product_code
      where (o.customer_number, o.account_number, o.loan_number, v.product_code, v.component)
            = (:customer_number, :account_number, :loan_number, :product_code, :component)
-       and v.amount_minor <> 0 and {MINE.format(number="o.customer_number")}
-    """  # noqa: S608 - names are ours
+       and v.amount_minor <> 0 and {{mine}}
+    """,  # noqa: S608 - names are ours
+    party="n.party_id",
 )
 # A fee is made of fees; what a balance earns is made of whatever moved the balance.
 KINDS_OF: Final = {
@@ -161,7 +157,7 @@ def leaves(
     place = tuple(after) if after else ("",) * len(KEY)
     return list(
         session.execute(
-            LEAVES[selection.dimension],
+            LEAVES[selection.dimension][reach.everything],
             {
                 **parameters_of(reach),
                 "codes": list(selection.codes),
@@ -181,7 +177,7 @@ def ranking(
     value, party = after or (None, None)
     return list(
         session.execute(
-            RANKING,
+            RANKING[reach.everything],
             {**parameters_of(reach), "after_value": value, "after_party": party, "limit": limit},
         )
     )
@@ -194,17 +190,12 @@ def moved_most(session: Session, reach: Reach, today: date) -> list[Any]:
     numbers, none of which is among them, is not looked for.
     """
     asked = {**parameters_of(reach), "today": today, "limit": MOVERS}
-    return list(session.execute(MOVED, asked))
-
-
-def as_is(session: Session, reach: Reach, way: str) -> list[Any]:
-    """All that customers ever earned, under whoever answers for them today."""
-    return list(session.execute(AS_IS[way], parameters_of(reach)))
+    return list(session.execute(MOVED[reach.everything], asked))
 
 
 def leaf(session: Session, reach: Reach, key: dict[str, str]) -> Any | None:
     """One leaf; none when unknown or out of the reader's scope."""
-    statement = OPEN_LEAF if key["period"] == OPEN else LEAF
+    statement = (OPEN_LEAF if key["period"] == OPEN else LEAF)[reach.everything]
     return session.execute(statement, {**parameters_of(reach), **key}).first()
 
 
