@@ -155,6 +155,7 @@ GET /contribution/earned.csv                    score.view
 GET /contribution/leaves                        score.view
 GET /contribution/leaves.csv                    score.view
 GET /contribution/leaf                          score.view
+GET /contribution/transactions                  score.view
 GET /contribution/totals                        score.view
 GET /contribution/ranking                       score.view
 GET /contribution/parties/{party_id}            score.view

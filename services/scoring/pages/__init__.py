@@ -29,6 +29,13 @@ ViewAlerts = Annotated[Context, requires("alert.view")]
 # Contribution ------------------------------------------------------------------------------
 
 
+@router.get("/contribution/transactions")
+def transactions(
+    ctx: ViewScores, after: str | None = None, branch: Code = None, manager: Code = None
+) -> HTMLResponse:
+    return ctx.page("transactions.html", stale=False, **_ranking(ctx, after, branch, manager))
+
+
 @router.get("/contribution/totals")
 def contribution_totals(ctx: ViewScores, at: str | None = None) -> HTMLResponse:
     stale = ctx.stale(at)
@@ -165,7 +172,7 @@ def _ranking(
         "next_url": f"/scoring/contribution/transactions?{urlencode(following)}"
         if following
         else None,
-        "first_url": f"/scoring/contribution?{urlencode(kept)}" if after else None,
+        "first_url": f"/scoring/contribution/transactions?{urlencode(kept)}" if after else None,
         "million": MILLION,
     }
 
