@@ -112,6 +112,23 @@ class ContributionTotalRow(Base):
     accrued_minor: Mapped[int] = mapped_column(Whole)
 
 
+class OwnerTotalRow(Base):
+    """The same sums under whoever answers for the customer today: what a reader's scope is.
+
+    What a customer ever earned goes with him when he is given to another.
+    """
+
+    __tablename__ = "owner_totals"
+    dimension: Mapped[str] = mapped_column(primary_key=True)
+    manager_now: Mapped[str] = mapped_column(primary_key=True, index=True)
+    staff_now: Mapped[str] = mapped_column(primary_key=True, index=True)
+    branch_now: Mapped[str] = mapped_column(primary_key=True, index=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    posted_minor: Mapped[int] = mapped_column(Whole)
+    accrued_minor: Mapped[int] = mapped_column(Whole)
+
+
 class MovedRow(Base):
     """By how much a customer number's contribution moved on a day of the bank."""
 

@@ -32,7 +32,8 @@ def on_party_recorded(tx: Tx, event: Event[customer.PartyRecorded]) -> None:
     if fact.customer_number is None:
         return  # a prospect holds nothing yet
     _join(tx, event, fact.customer_numbers)
-    parties.describe_number(tx, fact.customer_number, fact.kind, fact.home_branch_code)
+    with contribution.under_another(tx, fact.customer_number):
+        parties.describe_number(tx, fact.customer_number, fact.kind, fact.home_branch_code)
 
 
 def on_identity_changed(
@@ -53,15 +54,16 @@ def on_manager_changed(tx: Tx, event: Event[customer.ManagerChanged]) -> None:
     fact = event.data
     if fact.customer_number is None or fact.account_number is not None:
         return  # the manager of one account does not answer for the customer
-    parties.keep_manager(
-        tx,
-        fact.customer_number,
-        effective_on=fact.effective_on,
-        manager_code=fact.manager_code,
-        staff_id=fact.staff_id,
-        branch_code=fact.branch_code,
-        share_ppm=fact.share_ppm,
-    )
+    with contribution.under_another(tx, fact.customer_number):
+        parties.keep_manager(
+            tx,
+            fact.customer_number,
+            effective_on=fact.effective_on,
+            manager_code=fact.manager_code,
+            staff_id=fact.staff_id,
+            branch_code=fact.branch_code,
+            share_ppm=fact.share_ppm,
+        )
     contribution.place_anew(tx, {fact.customer_number})
 
 
@@ -124,7 +126,8 @@ def on_branch_described(tx: Tx, event: Event[bank.BranchDescribed]) -> None:
 def when_manager_effective(tx: Tx, timer: Timer) -> None:
     """The day of a future assignment has come: ask anew who answers for the number."""
     number = timer.key.rpartition("/")[0]
-    parties.reassign(tx, [number], business_date(tx.bank_now, tx.clock.zone))
+    with contribution.under_another(tx, number):
+        parties.reassign(tx, [number], business_date(tx.bank_now, tx.clock.zone))
     contribution.place_anew(tx, {number})
 
 

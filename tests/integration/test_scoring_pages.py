@@ -124,7 +124,8 @@ def test_every_page_opens_down_to_the_events(space, scoring, scored, language):
     )
     alerts = client.get("/alerts").json()["items"]
     pages = [
-        "/contribution/value", "/contribution/transactions", "/contribution/totals", "/contribution/ranking?branch=SH01",
+        "/contribution/value", "/contribution/transactions", "/contribution/totals",
+        "/contribution/ranking?branch=SH01",
         "/contribution/parties/P1", "/contribution/parties/P1/figures", "/risk",
         "/risk?state=ended", "/risk/list?rule=outflow", "/risk/list?state=ended&rule=silence",
         "/contribution/parties/P1/events?number=C1&account=A-C1&product=CA-P&currency=CNY",

@@ -133,9 +133,10 @@ def test_residual_is_0_after_every_batch_and_the_sum_is_the_workers(
     assert set(by_code(scoring, "region")) == {"east", "north", ""}
 
 
+@pytest.mark.parametrize("table", ["contribution_totals", "owner_totals"])
 @pytest.mark.parametrize("dimension", ["bank", "product", "region", "branch", "manager", "month"])
 def test_a_leaf_withheld_from_one_dimension_shows(
-    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored, dimension: str
+    space: Space, scoring: ServiceUnderTest, scored: Scored, table: str, dimension: str
 ) -> None:
     """The negative control."""
     with scoring.database.transaction() as tx:
@@ -145,12 +146,12 @@ def test_a_leaf_withheld_from_one_dimension_shows(
     with scoring.database.transaction() as tx:
         tx.session.execute(
             text(
-                """
-                update contribution_totals set posted_minor = posted_minor - :amount
+                f"""
+                update {table} set posted_minor = posted_minor - :amount
                  where (dimension, code, component) in (
-                   select dimension, code, component from contribution_totals
+                   select dimension, code, component from {table}
                     where dimension = :dimension limit 1)
-                """
+                """  # noqa: S608 - one of two names of ours
             ),
             {"amount": amount, "dimension": dimension},
         )
@@ -180,6 +181,8 @@ def test_a_leaf_belongs_to_who_answered_at_the_end_of_its_month_however_late_it_
     assert found["RM1"] == Sum(first, 0), "as it was"
     assert found["RM2"] == Sum(later, all_of_it.accrued_minor)
     assert by_code(scoring, "region")["east"].posted_minor == first
+    assert by_code(scoring, "manager_now")["RM2"] == all_of_it, "as it is: all of it goes along"
+    assert "RM1" not in by_code(scoring, "manager_now")
     assert residual(scoring) == 0
     space.publish(bank.BranchDescribed(branch_code="BJ01", region_code="centre"))
     space.publish(bank.CustomerPlaced(customer_number="C2", region_code="west"))
@@ -281,6 +284,9 @@ def test_a_manager_sees_his_own_customers_leaves_only(
     manager(space, "C1", "RM2", "BJ01", date(2025, 1, 1))
     scoring.drain()
     told(scoring, scored)
+    manager(space, "C2", "RM1", "SH01", date(2025, 1, 1))
+    manager(space, "C2", "RM2", "BJ01", date(2025, 1, 2))
+    scoring.drain()
     own = Actor("S-RM1", permissions=HEAD.permissions, scopes=(Scope("score.view", "own"),))
     client = scoring.client(own)
     mine = sum(x.amount_minor for x in scored.posted.values() if x.customer_number == "C0")

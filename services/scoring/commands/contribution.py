@@ -5,7 +5,8 @@ dimension, to the customer's own sum and to what moved today, each from the move
 that a way that misses a leaf is seen as a residual.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Final
 
@@ -144,22 +145,53 @@ PLACE_OPEN = text(
      where v.amount_minor <> 0
     """  # noqa: S608 - names are ours
 )
+DIMENSIONS = """cross join lateral (values
+        ('bank', ''), ('product', m.product_code), ('region', m.region_code),
+        ('branch', m.branch_code), ('manager', m.manager_code), ('month', m.period))
+        d(dimension, code)"""
+_ADDED = """do update
+       set posted_minor = {table}.posted_minor + excluded.posted_minor,
+           accrued_minor = {table}.accrued_minor + excluded.accrued_minor"""
 TO_TOTALS = text(
     f"""
     insert into contribution_totals (dimension, code, component, posted_minor, accrued_minor)
     select d.dimension, d.code, m.component, sum(m.posted_minor), sum(m.accrued_minor)
-      from leaf_moves m cross join lateral (values
-        ('bank', ''), ('product', m.product_code), ('region', m.region_code),
-        ('branch', m.branch_code), ('manager', m.manager_code), ('month', m.period))
-        d(dimension, code)
+      from leaf_moves m {DIMENSIONS}
      group by d.dimension, d.code, m.component
     having sum(m.posted_minor) <> 0 or sum(m.accrued_minor) <> 0
      order by d.dimension, d.code, m.component
-    {parties.ADDED}
+    on conflict (dimension, code, component) {_ADDED.format(table="contribution_totals")}
+    """  # noqa: S608 - names are ours
+)
+_OWNER_KEY = f"dimension, {parties.OWNER}, code, component"
+TO_OWNERS = text(
+    f"""
+    insert into owner_totals ({_OWNER_KEY}, posted_minor, accrued_minor)
+    select d.dimension, {parties.OWNER}, d.code, m.component, sum(m.posted_minor),
+           sum(m.accrued_minor)
+      from (select leaf_moves.*, {parties.owner("n")}
+              from leaf_moves join numbers n using (customer_number)) m {DIMENSIONS}
+     group by d.dimension, {parties.OWNER}, d.code, m.component
+    having sum(m.posted_minor) <> 0 or sum(m.accrued_minor) <> 0
+     order by d.dimension, {parties.OWNER}, d.code, m.component
+    on conflict ({_OWNER_KEY}) {_ADDED.format(table="owner_totals")}
+    """  # noqa: S608 - names are ours
+)
+# All leaves of some numbers, with a sign: they leave one owner and come to another.
+ALL_OF_THEM = text(
+    f"""
+    {MOVE}
+    select customer_number, product_code, component, period, {PLACE}, :sign * amount_minor, 0
+      from leaves where customer_number = any(:numbers)
+    union all
+    select o.customer_number, v.product_code, v.component, '', o.manager_code, o.branch_code,
+           o.region_code, 0, :sign * v.amount_minor
+      from open_leaves o {open_values("o.{name}")}
+     where o.customer_number = any(:numbers) and v.amount_minor <> 0
     """  # noqa: S608 - names are ours
 )
 TO_NUMBERS = text(
-    f"""
+    """
     with sums as (
       select customer_number, sum(posted_minor) as posted, sum(accrued_minor) as accrued
         from leaf_moves group by customer_number),
@@ -169,17 +201,11 @@ TO_NUMBERS = text(
              accrued_minor = n.accrued_minor + s.accrued
         from sums s where n.customer_number = s.customer_number
          and (s.posted <> 0 or s.accrued <> 0)
-      returning n.party_id, {parties.UNDER.format(n="n")}, s.posted, s.accrued),
-    under as (
-      insert into contribution_totals (dimension, code, component, posted_minor, accrued_minor)
-      select d.dimension, d.code, '', sum(u.posted), sum(u.accrued)
-        from updated u cross join lateral (values
-          ('manager_now', u.manager_now), ('branch_now', u.branch_now)) d(dimension, code)
-       group by d.dimension, d.code order by d.dimension, d.code
-      {parties.ADDED})
+      returning n.party_id)
     select distinct party_id from updated where party_id is not null
-    """  # noqa: S608 - names are ours
+    """
 )
+EMPTY = text("truncate leaf_moves")
 TO_MOVED = text(
     """
     insert into moved (on_date, customer_number, moved_minor)
@@ -203,11 +229,25 @@ def prepare_moves(tx: Tx, numbers: Collection[str]) -> None:
 def count_moves(tx: Tx) -> None:
     """Adds the moves of this transaction to all totals, once."""
     tx.session.execute(TO_TOTALS)
+    tx.session.execute(TO_OWNERS)
     touched = set(tx.session.execute(TO_NUMBERS).scalars())
     tx.session.execute(TO_MOVED, {"today": today_of(tx)})
-    tx.session.execute(text("truncate leaf_moves"))
+    tx.session.execute(EMPTY)
     parties.lock_parties(tx, touched)
     parties.recompute(tx, touched)
+
+
+@contextmanager
+def under_another(tx: Tx, number: str) -> Iterator[None]:
+    """Within it somebody else begins to answer for a number: what it ever earned goes along."""
+    prepare_moves(tx, [number])
+    for sign in (-1, 1):
+        if sign == 1:
+            yield
+        moves = tx.session.execute(ALL_OF_THEM, {"numbers": [number], "sign": sign})
+        if moves.rowcount:  # type: ignore[attr-defined]
+            tx.session.execute(TO_OWNERS)
+            tx.session.execute(EMPTY)
 
 
 def place_anew(tx: Tx, numbers: Collection[str]) -> None:

@@ -41,45 +41,21 @@ MOVE = text(
      where customer_number = any(:numbers)
     """
 )
-# Under whom a number's whole contribution stands today, and how a kept total takes more.
-UNDER = """coalesce({n}.manager_code, '') as manager_now,
-  coalesce({n}.branch_code, {n}.home_branch_code, '') as branch_now"""
-ADDED = """
-  on conflict (dimension, code, component) do update
-     set posted_minor = contribution_totals.posted_minor + excluded.posted_minor,
-         accrued_minor = contribution_totals.accrued_minor + excluded.accrued_minor
-"""
+# Who answers for a number today; its whole contribution stands under him.
+OWNER = "manager_now, staff_now, branch_now"
 
 
-def _under_another(change: str) -> str:
-    """An update of `numbers n` beside its row before (`old`), with the kept totals of today's
-    managers and branches: what a customer earned goes with him."""
-    return f"""
-    moved as ({change}
-      returning n.posted_minor, n.accrued_minor, {UNDER.format(n="n")},
-                coalesce(old.manager_code, '') as old_manager,
-                coalesce(old.branch_code, old.home_branch_code, '') as old_branch)
-    insert into contribution_totals (dimension, code, component, posted_minor, accrued_minor)
-    select d.dimension, d.code, '', sum(d.sign * m.posted_minor), sum(d.sign * m.accrued_minor)
-      from moved m cross join lateral (values
-        ('manager_now', m.old_manager, -1), ('manager_now', m.manager_now, 1),
-        ('branch_now', m.old_branch, -1), ('branch_now', m.branch_now, 1))
-        d(dimension, code, sign)
-     where m.posted_minor <> 0 or m.accrued_minor <> 0
-     group by d.dimension, d.code order by d.dimension, d.code
-    {ADDED}
-    """  # noqa: S608 - names are ours
+def owner(n: str) -> str:
+    return f"""coalesce({n}.manager_code, '') as manager_now,
+      coalesce({n}.manager_staff_id, '') as staff_now,
+      coalesce({n}.branch_code, {n}.home_branch_code, '') as branch_now"""
 
 
 DESCRIBE = text(
-    "with "  # noqa: S608 - names are ours
-    + _under_another(
-        """
-        update numbers n set kind = :kind, home_branch_code = :home_branch_code
-          from numbers old
-         where n.customer_number = :customer_number and old.customer_number = n.customer_number
-        """
-    )
+    """
+    update numbers set kind = :kind, home_branch_code = :home_branch_code
+     where customer_number = :customer_number
+    """
 )
 NEW_PARTIES = text(
     """
@@ -140,18 +116,12 @@ REASSIGN = text(
              m.customer_number, m.manager_code, m.staff_id, m.branch_code
         from managers m
        where m.customer_number = any(:numbers) and m.effective_on <= :today
-       order by m.customer_number, m.effective_on desc, m.share_ppm desc, m.manager_code),
-    """  # noqa: S608 - names are ours
-    + _under_another(
-        """
-        update numbers n
-           set manager_code = nullif(c.manager_code, ''), manager_staff_id = c.staff_id,
-               branch_code = c.branch_code
-          from current c, numbers old
-         where n.customer_number = c.customer_number
-           and old.customer_number = n.customer_number
-        """
-    )
+       order by m.customer_number, m.effective_on desc, m.share_ppm desc, m.manager_code)
+    update numbers n
+       set manager_code = nullif(c.manager_code, ''), manager_staff_id = c.staff_id,
+           branch_code = c.branch_code
+      from current c where n.customer_number = c.customer_number
+    """
 )
 KEEP_MANAGER = text(
     """
@@ -235,7 +205,6 @@ def join_numbers(tx: Tx, said: Membership) -> set[str]:
 
 
 def describe_number(tx: Tx, customer_number: str, kind: str, home_branch_code: str | None) -> None:
-    hold_numbers(tx, [customer_number])
     tx.session.execute(
         DESCRIBE,
         {
@@ -278,8 +247,7 @@ def keep_manager(
 
 
 def reassign(tx: Tx, numbers: Sequence[str], today: date) -> None:
-    """Who answers for these numbers on a day of the bank. They are held: `old` is the truth."""
-    hold_numbers(tx, numbers)
+    """Who answers for these numbers on a day of the bank."""
     tx.session.execute(REASSIGN, {"numbers": list(numbers), "today": today})
 
 

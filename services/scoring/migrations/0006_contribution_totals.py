@@ -11,6 +11,7 @@ depends_on = None
 WHOLE = sa.Numeric(38, 0)
 COMPONENTS = ("net", "debit", "loss", "upkeep", "interest_paid", "interest_received", "fees",
               "uses")  # fmt: skip
+OWNER = ("manager_now", "staff_now", "branch_now")
 PLACE = ("manager_code", "branch_code", "region_code")
 
 
@@ -55,6 +56,17 @@ def upgrade() -> None:
         sa.Column("posted_minor", WHOLE, nullable=False),
         sa.Column("accrued_minor", WHOLE, nullable=False),
     )
+    op.create_table(
+        "owner_totals",
+        *(
+            sa.Column(name, sa.Text, primary_key=True)
+            for name in ("dimension", *OWNER, "code", "component")
+        ),
+        sa.Column("posted_minor", WHOLE, nullable=False),
+        sa.Column("accrued_minor", WHOLE, nullable=False),
+    )
+    for name in OWNER:
+        op.create_index(f"ix_owner_totals_{name}", "owner_totals", [name])
     op.create_table(
         "moved",
         sa.Column("on_date", sa.Date, primary_key=True),
@@ -123,12 +135,14 @@ def _count_what_is_there() -> None:
     )
     op.execute(
         """
-        insert into contribution_totals
-        select d.dimension, d.code, '', sum(n.posted_minor), 0 from numbers n
-          cross join lateral (values
-            ('manager_now', coalesce(n.manager_code, '')),
-            ('branch_now', coalesce(n.branch_code, n.home_branch_code, ''))) d(dimension, code)
-         where n.posted_minor <> 0 group by d.dimension, d.code
+        insert into owner_totals
+        select d.dimension, coalesce(n.manager_code, ''), coalesce(n.manager_staff_id, ''),
+               coalesce(n.branch_code, n.home_branch_code, ''), d.code, l.component,
+               sum(l.amount_minor), 0
+          from leaves l join numbers n using (customer_number) cross join lateral (values
+            ('bank', ''), ('product', l.product_code), ('region', ''), ('branch', ''),
+            ('manager', ''), ('month', l.period)) d(dimension, code)
+         group by 1, 2, 3, 4, d.code, l.component
         """
     )
     op.execute(

@@ -154,17 +154,14 @@ def value(session: Session, reach: Reach, way: str, today: Any, directory: Direc
     groups = Groups(session, directory)
     slices = contribution.slices(session, reach)
     sums = sums_by(found, way, groups)
-    parties = sum(one.sum_minor for one in slices)
-    if reach.everything:
-        parties += contribution.without_party(session)
     shown = Sum()
     for one in sums.values():
         shown = shown.plus(one)
     ways = {dimension: found.whole(dimension) for dimension in contribution.KEPT}
-    residual = max(
-        contribution.residual_minor(ways | {"shown": shown}),
-        abs(parties - found.whole().both_minor),
-    )
+    residual = contribution.residual_minor(ways | {"shown": shown})
+    if reach.everything:  # a party may have numbers that somebody else answers for
+        parties = sum(one.sum_minor for one in slices) + contribution.without_party(session)
+        residual = max(residual, abs(parties - found.whole().both_minor))
     return Value(
         whole=found.whole(),
         components=found.by_component(),

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.scoring.commands.contribution import open_values
-from services.scoring.commands.parties import SLICE, UNDER
+from services.scoring.commands.parties import SLICE
 from services.scoring.queries.reach import PARTIES_REACHED, by_reach, parameters_of
 from services.scoring.rules.concentration import Slice
 from services.scoring.rules.scope import Reach
@@ -21,40 +21,57 @@ Dimension = Literal["component", "product", "line", "region", "branch", "manager
 KEPT: Final = ("bank", "product", "region", "branch", "manager", "month", "manager_now",
                "branch_now")  # fmt: skip
 
-# Rows (dimension, code, component, posted_minor, accrued_minor) of what a reader reaches.
-_TOTALS_OF_REACH = f"""
-  with mine as (
-    select n.customer_number, {UNDER.format(n="n")} from numbers n where {{mine}}),
-  sums as (
-    select customer_number, component, product_code, period, manager_code, branch_code,
-           region_code, sum(amount_minor) as posted, 0 as accrued
-      from leaves join mine using (customer_number) group by 1, 2, 3, 4, 5, 6, 7
-    union all
-    select o.customer_number, v.component, v.product_code, '', o.manager_code, o.branch_code,
-           o.region_code, 0, sum(v.amount_minor)
-      from open_leaves o join mine using (customer_number) {open_values("o.{name}")}
-     where v.amount_minor <> 0 group by 1, 2, 3, 5, 6, 7)
-  select d.dimension, d.code, case when d.dimension = 'bank' then x.component else '' end
-           as component, sum(x.posted) as posted_minor, sum(x.accrued) as accrued_minor
-    from sums x join mine using (customer_number)
-    cross join lateral (values
-      ('bank', ''), ('product', x.product_code), ('region', x.region_code),
-      ('branch', x.branch_code), ('manager', x.manager_code), ('month', x.period),
-      ('manager_now', mine.manager_now), ('branch_now', mine.branch_now)) d(dimension, code)
-   group by 1, 2, 3
-"""  # noqa: S608 - names are ours
 # Codes only of the dimensions that are shown by code: there are thousands of managers.
-OF_ALL = text(
-    """
-    select dimension, case when dimension = any(:coded) then code else '' end as code,
+_CODED = """case when dimension = any(:coded) then code else '' end as code,
            case when dimension = 'bank' then component else '' end as component,
-           sum(posted_minor) as posted_minor, sum(accrued_minor) as accrued_minor
-      from contribution_totals where dimension = any(:dimensions) group by 1, 2, 3
+           sum(posted_minor) as posted_minor, sum(accrued_minor) as accrued_minor"""
+_NOW = """
+    select 'manager_now' as dimension,
+           case when 'manager_now' = any(:coded) then manager_now else '' end as code,
+           '' as component, sum(posted_minor), sum(accrued_minor)
+      from owner_totals where dimension = 'bank' and {mine} group by 2
+    union all
+    select 'branch_now', case when 'branch_now' = any(:coded) then branch_now else '' end, '',
+           sum(posted_minor), sum(accrued_minor)
+      from owner_totals where dimension = 'bank' and {mine} group by 2
+"""
+_MINE = """(manager_now = any(:manager_codes) or staff_now = any(:staff_ids)
+            or branch_now = any(:branch_codes))"""
+OF_BANK = text(
+    """
+    select dimension, code, component, posted_minor, accrued_minor from contribution_totals
+     where dimension = 'bank'
     """
 )
-OF_REACH = text(_TOTALS_OF_REACH.format(mine=f"n.party_id in {PARTIES_REACHED}"))
+OF_ALL = text(
+    f"""
+    select dimension, {_CODED} from contribution_totals group by 1, 2, 3
+    union all {_NOW.format(mine="true")}
+    """  # noqa: S608 - names are ours
+)
+OF_REACH = text(
+    f"""
+    select dimension, {_CODED} from owner_totals where {_MINE} group by 1, 2, 3
+    union all {_NOW.format(mine=_MINE)}
+    """  # noqa: S608 - names are ours
+)
 OF_PARTY = by_reach(
-    _TOTALS_OF_REACH.format(mine="n.party_id = :party_id and {mine}"), party="n.party_id"
+    f"""
+    with sums as (
+      select l.component, l.product_code, l.period, l.amount_minor as posted, 0 as accrued
+        from leaves l join numbers n using (customer_number)
+       where n.party_id = :party_id and {{mine}}
+      union all
+      select v.component, v.product_code, '', 0, v.amount_minor
+        from open_leaves o join numbers n using (customer_number) {open_values("o.{name}")}
+       where v.amount_minor <> 0 and n.party_id = :party_id and {{mine}})
+    select d.dimension, d.code, case when d.dimension = 'bank' then x.component else '' end
+             as component, sum(x.posted) as posted_minor, sum(x.accrued) as accrued_minor
+      from sums x cross join lateral (values
+        ('bank', ''), ('product', x.product_code), ('month', x.period)) d(dimension, code)
+     group by 1, 2, 3
+    """,  # noqa: S608 - names are ours
+    party="n.party_id",
 )
 # Sums of posted and accrued together; customers without a party are counted beside the parties.
 SLICES = text("select slice, parties, sum_minor from party_slices where parties > 0")
@@ -71,6 +88,9 @@ WAYS = text(
     select t.dimension, coalesce(sum(t.posted_minor), 0) as posted_minor,
            coalesce(sum(t.accrued_minor), 0) as accrued_minor
       from contribution_totals t group by t.dimension
+    union all
+    select 'owner of ' || dimension, sum(posted_minor), sum(accrued_minor)
+      from owner_totals group by dimension
     union all
     select 'customer', coalesce(sum(posted_minor), 0), coalesce(sum(accrued_minor), 0)
       from numbers
@@ -142,9 +162,8 @@ def totals(session: Session, reach: Reach, coded: Sequence[str] = KEPT) -> Total
     `coded`: whose codes are told apart; of the other dimensions there is the sum alone.
     """
     if reach.everything:
-        asked = {"dimensions": list(KEPT), "coded": list(coded)}
-        return _totals(session.execute(OF_ALL, asked))
-    return _totals(session.execute(OF_REACH, parameters_of(reach)))
+        return _totals(session.execute(OF_ALL, {"coded": list(coded)}))
+    return _totals(session.execute(OF_REACH, {**parameters_of(reach), "coded": list(coded)}))
 
 
 def totals_of_party(session: Session, reach: Reach, party_id: str) -> Totals:
@@ -167,7 +186,7 @@ def _totals(rows: Any) -> Totals:
 
 def bank(session: Session) -> Sum:
     """The whole bank's sum, whoever asks: what a share is a share of."""
-    return _totals(session.execute(OF_ALL, {"dimensions": ["bank"], "coded": []})).whole()
+    return _totals(session.execute(OF_BANK)).whole()
 
 
 def without_party(session: Session) -> int:
@@ -187,7 +206,9 @@ def slices(session: Session, reach: Reach) -> list[Slice]:
 
 def ways(session: Session) -> dict[str, Sum]:
     """The whole bank, once per way of adding it up."""
-    found = dict.fromkeys((*KEPT, "customer", "party"), Sum())
+    kept = [one for one in KEPT if not one.endswith("_now")]
+    owned = [f"owner of {one}" for one in kept]
+    found = dict.fromkeys((*kept, *owned, "customer", "party"), Sum())
     for row in session.execute(WAYS):
         found[row.dimension] = Sum(int(row.posted_minor), int(row.accrued_minor))
     return found

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.scoring.commands.contribution import last_day, open_values
 from services.scoring.queries.events import BOOKED
-from services.scoring.queries.reach import by_reach, parameters_of
+from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
 from services.scoring.rules.scope import Reach
 
 PAGE_ROWS = 50
@@ -22,34 +22,39 @@ KEY: Final = (
 )  # fmt: skip
 # Which leaves a total is made of. Lines and supervisors are sets of products and of managers.
 ONLY: Final = {
-    "component": "x.component = any(:codes)",
-    "product": "x.product_code = any(:codes)",
-    "line": "x.product_code = any(:codes)",
-    "region": "x.region_code = any(:codes)",
-    "branch": "x.branch_code = any(:codes)",
-    "manager": "x.manager_code = any(:codes)",
-    "supervisor": "x.manager_code = any(:codes)",
-    "month": "x.period = any(:codes)",
+    "component": "x.component {is_code}",
+    "product": "x.product_code {is_code}",
+    "line": "x.product_code {is_code}",
+    "region": "x.region_code {is_code}",
+    "branch": "x.branch_code {is_code}",
+    "manager": "x.manager_code {is_code}",
+    "supervisor": "x.manager_code {is_code}",
+    "month": "x.period {is_code}",
     "party": """x.customer_number in (
-      select customer_number from numbers where party_id = any(:codes))""",
+      select n.customer_number from numbers n where n.party_id = :code and {mine})""",
     "manager_now": """x.customer_number in (
-      select customer_number from numbers where coalesce(manager_code, '') = any(:codes))""",
+      select customer_number from numbers where coalesce(manager_code, '') = :code)""",
     "branch_now": """x.customer_number in (
       select customer_number from numbers where coalesce(branch_code, home_branch_code, '')
-        = any(:codes))""",
+        = :code)""",
 }
 OPEN = ""  # the period of a leaf that is not posted
 
 
 def _leaves_sql(dimension: str) -> Any:
     """A page of leaves by key, posted and open ones apart: an open one has no period."""
-    key, only = ", ".join(f"x.{name}" for name in KEY), ONLY[dimension]
+    key = ", ".join(f"x.{name}" for name in KEY)
+    # Equality keeps the order of an index, a set of codes does not.
+    grouped = dimension in ("line", "supervisor")
+    only = ONLY[dimension].replace("{is_code}", "= any(:codes)" if grouped else "= :code")
+    if dimension != "party":
+        only += " and {mine}"
     after = f"(not :goes_on or ({key}) > ({', '.join(f':after_{n}' for n in range(len(KEY)))}))"
     return by_reach(
         f"""
         select y.*, n.party_id, p.names from (
           (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
-             from leaves x where :posted and {only} and {{mine}} and {after}
+             from leaves x where :posted and {only} and {after}
             order by {key} limit :limit)
           union all
           (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
@@ -57,13 +62,13 @@ def _leaves_sql(dimension: str) -> Any:
                           v.component, '' as period, '' as origin_period, v.amount_minor,
                           o.manager_code, o.branch_code, o.region_code
                      from open_leaves o {open_values("o.{name}")}) x
-            where not :posted and x.amount_minor <> 0 and {only} and {{mine}} and {after}
+            where not :posted and x.amount_minor <> 0 and {only} and {after}
             order by {key} limit :limit)) y
           left join numbers n on n.customer_number = y.customer_number
           left join products p on p.product_code = y.product_code
          order by {", ".join(f"y.{name}" for name in KEY)}
         """,  # noqa: S608 - names are ours
-        number="x.customer_number",
+        **({"party": "n.party_id"} if dimension == "party" else {"number": "x.customer_number"}),
     )
 
 
@@ -80,18 +85,29 @@ RANKING = by_reach(
     """,
     party="f.party_id",
 )
-MOVED = by_reach(
-    """
-    select n.party_id, sum(m.moved_minor) as moved_minor
-      from (select * from moved where on_date = :today order by abs(moved_minor) desc
-             limit case when :everything then 200 end) m
-      join numbers n on n.customer_number = m.customer_number
-     where n.party_id is not null and {mine}
-     group by n.party_id having sum(m.moved_minor) <> 0
-     order by abs(sum(m.moved_minor)) desc, n.party_id limit :limit
-    """,
-    party="n.party_id",
-)
+MOVED = {
+    True: text(
+        """
+        select n.party_id, sum(m.moved_minor) as moved_minor
+          from (select * from moved where on_date = :today order by abs(moved_minor) desc limit 200)
+               m join numbers n on n.customer_number = m.customer_number
+         where n.party_id is not null
+         group by n.party_id having sum(m.moved_minor) <> 0
+         order by abs(sum(m.moved_minor)) desc, n.party_id limit :limit
+        """
+    ),
+    False: text(
+        f"""
+        select n.party_id, sum(m.moved_minor) as moved_minor
+          from {NUMBERS_REACHED} mine
+          join moved m on m.on_date = :today and m.customer_number = mine.customer_number
+          join numbers n on n.customer_number = mine.customer_number
+         where n.party_id is not null
+         group by n.party_id having sum(m.moved_minor) <> 0
+         order by abs(sum(m.moved_minor)) desc, n.party_id limit :limit
+        """  # noqa: S608 - names are ours
+    ),
+}
 LEAF = by_reach(
     f"""
     select x.*, n.party_id, p.names from leaves x
@@ -100,6 +116,7 @@ LEAF = by_reach(
        and {{mine}}
     """,  # noqa: S608 - names are ours
     party="n.party_id",
+    number="n.customer_number",
 )
 OPEN_LEAF = by_reach(
     f"""
@@ -114,6 +131,7 @@ OPEN_LEAF = by_reach(
        and v.amount_minor <> 0 and {{mine}}
     """,  # noqa: S608 - names are ours
     party="n.party_id",
+    number="n.customer_number",
 )
 # A fee is made of fees; what a balance earns is made of whatever moved the balance.
 KINDS_OF: Final = {
@@ -161,6 +179,7 @@ def leaves(
             {
                 **parameters_of(reach),
                 "codes": list(selection.codes),
+                "code": next(iter(selection.codes), ""),
                 "posted": selection.posted,
                 "goes_on": after is not None,
                 "limit": limit,

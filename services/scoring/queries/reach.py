@@ -20,13 +20,27 @@ PARTIES_REACHED = """(
 IN_REACH = f"(:everything or {{party}} in {PARTIES_REACHED})"
 
 
+# The customer numbers that the reader answers for: whose leaves he sees.
+NUMBERS_REACHED = """(
+  select customer_number from numbers where manager_code = any(:manager_codes)
+  union
+  select customer_number from numbers where manager_staff_id = any(:staff_ids)
+  union
+  select customer_number from numbers where branch_code = any(:branch_codes)
+  union
+  select customer_number from numbers where branch_code is null
+     and home_branch_code = any(:branch_codes))"""
+
+
 def by_reach(sql: str, *, party: str = "", number: str = "") -> dict[bool, TextClause]:
     """A statement for who sees everything (True) and for the others; `{mine}` is what tells them.
 
-    Two statements, for the planner makes no join of a condition that stands beside an `or`.
+    By both: a party's page shows all of its numbers, whoever answers for them. Two statements, for
+    the planner makes no join of a condition that stands beside an `or`.
     """
-    numbers = f"(select n.customer_number from numbers n where n.party_id in {PARTIES_REACHED})"  # noqa: S608 - names are ours
-    mine = f"{party} in {PARTIES_REACHED}" if party else f"{number} in {numbers}"
+    ways = [f"{party} in {PARTIES_REACHED}"] if party else []
+    ways += [f"{number} in {NUMBERS_REACHED}"] if number else []
+    mine = f"({' or '.join(ways)})"
     return {
         True: text(sql.replace("{mine}", "true")),
         False: text(sql.replace("{mine}", mine)),
