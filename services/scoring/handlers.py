@@ -64,7 +64,6 @@ def on_manager_changed(tx: Tx, event: Event[customer.ManagerChanged]) -> None:
             branch_code=fact.branch_code,
             share_ppm=fact.share_ppm,
         )
-    contribution.place_anew(tx, {fact.customer_number})
 
 
 def on_process_started(tx: Tx, event: Event[workflow.ProcessStarted]) -> None:
@@ -128,7 +127,6 @@ def when_manager_effective(tx: Tx, timer: Timer) -> None:
     number = timer.key.rpartition("/")[0]
     with contribution.under_another(tx, number):
         parties.reassign(tx, [number], business_date(tx.bank_now, tx.clock.zone))
-    contribution.place_anew(tx, {number})
 
 
 HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {

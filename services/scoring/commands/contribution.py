@@ -7,7 +7,7 @@ that a way that misses a leaf is seen as a residual.
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from sqlalchemy import text
@@ -205,6 +205,12 @@ TO_NUMBERS = text(
     select distinct party_id from updated where party_id is not null
     """
 )
+ANY_LEAF = text(
+    """
+    select 1 from leaves where customer_number = :number
+    union all select 1 from open_leaves where customer_number = :number limit 1
+    """
+)
 EMPTY = text("truncate leaf_moves")
 TO_MOVED = text(
     """
@@ -217,7 +223,7 @@ TO_MOVED = text(
     """
 )
 FORGET_MOVED = text("delete from moved where on_date < :before")
-KEPT_DAYS = 7
+MOVED_KEPT = timedelta(days=7)
 
 
 def prepare_moves(tx: Tx, numbers: Collection[str]) -> None:
@@ -231,7 +237,9 @@ def count_moves(tx: Tx) -> None:
     tx.session.execute(TO_TOTALS)
     tx.session.execute(TO_OWNERS)
     touched = set(tx.session.execute(TO_NUMBERS).scalars())
-    tx.session.execute(TO_MOVED, {"today": today_of(tx)})
+    today = today_of(tx)
+    tx.session.execute(TO_MOVED, {"today": today})
+    tx.session.execute(FORGET_MOVED, {"before": today - MOVED_KEPT})
     tx.session.execute(EMPTY)
     parties.lock_parties(tx, touched)
     parties.recompute(tx, touched)
@@ -239,15 +247,21 @@ def count_moves(tx: Tx) -> None:
 
 @contextmanager
 def under_another(tx: Tx, number: str) -> Iterator[None]:
-    """Within it somebody else begins to answer for a number: what it ever earned goes along."""
-    prepare_moves(tx, [number])
+    """Within it somebody else begins to answer for a number: what it ever earned goes along, and
+    the leaves of the days from which he answers are his. The number is held, so that no leaf
+    comes under the one before meanwhile."""
+    parties.hold_numbers(tx, [number])
+    if tx.session.execute(ANY_LEAF, {"number": number}).first() is None:
+        yield
+        return
+    staged(tx, "leaf_moves", MOVES)
     for sign in (-1, 1):
         if sign == 1:
             yield
-        moves = tx.session.execute(ALL_OF_THEM, {"numbers": [number], "sign": sign})
-        if moves.rowcount:  # type: ignore[attr-defined]
-            tx.session.execute(TO_OWNERS)
-            tx.session.execute(EMPTY)
+        tx.session.execute(ALL_OF_THEM, {"numbers": [number], "sign": sign})
+        tx.session.execute(TO_OWNERS)
+        tx.session.execute(EMPTY)
+    place_anew(tx, {number})
 
 
 def place_anew(tx: Tx, numbers: Collection[str]) -> None:

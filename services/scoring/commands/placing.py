@@ -87,7 +87,11 @@ def note_branch(
     region_code: str | None,
     position: int,
 ) -> None:
-    """A branch lies in another region perhaps: the leaves of its customers follow."""
+    """A branch lies in another region perhaps: the leaves of its customers follow.
+
+    Who writes leaves now has seen the branch as it was: he is waited for, then all are there.
+    """
+    tx.session.execute(text("lock table leaves, open_leaves in share row exclusive mode"))
     tx.session.execute(
         BRANCH,
         {
