@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from services.scoring import state
-from services.scoring.commands.contribution import OPEN_PARTS
+from services.scoring.leaf_sql import OPEN_PARTS
 from services.scoring.open_leaf import COLUMNS, accrued, half_even, settled_on
 from services.scoring.scores.contribution.booking import post_all
 from tests.ledger_bank import Scored, random_bank, stream

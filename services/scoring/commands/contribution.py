@@ -8,29 +8,15 @@ that a way that misses a leaf is seen as a residual.
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Final
 
 from sqlalchemy import text
 
 from services.scoring.commands import parties
 from services.scoring.commands.copying import staged
-from services.scoring.open_leaf import COLUMNS
+from services.scoring.leaf_sql import OWNER, PLACE, last_day, open_values, owner, place_of
 from shared.clock import business_date
 from shared.db import Tx
 
-# A component of the kernel, the name of its leaf, and whose product it is.
-OPEN_PARTS: Final = {
-    "net": ("ftp", "product_code"),
-    "debit": ("ftp", "below_product_code"),
-    "loss": ("el", "below_product_code"),
-    "upkeep": ("abc_maint", "product_code"),
-    "interest_paid": ("interest_paid", "product_code"),
-    "interest_received": ("interest_recv", "below_product_code"),
-    "fees": ("fee", "product_code"),
-    "uses": ("abc_txn", "product_code"),
-}
-assert OPEN_PARTS.keys() == COLUMNS.keys()
-PLACE = "manager_code, branch_code, region_code"
 MOVES = (
     "customer_number text, product_code text, component text, period text, manager_code text, "
     "branch_code text, region_code text, posted_minor bigint, accrued_minor bigint"
@@ -39,50 +25,6 @@ MOVE = (
     "insert into leaf_moves (customer_number, product_code, component, period, manager_code, "
     "branch_code, region_code, posted_minor, accrued_minor)"
 )
-
-
-def place_of(number: str, account: str, on: str) -> str:
-    """Where a leaf belongs on a day, as laterals that give `at.manager_code` and so on.
-
-    The placement of a customer before his first one is the first: a bank tells where he is when
-    it begins to publish, not when he came. A manager answers from his own effective date only.
-    """
-    return f"""
-      left join lateral (
-        select m.manager_code, m.branch_code from managers m
-         where m.customer_number = {number} and m.effective_on <= {on}
-         order by m.effective_on desc, m.share_ppm desc, m.manager_code limit 1) mg on true
-      left join lateral (
-        select p.region_code, p.branch_code from placements p
-         where p.customer_number = {number}
-         order by p.on_date <= {on} desc,
-                  case when p.on_date <= {on} then p.on_date end desc, p.on_date limit 1) pl on true
-      left join account_branches ab
-        on ab.customer_number = {number} and ab.account_number = {account}
-      cross join lateral (
-        select coalesce(mg.branch_code, pl.branch_code, ab.branch_code, '') as branch_code) br
-      left join lateral (
-        select b.region_code from branches b
-         where b.branch_code = br.branch_code and b.from_on <= {on}
-         order by b.from_on desc limit 1) rg on true
-      cross join lateral (
-        select coalesce(mg.manager_code, '') as manager_code, br.branch_code,
-               coalesce(pl.region_code, rg.region_code, '') as region_code) at
-    """  # noqa: S608 - names are ours
-
-
-def last_day(period: str) -> str:
-    """The last day of a month that is written as 1994-03."""
-    return f"cast(cast({period} || '-01' as date) + interval '1 month - 1 day' as date)"
-
-
-def open_values(amount: str) -> str:
-    """The columns of an open leaf as rows v(component, product_code, amount_minor)."""
-    values = ", ".join(
-        f"('{component}', o.{product}, {amount.format(name=name)})"
-        for name, (component, product) in OPEN_PARTS.items()
-    )
-    return f"cross join lateral (values {values}) v(component, product_code, amount_minor)"
 
 
 PLACE_LEAVES = text(
@@ -163,17 +105,17 @@ TO_TOTALS = text(
     on conflict (dimension, code, component) {_ADDED.format(table="contribution_totals")}
     """  # noqa: S608 - names are ours
 )
-_OWNER_KEY = f"dimension, {parties.OWNER}, code, component"
+_OWNER_KEY = f"dimension, {OWNER}, code, component"
 TO_OWNERS = text(
     f"""
     insert into owner_totals ({_OWNER_KEY}, posted_minor, accrued_minor)
-    select d.dimension, {parties.OWNER}, d.code, m.component, sum(m.posted_minor),
+    select d.dimension, {OWNER}, d.code, m.component, sum(m.posted_minor),
            sum(m.accrued_minor)
-      from (select leaf_moves.*, {parties.owner("n")}
+      from (select leaf_moves.*, {owner("n")}
               from leaf_moves join numbers n using (customer_number)) m {DIMENSIONS}
-     group by d.dimension, {parties.OWNER}, d.code, m.component
+     group by d.dimension, {OWNER}, d.code, m.component
     having sum(m.posted_minor) <> 0 or sum(m.accrued_minor) <> 0
-     order by d.dimension, {parties.OWNER}, d.code, m.component
+     order by d.dimension, {OWNER}, d.code, m.component
     on conflict ({_OWNER_KEY}) {_ADDED.format(table="owner_totals")}
     """  # noqa: S608 - names are ours
 )

@@ -4,8 +4,9 @@ import msgspec
 from sqlalchemy import text
 
 from services.scoring.commands import contribution
-from services.scoring.commands.contribution import MOVE, last_day, place_of
+from services.scoring.commands.contribution import MOVE
 from services.scoring.commands.copying import copy_rows, staged
+from services.scoring.leaf_sql import PLACE, last_day, place_of
 from services.scoring.leaves import Leaf
 from shared.db import Tx
 from shared.wire import Record
@@ -22,7 +23,7 @@ _SAME = ", ".join(IDENTITY)
 KEEP = text(
     f"""
     with kept as (
-      insert into leaves ({_NAMES}, {contribution.PLACE})
+      insert into leaves ({_NAMES}, {PLACE})
       select {_TOLD}, at.manager_code, at.branch_code, at.region_code
         from (select distinct {_NAMES} from told_leaves) t
         {place_of("t.customer_number", "t.account_number", last_day("t.origin_period"))}
@@ -30,7 +31,7 @@ KEEP = text(
       on conflict ({_SAME}) do nothing
       returning *)
     {MOVE}
-    select customer_number, product_code, component, period, {contribution.PLACE}, amount_minor, 0
+    select customer_number, product_code, component, period, {PLACE}, amount_minor, 0
       from kept
     """  # noqa: S608 - names are ours
 )

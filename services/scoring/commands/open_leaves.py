@@ -7,8 +7,9 @@ from sqlalchemy import text
 
 from services.scoring import state
 from services.scoring.commands import contribution
-from services.scoring.commands.contribution import MOVE, PLACE, open_values, place_of
+from services.scoring.commands.contribution import MOVE
 from services.scoring.commands.copying import copy_rows, staged
+from services.scoring.leaf_sql import PLACE, open_values, place_of
 from services.scoring.open_leaf import COLUMNS, accrued, settled_on
 from shared.db import Tx
 from shared.wire import Record

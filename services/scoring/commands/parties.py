@@ -10,6 +10,7 @@ from datetime import date, datetime, time
 
 from sqlalchemy import text
 
+from services.scoring.leaf_sql import SLICE
 from shared import timers
 from shared.clock import business_date
 from shared.db import Tx
@@ -41,16 +42,6 @@ MOVE = text(
      where customer_number = any(:numbers)
     """
 )
-# Who answers for a number today; its whole contribution stands under him.
-OWNER = "manager_now, staff_now, branch_now"
-
-
-def owner(n: str) -> str:
-    return f"""coalesce({n}.manager_code, '') as manager_now,
-      coalesce({n}.manager_staff_id, '') as staff_now,
-      coalesce({n}.branch_code, {n}.home_branch_code, '') as branch_now"""
-
-
 DESCRIBE = text(
     """
     update numbers set kind = :kind, home_branch_code = :home_branch_code
@@ -70,9 +61,6 @@ LOCK_PARTIES = text(
      where party_id = any(:parties) order by party_id for update
     """
 )
-# The slice of a contribution: 5 % wide, so a curve over some hundreds of them is the parties' own.
-SLICE = """cast(case when {v} = 0 then 0 else sign({v})
-  * (1 + floor(ln(cast(abs({v}) as float8)) / ln(cast(1.05 as float8)))) end as integer)"""
 RECOMPUTE = text(
     f"""
     with sums as (

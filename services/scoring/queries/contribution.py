@@ -10,8 +10,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from services.scoring.commands.contribution import open_values
-from services.scoring.commands.parties import SLICE
+from services.scoring.leaf_sql import SLICE, open_values
 from services.scoring.queries.reach import PARTIES_REACHED, by_reach, parameters_of
 from services.scoring.rules.concentration import Slice
 from services.scoring.rules.scope import Reach

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from services.scoring.commands.contribution import last_day, open_values
+from services.scoring.leaf_sql import last_day, open_values
 from services.scoring.queries.events import BOOKED
 from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
 from services.scoring.rules.scope import Reach
