@@ -5,7 +5,7 @@ import html
 import io
 import re
 from collections import defaultdict
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 from typing import get_args
@@ -21,6 +21,7 @@ from services.scoring.pages.contribution import Way
 from services.scoring.queries import contribution
 from services.scoring.queries.contribution import Sum, residual_minor
 from services.scoring.queries.earned import KEY, PAGE_ROWS
+from shared import timers
 from shared.events import bank, customer
 from shared.policy import Actor, Scope
 from shared.testing.space import ServiceUnderTest, Space
@@ -192,6 +193,28 @@ def test_a_leaf_belongs_to_who_answered_at_the_end_of_its_month_however_late_it_
     assert "north" not in regions
     of_two = sum(x.amount_minor for x in scored.posted.values() if x.customer_number == "C2")
     assert regions["west"].posted_minor == of_two
+    assert residual(scoring) == 0
+
+
+def test_a_future_manager_gets_what_is_open_and_the_customer_on_his_day(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    scoring.drain()
+    told(scoring, scored)
+    before = by_code(scoring, "manager")
+    day = space.clock.bank.astimezone(space.clock.zone).date() + timedelta(days=10)
+    manager(space, "C0", "RM2", "BJ01", day)
+    scoring.drain()
+    assert by_code(scoring, "manager") == before
+    assert "RM2" not in by_code(scoring, "manager_now")
+    space.clock.bank += timedelta(days=10)
+    assert timers.fire_due(scoring.database, scoring.runtime.service.timers)
+    after = by_code(scoring, "manager")
+    assert after["RM1"] == Sum(before["RM1"].posted_minor, 0), "what is posted stays his"
+    assert after["RM2"] == Sum(0, before["RM1"].accrued_minor)
+    assert by_code(scoring, "manager_now")["RM2"] == before["RM1"]
     assert residual(scoring) == 0
 
 
