@@ -268,6 +268,24 @@ def all_leaves(client: TestClient, asked: dict[str, str]) -> list[list[str]]:
         after = "~".join(lines[-1][:7])
 
 
+def test_each_panel_stands_alone_as_a_hint_asks_for_it(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    scoring.drain()
+    told(scoring, scored)
+    client = scoring.client(HEAD)
+    for panel in ("value", "earned", "parties/P0/figures"):
+        shown = client.get(f"/contribution/{panel}")
+        assert shown.status_code == 200, panel
+        assert "data-key" in shown.text
+    _, *lines = figures_of(client.get("/contribution/earned.csv").text)
+    assert [line[0] for line in lines] == re.findall(
+        r'data-key="(P\d)"', client.get("/contribution/earned").text
+    )
+    assert len(lines) == 3
+
+
 def test_from_a_leaf_one_comes_to_its_events(
     space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
 ) -> None:

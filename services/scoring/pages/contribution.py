@@ -194,6 +194,7 @@ def _earned(ctx: Context, after: str | None) -> dict[str, Any]:
     return {
         "parties": rows,
         "bank": bank,
+        "currency": home_currency(),
         "share_of": lambda row: values.share_ppm(_sum(row), bank),
         "earned_url": f"{HOME}/earned{here}",
         "earned_csv_url": f"{HOME}/earned.csv{here}",
