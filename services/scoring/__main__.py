@@ -9,10 +9,10 @@ import typer
 
 from services.scoring import api, pages
 from services.scoring.commands.publishing import publish_scores
+from services.scoring.contribution_tables import LeafRow
 from services.scoring.gauges import gauges
 from services.scoring.handlers import BATCHES, HANDLERS, TIMERS
 from services.scoring.queries.worker_letters import waiting_letters
-from services.scoring.tables import Base
 from shared.process import Service, cli
 
 SERVICE = Service(
@@ -20,7 +20,7 @@ SERVICE = Service(
     handlers=HANDLERS,
     timers=TIMERS,
     routers=(api.router, pages.router),
-    metadata=Base.metadata,
+    metadata=LeafRow.metadata,
     jobs={"publish_scores": publish_scores},
     metrics=gauges,
     batches=BATCHES,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import text
 
+from services.scoring.queries import contribution
 from services.scoring.queries.alerts import precision
 from services.scoring.queries.figures import control_totals
 from shared.db import Database
@@ -43,6 +44,11 @@ def gauges(database: Database) -> Iterator[Metric]:
         "Folded sums less the worker's at equal positions; must be 0",
         labels=["partition"],
     )
+    ways = GaugeMetricFamily(
+        "guanxi_contribution_residual_minor",
+        "Contribution added up this way less the bank's, posted and accrued; must be 0",
+        labels=["way"],
+    )
     letters = GaugeMetricFamily(
         "guanxi_worker_letters", "Messages that the worker refused, waiting for a decision",
         labels=["service", "kind"],
@@ -60,6 +66,10 @@ def gauges(database: Database) -> Iterator[Metric]:
             behind.add_metric([partition], max(control.told_count - control.folded_count, 0))
             if control.residual_minor is not None:
                 residual.add_metric([partition], control.residual_minor)
+        added = contribution.ways(session)
+        for way, found_sum in added.items():
+            apart = contribution.residual_minor({"bank": added["bank"], way: found_sum})
+            ways.add_metric([way], apart)
         for kind, waiting in session.execute(LETTERS):
             letters.add_metric([database.settings.service, kind], waiting)
-    yield from (alerts, open_alerts, right, sizes, behind, residual, letters)
+    yield from (alerts, open_alerts, right, sizes, behind, residual, ways, letters)

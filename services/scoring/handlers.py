@@ -8,10 +8,12 @@ import msgspec
 
 from services.scoring.commands import (
     alerts,
+    contribution,
     fold,
     leaves,
     outcomes,
     parties,
+    placing,
     store,
     worker_letters,
 )
@@ -30,7 +32,8 @@ def on_party_recorded(tx: Tx, event: Event[customer.PartyRecorded]) -> None:
     if fact.customer_number is None:
         return  # a prospect holds nothing yet
     _join(tx, event, fact.customer_numbers)
-    parties.describe_number(tx, fact.customer_number, fact.kind, fact.home_branch_code)
+    with contribution.under_another(tx, fact.customer_number):
+        parties.describe_number(tx, fact.customer_number, fact.kind, fact.home_branch_code)
 
 
 def on_identity_changed(
@@ -51,15 +54,16 @@ def on_manager_changed(tx: Tx, event: Event[customer.ManagerChanged]) -> None:
     fact = event.data
     if fact.customer_number is None or fact.account_number is not None:
         return  # the manager of one account does not answer for the customer
-    parties.keep_manager(
-        tx,
-        fact.customer_number,
-        effective_on=fact.effective_on,
-        manager_code=fact.manager_code,
-        staff_id=fact.staff_id,
-        branch_code=fact.branch_code,
-        share_ppm=fact.share_ppm,
-    )
+    with contribution.under_another(tx, fact.customer_number):
+        parties.keep_manager(
+            tx,
+            fact.customer_number,
+            effective_on=fact.effective_on,
+            manager_code=fact.manager_code,
+            staff_id=fact.staff_id,
+            branch_code=fact.branch_code,
+            share_ppm=fact.share_ppm,
+        )
 
 
 def on_process_started(tx: Tx, event: Event[workflow.ProcessStarted]) -> None:
@@ -102,15 +106,27 @@ def on_went_live(tx: Tx, event: Event[bank.WentLive]) -> None:
 
 def on_product_described(tx: Tx, event: Event[bank.ProductDescribed]) -> None:
     assert tx.message is not None
+    outcomes.note_product(tx, event.data, tx.message.offset)
+
+
+def on_branch_described(tx: Tx, event: Event[bank.BranchDescribed]) -> None:
+    assert tx.message is not None
     fact = event.data
-    names = msgspec.json.encode(fact.names).decode()
-    outcomes.note_product(tx, fact.product_code, names, fact.line_code, tx.message.offset)
+    placing.note_branch(
+        tx,
+        fact.branch_code,
+        from_on=fact.from_on,
+        names=msgspec.json.encode(fact.names).decode() if fact.names else None,
+        region_code=fact.region_code,
+        position=tx.message.offset,
+    )
 
 
 def when_manager_effective(tx: Tx, timer: Timer) -> None:
     """The day of a future assignment has come: ask anew who answers for the number."""
     number = timer.key.rpartition("/")[0]
-    parties.reassign(tx, [number], business_date(tx.bank_now, tx.clock.zone))
+    with contribution.under_another(tx, number):
+        parties.reassign(tx, [number], business_date(tx.bank_now, tx.clock.zone))
 
 
 HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
@@ -123,6 +139,7 @@ HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
     workflow.ProcessFinished: on_process_finished,
     bank.WentLive: on_went_live,
     bank.ProductDescribed: on_product_described,
+    bank.BranchDescribed: on_branch_described,
     bank.SourceDescribed: on_source_described,
 }
 TIMERS: Mapping[str, TimerHandler] = {MANAGER_TIMER: when_manager_effective}

@@ -118,10 +118,12 @@ class NumberRow(Base):
     party_id: Mapped[str | None] = mapped_column(index=True)
     party_as_of: Mapped[datetime | None]
     kind: Mapped[str | None]
-    home_branch_code: Mapped[str | None]
+    home_branch_code: Mapped[str | None] = mapped_column(index=True)
     manager_code: Mapped[str | None] = mapped_column(index=True)
     manager_staff_id: Mapped[str | None] = mapped_column(index=True)
     branch_code: Mapped[str | None] = mapped_column(index=True)
+    posted_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
+    accrued_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
 
 
 class ManagerRow(Base):
@@ -191,10 +193,13 @@ class PartyFigureRow(Base):
     outflow_risk_ppm: Mapped[int] = mapped_column(server_default=sql("0"))
     silence_risk_ppm: Mapped[int] = mapped_column(server_default=sql("0"))
     margin_at_risk_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
+    posted_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
+    accrued_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     dirty: Mapped[bool] = mapped_column(server_default=sql("false"))
     published_at: Mapped[datetime | None]  # wall clock
     __table_args__ = (
         Index("party_figures_contribution", sql("sum_minor desc"), "party_id"),
+        Index("party_figures_earned", sql("(posted_minor + accrued_minor) desc"), "party_id"),
         Index(
             "party_figures_risk",
             sql("margin_at_risk_minor desc"),
@@ -290,6 +295,7 @@ class ProductRow(Base):
     product_code: Mapped[str] = mapped_column(primary_key=True)
     names: Mapped[dict[str, Any]]
     line_code: Mapped[str]
+    overdraft_product_code: Mapped[str | None]
     position: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -311,17 +317,3 @@ class ControlTotalRow(Base):
     count: Mapped[int] = mapped_column(BigInteger)
     sums: Mapped[dict[str, Any]]  # currency -> minor units as text: JSON numbers lose digits
     watermark_on: Mapped[date | None]
-
-
-class LeafRow(Base):
-    """A posted leaf of the contribution, in the bank's currency; `loan_number` empty: no loan's."""
-
-    __tablename__ = "leaves"
-    customer_number: Mapped[str] = mapped_column(primary_key=True)
-    account_number: Mapped[str] = mapped_column(primary_key=True)
-    loan_number: Mapped[str] = mapped_column(primary_key=True)
-    product_code: Mapped[str] = mapped_column(primary_key=True)
-    component: Mapped[str] = mapped_column(primary_key=True)
-    period: Mapped[str] = mapped_column(primary_key=True)
-    origin_period: Mapped[str] = mapped_column(primary_key=True)
-    amount_minor: Mapped[int] = mapped_column(BigInteger)

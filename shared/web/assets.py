@@ -27,6 +27,7 @@ ASSETS: dict[str, Path] = {
     "guanxi.css": OWN / "guanxi.css",
     "guanxi.js": OWN / "guanxi.js",
     "theme.js": OWN / "theme.js",
+    "contribution.js": OWN / "contribution.js",
     "process.js": OWN / "process.js",
     "process.css": OWN / "process.css",
     "favicon.svg": OWN / "favicon.svg",

@@ -18,6 +18,7 @@ from tests.e2e.prometheus_server import answers, scraping
 pytestmark = pytest.mark.browser
 
 FAST_MS = 30_000
+TRIES = 5
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "guanxi.json"
 
 
@@ -140,6 +141,32 @@ def test_an_order_needs_a_second_person_and_a_payment_ends_it(system, desk, leav
     assert never_reloaded(maker)
 
 
+def test_totals_move_within_a_second_of_an_event_and_open_down_to_it(system, desk, leaver):
+    number, account, _ = leaver
+    head = desk("S011", "/scoring/contribution?by=manager")
+    figures = head.locator("#value [data-accrued]")
+    expect(figures).to_be_visible(timeout=FAST_MS)
+    expect(head.locator("#gx-live")).to_have_attribute("data-state", "streaming")
+    mark(head)
+    waits = []
+    for _ in range(TRIES):
+        before = figures.get_attribute("data-accrued")
+        paid = bank_side.outgoing(system, number, account, 100, f"small-{bank_side.stamp()}")
+        bank_side.send(system, paid)
+        sent = time.monotonic()
+        expect(figures).not_to_have_attribute("data-accrued", before, timeout=FAST_MS)
+        waits.append(time.monotonic() - sent)
+    assert min(waits) < 1.0, waits
+    assert never_reloaded(head)
+    expect(head.locator("#value [data-residual]")).to_have_attribute("data-residual", "0")
+
+    head.locator("#value tr[data-row] a").first.click()
+    expect(head.locator("tr[data-row]").first).to_be_visible()
+    head.goto(f"{system.url}/scoring/contribution/leaves?by=party&code=P{number}&state=accrued")
+    head.locator("tr[data-row]").filter(has_text="交易作业成本").locator("a").first.click()
+    expect(head.get_by_text(paid["id"])).to_be_visible()
+
+
 @pytest.fixture(scope="module")
 def records(system, browser) -> dict[str, str]:
     """One of each: a customer, the alert and the process about him, a quote, an order of it."""
@@ -163,8 +190,10 @@ def records(system, browser) -> dict[str, str]:
         manager.locator("button[name=then]").first.click()
         manager.wait_for_url(re.compile(r"/orders/orders/ORD-"))
         order = f"/orders/orders/{manager.url.rsplit('/', 1)[1]}"
+        manager.goto(f"{system.url}/scoring/contribution/leaves?by=party&code=P{number}")
+        leaf = manager.locator("tr[data-row] a").first.get_attribute("href")
     return {"party": f"P{number}", "process": process, "alert": alert, "quote": quote,
-            "order": order}  # fmt: skip
+            "order": order, "leaf": leaf}  # fmt: skip
 
 
 HEAD_SEES = (
@@ -172,7 +201,10 @@ HEAD_SEES = (
     "/scoring/contribution", "/scoring/risk", "/workflow/processes", "/notify/inbox",
     "/workflow/organisation", "{process}", "{alert}", "{quote}", "{quote}/revise", "{order}",
     "{order}/edit", "/orders/orders/new?party={party}", "/orders/quotes/new?party={party}",
-    "/scoring/contribution/parties/{party}",
+    "/scoring/contribution/parties/{party}", "/scoring/contribution?by=manager_now",
+    "/scoring/contribution/transactions", "/scoring/contribution?by=region",
+    "/scoring/contribution/leaves?by=component&code=fee", "{leaf}",
+    "/scoring/contribution/leaves?by=party&code={party}&state=accrued",
     *(f"/customer/parties/{{party}}?tab={tab}" for tab in (
         "timeline", "holdings", "value", "risk", "work", "orders", "relations", "data")),
 )  # fmt: skip

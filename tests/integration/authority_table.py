@@ -148,6 +148,14 @@ POST /api/staff/{staff_id}/limits                       organisation.edit
 """,
     "scoring": """
 GET /contribution                               score.view
+GET /contribution/value                         score.view
+GET /contribution/value.csv                     score.view
+GET /contribution/earned                        score.view
+GET /contribution/earned.csv                    score.view
+GET /contribution/leaves                        score.view
+GET /contribution/leaves.csv                    score.view
+GET /contribution/leaf                          score.view
+GET /contribution/transactions                  score.view
 GET /contribution/totals                        score.view
 GET /contribution/ranking                       score.view
 GET /contribution/parties/{party_id}            score.view

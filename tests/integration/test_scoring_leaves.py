@@ -8,7 +8,7 @@ import pytest
 
 from services.scoring.commands.leaves import LeafChanged, keep_leaves
 from services.scoring.leaves import encode
-from services.scoring.queries import posted
+from services.scoring.queries import contribution
 from shared.testing.space import ServiceUnderTest
 from shared.wire import Record
 from tests.integration import scoring_room
@@ -42,18 +42,16 @@ def test_leaves_sent_twice_are_kept_once_and_add_up_every_way(
     assert len(kept) == len(bank.posted) > 50
     total = sum(leaf.amount_minor for leaf in bank.posted.values())
     with scoring.database.read() as session:
-        found = posted.of_reach(session, ALL)
-    by_way: dict[str, int] = {}
-    for part in found.parts:
-        by_way[part.way] = by_way.get(part.way, 0) + part.amount_minor
-    assert by_way == {"component": total, "product": total, "period": total}
-    assert found.last_period == max(leaf.period for leaf in bank.posted.values())
+        found = contribution.totals(session, ALL)
+    for dimension in contribution.KEPT:
+        assert found.whole(dimension).posted_minor == total
+    assert max(found.by_code("month")) == max(leaf.period for leaf in bank.posted.values())
     party(space, "P0", "C0")
     scoring.drain()
     with scoring.database.read() as session:
-        of_one = posted.of_party(session, "P0")
+        of_one = contribution.totals_of_party(session, ALL, "P0")
     mine = [x.amount_minor for x in bank.posted.values() if x.customer_number == "C0"]
-    assert of_one.total_minor == sum(mine)
+    assert of_one.whole().posted_minor == sum(mine)
     page = scoring.client(HEAD).get("/contribution").text
     assert f'data-posted="{total}"' in page
 

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from sqlalchemy import text
 
 from services.scoring import state
-from services.scoring.commands import alerts, parties
+from services.scoring.commands import alerts, open_leaves, parties
 from services.scoring.commands.copying import copy_lines, copy_rows, staged
 from services.scoring.rows import ACCOUNT_FIELDS, CUSTOMER_FIELDS, CUSTOMER_WORDS, KIND_CUSTOMER
 from shared.db import Tx
@@ -107,6 +107,7 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     ROWS.inc(len(records))
     if not newest:
         return
+    open_leaves.keep_open_leaves(tx, newest)
     _stage(tx, newest)
     freshly_active = set(tx.session.execute(FRESHLY_ACTIVE).scalars())
     won = sorted(tx.session.execute(FOLD).scalars())

@@ -3,7 +3,10 @@
 import msgspec
 from sqlalchemy import text
 
+from services.scoring.commands import contribution
+from services.scoring.commands.contribution import MOVE
 from services.scoring.commands.copying import copy_rows, staged
+from services.scoring.leaf_sql import PLACE, last_day, place_of
 from services.scoring.leaves import Leaf
 from shared.db import Tx
 from shared.wire import Record
@@ -15,12 +18,21 @@ IDENTITY = (
 COLUMNS = (*IDENTITY, "amount_minor")
 STAGED = ", ".join((*(f"{name} text" for name in IDENTITY), "amount_minor bigint"))
 _NAMES = ", ".join(COLUMNS)
+_TOLD = ", ".join(f"t.{name}" for name in COLUMNS)
 _SAME = ", ".join(IDENTITY)
 KEEP = text(
     f"""
-    insert into leaves ({_NAMES})
-    select distinct {_NAMES} from told_leaves order by {_SAME}
-    on conflict ({_SAME}) do nothing
+    with kept as (
+      insert into leaves ({_NAMES}, {PLACE})
+      select {_TOLD}, at.manager_code, at.branch_code, at.region_code
+        from (select distinct {_NAMES} from told_leaves) t
+        {place_of("t.customer_number", "t.account_number", last_day("t.origin_period"))}
+       order by {_TOLD}
+      on conflict ({_SAME}) do nothing
+      returning *)
+    {MOVE}
+    select customer_number, product_code, component, period, {PLACE}, amount_minor, 0
+      from kept
     """  # noqa: S608 - names are ours
 )
 CHANGED = text(
@@ -40,12 +52,14 @@ class LeafChanged(RuntimeError):
 def keep_leaves(tx: Tx, records: list[Record]) -> None:
     """Takes a poll of `scoring.leaves`. Raises LeafChanged."""
     told = [_decoder.decode(record.value or b"") for record in records]
+    contribution.prepare_moves(tx, {leaf.customer_number for leaf in told})
     staged(tx, "told_leaves", STAGED)
     copy_rows(
         tx, "told_leaves", COLUMNS,
         ([*(getattr(leaf, name) for name in IDENTITY), leaf.amount_minor] for leaf in told),
     )  # fmt: skip
     tx.session.execute(KEEP)
+    contribution.count_moves(tx)
     changed = tx.session.execute(CHANGED).first()
     if changed is not None:
         raise LeafChanged(

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 
+import msgspec
 from sqlalchemy import text
 
 from shared.db import Tx
+from shared.events.bank import ProductDescribed
 
 PROCESS = text(
     """
@@ -37,10 +39,11 @@ WENT_LIVE = text(
 )
 PRODUCT = text(
     """
-    insert into products (product_code, names, line_code, position)
-    values (:product_code, cast(:names as jsonb), :line_code, :position)
+    insert into products (product_code, names, line_code, overdraft_product_code, position)
+    values (:product_code, cast(:names as jsonb), :line_code, :overdraft_product_code, :position)
     on conflict (product_code) do update
-       set names = excluded.names, line_code = excluded.line_code, position = excluded.position
+       set names = excluded.names, line_code = excluded.line_code,
+           overdraft_product_code = excluded.overdraft_product_code, position = excluded.position
      where products.position < excluded.position
     """
 )
@@ -78,13 +81,14 @@ def note_went_live(tx: Tx, source: str, on: date, position: int) -> None:
     tx.session.execute(WENT_LIVE, {"source": source, "on_date": on, "position": position})
 
 
-def note_product(tx: Tx, product_code: str, names: str, line_code: str, position: int) -> None:
+def note_product(tx: Tx, fact: ProductDescribed, position: int) -> None:
     tx.session.execute(
         PRODUCT,
         {
-            "product_code": product_code,
-            "names": names,
-            "line_code": line_code,
+            "product_code": fact.product_code,
+            "names": msgspec.json.encode(fact.names).decode(),
+            "line_code": fact.line_code,
+            "overdraft_product_code": fact.overdraft_product_code,
             "position": position,
         },
     )

@@ -10,6 +10,7 @@ from datetime import date, datetime, time
 
 from sqlalchemy import text
 
+from services.scoring.leaf_sql import SLICE
 from shared import timers
 from shared.clock import business_date
 from shared.db import Tx
@@ -26,7 +27,7 @@ NEW_NUMBERS = text(
 HOLD_NUMBERS = text(
     """
     select customer_number, party_id from numbers
-     where customer_number = any(:numbers) order by customer_number for share
+     where customer_number = any(:numbers) order by customer_number for update
     """
 )
 LOCK_NUMBERS = text(
@@ -61,23 +62,40 @@ LOCK_PARTIES = text(
     """
 )
 RECOMPUTE = text(
-    """
+    f"""
     with sums as (
       select p.party_id, count(n.customer_number) as numbers,
              coalesce(sum(s.sum_minor), 0) as sum_minor, coalesce(sum(s.count), 0) as count,
              coalesce(sum(s.customer_count), 0) as customer_count,
              coalesce(sum(s.mean_minor), 0) as mean_minor,
+             coalesce(sum(n.posted_minor), 0) as posted_minor,
+             coalesce(sum(n.accrued_minor), 0) as accrued_minor,
              max(s.last_on) as last_on, max(greatest(s.last_on, s.mean_on)) as as_of_on
         from unnest(cast(:parties as text[])) as p(party_id)
         left join numbers n on n.party_id = p.party_id
         left join customer_state s on s.customer_number = n.customer_number
-       group by p.party_id)
-    update party_figures f
-       set numbers = x.numbers, sum_minor = x.sum_minor, count = x.count,
-           customer_count = x.customer_count, mean_minor = x.mean_minor, last_on = x.last_on,
-           as_of_on = x.as_of_on, dirty = true
-      from sums x where f.party_id = x.party_id
-    """
+       group by p.party_id),
+    updated as (
+      update party_figures f
+         set numbers = x.numbers, sum_minor = x.sum_minor, count = x.count,
+             customer_count = x.customer_count, mean_minor = x.mean_minor, last_on = x.last_on,
+             posted_minor = x.posted_minor, accrued_minor = x.accrued_minor,
+             as_of_on = x.as_of_on, dirty = true
+        from sums x, party_figures old
+       where f.party_id = x.party_id and old.party_id = x.party_id
+      returning old.numbers as old_numbers, old.posted_minor + old.accrued_minor as old_minor,
+                f.numbers, f.posted_minor + f.accrued_minor as minor)
+    insert into party_slices (slice, parties, sum_minor)
+    select {SLICE.format(v="y.minor")}, sum(y.parties), sum(y.parties * y.minor)
+      from updated u cross join lateral (values
+        (u.old_minor, case when u.old_numbers > 0 then -1 else 0 end),
+        (u.minor, case when u.numbers > 0 then 1 else 0 end)) y(minor, parties)
+     where (u.old_minor, u.old_numbers > 0) is distinct from (u.minor, u.numbers > 0)
+     group by 1 order by 1
+    on conflict (slice) do update
+       set parties = party_slices.parties + excluded.parties,
+           sum_minor = party_slices.sum_minor + excluded.sum_minor
+    """  # noqa: S608 - names are ours
 )
 REASSIGN = text(
     """

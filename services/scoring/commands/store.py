@@ -16,10 +16,12 @@ from typing import Any
 import structlog
 from sqlalchemy import text
 
+from services.scoring.commands import placing
 from services.scoring.commands.copying import copy_rows
 from shared.db import Tx
-from shared.events.bank import TransactionBooked
+from shared.events.bank import AccountOpened, CustomerPlaced, TransactionBooked
 from shared.events.envelope import (
+    Event,
     Undecodable,
     UnknownType,
     UnknownVersion,
@@ -63,7 +65,9 @@ FORGET = text(
 def store_events(tx: Tx, records: list[Record]) -> None:
     """Appends a poll's records. Positions make a redelivery invisible, so a plain COPY is right."""
     refused = _refused(tx, records)
-    copy_rows(tx, "bank_events", COLUMNS, (_row(record, refused) for record in records))
+    places: list[tuple[int, Event[Any]]] = []
+    copy_rows(tx, "bank_events", COLUMNS, (_row(record, refused, places) for record in records))
+    placing.note_places(tx, places)
 
 
 def _refused(tx: Tx, records: list[Record]) -> set[tuple[int, int]]:
@@ -86,7 +90,7 @@ def restore_event(tx: Tx, record: Record) -> None:
 
     One that is not stored yet will be read when it comes.
     """
-    row = _row(record, set())
+    row = _row(record, set(), [])
     place = {"partition": record.partition, "event_offset": record.offset}
     if row[2:] == _NOTHING:
         return
@@ -102,7 +106,10 @@ def forget_events(tx: Tx, places: Iterable[tuple[int, int]]) -> None:
         tx.session.execute(FORGET, rows)
 
 
-def _row(record: Record, refused: set[tuple[int, int]]) -> tuple[Any, ...]:
+def _row(
+    record: Record, refused: set[tuple[int, int]], places: list[tuple[int, Event[Any]]]
+) -> tuple[Any, ...]:
+    """The record's columns; what says where somebody lies is added to `places`."""
     place = (record.partition, record.offset)
     if place in refused:
         return place + _NOTHING
@@ -114,6 +121,8 @@ def _row(record: Record, refused: set[tuple[int, int]]) -> tuple[Any, ...]:
     except (Undecodable, UnknownType, UnknownVersion):
         return place + _NOTHING
     data = event.data
+    if type(data) in (CustomerPlaced, AccountOpened):
+        places.append((record.offset, event))
     booked = type(data) is TransactionBooked
     row = (
         event.source,

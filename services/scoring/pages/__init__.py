@@ -6,8 +6,10 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
+from services.scoring.pages import contribution as value_pages
 from services.scoring.pages import words
-from services.scoring.queries import alerts, cursors, events, figures, posted
+from services.scoring.pages.value import share_ppm
+from services.scoring.queries import alerts, contribution, cursors, events, figures, names
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach
 from services.scoring.rules.scope import Reach
@@ -18,6 +20,7 @@ from shared.errors import NotFound
 from shared.http import Context, requires
 
 router = APIRouter()
+router.include_router(value_pages.router)
 Code = Annotated[str | None, Query(max_length=100)]
 ViewScores = Annotated[Context, requires("score.view")]
 ViewAlerts = Annotated[Context, requires("alert.view")]
@@ -26,15 +29,11 @@ ViewAlerts = Annotated[Context, requires("alert.view")]
 # Contribution ------------------------------------------------------------------------------
 
 
-@router.get("/contribution")
-def contribution(
+@router.get("/contribution/transactions")
+def transactions(
     ctx: ViewScores, after: str | None = None, branch: Code = None, manager: Code = None
 ) -> HTMLResponse:
-    return ctx.page(
-        "contribution.html",
-        stale=False,
-        **_totals(ctx) | _ranking(ctx, after, branch, manager),
-    )
+    return ctx.page("transactions.html", stale=False, **_ranking(ctx, after, branch, manager))
 
 
 @router.get("/contribution/totals")
@@ -135,14 +134,11 @@ def _totals(ctx: Context) -> dict[str, Any]:
         totals = figures.totals(session, mine, home_currency())
         others = figures.other_currencies(session, home_currency()) if mine.everything else []
         control = figures.control_totals(session) if mine.everything else []
-        leaves = posted.of_reach(session, mine)
     greatest = max((abs(p.sum_minor) for p in totals.products), default=0)
     return {
         "totals": totals,
         "others": others,
         "control": control,
-        "posted": leaves,
-        "components": words.COMPONENTS,
         "currency": home_currency(),
         "greatest": greatest,
         "million": MILLION,
@@ -173,8 +169,10 @@ def _ranking(
         "branch": branch or "",
         "manager": manager or "",
         "panel_url": "/scoring/contribution/ranking" + (f"?{here}" if here else ""),
-        "next_url": f"/scoring/contribution?{urlencode(following)}" if following else None,
-        "first_url": f"/scoring/contribution?{urlencode(kept)}" if after else None,
+        "next_url": f"/scoring/contribution/transactions?{urlencode(following)}"
+        if following
+        else None,
+        "first_url": f"/scoring/contribution/transactions?{urlencode(kept)}" if after else None,
         "million": MILLION,
     }
 
@@ -186,10 +184,15 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         if party is None:
             raise NotFound
         known = alerts.alerts_of_party(session, party_id)
-        leaves = posted.of_party(session, party_id)
+        earned = contribution.totals_of_party(session, mine, party_id)
+        bank = contribution.bank(session)
+        products = names.products(session)
     return {
         "party": party,
-        "posted": leaves,
+        "earned": earned,
+        "products": products,
+        "rate_ppm": share_ppm(earned.whole(), bank),
+        "leaves_url": value_pages.leaves_url,
         "components": words.COMPONENTS,
         "alerts": [a for a in known if a.valid],
         "currency": home_currency(),

@@ -39,6 +39,33 @@ COMPONENTS = {
     "abc_maint": N_("Cost of keeping accounts"),
     "el": N_("Expected loss"),
 }
+OPEN = N_("Not posted yet")
+NOWHERE = {  # a leaf that has no code in a dimension
+    "manager": N_("Nobody"),
+    "manager_now": N_("Nobody"),
+    "supervisor": N_("Nobody"),
+    "branch": N_("No branch"),
+    "branch_now": N_("No branch"),
+    "region": N_("No region"),
+    "line": N_("No line"),
+}
+LINES = {
+    "asset": N_("Assets"),
+    "liability": N_("Liabilities"),
+    "fee": N_("Fee business"),
+}
+WAYS = {  # of adding up the contribution
+    "component": N_("Component"),
+    "product": N_("Product"),
+    "line": N_("Line"),
+    "region": N_("Region"),
+    "branch": N_("Branch"),
+    "manager": N_("Manager"),
+    "supervisor": N_("Supervisor"),
+    "month": N_("Month"),
+    "manager_now": N_("Manager today"),
+    "branch_now": N_("Branch today"),
+}
 OUTCOMES = {
     "kept": N_("Kept"),
     "recovering": N_("Recovering"),

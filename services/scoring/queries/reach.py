@@ -1,15 +1,50 @@
 """The reader's data scope, from the service's own copy of the staff directory, as SQL."""
 
+from sqlalchemy import TextClause, text
+
 from services.scoring.rules.scope import Reach, reach_of
 from shared.directory import Directory
 from shared.policy import Actor
 
-# A party is in reach when one of its numbers is; add `and` before it. Parameters: parameters_of.
-IN_REACH = """(:everything or {party} in (
-  select reached.party_id from numbers reached
-   where reached.manager_code = any(:manager_codes)
-      or reached.manager_staff_id = any(:staff_ids)
-      or coalesce(reached.branch_code, reached.home_branch_code) = any(:branch_codes)))"""
+# Parties of which a number is the reader's; each way by its own index. Parameters: parameters_of.
+PARTIES_REACHED = """(
+  select party_id from numbers where manager_code = any(:manager_codes) and party_id is not null
+  union
+  select party_id from numbers where manager_staff_id = any(:staff_ids) and party_id is not null
+  union
+  select party_id from numbers where branch_code = any(:branch_codes) and party_id is not null
+  union
+  select party_id from numbers where branch_code is null and party_id is not null
+     and home_branch_code = any(:branch_codes))"""
+# A party is in reach when one of its numbers is; add `and` before it.
+IN_REACH = f"(:everything or {{party}} in {PARTIES_REACHED})"
+
+
+# The customer numbers that the reader answers for: whose leaves he sees.
+NUMBERS_REACHED = """(
+  select customer_number from numbers where manager_code = any(:manager_codes)
+  union
+  select customer_number from numbers where manager_staff_id = any(:staff_ids)
+  union
+  select customer_number from numbers where branch_code = any(:branch_codes)
+  union
+  select customer_number from numbers where branch_code is null
+     and home_branch_code = any(:branch_codes))"""
+
+
+def by_reach(sql: str, *, party: str = "", number: str = "") -> dict[bool, TextClause]:
+    """A statement for who sees everything (True) and for the others; `{mine}` is what tells them.
+
+    By both: a party's page shows all of its numbers, whoever answers for them. Two statements, for
+    the planner makes no join of a condition that stands beside an `or`.
+    """
+    ways = [f"{party} in {PARTIES_REACHED}"] if party else []
+    ways += [f"{number} in {NUMBERS_REACHED}"] if number else []
+    mine = f"({' or '.join(ways)})"
+    return {
+        True: text(sql.replace("{mine}", "true")),
+        False: text(sql.replace("{mine}", mine)),
+    }
 
 
 def reach(directory: Directory, actor: Actor, permission: str) -> Reach:

@@ -1,0 +1,222 @@
+"""Totals of the contribution, moved with every leaf: whatever changes a leaf says by how much.
+
+The moves of a transaction stand in `leaf_moves`; `count_moves` adds them to the totals of every
+dimension, to the customer's own sum and to what moved today, each from the moves themselves, so
+that a way that misses a leaf is seen as a residual.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+
+from sqlalchemy import text
+
+from services.scoring.commands import parties
+from services.scoring.commands.copying import staged
+from services.scoring.leaf_sql import OWNER, PLACE, last_day, open_values, owner, place_of
+from shared.clock import business_date
+from shared.db import Tx
+
+MOVES = (
+    "customer_number text, product_code text, component text, period text, manager_code text, "
+    "branch_code text, region_code text, posted_minor bigint, accrued_minor bigint"
+)
+MOVE = (
+    "insert into leaf_moves (customer_number, product_code, component, period, manager_code, "
+    "branch_code, region_code, posted_minor, accrued_minor)"
+)
+
+
+PLACE_LEAVES = text(
+    f"""
+    with placed as (
+      select l.customer_number, l.account_number, l.loan_number, l.product_code, l.component,
+             l.period, l.origin_period, l.amount_minor, l.manager_code as old_manager,
+             l.branch_code as old_branch, l.region_code as old_region, {
+        ", ".join(f"at.{name}" for name in PLACE.split(", "))
+    }
+        from leaves l {
+        place_of("l.customer_number", "l.account_number", last_day("l.origin_period"))
+    }
+       where l.customer_number = any(:numbers)
+         and (l.manager_code, l.branch_code, l.region_code)
+             is distinct from (at.manager_code, at.branch_code, at.region_code)),
+    moved as (
+      update leaves l set manager_code = p.manager_code, branch_code = p.branch_code,
+             region_code = p.region_code
+        from placed p
+       where (l.customer_number, l.account_number, l.loan_number, l.product_code, l.component,
+              l.period, l.origin_period)
+             = (p.customer_number, p.account_number, p.loan_number, p.product_code, p.component,
+                p.period, p.origin_period)
+      returning p.*)
+    {MOVE}
+    select m.customer_number, m.product_code, m.component, m.period, x.manager, x.branch, x.region,
+           x.amount, 0
+      from moved m cross join lateral (values
+        (m.old_manager, m.old_branch, m.old_region, -m.amount_minor),
+        (m.manager_code, m.branch_code, m.region_code, m.amount_minor))
+        x(manager, branch, region, amount)
+    """  # noqa: S608 - names are ours
+)
+PLACE_OPEN = text(
+    f"""
+    with placed as (
+      select o.customer_number, o.account_number, o.loan_number, o.product_code,
+             o.manager_code as old_manager, o.branch_code as old_branch,
+             o.region_code as old_region, at.manager_code as new_manager,
+             at.branch_code as new_branch, at.region_code as new_region
+        from open_leaves o {place_of("o.customer_number", "o.account_number", ":today")}
+       where o.customer_number = any(:numbers)
+         and (o.manager_code, o.branch_code, o.region_code)
+             is distinct from (at.manager_code, at.branch_code, at.region_code)),
+    moved as (
+      update open_leaves o set manager_code = p.new_manager, branch_code = p.new_branch,
+             region_code = p.new_region
+        from placed p
+       where (o.customer_number, o.account_number, o.loan_number, o.product_code)
+             = (p.customer_number, p.account_number, p.loan_number, p.product_code)
+      returning o.*, p.old_manager, p.old_branch, p.old_region)
+    {MOVE}
+    select o.customer_number, v.product_code, v.component, '', x.manager, x.branch, x.region, 0,
+           x.sign * v.amount_minor
+      from moved o {open_values("o.{name}")}
+      cross join lateral (values
+        (o.old_manager, o.old_branch, o.old_region, -1),
+        (o.manager_code, o.branch_code, o.region_code, 1)) x(manager, branch, region, sign)
+     where v.amount_minor <> 0
+    """  # noqa: S608 - names are ours
+)
+DIMENSIONS = """cross join lateral (values
+        ('bank', ''), ('product', m.product_code), ('region', m.region_code),
+        ('branch', m.branch_code), ('manager', m.manager_code), ('month', m.period))
+        d(dimension, code)"""
+_ADDED = """do update
+       set posted_minor = {table}.posted_minor + excluded.posted_minor,
+           accrued_minor = {table}.accrued_minor + excluded.accrued_minor"""
+TO_TOTALS = text(
+    f"""
+    insert into contribution_totals (dimension, code, component, posted_minor, accrued_minor)
+    select d.dimension, d.code, m.component, sum(m.posted_minor), sum(m.accrued_minor)
+      from leaf_moves m {DIMENSIONS}
+     group by d.dimension, d.code, m.component
+    having sum(m.posted_minor) <> 0 or sum(m.accrued_minor) <> 0
+     order by d.dimension, d.code, m.component
+    on conflict (dimension, code, component) {_ADDED.format(table="contribution_totals")}
+    """  # noqa: S608 - names are ours
+)
+_OWNER_KEY = f"dimension, {OWNER}, code, component"
+TO_OWNERS = text(
+    f"""
+    insert into owner_totals ({_OWNER_KEY}, posted_minor, accrued_minor)
+    select d.dimension, {OWNER}, d.code, m.component, sum(m.posted_minor),
+           sum(m.accrued_minor)
+      from (select leaf_moves.*, {owner("n")}
+              from leaf_moves join numbers n using (customer_number)) m {DIMENSIONS}
+     group by d.dimension, {OWNER}, d.code, m.component
+    having sum(m.posted_minor) <> 0 or sum(m.accrued_minor) <> 0
+     order by d.dimension, {OWNER}, d.code, m.component
+    on conflict ({_OWNER_KEY}) {_ADDED.format(table="owner_totals")}
+    """  # noqa: S608 - names are ours
+)
+# All leaves of some numbers, with a sign: they leave one owner and come to another.
+ALL_OF_THEM = text(
+    f"""
+    {MOVE}
+    select customer_number, product_code, component, period, {PLACE}, :sign * amount_minor, 0
+      from leaves where customer_number = any(:numbers)
+    union all
+    select o.customer_number, v.product_code, v.component, '', o.manager_code, o.branch_code,
+           o.region_code, 0, :sign * v.amount_minor
+      from open_leaves o {open_values("o.{name}")}
+     where o.customer_number = any(:numbers) and v.amount_minor <> 0
+    """  # noqa: S608 - names are ours
+)
+TO_NUMBERS = text(
+    """
+    with sums as (
+      select customer_number, sum(posted_minor) as posted, sum(accrued_minor) as accrued
+        from leaf_moves group by customer_number),
+    updated as (
+      update numbers n
+         set posted_minor = n.posted_minor + s.posted,
+             accrued_minor = n.accrued_minor + s.accrued
+        from sums s where n.customer_number = s.customer_number
+         and (s.posted <> 0 or s.accrued <> 0)
+      returning n.party_id)
+    select distinct party_id from updated where party_id is not null
+    """
+)
+ANY_LEAF = text(
+    """
+    select 1 from leaves where customer_number = :number
+    union all select 1 from open_leaves where customer_number = :number limit 1
+    """
+)
+EMPTY = text("truncate leaf_moves")
+TO_MOVED = text(
+    """
+    insert into moved (on_date, customer_number, moved_minor)
+    select :today, customer_number, sum(posted_minor + accrued_minor)
+      from leaf_moves group by customer_number
+    having sum(posted_minor + accrued_minor) <> 0 order by customer_number
+    on conflict (on_date, customer_number) do update
+       set moved_minor = moved.moved_minor + excluded.moved_minor
+    """
+)
+FORGET_MOVED = text("delete from moved where on_date < :before")
+MOVED_KEPT = timedelta(days=7)
+
+
+def prepare_moves(tx: Tx, numbers: Collection[str]) -> None:
+    """Before anything of these numbers' leaves changes: they are held, so no move is lost."""
+    staged(tx, "leaf_moves", MOVES)
+    parties.hold_numbers(tx, numbers)
+
+
+def count_moves(tx: Tx) -> None:
+    """Adds the moves of this transaction to all totals, once."""
+    tx.session.execute(TO_TOTALS)
+    tx.session.execute(TO_OWNERS)
+    touched = set(tx.session.execute(TO_NUMBERS).scalars())
+    today = today_of(tx)
+    tx.session.execute(TO_MOVED, {"today": today})
+    tx.session.execute(FORGET_MOVED, {"before": today - MOVED_KEPT})
+    tx.session.execute(EMPTY)
+    parties.lock_parties(tx, touched)
+    parties.recompute(tx, touched)
+
+
+@contextmanager
+def under_another(tx: Tx, number: str) -> Iterator[None]:
+    """Within it somebody else begins to answer for a number: what it ever earned goes along, and
+    the leaves of the days from which he answers are his. The number is held, so that no leaf
+    comes under the one before meanwhile."""
+    parties.hold_numbers(tx, [number])
+    if tx.session.execute(ANY_LEAF, {"number": number}).first() is None:
+        yield
+        return
+    staged(tx, "leaf_moves", MOVES)
+    for sign in (-1, 1):
+        if sign == 1:
+            yield
+        tx.session.execute(ALL_OF_THEM, {"numbers": [number], "sign": sign})
+        tx.session.execute(TO_OWNERS)
+        tx.session.execute(EMPTY)
+    place_anew(tx, {number})
+
+
+def place_anew(tx: Tx, numbers: Collection[str]) -> None:
+    """Something came that says where these numbers' leaves belong, perhaps late: move them."""
+    if not numbers:
+        return
+    prepare_moves(tx, numbers)
+    asked = {"numbers": sorted(numbers), "today": today_of(tx)}
+    moved = tx.session.execute(PLACE_LEAVES, asked).rowcount  # type: ignore[attr-defined]
+    moved += tx.session.execute(PLACE_OPEN, asked).rowcount  # type: ignore[attr-defined]
+    if moved:
+        count_moves(tx)
+
+
+def today_of(tx: Tx) -> date:
+    return business_date(tx.bank_now, tx.clock.zone)

@@ -1,0 +1,106 @@
+"""Where customers, accounts and branches lie, as the bank says it: what leaves are placed by."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+from sqlalchemy import text
+
+from services.scoring.commands import contribution
+from shared.db import Tx
+from shared.events.bank import AccountOpened, CustomerPlaced
+from shared.events.envelope import Event
+
+PLACEMENT = text(
+    """
+    insert into placements (customer_number, on_date, region_code, branch_code, event_offset)
+    values (:customer_number, :on_date, :region_code, :branch_code, :event_offset)
+    on conflict (customer_number, on_date) do update
+       set region_code = excluded.region_code, branch_code = excluded.branch_code,
+           event_offset = excluded.event_offset
+     where placements.event_offset < excluded.event_offset
+    """
+)
+ACCOUNT_BRANCH = text(
+    """
+    insert into account_branches (customer_number, account_number, branch_code)
+    values (:customer_number, :account_number, :branch_code)
+    on conflict (customer_number, account_number) do nothing
+    """
+)
+BRANCH = text(
+    """
+    insert into branches (branch_code, from_on, names, region_code, position)
+    values (:branch_code, :from_on, cast(:names as jsonb), :region_code, :position)
+    on conflict (branch_code, from_on) do update
+       set names = excluded.names, region_code = excluded.region_code,
+           position = excluded.position
+     where branches.position < excluded.position
+    """
+)
+OF_BRANCH = text(
+    """
+    select customer_number from leaves where branch_code = :branch_code
+    union select customer_number from open_leaves where branch_code = :branch_code
+    """
+)
+ALWAYS = date(1, 1, 1)
+
+
+def note_places(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> None:
+    """Placements and openings among a poll's events, each with its offset."""
+    placements: list[dict[str, Any]] = []
+    openings: list[dict[str, Any]] = []
+    for offset, event in events:
+        fact = event.data
+        if isinstance(fact, CustomerPlaced):
+            placements.append(
+                {
+                    "customer_number": fact.customer_number,
+                    "on_date": event.businessdate,
+                    "region_code": fact.region_code,
+                    "branch_code": fact.home_branch_code,
+                    "event_offset": offset,
+                }
+            )
+        elif isinstance(fact, AccountOpened) and fact.branch_code:
+            openings.append(
+                {
+                    "customer_number": fact.customer_number,
+                    "account_number": fact.account_number,
+                    "branch_code": fact.branch_code,
+                }
+            )
+    if placements:
+        tx.session.execute(PLACEMENT, placements)
+    if openings:
+        tx.session.execute(ACCOUNT_BRANCH, openings)
+    contribution.place_anew(tx, {row["customer_number"] for row in (*placements, *openings)})
+
+
+def note_branch(
+    tx: Tx,
+    branch_code: str,
+    *,
+    from_on: date | None,
+    names: str | None,
+    region_code: str | None,
+    position: int,
+) -> None:
+    """A branch lies in another region perhaps: the leaves of its customers follow.
+
+    Who writes leaves now has seen the branch as it was: he is waited for, then all are there.
+    """
+    tx.session.execute(text("lock table leaves, open_leaves in share row exclusive mode"))
+    tx.session.execute(
+        BRANCH,
+        {
+            "branch_code": branch_code,
+            "from_on": from_on or ALWAYS,
+            "names": names,
+            "region_code": region_code,
+            "position": position,
+        },
+    )
+    found = tx.session.execute(OF_BRANCH, {"branch_code": branch_code}).scalars()
+    contribution.place_anew(tx, set(found))

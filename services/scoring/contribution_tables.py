@@ -1,0 +1,151 @@
+"""Rows of the contribution: its leaves, what is not posted yet, where they belong, kept totals."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import BigInteger, Index
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.scoring.tables import Base, Whole
+
+
+class LeafRow(Base):
+    """A posted leaf of the contribution, in the bank's currency; `loan_number` empty: no loan's.
+
+    Manager, branch and region are those of the end of its origin month; empty: nobody, nowhere.
+    """
+
+    __tablename__ = "leaves"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    account_number: Mapped[str] = mapped_column(primary_key=True)
+    loan_number: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    period: Mapped[str] = mapped_column(primary_key=True)
+    origin_period: Mapped[str] = mapped_column(primary_key=True)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    manager_code: Mapped[str] = mapped_column(server_default=sql("''"))
+    branch_code: Mapped[str] = mapped_column(server_default=sql("''"))
+    region_code: Mapped[str] = mapped_column(server_default=sql("''"))
+    __table_args__ = (  # with the customer, so that a page of one place comes in its order
+        Index("leaves_of_manager", "manager_code", "customer_number"),
+        Index("leaves_of_branch", "branch_code", "customer_number"),
+        Index("leaves_of_region", "region_code", "customer_number"),
+    )
+
+
+class OpenLeafRow(Base):
+    """What one account accrued and has not posted yet, as of its state record.
+
+    A column for each component: a close would post so much. `below_product_code` is the product
+    of a negative balance. Manager, branch and region are those of the bank's today.
+    """
+
+    __tablename__ = "open_leaves"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    account_number: Mapped[str] = mapped_column(primary_key=True)
+    loan_number: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    below_product_code: Mapped[str]
+    position: Mapped[int] = mapped_column(BigInteger)
+    input_sequence: Mapped[int] = mapped_column(BigInteger)
+    state_offset: Mapped[int] = mapped_column(BigInteger)
+    settled_on: Mapped[date | None]  # the first day that is not accrued yet
+    net: Mapped[int] = mapped_column(BigInteger)
+    debit: Mapped[int] = mapped_column(BigInteger)
+    loss: Mapped[int] = mapped_column(BigInteger)
+    upkeep: Mapped[int] = mapped_column(BigInteger)
+    interest_paid: Mapped[int] = mapped_column(BigInteger)
+    interest_received: Mapped[int] = mapped_column(BigInteger)
+    fees: Mapped[int] = mapped_column(BigInteger)
+    uses: Mapped[int] = mapped_column(BigInteger)
+    manager_code: Mapped[str]
+    branch_code: Mapped[str]
+    region_code: Mapped[str]
+    __table_args__ = (
+        Index("open_leaves_of_manager", "manager_code", "customer_number"),
+        Index("open_leaves_of_branch", "branch_code", "customer_number"),
+        Index("open_leaves_of_region", "region_code", "customer_number"),
+    )
+
+
+class BranchRow(Base):
+    """Where a branch lies, from a day on; the greatest position wins."""
+
+    __tablename__ = "branches"
+    branch_code: Mapped[str] = mapped_column(primary_key=True)
+    from_on: Mapped[date] = mapped_column(primary_key=True)
+    names: Mapped[dict[str, Any] | None]
+    region_code: Mapped[str | None]
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class PlacementRow(Base):
+    """Where a customer number's figures belong from a day on."""
+
+    __tablename__ = "placements"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    on_date: Mapped[date] = mapped_column(primary_key=True)
+    region_code: Mapped[str | None]
+    branch_code: Mapped[str | None]
+    event_offset: Mapped[int] = mapped_column(BigInteger)
+
+
+class AccountBranchRow(Base):
+    """Where an account was opened."""
+
+    __tablename__ = "account_branches"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    account_number: Mapped[str] = mapped_column(primary_key=True)
+    branch_code: Mapped[str]
+
+
+class ContributionTotalRow(Base):
+    """Sum of all leaves that have this code in a dimension, kept with every change of a leaf."""
+
+    __tablename__ = "contribution_totals"
+    dimension: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    posted_minor: Mapped[int] = mapped_column(Whole)
+    accrued_minor: Mapped[int] = mapped_column(Whole)
+
+
+class OwnerTotalRow(Base):
+    """The same sums under whoever answers for the customer today: what a reader's scope is.
+
+    What a customer ever earned goes with him when he is given to another.
+    """
+
+    __tablename__ = "owner_totals"
+    dimension: Mapped[str] = mapped_column(primary_key=True)
+    manager_now: Mapped[str] = mapped_column(primary_key=True, index=True)
+    staff_now: Mapped[str] = mapped_column(primary_key=True, index=True)
+    branch_now: Mapped[str] = mapped_column(primary_key=True, index=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    posted_minor: Mapped[int] = mapped_column(Whole)
+    accrued_minor: Mapped[int] = mapped_column(Whole)
+
+
+class MovedRow(Base):
+    """By how much a customer number's contribution moved on a day of the bank."""
+
+    __tablename__ = "moved"
+    on_date: Mapped[date] = mapped_column(primary_key=True)
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    moved_minor: Mapped[int] = mapped_column(Whole)
+    __table_args__ = (Index("moved_most", "on_date", sql("abs(moved_minor) desc")),)
+
+
+class PartySliceRow(Base):
+    """Parties whose contribution is about the same (5 %), kept with every change of one.
+
+    `slice` is negative below zero and 0 at it; greater means more.
+    """
+
+    __tablename__ = "party_slices"
+    slice: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    parties: Mapped[int] = mapped_column(BigInteger)
+    sum_minor: Mapped[int] = mapped_column(Whole)

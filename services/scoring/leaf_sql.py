@@ -1,0 +1,74 @@
+"""Pieces of SQL about leaves that writes and reads share. Names are ours, never from outside."""
+
+from typing import Final
+
+from services.scoring.open_leaf import COLUMNS
+
+# A component of the kernel, the name of its leaf, and whose product it is.
+OPEN_PARTS: Final = {
+    "net": ("ftp", "product_code"),
+    "debit": ("ftp", "below_product_code"),
+    "loss": ("el", "below_product_code"),
+    "upkeep": ("abc_maint", "product_code"),
+    "interest_paid": ("interest_paid", "product_code"),
+    "interest_received": ("interest_recv", "below_product_code"),
+    "fees": ("fee", "product_code"),
+    "uses": ("abc_txn", "product_code"),
+}
+assert OPEN_PARTS.keys() == COLUMNS.keys()
+PLACE = "manager_code, branch_code, region_code"
+# The slice of a contribution: 5 % wide, so a curve over some hundreds of them is the parties' own.
+SLICE = """cast(case when {v} = 0 then 0 else sign({v})
+  * (1 + floor(ln(cast(abs({v}) as float8)) / ln(cast(1.05 as float8)))) end as integer)"""
+# Who answers for a number today; its whole contribution stands under him.
+OWNER = "manager_now, staff_now, branch_now"
+
+
+def owner(n: str) -> str:
+    return f"""coalesce({n}.manager_code, '') as manager_now,
+      coalesce({n}.manager_staff_id, '') as staff_now,
+      coalesce({n}.branch_code, {n}.home_branch_code, '') as branch_now"""
+
+
+def place_of(number: str, account: str, on: str) -> str:
+    """Where a leaf belongs on a day, as laterals that give `at.manager_code` and so on.
+
+    The placement of a customer before his first one is the first: a bank tells where he is when
+    it begins to publish, not when he came. A manager answers from his own effective date only.
+    """
+    return f"""
+      left join lateral (
+        select m.manager_code, m.branch_code from managers m
+         where m.customer_number = {number} and m.effective_on <= {on}
+         order by m.effective_on desc, m.share_ppm desc, m.manager_code limit 1) mg on true
+      left join lateral (
+        select p.region_code, p.branch_code from placements p
+         where p.customer_number = {number}
+         order by p.on_date <= {on} desc,
+                  case when p.on_date <= {on} then p.on_date end desc, p.on_date limit 1) pl on true
+      left join account_branches ab
+        on ab.customer_number = {number} and ab.account_number = {account}
+      cross join lateral (
+        select coalesce(mg.branch_code, pl.branch_code, ab.branch_code, '') as branch_code) br
+      left join lateral (
+        select b.region_code from branches b
+         where b.branch_code = br.branch_code and b.from_on <= {on}
+         order by b.from_on desc limit 1) rg on true
+      cross join lateral (
+        select coalesce(mg.manager_code, '') as manager_code, br.branch_code,
+               coalesce(pl.region_code, rg.region_code, '') as region_code) at
+    """  # noqa: S608 - names are ours
+
+
+def last_day(period: str) -> str:
+    """The last day of a month that is written as 1994-03."""
+    return f"cast(cast({period} || '-01' as date) + interval '1 month - 1 day' as date)"
+
+
+def open_values(amount: str) -> str:
+    """The columns of an open leaf as rows v(component, product_code, amount_minor)."""
+    values = ", ".join(
+        f"('{component}', o.{product}, {amount.format(name=name)})"
+        for name, (component, product) in OPEN_PARTS.items()
+    )
+    return f"cross join lateral (values {values}) v(component, product_code, amount_minor)"

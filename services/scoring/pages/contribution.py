@@ -1,0 +1,296 @@
+"""Pages of the contribution: totals by any dimension, down to the leaves and to their events."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from babel.numbers import get_currency_precision
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import HTMLResponse
+
+from services.scoring.pages import value as values
+from services.scoring.pages import words
+from services.scoring.queries import contribution, cursors, earned
+from services.scoring.queries.contribution import Sum
+from services.scoring.queries.earned import KEY
+from services.scoring.queries.reach import reach
+from services.scoring.rules.concentration import MILLION, TEXTBOOK_PPM
+from services.scoring.rules.scope import Reach
+from services.scoring.settings import home_currency
+from shared.clock import business_date
+from shared.errors import Invalid, NotFound
+from shared.http import Context, requires
+from shared.web.translations import N_
+
+router = APIRouter()
+ViewScores = Annotated[Context, requires("score.view")]
+Way = Literal["component", "product", "line", "region", "branch", "manager", "supervisor", "month",
+              "manager_now", "branch_now"]  # fmt: skip
+Code = Annotated[str, Query(max_length=200)]
+HOME = "/scoring/contribution"
+NAME, POSTED, ACCRUED, SHARE = N_("Name"), N_("Posted"), N_("Accrued"), N_("Share")
+SUM, CUSTOMER = N_("Sum"), N_("Customer")
+
+
+@router.get("/contribution")
+def overview(ctx: ViewScores, by: Way = "component", after: str | None = None) -> HTMLResponse:
+    return ctx.page("contribution.html", stale=False, **_value(ctx, by), **_earned(ctx, after))
+
+
+@router.get("/contribution/value")
+def value_panel(ctx: ViewScores, by: Way = "component", at: str | None = None) -> HTMLResponse:
+    stale = ctx.stale(at)
+    return ctx.page("value.html", stale=stale, **_value(ctx, by))
+
+
+@router.get("/contribution/value.csv")
+def value_csv(ctx: ViewScores, by: Way = "component") -> Response:
+    """The rows of the page, the sum last."""
+    texts = ctx.runtime.pages.texts(ctx.actor.language)
+    found: values.Value = _value(ctx, by)["value"]
+    heads = [texts.gettext(t) for t in (words.WAYS[by], NAME, POSTED, ACCRUED, SHARE)]
+    lines = [
+        (row.code, _plain(row.name, ctx), *_amounts(row.sum), _percent(row.share_ppm))
+        for row in found.rows
+    ]
+    total = (texts.gettext(SUM), "", *_amounts(found.whole), "")
+    return _csv(f"contribution-{by}", heads, [*lines, total])
+
+
+@router.get("/contribution/earned")
+def earned_panel(ctx: ViewScores, after: str | None = None, at: str | None = None) -> HTMLResponse:
+    stale = ctx.stale(at)
+    return ctx.page("earned.html", stale=stale, **_earned(ctx, after))
+
+
+@router.get("/contribution/earned.csv")
+def earned_csv(ctx: ViewScores, after: str | None = None) -> Response:
+    texts = ctx.runtime.pages.texts(ctx.actor.language)
+    found = _earned(ctx, after)
+    heads = [texts.gettext(t) for t in (CUSTOMER, POSTED, ACCRUED, SHARE)]
+    rows = [
+        (r.party_id, *_amounts(_sum(r)), _percent(values.share_ppm(_sum(r), found["bank"])))
+        for r in found["parties"]
+    ]
+    return _csv("contribution-customers", heads, rows)
+
+
+@router.get("/contribution/leaves")
+def leaves(
+    ctx: ViewScores,
+    by: Literal[Way, "party"],
+    code: Code = "",
+    state: Literal["posted", "accrued"] = "posted",
+    after: Annotated[str | None, Query(max_length=2000)] = None,
+) -> HTMLResponse:
+    """The leaves that a total is made of."""
+    return ctx.page("leaves.html", **_leaves(ctx, by, code, state, after))
+
+
+@router.get("/contribution/leaves.csv")
+def leaves_csv(
+    ctx: ViewScores,
+    by: Literal[Way, "party"],
+    code: Code = "",
+    state: Literal["posted", "accrued"] = "posted",
+    after: Annotated[str | None, Query(max_length=2000)] = None,
+) -> Response:
+    found = _leaves(ctx, by, code, state, after)
+    heads = (*KEY, "party_id", "manager_code", "branch_code", "region_code", "amount", "currency")
+    rows = [
+        (*(getattr(r, name) for name in heads[:-2]), _decimal(int(r.amount_minor)),
+         home_currency())
+        for r in found["rows"]
+    ]  # fmt: skip
+    return _csv(f"contribution-leaves-{by}", heads, rows)
+
+
+@router.get("/contribution/leaf")
+def leaf(  # noqa: PLR0917 - parameters of an address
+    ctx: ViewScores,
+    customer_number: Code,
+    account_number: Code,
+    product_code: Code,
+    component: Code,
+    loan_number: Code = "",
+    period: Annotated[str, Query(pattern=r"^(\d{4}-\d\d)?$")] = "",
+    origin_period: Annotated[str, Query(pattern=r"^(\d{4}-\d\d)?$")] = "",
+    after: str | None = None,
+) -> HTMLResponse:
+    """One leaf and the events of its account in its months."""
+    key = {
+        "customer_number": customer_number, "account_number": account_number,
+        "loan_number": loan_number, "product_code": product_code, "component": component,
+        "period": period, "origin_period": origin_period,
+    }  # fmt: skip
+    place = cursors.day_and_offset(after)
+    with ctx.read() as session:
+        row = earned.leaf(session, _reach(ctx), key)
+        if row is None:
+            raise NotFound
+        events = earned.events_of_leaf(session, row, place)
+    last = events[-1] if len(events) == earned.PAGE_ROWS else None
+    here = f"{HOME}/leaf?{urlencode(key)}"
+    return ctx.page(
+        "leaf.html",
+        leaf=row,
+        rows=events,
+        kinds=words.KINDS,
+        types=words.TYPES,
+        components=words.COMPONENTS,
+        currency=home_currency(),
+        next_url=f"{here}&{urlencode({'after': f'{last.businessdate}~{last.event_offset}'})}"
+        if last
+        else None,
+        first_url=here if after else None,
+    )
+
+
+def leaf_url(row: Any) -> str:
+    """The door from a leaf to its events."""
+    return f"{HOME}/leaf?{urlencode({name: getattr(row, name) for name in KEY})}"
+
+
+def leaves_url(by: str, code: str, state: str = "posted") -> str:
+    """The door from a total to its leaves."""
+    return f"{HOME}/leaves?{urlencode({'by': by, 'code': code, 'state': state})}"
+
+
+def _value(ctx: Context, by: str) -> dict[str, Any]:
+    today = business_date(ctx.clock.bank_now(), ctx.clock.zone)
+    with ctx.read() as session:
+        found = values.value(session, _reach(ctx), by, today, ctx.runtime.directory)
+    unit = 10 ** get_currency_precision(home_currency())
+    texts = ctx.runtime.pages.texts(ctx.actor.language)
+    bars = values.waterfall(found.components, unit)
+    for bar in bars:
+        bar["name"] = texts.gettext(words.COMPONENTS.get(bar["code"], bar["code"] or SUM))
+    return {
+        "value": found,
+        "by": by,
+        "ways": words.WAYS,
+        "components": words.COMPONENTS,
+        "currency": home_currency(),
+        "bars": bars,
+        "points": values.points(found.curve),
+        "textbook": TEXTBOOK_PPM,
+        "million": MILLION,
+        "panel_url": f"{HOME}/value?{urlencode({'by': by})}",
+        "leaves_url": leaves_url,
+        "rest": values.REST,
+    }
+
+
+def _earned(ctx: Context, after: str | None) -> dict[str, Any]:
+    place = cursors.number_and_id(after)
+    with ctx.read() as session:
+        rows = earned.ranking(session, _reach(ctx), place, limit=earned.RANKING_ROWS)
+        bank = contribution.bank(session)
+    last = rows[-1] if len(rows) == earned.RANKING_ROWS else None
+    cursor = {"after": f"{_sum(last).both_minor}~{last.party_id}"} if last else None
+    here = f"?{urlencode({'after': after})}" if after else ""
+    return {
+        "parties": rows,
+        "bank": bank,
+        "currency": home_currency(),
+        "share_of": lambda row: values.share_ppm(_sum(row), bank),
+        "earned_url": f"{HOME}/earned{here}",
+        "earned_csv_url": f"{HOME}/earned.csv{here}",
+        "earned_next_url": f"{HOME}?{urlencode(cursor)}" if cursor else None,
+        "earned_first_url": HOME if after else None,
+    }
+
+
+def _leaves(ctx: Context, by: str, code: str, state: str, after: str | None) -> dict[str, Any]:
+    place = _place(after)
+    mine = _reach(ctx)
+    with ctx.read() as session:
+        found = (
+            contribution.totals_of_party(session, mine, code)
+            if by == "party"
+            else contribution.totals(session, mine, values.coded(by))
+        )
+        groups = values.Groups(session, ctx.runtime.directory)
+        chosen = values.selection(found, by, code, state == "posted", groups)
+        rows = earned.leaves(session, mine, chosen, place)
+        whole = (
+            found.whole() if by == "party" else values.sums_by(found, by, groups).get(code, Sum())
+        )
+    last = rows[-1] if len(rows) == earned.PAGE_ROWS else None
+    here = leaves_url(by, code, state)
+    cursor = "~".join(getattr(last, name) for name in KEY) if last else ""
+    name, label = (code, f"party:{code}") if by == "party" else groups.described(by, code)
+    return {
+        "rows": rows, "whole": whole, "by": by, "code": code, "state": state, "name": name,
+        "label": label, "ways": words.WAYS, "components": words.COMPONENTS,
+        "currency": home_currency(), "leaf_url": leaf_url, "leaves_url": leaves_url,
+        "csv_url": here.replace("/leaves?", "/leaves.csv?")
+        + (f"&{urlencode({'after': after})}" if after else ""),
+        "next_url": f"{here}&{urlencode({'after': cursor})}" if last else None,
+        "first_url": here if after else None,
+    }  # fmt: skip
+
+
+def _place(after: str | None) -> Sequence[str] | None:
+    """The key of the last leaf that was seen. Raises Invalid."""
+    if not after:
+        return None
+    place = after.split("~")
+    if len(place) != len(KEY):
+        raise Invalid("after", cursors.WRONG)
+    return place
+
+
+def _sum(row: Any) -> Sum:
+    return Sum(int(row.posted_minor), int(row.accrued_minor))
+
+
+def _reach(ctx: Context) -> Reach:
+    return reach(ctx.runtime.directory, ctx.actor, "score.view")
+
+
+# CSV ---------------------------------------------------------------------------------------
+
+
+def _csv(name: str, heads: Iterable[str], rows: Iterable[Sequence[Any]]) -> Response:
+    """UTF-8 with its mark, or a spreadsheet reads Chinese wrong; no cell is a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(heads)
+    for row in rows:
+        writer.writerow([_harmless(cell) for cell in row])
+    return Response(
+        "\ufeff" + out.getvalue(),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="{name}.csv"'},
+    )
+
+
+def _harmless(cell: Any) -> str:
+    told = str(cell)
+    is_figure = told.lstrip("-").replace(".", "", 1).isdigit()
+    return f"'{told}" if told[:1] in "=+-@\t\r" and told and not is_figure else told
+
+
+def _amounts(value: Sum) -> tuple[str, str]:
+    return _decimal(value.posted_minor), _decimal(value.accrued_minor)
+
+
+def _decimal(minor: int) -> str:
+    """Exact, whatever its size."""
+    digits = get_currency_precision(home_currency())
+    whole, part = divmod(abs(minor), 10**digits)
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{whole}.{part:0{digits}d}" if digits else f"{sign}{whole}"
+
+
+def _percent(ppm: int | None) -> str:
+    return "" if ppm is None else f"{ppm / 10_000:.4f}"
+
+
+def _plain(name: Any, ctx: Context) -> str:
+    if isinstance(name, dict):
+        return str(name.get(ctx.actor.language) or next(iter(name.values()), ""))
+    return ctx.runtime.pages.texts(ctx.actor.language).gettext(name)

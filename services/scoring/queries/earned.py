@@ -1,0 +1,240 @@
+"""Who earns what: ranking, concentration, who moved it today, and a total's leaves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from services.scoring.leaf_sql import last_day, open_values
+from services.scoring.queries.events import BOOKED
+from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
+from services.scoring.rules.scope import Reach
+
+PAGE_ROWS = 50
+RANKING_ROWS = 20
+MOVERS = 10
+KEY: Final = (
+    "customer_number", "account_number", "loan_number", "product_code", "component", "period",
+    "origin_period",
+)  # fmt: skip
+# Which leaves a total is made of. Lines and supervisors are sets of products and of managers.
+ONLY: Final = {
+    "component": "x.component {is_code}",
+    "product": "x.product_code {is_code}",
+    "line": "x.product_code {is_code}",
+    "region": "x.region_code {is_code}",
+    "branch": "x.branch_code {is_code}",
+    "manager": "x.manager_code {is_code}",
+    "supervisor": "x.manager_code {is_code}",
+    "month": "x.period {is_code}",
+    "party": """x.customer_number in (
+      select n.customer_number from numbers n where n.party_id = :code and {mine})""",
+    "manager_now": """x.customer_number in (
+      select customer_number from numbers where coalesce(manager_code, '') = :code)""",
+    "branch_now": """x.customer_number in (
+      select customer_number from numbers where coalesce(branch_code, home_branch_code, '')
+        = :code)""",
+}
+OPEN = ""  # the period of a leaf that is not posted
+
+
+def _leaves_sql(dimension: str) -> Any:
+    """A page of leaves by key, posted and open ones apart: an open one has no period."""
+    key = ", ".join(f"x.{name}" for name in KEY)
+    # Equality keeps the order of an index, a set of codes does not.
+    grouped = dimension in ("line", "supervisor")
+    only = ONLY[dimension].replace("{is_code}", "= any(:codes)" if grouped else "= :code")
+    if dimension != "party":
+        only += " and {mine}"
+    after = f"(not :goes_on or ({key}) > ({', '.join(f':after_{n}' for n in range(len(KEY)))}))"
+    return by_reach(
+        f"""
+        select y.*, n.party_id, p.names from (
+          (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
+             from leaves x where :posted and {only} and {after}
+            order by {key} limit :limit)
+          union all
+          (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
+             from (select o.customer_number, o.account_number, o.loan_number, v.product_code,
+                          v.component, '' as period, '' as origin_period, v.amount_minor,
+                          o.manager_code, o.branch_code, o.region_code
+                     from open_leaves o {open_values("o.{name}")}) x
+            where not :posted and x.amount_minor <> 0 and {only} and {after}
+            order by {key} limit :limit)) y
+          left join numbers n on n.customer_number = y.customer_number
+          left join products p on p.product_code = y.product_code
+         order by {", ".join(f"y.{name}" for name in KEY)}
+        """,  # noqa: S608 - names are ours
+        **({"party": "n.party_id"} if dimension == "party" else {"number": "x.customer_number"}),
+    )
+
+
+LEAVES = {dimension: _leaves_sql(dimension) for dimension in ONLY}
+RANKING = by_reach(
+    """
+    select f.party_id, f.posted_minor, f.accrued_minor from party_figures f
+     where f.numbers > 0 and {mine}
+       and (f.posted_minor <> 0 or f.accrued_minor <> 0)
+       and (cast(:after_value as numeric) is null
+            or (f.posted_minor + f.accrued_minor, f.party_id)
+               < (cast(:after_value as numeric), :after_party))
+     order by f.posted_minor + f.accrued_minor desc, f.party_id desc limit :limit
+    """,
+    party="f.party_id",
+)
+MOVED = {
+    True: text(
+        """
+        select n.party_id, sum(m.moved_minor) as moved_minor
+          from (select * from moved where on_date = :today order by abs(moved_minor) desc limit 200)
+               m join numbers n on n.customer_number = m.customer_number
+         where n.party_id is not null
+         group by n.party_id having sum(m.moved_minor) <> 0
+         order by abs(sum(m.moved_minor)) desc, n.party_id limit :limit
+        """
+    ),
+    False: text(
+        f"""
+        select n.party_id, sum(m.moved_minor) as moved_minor
+          from {NUMBERS_REACHED} mine
+          join moved m on m.on_date = :today and m.customer_number = mine.customer_number
+          join numbers n on n.customer_number = mine.customer_number
+         where n.party_id is not null
+         group by n.party_id having sum(m.moved_minor) <> 0
+         order by abs(sum(m.moved_minor)) desc, n.party_id limit :limit
+        """  # noqa: S608 - names are ours
+    ),
+}
+LEAF = by_reach(
+    f"""
+    select x.*, n.party_id, p.names from leaves x
+      join numbers n using (customer_number) left join products p using (product_code)
+     where ({", ".join(f"x.{name}" for name in KEY)}) = ({", ".join(f":{name}" for name in KEY)})
+       and {{mine}}
+    """,  # noqa: S608 - names are ours
+    party="n.party_id",
+    number="n.customer_number",
+)
+OPEN_LEAF = by_reach(
+    f"""
+    select o.customer_number, o.account_number, o.loan_number, v.product_code, v.component,
+           '' as period, '' as origin_period, v.amount_minor, o.manager_code, o.branch_code,
+           o.region_code, o.settled_on, n.party_id, p.names
+      from open_leaves o {open_values("o.{name}")}
+      join numbers n using (customer_number)
+      left join products p on p.product_code = v.product_code
+     where (o.customer_number, o.account_number, o.loan_number, v.product_code, v.component)
+           = (:customer_number, :account_number, :loan_number, :product_code, :component)
+       and v.amount_minor <> 0 and {{mine}}
+    """,  # noqa: S608 - names are ours
+    party="n.party_id",
+    number="n.customer_number",
+)
+# A fee is made of fees; what a balance earns is made of whatever moved the balance.
+KINDS_OF: Final = {
+    "fee": ("fee",), "interest_paid": ("interest_paid",), "interest_recv": ("interest_received",),
+}  # fmt: skip
+EVENTS = text(
+    f"""
+    select e.* from bank_events e
+     where e.customer_number = :customer_number and e.account_number = :account_number
+       and e.type is not null and (:all_kinds or e.kind = any(:kinds))
+       and (not :booked_only or e.type = '{BOOKED}')
+       and (:begin = '' or e.businessdate >= cast(:begin || '-01' as date))
+       and (:end = '' or e.businessdate <= {last_day("nullif(:end, '')")})
+       and (cast(:after_on as date) is null
+            or (e.businessdate, e.event_offset) < (:after_on, :after_offset))
+       and not exists (select 1 from bank_events b where b.source = e.source
+             and b.event_id = e.event_id and b.partition = e.partition
+             and b.event_offset < e.event_offset and b.type is not null)
+     order by e.businessdate desc, e.event_offset desc limit :limit
+    """  # noqa: S608 - names are ours
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which total: a dimension and the codes of it, posted or not yet."""
+
+    dimension: str
+    codes: tuple[str, ...]
+    posted: bool = True
+
+
+def leaves(
+    session: Session,
+    reach: Reach,
+    selection: Selection,
+    after: Sequence[str] | None = None,
+    limit: int = PAGE_ROWS,
+) -> list[Any]:
+    """The leaves that a total is made of, by their key; `after` is the last one's key."""
+    place = tuple(after) if after else ("",) * len(KEY)
+    return list(
+        session.execute(
+            LEAVES[selection.dimension][reach.everything],
+            {
+                **parameters_of(reach),
+                "codes": list(selection.codes),
+                "code": next(iter(selection.codes), ""),
+                "posted": selection.posted,
+                "goes_on": after is not None,
+                "limit": limit,
+                **{f"after_{n}": value for n, value in enumerate(place)},
+            },
+        )
+    )
+
+
+def ranking(
+    session: Session, reach: Reach, after: tuple[int, str] | None, limit: int = PAGE_ROWS
+) -> list[Any]:
+    """Parties by contribution, posted and accrued, greatest first."""
+    value, party = after or (None, None)
+    return list(
+        session.execute(
+            RANKING[reach.everything],
+            {**parameters_of(reach), "after_value": value, "after_party": party, "limit": limit},
+        )
+    )
+
+
+def moved_most(session: Session, reach: Reach, today: date) -> list[Any]:
+    """Whose contribution moved most on a day of the bank, up or down.
+
+    For the whole bank the candidates are the 200 numbers that moved most: a party of many
+    numbers, none of which is among them, is not looked for.
+    """
+    asked = {**parameters_of(reach), "today": today, "limit": MOVERS}
+    return list(session.execute(MOVED[reach.everything], asked))
+
+
+def leaf(session: Session, reach: Reach, key: dict[str, str]) -> Any | None:
+    """One leaf; none when unknown or out of the reader's scope."""
+    statement = (OPEN_LEAF if key["period"] == OPEN else LEAF)[reach.everything]
+    return session.execute(statement, {**parameters_of(reach), **key}).first()
+
+
+def events_of_leaf(session: Session, row: Any, after: tuple[date, int] | None) -> list[Any]:
+    """The events of its account in its months, latest first."""
+    kinds = KINDS_OF.get(row.component, ("loan_instalment",) if row.loan_number else ())
+    return list(
+        session.execute(
+            EVENTS,
+            {
+                "customer_number": row.customer_number,
+                "account_number": row.account_number,
+                "all_kinds": not kinds,
+                "kinds": list(kinds),
+                "booked_only": row.component == "abc_txn",
+                "begin": row.origin_period,
+                "end": row.period,
+                "after_on": after[0] if after else None,
+                "after_offset": after[1] if after else None,
+                "limit": PAGE_ROWS,
+            },
+        )
+    )

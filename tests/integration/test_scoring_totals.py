@@ -1,0 +1,382 @@
+"""Live totals of the contribution: every way of adding up gives the same, after every batch."""
+
+import csv
+import html
+import io
+import re
+from collections import defaultdict
+from datetime import date, timedelta
+from decimal import Decimal
+from random import Random
+from typing import get_args
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from services.scoring.commands.fold import fold_state
+from services.scoring.commands.leaves import keep_leaves
+from services.scoring.leaves import encode
+from services.scoring.pages.contribution import Way
+from services.scoring.queries import contribution
+from services.scoring.queries.contribution import Sum, residual_minor
+from services.scoring.queries.earned import KEY, PAGE_ROWS
+from shared import timers
+from shared.events import bank, customer
+from shared.policy import Actor, Scope
+from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
+from tests.integration import scoring_room
+from tests.integration.scoring_room import ALL, HEAD, party, rows
+from tests.ledger_bank import Bank, Scored, random_bank, stream
+
+scoring = scoring_room.scoring
+BATCH = 7
+
+
+@pytest.fixture(scope="module")
+def made() -> Bank:
+    return random_bank(3)
+
+
+@pytest.fixture(scope="module")
+def scored(made: Bank) -> Scored:
+    return Scored(made).run(stream(made, Random(3)), 50)
+
+
+def leaves_of(scored: Scored) -> list[Record]:
+    return [
+        Record(topic="scoring.leaves", partition=0, offset=n, key=leaf.customer_number.encode(),
+               value=encode(leaf), timestamp_ms=0)
+        for n, leaf in enumerate(scored.posted.values())
+    ]  # fmt: skip
+
+
+def states_of(scored: Scored) -> list[Record]:
+    return [
+        Record(topic="scoring.state", partition=0, offset=n, key=key, value=value, timestamp_ms=0)
+        for n, (key, value) in enumerate(scored._log[0])
+    ]
+
+
+def batches(records: list[Record], size: int = BATCH) -> list[list[Record]]:
+    return [records[n : n + size] for n in range(0, len(records), size)]
+
+
+def reference(space: Space, made: Bank) -> None:
+    """The bank says what its products are, where its branches lie, who its customers are."""
+    products = [e.data for e in made.rates if isinstance(e.data, bank.ProductDescribed)]
+    space.publish(
+        *products,
+        bank.ProductDescribed(product_code="LN", names={"zh-CN": "贷款", "en": "Loan"},
+                              line_code="asset"),
+        bank.BranchDescribed(branch_code="SH01", region_code="east"),
+        bank.BranchDescribed(branch_code="BJ01", region_code="north"),
+    )  # fmt: skip
+    for n in range(3):
+        party(space, f"P{n}", f"C{n}")
+
+
+def manager(space: Space, number: str, code: str, branch: str, on: date) -> None:
+    space.publish(
+        customer.ManagerChanged(
+            party_id="P" + number[1:], customer_number=number, staff_id=f"S-{code}",
+            manager_code=code, branch_code=branch, effective_on=on,
+        ),
+        source="guanxi/customer",
+    )  # fmt: skip
+
+
+def residual(scoring: ServiceUnderTest) -> int:
+    """Of all ways and of the leaves themselves, in one snapshot."""
+    with scoring.database.read() as session:
+        found = contribution.ways(session) | {"leaves": contribution.of_leaves(session)}
+        in_slices = sum(one.sum_minor for one in contribution.slices(session, ALL))
+    (parties,) = rows(
+        scoring, "select coalesce(sum(posted_minor + accrued_minor), 0) from party_figures"
+    )
+    assert in_slices == parties[0]
+    return residual_minor(found)
+
+
+def by_code(scoring: ServiceUnderTest, dimension: str) -> dict[str, Sum]:
+    with scoring.database.read() as session:
+        found = contribution.totals(session, ALL).by_code(dimension)
+    return {code: value for code, value in found.items() if value != Sum()}
+
+
+def test_residual_is_0_after_every_batch_and_the_sum_is_the_workers(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    manager(space, "C1", "RM2", "BJ01", date(2025, 1, 1))
+    scoring.drain()
+    told = [(fold_state, batch) for batch in batches(states_of(scored))]
+    told += [(keep_leaves, batch) for batch in batches(leaves_of(scored))]
+    Random(1).shuffle(told)
+    for handler, batch in told + told[:5]:
+        with scoring.database.transaction() as tx:
+            handler(tx, batch)
+        assert residual(scoring) == 0
+    posted = sum(leaf.amount_minor for leaf in scored.posted.values())
+    with scoring.database.read() as session:
+        whole = contribution.totals(session, ALL).whole()
+    assert whole.posted_minor == posted
+    assert whole.accrued_minor != 0
+    products = defaultdict(int)
+    for leaf in scored.posted.values():
+        products[leaf.product_code] += leaf.amount_minor
+    found = {code: s.posted_minor for code, s in by_code(scoring, "product").items()}
+    assert {c: v for c, v in found.items() if v} == {c: v for c, v in products.items() if v}
+    of_managers = by_code(scoring, "manager")
+    assert set(of_managers) == {"RM1", "RM2", ""}, "C2 has nobody: his figures stand under nobody"
+    assert set(by_code(scoring, "region")) == {"east", "north", ""}
+
+
+@pytest.mark.parametrize("table", ["contribution_totals", "owner_totals"])
+@pytest.mark.parametrize("dimension", ["bank", "product", "region", "branch", "manager", "month"])
+def test_a_leaf_withheld_from_one_dimension_shows(
+    space: Space, scoring: ServiceUnderTest, scored: Scored, table: str, dimension: str
+) -> None:
+    """The negative control."""
+    with scoring.database.transaction() as tx:
+        keep_leaves(tx, leaves_of(scored))
+    assert residual(scoring) == 0
+    amount = next(leaf.amount_minor for leaf in scored.posted.values())
+    with scoring.database.transaction() as tx:
+        tx.session.execute(
+            text(
+                f"""
+                update {table} set posted_minor = posted_minor - :amount
+                 where (dimension, code, component) in (
+                   select dimension, code, component from {table}
+                    where dimension = :dimension limit 1)
+                """  # noqa: S608 - one of two names of ours
+            ),
+            {"amount": amount, "dimension": dimension},
+        )
+    assert residual(scoring) == abs(amount)
+
+
+def test_a_leaf_belongs_to_who_answered_at_the_end_of_its_month_however_late_it_is_said(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    scoring.drain()
+    with scoring.database.transaction() as tx:
+        keep_leaves(tx, leaves_of(scored))
+    with scoring.database.transaction() as tx:
+        fold_state(tx, states_of(scored))
+    mine = [leaf for leaf in scored.posted.values() if leaf.customer_number == "C0"]
+    all_of_it = by_code(scoring, "manager")["RM1"]
+    assert all_of_it.posted_minor == sum(leaf.amount_minor for leaf in mine)
+    manager(space, "C0", "RM2", "BJ01", date(2025, 2, 10))
+    scoring.drain()
+    first = sum(leaf.amount_minor for leaf in mine if leaf.origin_period == "2025-01")
+    later = sum(leaf.amount_minor for leaf in mine if leaf.origin_period > "2025-01")
+    assert first
+    assert later
+    found = by_code(scoring, "manager")
+    assert found["RM1"] == Sum(first, 0), "as it was"
+    assert found["RM2"] == Sum(later, all_of_it.accrued_minor)
+    assert by_code(scoring, "region")["east"].posted_minor == first
+    assert by_code(scoring, "manager_now")["RM2"] == all_of_it, "as it is: all of it goes along"
+    assert "RM1" not in by_code(scoring, "manager_now")
+    assert residual(scoring) == 0
+    space.publish(bank.BranchDescribed(branch_code="BJ01", region_code="centre"))
+    space.publish(bank.CustomerPlaced(customer_number="C2", region_code="west"))
+    scoring.drain()
+    regions = by_code(scoring, "region")
+    assert regions["centre"].posted_minor == later
+    assert "north" not in regions
+    of_two = sum(x.amount_minor for x in scored.posted.values() if x.customer_number == "C2")
+    assert regions["west"].posted_minor == of_two
+    assert residual(scoring) == 0
+
+
+def test_a_future_manager_gets_what_is_open_and_the_customer_on_his_day(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    scoring.drain()
+    told(scoring, scored)
+    before = by_code(scoring, "manager")
+    day = space.clock.bank.astimezone(space.clock.zone).date() + timedelta(days=10)
+    manager(space, "C0", "RM2", "BJ01", day)
+    scoring.drain()
+    assert by_code(scoring, "manager") == before
+    assert "RM2" not in by_code(scoring, "manager_now")
+    space.clock.bank += timedelta(days=10)
+    assert timers.fire_due(scoring.database, scoring.runtime.service.timers)
+    after = by_code(scoring, "manager")
+    assert after["RM1"] == Sum(before["RM1"].posted_minor, 0), "what is posted stays his"
+    assert after["RM2"] == Sum(0, before["RM1"].accrued_minor)
+    assert by_code(scoring, "manager_now")["RM2"] == before["RM1"]
+    assert residual(scoring) == 0
+
+
+def told(scoring: ServiceUnderTest, scored: Scored) -> None:
+    for handler, records in ((fold_state, states_of(scored)), (keep_leaves, leaves_of(scored))):
+        with scoring.database.transaction() as tx:
+            handler(tx, records)
+
+
+def figures_of(body: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(body.removeprefix("\ufeff"))))
+
+
+@pytest.mark.parametrize("way", get_args(Way))
+def test_every_way_of_adding_up_is_a_page_whose_rows_add_up_and_open(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored, way: str
+) -> None:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    manager(space, "C1", "RM2", "BJ01", date(2025, 2, 1))
+    scoring.drain()
+    told(scoring, scored)
+    client = scoring.client(HEAD)
+    page = client.get(f"/contribution?by={way}").text
+    assert 'data-residual="0"' in page
+    posted = sum(leaf.amount_minor for leaf in scored.posted.values())
+    assert f'data-posted="{posted}"' in page
+    _, *lines, total = figures_of(client.get(f"/contribution/value.csv?by={way}").text)
+    assert lines
+    for column in (2, 3):
+        assert sum(Decimal(line[column]) for line in lines) == Decimal(total[column])
+    assert Decimal(total[2]) * 100 == posted
+    for code, _, told_posted, told_accrued, _ in lines:
+        for state, amount in (("posted", told_posted), ("accrued", told_accrued)):
+            found = all_leaves(client, {"by": way, "code": code, "state": state})
+            assert sum(Decimal(row[11]) for row in found) == Decimal(amount), (way, code, state)
+            shown = client.get("/contribution/leaves", params={"by": way, "code": code}).text
+            assert f'data-posted="{int(Decimal(told_posted) * 100)}"' in shown
+
+
+def all_leaves(client: TestClient, asked: dict[str, str]) -> list[list[str]]:
+    """All pages of the CSV; each goes on where the page's own link says."""
+    found: list[list[str]] = []
+    after = ""
+    while True:
+        query = {**asked, **({"after": after} if after else {})}
+        _, *lines = figures_of(client.get("/contribution/leaves.csv", params=query).text)
+        found += lines
+        if len(lines) < PAGE_ROWS:
+            return found
+        after = "~".join(lines[-1][:7])
+
+
+def test_each_panel_stands_alone_as_a_hint_asks_for_it(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    scoring.drain()
+    told(scoring, scored)
+    client = scoring.client(HEAD)
+    for panel in ("value", "earned", "parties/P0/figures"):
+        shown = client.get(f"/contribution/{panel}")
+        assert shown.status_code == 200, panel
+        assert "data-key" in shown.text
+    _, *lines = figures_of(client.get("/contribution/earned.csv").text)
+    assert [line[0] for line in lines] == re.findall(
+        r'data-key="(P\d)"', client.get("/contribution/earned").text
+    )
+    assert len(lines) == 3
+
+
+def test_from_a_leaf_one_comes_to_its_events(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    for _, event in made.events:
+        space.publish(event.data, source=event.source, event_id=event.id,
+                      businessdate=event.businessdate, at=event.time)  # fmt: skip
+    scoring.drain()
+    told(scoring, scored)
+    leaf = next(
+        x for x in scored.posted.values()
+        if x.component == "fee" and x.period == x.origin_period and not x.loan_number
+    )  # fmt: skip
+    client = scoring.client(HEAD)
+    page = client.get("/contribution/leaves", params={"by": "component", "code": "fee"}).text
+    door = re.search(rf'href="/scoring(/contribution/leaf\?[^"]*account_number='
+                     rf'{leaf.account_number}&[^"]*period={leaf.period}[^"]*)"', page)  # fmt: skip
+    assert door is not None
+    shown = client.get(html.unescape(door.group(1))).text
+    fees = [
+        e for _, e in made.events
+        if getattr(e.data, "kind", "") == "fee" and e.data.account_number == leaf.account_number
+        and f"{e.businessdate:%Y-%m}" == leaf.period
+    ]  # fmt: skip
+    assert fees
+    assert all(event.id in shown for event in fees)
+    assert shown.count("data-row") == len(fees)
+    lost = client.get(html.unescape(door.group(1)).replace("=fee", "=nothing"))
+    assert lost.status_code == 404
+
+
+def test_a_manager_sees_his_own_customers_leaves_only(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    manager(space, "C1", "RM2", "BJ01", date(2025, 1, 1))
+    scoring.drain()
+    told(scoring, scored)
+    manager(space, "C2", "RM1", "SH01", date(2025, 1, 1))
+    manager(space, "C2", "RM2", "BJ01", date(2025, 1, 2))
+    scoring.drain()
+    own = Actor("S-RM1", permissions=HEAD.permissions, scopes=(Scope("score.view", "own"),))
+    client = scoring.client(own)
+    mine = sum(x.amount_minor for x in scored.posted.values() if x.customer_number == "C0")
+    for way in get_args(Way):
+        page = client.get(f"/contribution?by={way}").text
+        assert f'data-posted="{mine}"' in page, way
+        assert 'data-residual="0"' in page, way
+        assert "party:P1" not in page, way
+    leaves = all_leaves(client, {"by": "component", "code": "fee"})
+    assert {row[0] for row in leaves} == {"C0"}
+    assert all_leaves(client, {"by": "party", "code": "P1"}) == []
+    assert all_leaves(client, {"by": "manager", "code": "RM2"}) == []
+    head = all_leaves(scoring.client(HEAD), {"by": "party", "code": "P1"})
+    key = dict(zip(KEY, head[0], strict=False))
+    assert scoring.client(HEAD).get("/contribution/leaf", params=key).status_code == 200
+    assert client.get("/contribution/leaf", params=key).status_code == 404
+    nobody = Actor("S-X", permissions=frozenset({"score.view"}), scopes=())
+    empty = scoring.client(nobody).get("/contribution").text
+    assert "data-posted" not in empty
+
+
+def test_an_older_state_record_changes_nothing(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    with scoring.database.transaction() as tx:
+        fold_state(tx, states_of(scored))
+    before = rows(scoring, "select * from open_leaves order by 1, 2, 3, 4")
+    assert any(row[9:17] != (0,) * 8 for row in before)
+    with scoring.database.transaction() as tx:
+        fold_state(tx, states_of(scored)[: len(before) * 3])
+    assert rows(scoring, "select * from open_leaves order by 1, 2, 3, 4") == before
+    assert residual(scoring) == 0
+
+
+def test_a_merge_moves_the_partys_sum_and_an_unmerge_takes_it_back(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    scoring.drain()
+    with scoring.database.transaction() as tx:
+        keep_leaves(tx, leaves_of(scored))
+    apart = rows(scoring, "select party_id, posted_minor from party_figures order by 1")
+    party(space, "P0", "C0", "C1")
+    scoring.drain()
+    assert residual(scoring) == 0
+    (merged,) = rows(scoring, "select posted_minor from party_figures where party_id = 'P0'")
+    assert merged[0] == apart[0][1] + apart[1][1]
+    party(space, "P0", "C0")
+    party(space, "P1", "C1")
+    scoring.drain()
+    assert rows(scoring, "select party_id, posted_minor from party_figures order by 1") == apart
+    assert residual(scoring) == 0
