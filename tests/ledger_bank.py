@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from services.scoring import model, reference, state
-from services.scoring.engine import Engine
+from services.scoring.engine import Engine, Outcome
 from services.scoring.leaves import Leaf
 from services.scoring.partition import Partition
 from services.scoring.replay import Line
@@ -187,17 +187,36 @@ class Scored:
         return engine
 
     def feed(self, number: int, records: Sequence[Line]) -> None:
+        self.restate(number)
         latest = (FIRST_DAY + timedelta(days=20_000)).toordinal()
         batch = self.engine.read(number, records, latest)
         self.seen.note(number, batch.columns)
         outcome = self.engine.apply(batch, self.seen.repeats(number, batch.asked()))
+        self._write(number, outcome)
+        self._log[number].append(self._closes(number))
+        self.refused += [*outcome.beyond, *outcome.refused]
+
+    def restate(self, number: int, killed_after: int | None = None) -> None:
+        """As the driver does before a batch is read; the process may die in the writing of it,
+        after so many records of its state."""
+        for outcome in self.engine.restate(number):
+            if killed_after is not None and killed_after < len(outcome.records):
+                del outcome.records[killed_after:]
+                self._write(number, outcome)
+                self.restart()
+                return
+            self._write(number, outcome)
+            if outcome.closes_changed:
+                self._log[number].append(self._closes(number))
+
+    def _closes(self, number: int) -> tuple[bytes, bytes]:
+        closes = self.engine.partition(number).closes
+        return state.PARTITION_KEY + b"%d" % number, state.pack_partition(closes)
+
+    def _write(self, number: int, outcome: Outcome) -> None:
         for leaf in outcome.leaves:
             assert self.posted.setdefault(leaf.identity(), leaf) == leaf
         self._log[number] += [*outcome.rates, *outcome.records]
-        closes = batch.partition.closes
-        key = state.PARTITION_KEY + b"%d" % number
-        self._log[number].append((key, state.pack_partition(closes)))
-        self.refused += [*outcome.beyond, *outcome.refused]
         self.alarms += outcome.alarms
 
     def restart(self) -> None:

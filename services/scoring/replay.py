@@ -75,7 +75,10 @@ class Replay:
         reference.tell(self.engine, value)
 
     def feed(self, lines: Sequence[Line]) -> None:
-        """Applies lines as one batch."""
+        """Applies lines as one batch, after what was described for days behind."""
+        for restated in self.engine.restate(0):
+            self.result.alarms += restated.alarms
+            self._take(restated.leaves)
         batch = self.engine.read(0, lines, self._latest_day)
         self._seen.note(0, batch.columns)
         repeats = self._seen.repeats(0, batch.asked())
