@@ -1,0 +1,224 @@
+"""A rate that comes after its days: what it changes is booked, once, and nothing that is closed
+moves. Held against the independent loop with the rates as they are at last."""
+
+import os
+from collections.abc import Sequence
+from datetime import date, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.scoring import restatement
+from services.scoring.scores.contribution import restating
+from services.scoring.scores.contribution.ledger import HISTORY_DAYS, RESTATED
+from shared.events import Event
+from shared.events.bank import AccountClosed, AccountOpened, RateSet
+from tests.golden import day_by_day
+from tests.ledger_bank import (
+    FIRST_DAY,
+    Bank,
+    Scored,
+    Sums,
+    event_of,
+    plain,
+    random_bank,
+    restatements,
+    stream,
+    with_rates,
+)
+from tests.unit.test_contribution_rules import FEB, JAN, OVERDRAFT, RATES, Book, rate
+
+EXAMPLES = int(os.environ.get("GUANXI_EXAMPLES", "12"))
+many = settings(max_examples=EXAMPLES, deadline=None)
+SEEDS = st.integers(0, 2**32)
+Late = Sequence[tuple[int, Event[Any]]]
+
+
+def truth(bank: Bank, late: Late) -> Sums:
+    told = [*bank.rates, *(rate for _, rate in sorted(late, key=lambda one: one[0]))]
+    last = FIRST_DAY + timedelta(days=bank.days - 1)
+    return day_by_day.leaves(plain(told), plain([e for _, e in bank.events]), last)
+
+
+def scored(bank: Bank, late: Late, seed: int = 0, size: int = 7, **how: Any) -> Scored:
+    partitions = how.pop("partitions", 1)
+    killed_after = how.pop("killed_after", None)
+    one = Scored(bank, partitions)
+    one.killed_after = killed_after
+    one.run(with_rates(stream(bank, Random(seed)), late), size, **how)
+    assert not one.refused
+    assert not one.alarms
+    return one
+
+
+def takes_rates_only(*given: Any) -> int:
+    """In place of the walk: the rates are taken, no ledger is corrected."""
+    return int(given[6])
+
+
+@many
+@given(seed=SEEDS, size=st.sampled_from((1, 20, 5000)), partitions=st.sampled_from((1, 3, 16)),
+       at_once=st.booleans())  # fmt: skip
+def test_the_sums_are_those_of_the_loop_wherever_a_partition_meets_the_rates(
+    seed: int, size: int, partitions: int, at_once: bool
+) -> None:
+    bank = random_bank(seed)
+    late = restatements(seed, bank)
+    one = scored(bank, late, seed, size, partitions=partitions, at_once=at_once)
+    assert one.sums() == truth(bank, late)
+
+
+@many
+@given(seed=SEEDS, order=SEEDS, size=st.sampled_from((1, 7, 50)),
+       partitions=st.sampled_from((1, 3, 16)), restart_every=st.sampled_from((0, 5)),
+       killed_after=st.sampled_from((None, 0, 1, 2)))  # fmt: skip
+def test_partitions_splits_restarts_and_kills_change_no_leaf(
+    seed: int, order: int, size: int, partitions: int, restart_every: int, killed_after: int | None
+) -> None:
+    bank = random_bank(seed)
+    late = restatements(seed, bank)
+    one = scored(bank, late)
+    other = scored(bank, late, order, size, partitions=partitions, restart_every=restart_every,
+                   killed_after=killed_after)  # fmt: skip
+    assert other.leaves() == one.leaves()
+
+
+@many
+@given(seed=SEEDS, order=SEEDS)
+def test_restatements_in_another_order_give_the_same_sums_by_origin(seed: int, order: int) -> None:
+    bank = random_bank(seed)
+    slot = Random(seed).randrange(HISTORY_DAYS + 3, bank.days - 1)
+    late = [(slot, one) for at, one in restatements(seed, bank, 8)
+            if 0 < slot - (one.data.from_on - FIRST_DAY).days <= HISTORY_DAYS]  # fmt: skip
+    shuffled = Random(order).sample(late, len(late))
+    one, other = scored(bank, late), scored(bank, shuffled)
+    assert other.by_origin() == one.by_origin()
+    assert one.sums() == truth(bank, late)
+
+
+@many
+@given(seed=SEEDS, apart=st.integers(0, 3))
+def test_a_restatement_taken_back_changes_nothing(seed: int, apart: int) -> None:
+    bank = random_bank(seed)
+    late = [(slot, one) for slot, one in restatements(seed, bank) if slot + apart < bank.days]
+    known = {one.data.entry: one for one in bank.rates if isinstance(one.data, RateSet)}
+    pairs = [(slot, one) for slot, one in late if one.data.entry in known]
+    first = next(one for one in bank.rates if isinstance(one.data, RateSet))
+    moved = RateSet(**{name: getattr(first.data, name) for name in (
+        "kind", "product_code", "driver_code", "from_on", "currency")}, value=1)  # fmt: skip
+    pairs.append((HISTORY_DAYS - 5, event_of(moved, "rate-moved", FIRST_DAY)))
+    known[moved.entry] = first
+    back = [(min(slot + apart, HISTORY_DAYS - 1), known[one.data.entry]) for slot, one in pairs]
+    one = scored(bank, [*pairs, *back])
+    assert one.sums() == scored(bank, []).sums()
+    if apart == 0:
+        assert one.leaves() == scored(bank, []).leaves()
+
+
+def test_the_negative_control_rates_without_the_walk_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = random_bank(5)
+    late = restatements(5, bank)
+    assert scored(bank, late).sums() == truth(bank, late)
+    monkeypatch.setattr(restating, "restate", takes_rates_only)
+    assert scored(bank, late).sums() != truth(bank, late)
+
+
+def test_the_negative_control_a_walk_that_forgets_its_ledgers_corrects_them_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bank = random_bank(5)
+    late = restatements(5, bank)
+    quiet = scored(bank, late).leaves()
+    assert scored(bank, late, killed_after=2).leaves() == quiet
+    restart = Scored.restart
+
+    def forgetting(one: Scored) -> None:
+        restart(one)
+        one.engine.partition(0).books.ledgers[:, RESTATED] = 0
+
+    monkeypatch.setattr(Scored, "restart", forgetting)
+    assert scored(bank, late, killed_after=2).leaves() != quiet
+
+
+def test_steps_of_one_customer_come_to_the_same_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = random_bank(6)
+    late = restatements(6, bank)
+    quiet = scored(bank, late).leaves()
+    monkeypatch.setattr(restatement, "STEP_ROWS", 1)
+    assert scored(bank, late).leaves() == quiet
+    assert scored(bank, late, killed_after=1).leaves() == quiet
+
+
+def test_a_closed_month_stays_and_its_change_is_a_leaf_of_the_open_one() -> None:
+    book = Book()
+    book.tell(book.booked(1_000, FIRST_DAY))
+    book.close(FIRST_DAY, date(2025, 2, 10))
+    book.scored.tell(rate("transfer_price", 730_000, on=date(2025, 1, 11)))
+    book.close(date(2025, 2, 11), date(2025, 2, 28))
+    book.tell(book.booked(0, date(2025, 3, 1)))
+    # 36.5 % a year: a thousandth a day, twice that from 11 January
+    assert book.leaves() == {
+        ("CA", "ftp", JAN, JAN): 31, ("CA", "ftp", FEB, JAN): 21, ("CA", "ftp", FEB, FEB): 56,
+    }  # fmt: skip
+    assert not book.scored.alarms
+
+
+def test_what_was_changed_is_told() -> None:
+    book = Book()
+    book.tell(book.booked(1_000, FIRST_DAY), book.booked(-4_000, FIRST_DAY, account_number="2"))
+    book.close(FIRST_DAY, date(2025, 1, 20))
+    book.scored.tell(rate("transfer_price", 1_000_000, product="OD", on=date(2025, 1, 11)))
+    (outcome,) = book.scored.engine.restate(0)
+    assert outcome.walked is not None
+    # ten days of 4000 by 27 % a year more
+    assert outcome.walked._replace(keys=[]) == (1, [], 2, round(-4_000 * 0.27 * 10 / 365), 0)
+    assert len(outcome.walked.keys) == 1
+    assert list(book.scored.engine.restate(0)) == []
+
+
+def test_upkeep_is_restated_for_the_days_that_an_account_was_open() -> None:
+    book = Book()
+    opened = AccountOpened(customer_number="C", account_number="1", product_code="CA",
+                           currency="CNY", opened_on=date(2025, 1, 30))  # fmt: skip
+    ended = AccountClosed(customer_number="C", account_number="1", closed_on=date(2025, 2, 5))
+    book.close(FIRST_DAY, date(2025, 1, 29))
+    book.tell(event_of(opened, "acct-1", date(2025, 1, 30)))
+    book.close(date(2025, 1, 30), date(2025, 2, 3))
+    book.tell(event_of(ended, "end-1", date(2025, 2, 5)))
+    book.close(date(2025, 2, 4), date(2025, 2, 10))
+    costs = RateSet(kind="cost_driver", driver_code="account_day", from_on=date(2025, 1, 20),
+                    value=4, currency="CNY")  # fmt: skip
+    book.scored.tell(event_of(costs, "rate-day", FIRST_DAY))
+    book.close(date(2025, 2, 11), date(2025, 2, 28))
+    assert book.leaves() == {
+        ("CA", "abc_maint", JAN, JAN): -2, ("CA", "abc_maint", FEB, JAN): -6,
+        ("CA", "abc_maint", FEB, FEB): -16,
+    }  # fmt: skip
+
+
+def test_what_the_ledgers_no_longer_hold_is_refused_and_says_what_it_needs() -> None:
+    book = Book()
+    book.tell(book.booked(1_000, FIRST_DAY))
+    book.close(FIRST_DAY, date(2025, 2, 10))
+    before = book.leaves()
+    for late in (rate("transfer_price", 1, on=date(2025, 1, 10)),
+                 rate("cost_driver", 9, product=None, driver="card", on=FIRST_DAY),
+                 rate("transfer_price", 2_000_000, on=date(2025, 2, 1))):  # fmt: skip
+        book.scored.tell(late)
+    other = event_of(OVERDRAFT.data.__class__(
+        product_code="CA", names=OVERDRAFT.data.names, line_code="liability",
+        overdraft_product_code="XX"), "product-CA-2", FIRST_DAY)  # fmt: skip
+    book.scored.tell(other)
+    book.tell(book.booked(0, date(2025, 2, 11)))
+    assert [alarm.split(": ", 1)[1] for alarm in book.scored.alarms] == [
+        "balances are kept from 2025-01-11 only; needs a rebuild: replay from bank.events",
+        "uses are booked, and their count by day is not kept; "
+        "needs a rebuild: replay from bank.events",
+        "2000000 is not within -1000000 and 1000000",
+        "its accounts have figures already; needs a rebuild: replay from bank.events",
+    ]  # fmt: skip
+    assert book.leaves() == before
+    assert RATES[0].data.value == 365_000
