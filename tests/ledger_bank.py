@@ -235,8 +235,8 @@ class Scored:
     def restate(self, number: int) -> None:
         """As the driver does before a batch is read; the process may die in the writing of it."""
         for outcome in self.engine.restate(number):
-            killed_after, self.killed_after = self.killed_after, None
-            if killed_after is not None:
+            if self.killed_after is not None and outcome.records:
+                killed_after, self.killed_after = self.killed_after, None
                 del outcome.records[killed_after:]
                 self._write(number, outcome)
                 self.restart()
