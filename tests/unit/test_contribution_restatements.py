@@ -2,8 +2,10 @@
 moves. Held against the independent loop with the rates as they are at last."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -11,14 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scoring import restatement
+from services.scoring import replay, restatement
 from services.scoring.scores.contribution import restating
 from services.scoring.scores.contribution.ledger import HISTORY_DAYS, RESTATED
 from shared.events import Event
 from shared.events.bank import AccountClosed, AccountOpened, RateSet
+from shared.events.envelope import encode
 from tests.golden import day_by_day
 from tests.ledger_bank import (
+    CURRENCY,
     FIRST_DAY,
+    MODEL,
     Bank,
     Scored,
     Sums,
@@ -30,6 +35,7 @@ from tests.ledger_bank import (
     with_rates,
 )
 from tests.unit.test_contribution_rules import FEB, JAN, OVERDRAFT, RATES, Book, rate
+from tests.workers import described
 
 EXAMPLES = int(os.environ.get("GUANXI_EXAMPLES", "12"))
 many = settings(max_examples=EXAMPLES, deadline=None)
@@ -157,6 +163,34 @@ def test_steps_of_one_customer_come_to_the_same_leaves(monkeypatch: pytest.Monke
     monkeypatch.setattr(restatement, "STEP_ROWS", 1)
     assert scored(bank, late).leaves() == quiet
     assert scored(bank, late, killed_after=1).leaves() == quiet
+
+
+def test_replay_restates_at_the_same_place_of_a_file_and_not_for_rates_beside_it(
+    tmp_path: Path,
+) -> None:
+    bank = random_bank(8)
+    late = restatements(8, bank)
+    events = stream(bank, Random(0), repeats=0)
+    quiet = scored(bank, late, size=1)
+
+    def replayed(lines: Sequence[Event[Any]], rates: Path | None) -> dict[tuple[str, ...], int]:
+        file = tmp_path / "events.jsonl"
+        told = [described(from_on=FIRST_DAY), *bank.rates, *lines]
+        file.write_bytes(b"".join(encode(event) + b"\n" for event in told))
+        last = FIRST_DAY + timedelta(days=bank.days)
+        one = replay.Replay(MODEL, currency=CURRENCY, zone="Asia/Shanghai", until=last)
+        replay.run(one, file, rates, [])
+        assert not one.result.alarms
+        return {key: amount for key, amount in one.result.leaves.items() if amount}
+
+    live: Counter[tuple[str, ...]] = Counter()
+    for (_, account, _, product, component, period, origin), amount in quiet.leaves().items():
+        live[account, product, component, period, origin] += amount
+    at_place = replayed(with_rates(events, late), None)
+    assert at_place == {key: amount for key, amount in live.items() if amount}
+    beside = tmp_path / "rates.jsonl"
+    beside.write_bytes(b"".join(encode(one) + b"\n" for _, one in late))
+    assert replayed(events, beside) != at_place
 
 
 def test_a_closed_month_stays_and_its_change_is_a_leaf_of_the_open_one() -> None:
