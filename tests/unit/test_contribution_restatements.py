@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,20 +109,23 @@ def test_restatements_in_another_order_give_the_same_sums_by_origin(seed: int, o
 @many
 @given(seed=SEEDS, apart=st.integers(0, 3))
 def test_a_restatement_taken_back_changes_nothing(seed: int, apart: int) -> None:
-    bank = random_bank(seed)
-    late = [(slot, one) for slot, one in restatements(seed, bank) if slot + apart < bank.days]
-    known = {one.data.entry: one for one in bank.rates if isinstance(one.data, RateSet)}
-    pairs = [(slot, one) for slot, one in late if one.data.entry in known]
-    first = next(one for one in bank.rates if isinstance(one.data, RateSet))
-    moved = RateSet(**{name: getattr(first.data, name) for name in (
-        "kind", "product_code", "driver_code", "from_on", "currency")}, value=1)  # fmt: skip
-    pairs.append((HISTORY_DAYS - 5, event_of(moved, "rate-moved", FIRST_DAY)))
-    known[moved.entry] = first
-    back = [(min(slot + apart, HISTORY_DAYS - 1), known[one.data.entry]) for slot, one in pairs]
-    one = scored(bank, [*pairs, *back])
-    assert one.sums() == scored(bank, []).sums()
-    if apart == 0:
-        assert one.leaves() == scored(bank, []).leaves()
+    bank, rng = random_bank(seed), Random(seed)
+    of_first_day = [one for one in bank.rates if isinstance(one.data, RateSet)
+                    and one.data.from_on == FIRST_DAY
+                    and one.data.driver_code in (None, "account_day")]  # fmt: skip
+    late: list[tuple[int, Event[Any]]] = []
+    for before in rng.sample(of_first_day, 4):
+        slot = rng.randrange(2, HISTORY_DAYS - apart)
+        value = before.data.value + rng.randrange(1, 1_000)
+        moved = msgspec.structs.replace(before.data, value=value)
+        late += [(slot, event_of(moved, f"moved-{moved.entry}", FIRST_DAY)), (slot + apart, before)]
+    untouched = scored(bank, []).leaves()
+    assert scored(bank, late).leaves() == untouched
+    there = scored(bank, [one for one in late if one[1] not in bank.rates])
+    assert there.leaves() != untouched
+    # There on the last day of January, back when it is closed: another leaf, the same sums.
+    after_the_close = [(31 if one in bank.rates else 30, one) for _, one in late]
+    assert scored(bank, after_the_close).sums() == scored(bank, []).sums()
 
 
 def test_the_negative_control_rates_without_the_walk_fail(monkeypatch: pytest.MonkeyPatch) -> None:
