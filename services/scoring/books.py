@@ -184,18 +184,22 @@ class Books:
         last = self.rates.last_restatement()
         if last == done and self._restating:
             _, kept = self._bounds(watermark)  # days may have closed since they were looked at
-            for key, rate in self._restating.items():
+            waiting, self._restating = self._restating, {}
+            places = set()
+            for key, rate in waiting.items():
+                place = (rate.kind, rate.product, rate.driver, rate.from_day)
                 reason = self._refusal(rate, latest_on, kept)
                 if reason:
                     self._alarms.append(f"restatement of {key}: {reason}")
-                    continue
-                taken = msgspec.structs.replace(
-                    rate, restatement=done + 1, before=self.rates.value_of(rate)
-                )
-                self.rates.take(taken)
-                self._untold.append(taken)
-                last = done + 1
-            self._restating.clear()
+                elif place in places:  # of another source: one restatement has one value before
+                    self._restating[key] = rate
+                else:
+                    places.add(place)
+                    before = self.rates.value_of(rate)
+                    taken = msgspec.structs.replace(rate, restatement=done + 1, before=before)
+                    self.rates.take(taken)
+                    self._untold.append(taken)
+                    last = done + 1
         return self.rates.restatement(last) if last > done else None
 
     def told(self, partition: int) -> tuple[list[tuple[bytes, bytes | None]], list[str]]:
