@@ -64,6 +64,6 @@ def walk(partition: Partition, restatement: Restatement) -> Iterator[Step]:
 def _changed_minor(counts: Ints) -> int:
     net, debit, loss, upkeep = counts[restating.C_CHANGED :].reshape(-1, 2).tolist()
     return int(
-        rounded(*net, UNIT) + rounded(*debit, UNIT) + rounded(*loss, LOSS_UNIT)
-        + (upkeep[0] << BITS) + upkeep[1]
+        rounded(net[0], net[1], UNIT) + rounded(debit[0], debit[1], UNIT)
+        + rounded(loss[0], loss[1], LOSS_UNIT) + (upkeep[0] << BITS) + upkeep[1]
     )  # fmt: skip
