@@ -201,6 +201,7 @@ def test_a_kill_in_a_restatement_leaves_the_leaves_of_the_quiet_run(
         assert not space.read("scoring.dead")
         live = [*posted(space).values(), *still_open(space)]
         assert {leaf.identity(): leaf.amount_minor for leaf in live} == quiet.leaves()
-        assert last.metric("guanxi_worker_restated_customers_total") > 0
+        if failpoint == "worker.after_signals":  # behind it the rows may all be written
+            assert last.metric("guanxi_worker_restated_customers_total") > 0
     finally:
         space.close()
