@@ -79,7 +79,7 @@ def add(tail: Tail, account: int, which: int, code: int, amount: int) -> int:
 @compiled
 def moved(tail: Tail, place: int) -> int:
     """What an entry of a day moves the balance by: an opening does not."""
-    return 0 if tail.pool[place, CODE] & 1 else tail.pool[place, AMOUNT]  # type: ignore[no-any-return]
+    return 0 if tail.pool[place, CODE] & 1 else tail.pool[place, AMOUNT]
 
 
 @compiled
