@@ -245,7 +245,7 @@ class Listener:
         return [self._sort_one(r, held, window) for r in records]
 
     def _sort_one(self, rec: Record, held: set[tuple[str, str]], window: Window) -> Sorted:
-        key = rec.key.decode(errors="replace") if rec.key is not None else ""
+        key = dead_letters.key_text(rec.key) or ""
         if (rec.topic, key) in held:
             return _not_applied(rec, "parked", "waits behind a parked message", None)
         if rec.topic in self._batches:

@@ -327,16 +327,21 @@ def service_engine(settings: Settings, pool_size: int = 10) -> Engine:
     )
 
 
+# Connection, resources, operator, system: what a statement is not to blame for.
+WORLD_CLASSES = frozenset({"08", "53", "57", "58"})
 TRANSIENT_SQLSTATES = frozenset({"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03"})
 
 
 def is_world_down(error: BaseException) -> bool:
     """True where trying again later is the answer: connection lost, restart, lock, deadlock."""
-    if isinstance(error, OperationalError | ConnectionError | TimeoutError):
+    if isinstance(error, ConnectionError | TimeoutError):
         return True
     if type(error).__module__.partition(".")[0] == "kafka":
         return True  # named by its module: only shared.wire may import the library
     if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or ""
-        return error.connection_invalidated or state in TRANSIENT_SQLSTATES or state[:2] == "08"
+        state = getattr(error.orig, "sqlstate", None)
+        if state is None:  # the server never answered
+            return error.connection_invalidated or isinstance(error, OperationalError)
+        is_transient = state in TRANSIENT_SQLSTATES or state[:2] in WORLD_CLASSES
+        return error.connection_invalidated or is_transient
     return False

@@ -17,6 +17,8 @@ from shared.errors import DomainError
 from shared.wire import Record
 
 OPEN = ("waiting", "replay")
+TEXT_CHARS_MAX = 2_000
+KEY_CHARS_MAX = 500  # what an index of the database can hold, with room for the topic
 
 
 class LetterNotOpen(DomainError):
@@ -33,6 +35,19 @@ class Verdict:
     type: str | None = None
 
 
+def storable(text: str | None, chars_max: int = TEXT_CHARS_MAX) -> str | None:
+    """What PostgreSQL can keep of a text from outside: no zero character, no lone surrogate."""
+    if text is None:
+        return None
+    return text[:chars_max].replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+def key_text(key: bytes | None) -> str | None:
+    """A Kafka key as letters carry it. Keys that differ in what cannot be stored hold each other:
+    rather too many wait than one overtakes."""
+    return None if key is None else storable(key.decode(errors="replace"), KEY_CHARS_MAX)
+
+
 def record(tx: Tx, letters: Iterable[tuple[Record, Verdict]]) -> None:
     rows = [
         {
@@ -41,11 +56,11 @@ def record(tx: Tx, letters: Iterable[tuple[Record, Verdict]]) -> None:
             "topic": rec.topic,
             "partition": rec.partition,
             "offset": rec.offset,
-            "key": rec.key.decode(errors="replace") if rec.key is not None else None,
+            "key": key_text(rec.key),
             "payload": rec.value,
-            "type": verdict.type,
-            "field": verdict.field,
-            "reason": verdict.reason[:2000],
+            "type": storable(verdict.type),
+            "field": storable(verdict.field),
+            "reason": storable(verdict.reason),
             "timestamp_ms": rec.timestamp_ms,
             "recorded_at": tx.wall_now,
         }

@@ -37,7 +37,10 @@ REQUESTS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5),
 )
 LAG = Gauge("guanxi_consumer_lag", "Messages not yet applied", ["topic"])
-LISTENER_UP = Gauge("guanxi_listener_up", "1 while the listener turns, 0 when it stopped for good")
+# A label, so that a process that has no listener shows no series: its 0 would page somebody.
+LISTENER_UP = Gauge(
+    "guanxi_listener_up", "1 while the listener turns, 0 when it stopped for good", ["service"]
+)
 HOLES = Gauge("guanxi_holes", "Offsets never delivered to the scorer; must be 0", ["partition"])
 
 UNKNOWN_TYPES_MAX = 100

@@ -117,14 +117,14 @@ def listen(runtime: Runtime, stop: threading.Event) -> None:
             continue
         listener = runtime.listener(source)
         runtime.listener_beat = partial(getattr, listener, "beat")
-        LISTENER_UP.set(1)
+        LISTENER_UP.labels(runtime.service.name).set(1)
         lag = _thread("lag", lambda: watch_lag(runtime, stop))
         try:
             listener.run(stop)
         except ListenerStopped as reason:
             runtime.stopped = str(reason)
             runtime.listener_beat = None
-            LISTENER_UP.set(0)
+            LISTENER_UP.labels(runtime.service.name).set(0)
             log.error("listener_stopped", reason=str(reason))
             stop.wait()
         finally:

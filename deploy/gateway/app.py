@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import unquote_to_bytes, urlencode
 
 import structlog
 from redis.asyncio import Redis
@@ -162,7 +162,7 @@ class Gateway:
     async def _to_service(
         self, request: Request, service: str, target: bytes, send: Send
     ) -> Response | None:
-        if target.startswith(INSIDE_ONLY):
+        if unquote_to_bytes(target).startswith(INSIDE_ONLY):  # as the service will read it
             return self.answers.error(request, 404)
         caller = await self._caller(request)
         if caller is None:

@@ -12,6 +12,7 @@ from shared.money import EXPONENTS, MINOR_MAX
 TEXT_CHARS_MAX = 10_000
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
+Number = Annotated[str, Meta(min_length=1, max_length=100)]  # our ids are made of the bank's
 Code = Annotated[str, Meta(min_length=1, max_length=100)]
 Words = Annotated[str, Meta(max_length=TEXT_CHARS_MAX)]
 Link = Annotated[str, Meta(pattern="^/[^/]", max_length=500)]  # our own origin only

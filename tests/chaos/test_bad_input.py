@@ -368,7 +368,8 @@ def test_a_listener_that_stopped_for_good_says_so_to_those_who_watch(
     stop.set()
     thread.join(10)
     assert "parked within an hour" in (ledger.runtime.stopped or "")
-    assert metrics.LISTENER_UP._value.get() == 0
+    up = metrics.LISTENER_UP.labels(ledger.runtime.service.name)
+    assert up._value.get() == 0
     with ledger.database.transaction() as tx:
         tx.session.execute(text("create table schema_version ()"))  # migrations would make it
     ready = ledger.client("S001").get("/health/ready")

@@ -8,7 +8,8 @@ import pytest
 from shared.testing.servers import Servers
 from tests.workers import WorkerSpace, described, same_figures, small_bank
 
-STARTS = 3
+STARTS = range(5)
+MORE_STARTS = [pytest.param(n, marks=pytest.mark.long) for n in range(5, 20)]
 
 
 def _start_two(servers: Servers, folder: Path, *arguments: str) -> tuple[bool, bool]:
@@ -38,7 +39,7 @@ def _start_two(servers: Servers, folder: Path, *arguments: str) -> tuple[bool, b
         space.close()
 
 
-@pytest.mark.parametrize("attempt", range(STARTS))
+@pytest.mark.parametrize("attempt", [*STARTS, *MORE_STARTS])
 def test_what_is_thrown_away_at_a_groups_first_start_is_read_again(
     servers: Servers, tmp_path: Path, attempt: int
 ) -> None:

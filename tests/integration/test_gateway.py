@@ -1,7 +1,9 @@
 """The front door: what passes to a service and what does not, on a real gateway and issuer."""
 
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -121,6 +123,11 @@ def test_faces_for_probes_stay_inside(stack: GatewayStack, browser: httpx.Client
     token = {"authorization": "Bearer x"}
     assert browser.get(f"{stack.gateway}/customer/metrics", headers=token).status_code == 404
     assert browser.get(f"{stack.gateway}/customer/health/live").status_code == 404
+    for spelling in ("%6detrics", "%2e/metrics", "x/../metrics", "%68ealth/ready"):
+        raw = HTTPConnection(urlsplit(stack.gateway).netloc)  # sends a path as it is given
+        raw.request("GET", f"/customer/{spelling}", headers=token)
+        assert raw.getresponse().status in (400, 404), spelling
+        raw.close()
 
 
 # --- who may pass -----------------------------------------------------------------------------

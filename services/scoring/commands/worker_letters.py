@@ -15,7 +15,7 @@ from services.scoring.queries.worker_letters import obstacle
 from services.scoring.tables import WorkerLetterRow
 from shared import outbox
 from shared.db import AuditRow, Tx
-from shared.dead_letters import LetterNotOpen
+from shared.dead_letters import LetterNotOpen, key_text, storable
 from shared.errors import DomainError
 from shared.events.scoring import EventReplayed
 from shared.wire import Record
@@ -75,18 +75,13 @@ def _row(tx: Tx, told: RefusedIn) -> dict[str, object]:
         "sequence": told.sequence,
         "kind": told.kind,
         "state": "waiting",
-        "key": None if told.key is None else _storable(told.key.decode(errors="replace")),
+        "key": key_text(told.key),
         "payload": told.payload,
-        "type": None if told.type is None else _storable(told.type),
-        "field": _storable(told.field),
-        "reason": _storable(told.reason),
+        "type": storable(told.type),
+        "field": storable(told.field),
+        "reason": storable(told.reason),
         "recorded_at": tx.wall_now,
     }
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL has no zero character in its texts, and JSON no lone surrogate in its bytes."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def replay_letter(tx: Tx, letter_id: int) -> None:

@@ -9,6 +9,7 @@ from shared.events.fact import (
     Fact,
     Id,
     Minor,
+    Number,
     Part,
     PartyKind,
     Words,
@@ -40,7 +41,7 @@ class CustomerRecorded(Fact, kw_only=True, frozen=True):
     KEY: ClassVar[str] = "customer_number"
     PERSONAL: ClassVar[bool] = True
 
-    customer_number: Id
+    customer_number: Number
     kind: PartyKind
     name: Id
     documents: tuple[Document, ...] = ()
@@ -87,5 +88,5 @@ class ContactTextRecorded(Fact, kw_only=True, frozen=True):
     PERSONAL: ClassVar[bool] = True
 
     contact_id: Id
-    customer_number: Id
+    customer_number: Number
     text: Words

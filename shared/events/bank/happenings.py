@@ -12,6 +12,7 @@ from shared.events.fact import (
     Fact,
     Id,
     Minor,
+    Number,
     Part,
     SharePpm,
     require,
@@ -24,13 +25,13 @@ class CustomerFact(Fact, kw_only=True, frozen=True):
     TOPIC: ClassVar[str] = "bank.events"
     KEY: ClassVar[str] = "customer_number"
 
-    customer_number: Id
+    customer_number: Number
 
 
 class Holder(Part, kw_only=True, frozen=True):
     """One of several holders of an account, with a share of its money."""
 
-    customer_number: Id
+    customer_number: Number
     role: Code
     share_ppm: SharePpm
 
@@ -39,7 +40,7 @@ class Counterparty(Part, kw_only=True, frozen=True):
     """The other account of a transfer."""
 
     bank_code: Code | None = None
-    account_number: Id | None = None
+    account_number: Number | None = None
 
 
 class AccountOpened(CustomerFact, kw_only=True, frozen=True):
@@ -47,7 +48,7 @@ class AccountOpened(CustomerFact, kw_only=True, frozen=True):
 
     TYPE: ClassVar[str] = "bank.account_opened.v1"
 
-    account_number: Id
+    account_number: Number
     product_code: Code
     currency: Currency
     opened_on: date
@@ -62,7 +63,7 @@ class AccountClosed(CustomerFact, kw_only=True, frozen=True):
 
     TYPE: ClassVar[str] = "bank.account_closed.v1"
 
-    account_number: Id
+    account_number: Number
     closed_on: date
     product_code: Code | None = None
     currency: Currency | None = None
@@ -77,7 +78,7 @@ class TransactionBooked(CustomerFact, kw_only=True, frozen=True):
     TYPE: ClassVar[str] = "bank.transaction_booked.v1"
 
     transaction_id: Id
-    account_number: Id
+    account_number: Number
     product_code: Code
     amount_minor: Minor
     currency: Currency
@@ -99,7 +100,7 @@ class TransactionBooked(CustomerFact, kw_only=True, frozen=True):
     branch_code: Code | None = None
     purpose_code: Code | None = None
     counterparty: Counterparty | None = None
-    loan_number: Id | None = None
+    loan_number: Number | None = None
     payment_reference: Id | None = None
     order_in_day: Count | None = None
     reverses: Id | None = None  # transaction_id of the one that is taken back
@@ -110,12 +111,12 @@ class LoanGranted(CustomerFact, kw_only=True, frozen=True):
 
     TYPE: ClassVar[str] = "bank.loan_granted.v1"
 
-    loan_number: Id
+    loan_number: Number
     product_code: Code
     principal_minor: Minor
     currency: Currency
     granted_on: date
-    account_number: Id | None = None
+    account_number: Number | None = None
     months: Count | None = None
     instalment_minor: Minor | None = None
 
@@ -125,9 +126,9 @@ class LoanStatusChanged(CustomerFact, kw_only=True, frozen=True):
 
     TYPE: ClassVar[str] = "bank.loan_status_changed.v1"
 
-    loan_number: Id
+    loan_number: Number
     status: Code
-    account_number: Id | None = None
+    account_number: Number | None = None
     product_code: Code | None = None
 
 
@@ -136,11 +137,11 @@ class LoanOverdue(CustomerFact, kw_only=True, frozen=True):
 
     TYPE: ClassVar[str] = "bank.loan_overdue.v1"
 
-    loan_number: Id
+    loan_number: Number
     overdue_minor: Minor
     currency: Currency
     since_on: date
-    account_number: Id | None = None
+    account_number: Number | None = None
     product_code: Code | None = None
 
 
@@ -150,7 +151,7 @@ class CardIssued(CustomerFact, kw_only=True, frozen=True):
     TYPE: ClassVar[str] = "bank.card_issued.v1"
 
     card_id: Id
-    account_number: Id
+    account_number: Number
     issued_on: date
     product_code: Code | None = None
 
@@ -161,7 +162,7 @@ class StandingOrderSet(CustomerFact, kw_only=True, frozen=True):
     TYPE: ClassVar[str] = "bank.standing_order_set.v1"
 
     standing_order_id: Id
-    account_number: Id
+    account_number: Number
     amount_minor: Minor
     currency: Currency
     purpose_code: Code | None = None
@@ -179,7 +180,7 @@ class ProductUsed(CustomerFact, kw_only=True, frozen=True):
     product_code: Code
     feature_code: Code
     channel_code: Code | None = None
-    account_number: Id | None = None
+    account_number: Number | None = None
 
 
 class ContactRecorded(CustomerFact, kw_only=True, frozen=True):
@@ -204,7 +205,7 @@ class ManagerAssigned(CustomerFact, kw_only=True, frozen=True):
 
     manager_code: Code
     effective_on: date
-    account_number: Id | None = None  # none: all accounts
+    account_number: Number | None = None  # none: all accounts
     share_ppm: SharePpm = 1_000_000
     branch_code: Code | None = None
     reason_code: Code | None = None
@@ -227,7 +228,7 @@ class RelationRecorded(CustomerFact, kw_only=True, frozen=True):
 
     TYPE: ClassVar[str] = "bank.relation_recorded.v1"
 
-    to_customer_number: Id
+    to_customer_number: Number
     kind: Literal[
         "owns",
         "guarantees",
@@ -240,7 +241,7 @@ class RelationRecorded(CustomerFact, kw_only=True, frozen=True):
     share_ppm: SharePpm | None = None
     amount_minor: Minor | None = None
     currency: Currency | None = None
-    loan_number: Id | None = None
+    loan_number: Number | None = None
     ended_on: date | None = None
 
     def __post_init__(self) -> None:
@@ -254,7 +255,7 @@ class CollateralRecorded(CustomerFact, kw_only=True, frozen=True):
 
     collateral_id: Id
     what: Code
-    loan_number: Id | None = None
+    loan_number: Number | None = None
     value_minor: Minor | None = None
     currency: Currency | None = None
     due_on: date | None = None
@@ -271,7 +272,7 @@ class StatementFiled(CustomerFact, kw_only=True, frozen=True):
 
     statement_id: Id
     what: Code
-    loan_number: Id | None = None
+    loan_number: Number | None = None
     due_on: date | None = None
     filed_on: date | None = None  # none: still missing
     figures: dict[Code, Minor] = field(default_factory=dict)
@@ -285,7 +286,7 @@ class CreditAnswerReceived(CustomerFact, kw_only=True, frozen=True):
 
     answer_id: Id
     what: Code
-    loan_number: Id | None = None
+    loan_number: Number | None = None
     due_on: date | None = None
     filed_on: date | None = None
     figures: dict[Code, Minor] = field(default_factory=dict)
