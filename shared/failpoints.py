@@ -13,6 +13,7 @@ POINTS = (
     "consumer.after_claim",
     "consumer.after_effect",
     "consumer.after_commit",
+    "worker.restating",
     "worker.after_signals",
     "worker.after_state",
     "worker.after_closes",

@@ -6,7 +6,7 @@ inside a slot, the slot of what is in time, the split into batches, partitions, 
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -14,10 +14,11 @@ from random import Random
 from typing import Any
 
 from services.scoring import model, reference, state
-from services.scoring.engine import Engine
+from services.scoring.engine import Engine, Outcome
 from services.scoring.leaves import Leaf
 from services.scoring.partition import Partition
 from services.scoring.replay import Line
+from services.scoring.scores.contribution.ledger import HISTORY_DAYS
 from services.scoring.seen import KeepsAll
 from shared.events import Event, Fact, wrap
 from shared.events.bank import (
@@ -38,6 +39,9 @@ CURRENCY = "CNY"
 MODEL = model.load()
 KINDS = ("cash_in", "cash_out", "card", "transfer_in", "transfer_out", "fee", "interest_paid",
          "interest_received")  # fmt: skip
+PRICED = (("transfer_price", "CA"), ("transfer_price", "OD"), ("pd", "OD"), ("lgd", "OD"),
+          ("transfer_price", "SA"), ("customer_rate", "SA"), ("pd", "SA"), ("lgd", "SA"),
+          ("margin", "LN"), ("pd", "LN"), ("lgd", "LN"))  # fmt: skip
 LATE_DAYS = 25  # within what the ledgers keep
 Sums = dict[tuple[str, str, str], int]
 PRODUCTS = ("CA", "SA")  # a current account has an overdraft product, a savings account has none
@@ -61,10 +65,7 @@ def rates(rng: Random, days: int) -> list[Event[Any]]:
     found: list[Event[Any]] = []
     bounds = {"transfer_price": 200_000, "customer_rate": 50_000, "margin": 60_000,
               "pd": 400_000, "lgd": 900_000}  # fmt: skip
-    wanted = [("CA", "transfer_price"), ("OD", "transfer_price"), ("OD", "pd"), ("OD", "lgd"),
-              ("SA", "transfer_price"), ("SA", "customer_rate"), ("SA", "pd"), ("SA", "lgd"),
-              ("LN", "margin"), ("LN", "pd"), ("LN", "lgd")]  # fmt: skip
-    for product, kind in wanted:
+    for kind, product in PRICED:
         for offset in {0, *rng.sample(range(1, days), rng.randrange(3))}:
             on = FIRST_DAY + timedelta(days=offset)
             fact = RateSet(kind=kind, product_code=product, from_on=on,  # type: ignore[arg-type]
@@ -167,11 +168,41 @@ def stream(bank: Bank, rng: Random, *, repeats: float = 0.1) -> list[Event[Any]]
     return found
 
 
+def restatements(seed: int, bank: Bank, many: int = 5) -> list[tuple[int, Event[Any]]]:
+    """Rates that come after their days, each with the slot in which it is published."""
+    rng, found = Random(seed), {}
+    while len(found) < many:
+        slot = rng.randrange(2, bank.days - 1)
+        on = FIRST_DAY + timedelta(days=max(0, slot - rng.randrange(1, HISTORY_DAYS + 1)))
+        kind, product = rng.choice((*PRICED, ("cost_driver", None)))
+        fact = RateSet(kind=kind, product_code=product, from_on=on, value=rng.randrange(1, 50_000),  # type: ignore[arg-type]
+                       driver_code=None if product else "account_day",
+                       currency=None if product else CURRENCY)  # fmt: skip
+        found[fact.entry] = (slot, event_of(fact, f"rate-{fact.entry}-{slot}", FIRST_DAY))
+    return list(found.values())
+
+
+def with_rates(
+    events: Sequence[Event[Any]], late: Sequence[tuple[int, Event[Any]]]
+) -> list[Event[Any]]:
+    """The stream with rates at the beginning of their slots, in the order that they are given."""
+    found: list[Event[Any]] = []
+    slot = -1
+    for event in events:
+        if slot < 0 or (found and isinstance(found[-1].data, DayClosed)):
+            slot += 1
+            found += [rate for at, rate in late if at == slot]
+        found.append(event)
+    return found
+
+
 class Scored:
     """An engine of so many partitions and every leaf it posted."""
 
     def __init__(self, bank: Bank, partitions: int = 1) -> None:
-        self._bank, self._count = bank, partitions
+        self._count = partitions
+        self._told = [described(from_on=FIRST_DAY), *bank.rates]
+        self.killed_after: int | None = None  # so many records of a restatement, once each
         self.posted: dict[tuple[str, ...], Leaf] = {}
         self.refused: list[Any] = []
         self.alarms: list[str] = []
@@ -182,22 +213,47 @@ class Scored:
     def _engine(self) -> Engine:
         engine = Engine(MODEL, topic="bank.events", partitions=self._count, currency=CURRENCY,
                         zone="Asia/Shanghai")  # fmt: skip
-        for event in [described(from_on=FIRST_DAY), *self._bank.rates]:
+        for event in self._told:
             reference.tell(engine, encode(event))
         return engine
 
+    def tell(self, event: Event[Any]) -> None:
+        """A record of `bank.reference`."""
+        self._told.append(event)
+        reference.tell(self.engine, encode(event))
+
     def feed(self, number: int, records: Sequence[Line]) -> None:
+        self.restate(number)
         latest = (FIRST_DAY + timedelta(days=20_000)).toordinal()
         batch = self.engine.read(number, records, latest)
         self.seen.note(number, batch.columns)
         outcome = self.engine.apply(batch, self.seen.repeats(number, batch.asked()))
+        self._write(number, outcome)
+        self._log[number].append(self._closes(number))
+        self.refused += [*outcome.beyond, *outcome.refused]
+
+    def restate(self, number: int) -> None:
+        """As the driver does before a batch is read; the process may die in the writing of it."""
+        for outcome in self.engine.restate(number):
+            if self.killed_after is not None and outcome.records:
+                killed_after, self.killed_after = self.killed_after, None
+                del outcome.records[killed_after:]
+                self._write(number, outcome)
+                self.restart()
+                self.restate(number)
+                return
+            self._write(number, outcome)
+            if outcome.closes_changed:
+                self._log[number].append(self._closes(number))
+
+    def _closes(self, number: int) -> tuple[bytes, bytes]:
+        closes = self.engine.partition(number).closes
+        return state.PARTITION_KEY + b"%d" % number, state.pack_partition(closes)
+
+    def _write(self, number: int, outcome: Outcome) -> None:
         for leaf in outcome.leaves:
             assert self.posted.setdefault(leaf.identity(), leaf) == leaf
         self._log[number] += [*outcome.rates, *outcome.records]
-        closes = batch.partition.closes
-        key = state.PARTITION_KEY + b"%d" % number
-        self._log[number].append((key, state.pack_partition(closes)))
-        self.refused += [*outcome.beyond, *outcome.refused]
         self.alarms += outcome.alarms
 
     def restart(self) -> None:
@@ -207,11 +263,22 @@ class Scored:
             self.engine.partition(number).restore(records)
             self.engine.partition(number).recovered()
 
-    def run(self, events: Sequence[Event[Any]], size: int, restart_every: int = 0) -> "Scored":
+    def run(self, events: Sequence[Event[Any]], size: int, restart_every: int = 0, *,
+            at_once: bool = True) -> "Scored":  # fmt: skip
+        """Rates among the events are told at their place: `at_once` they are met there by every
+        partition, else each meets them when its next batch is full."""
         waiting: dict[int, list[Line]] = {p: [] for p in range(self._count)}
         placed: dict[int, int] = dict.fromkeys(waiting, 0)
         fed = 0
         for event in events:
+            if isinstance(event.data, RateSet):
+                for p in waiting if at_once else ():
+                    self.feed(p, waiting[p])
+                    waiting[p] = []
+                self.tell(event)
+                for p in waiting if at_once else ():
+                    self.restate(p)
+                continue
             is_close = isinstance(event.data, DayClosed)
             for p in waiting if is_close else (partition_of(event.subject, self._count),):
                 key = None if is_close else event.subject.encode()
@@ -235,6 +302,13 @@ class Scored:
                 assert leaf.identity() not in found
                 found[leaf.identity()] = leaf.amount_minor
         return found
+
+    def by_origin(self) -> dict[tuple[str, str, str, str], int]:
+        """Posted and open, by account, product, component and origin."""
+        found: Counter[tuple[str, str, str, str]] = Counter()
+        for (_, account, _, product, component, _, origin), amount in self.leaves().items():
+            found[account, product, component, origin] += amount
+        return {key: amount for key, amount in found.items() if amount}
 
     def sums(self) -> Sums:
         found: defaultdict[tuple[str, str, str], int] = defaultdict(int)

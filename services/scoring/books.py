@@ -1,8 +1,10 @@
 """The ledgers of one partition, the rates it has taken, and the leaves of the batch in hand."""
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,9 +15,14 @@ from services.scoring.rate import PRICES, Rate
 from services.scoring.rows import LEAF_WORDS, LEDGER_WORDS
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution.booking import post_all
-from services.scoring.scores.contribution.ledger import Book
+from services.scoring.scores.contribution.ledger import (
+    HISTORY_DAYS,
+    KEPT_FROM,
+    SETTLED_ON,
+    Book,
+)
 from services.scoring.scores.contribution.months import period_of
-from services.scoring.scores.contribution.rates import Rates
+from services.scoring.scores.contribution.rates import ACCOUNT_DAY, Rates, Restatement, Tables
 
 Ints = NDArray[np.int64]
 AccountKey = tuple[str, str, str, str, str]  # customer, account, product, currency, loan or ""
@@ -26,6 +33,7 @@ COMPONENTS = {
 }  # fmt: skip
 _OF_NEGATIVE = frozenset({r.DEBIT, r.LOSS, r.INTEREST_RECEIVED})  # the product is the overdraft's
 _START = 1024
+REBUILD = "needs a rebuild: replay from bank.events"
 
 
 class Books:
@@ -43,6 +51,7 @@ class Books:
         self.loans: dict[tuple[str, str], int] = {}  # (customer, loan) -> account row
         self._looked_at = 0  # of the rates that the engine knows
         self._untold: list[Rate] = []
+        self._restating: dict[str, Rate] = {}  # wait for `restatement`, by key
         self._alarms: list[str] = []
 
     def own(self, account: int, key: AccountKey) -> None:
@@ -59,10 +68,11 @@ class Books:
         if loan:
             self.loans[customer, loan] = account
 
-    def book(self) -> Book:
-        """All of it as the kernel takes it."""
+    def book(self, rates: Tables | None = None) -> Book:
+        """All of it as the kernel takes it; by other rates than those of now when given."""
         tail = entries.Tail(self.heads, self.pool, self.used)
-        return Book(self.ledgers, self.owners, tail, self.rates.tables(), self.leaves, self.written)
+        tables = self.rates.tables() if rates is None else rates
+        return Book(self.ledgers, self.owners, tail, tables, self.leaves, self.written)
 
     def open_leaves(self, accounts: int, until: int) -> Ints:
         """The leaves that a close before `until` would post of each account. Changes nothing."""
@@ -88,6 +98,11 @@ class Books:
             )  # fmt: skip
         return found
 
+    def posted(self) -> list[list[int]]:
+        """The kernel's rows of leaves since they were last counted from none."""
+        found: list[list[int]] = self.leaves[: int(self.written[0])].tolist()
+        return found
+
     def make_room(self) -> None:
         """Twice the leaves and the entries."""
         self.leaves = _grown(self.leaves, 2 * len(self.leaves))
@@ -108,25 +123,44 @@ class Books:
     def look_at(self, known: Sequence[Rate], watermark: int, latest_on: int) -> None:
         """Takes the rates that are new. `latest_on` is the last day of an event; 0: none came.
 
-        One that would change what was booked already is a restatement: refused, with an alarm.
+        One that changes what was booked already is a restatement: it waits until the ledgers are
+        walked, or is refused, with an alarm, when they no longer hold what it takes.
         """
         newest = {
             rate.key: rate for rate in known[self._looked_at :]
         }  # as compaction would have it
+        self._looked_at = len(known)
+        if not newest:
+            return
+        booked, kept = self._bounds(watermark)
         for rate in newest.values():
-            reason = self._refusal(rate, watermark, latest_on)
-            if reason is None:
+            self._restating.pop(rate.key, None)
+            before = self.rates.taken.get(rate.key)
+            if before is not None and before.says() == rate.says():
+                continue
+            reason = self._refusal(rate, latest_on, kept)
+            if reason:
+                self._alarms.append(f"restatement of {rate.key}: {reason}")
+            elif latest_on and self._restates(rate, booked):
+                self._restating[rate.key] = rate
+            else:
                 self.rates.take(rate)
                 self._untold.append(rate)
-            elif reason:
-                self._alarms.append(f"restatement of {rate.key}: {reason}")
-        self._looked_at = len(known)
 
-    def _refusal(self, rate: Rate, watermark: int, latest_on: int) -> str | None:
-        """None: it is taken. Empty: it was taken before."""
-        before = self.rates.taken.get(rate.key)
-        if before == rate:
-            return ""
+    def _bounds(self, watermark: int) -> tuple[int, int]:
+        """The last day that a ledger has accrued, and the first whose balances all of them keep.
+
+        After a crash ledgers may be ahead of the watermark.
+        """
+        settled, dropped = self.ledgers[:, [SETTLED_ON, KEPT_FROM]].max(axis=0).tolist()
+        return max(watermark, settled - 1), max(watermark + 1 - HISTORY_DAYS, dropped)
+
+    def _restates(self, rate: Rate, booked: int) -> bool:
+        """Does it change what is accrued?"""
+        return self.rates.changes_from(rate) <= booked and not self.rates.is_new_ground(rate)
+
+    def _refusal(self, rate: Rate, latest_on: int, kept: int) -> str | None:
+        """Why it cannot be taken, nor be a restatement that is exact."""
         fault = rate.fault()
         if fault or not latest_on:
             return fault
@@ -135,9 +169,38 @@ class Books:
         if self.rates.is_new_ground(rate):
             return None
         if rate.kind == "overdraft":
-            return "its accounts have figures already"
-        booked = latest_on if rate.kind == "cost_driver" else watermark
-        return "it is dated on a day that is booked" if rate.from_day <= booked else None
+            return f"its accounts have figures already; {REBUILD}"
+        if rate.kind == "cost_driver" and rate.driver != ACCOUNT_DAY:
+            if rate.from_day > latest_on:
+                return None
+            return f"uses are booked, and their count by day is not kept; {REBUILD}"
+        if self.rates.changes_from(rate) < kept:
+            return f"balances are kept from {date.fromordinal(kept)} only; {REBUILD}"
+        return None
+
+    def restatement(self, done: int, watermark: int, latest_on: int) -> Restatement | None:
+        """What the ledgers are to be corrected by, when there is anything; `done` is the number of
+        the last one that all of them had. The rates that wait are taken."""
+        last = self.rates.last_restatement()
+        if last == done and self._restating:
+            _, kept = self._bounds(watermark)  # days may have closed since they were looked at
+            waiting, self._restating = self._restating, {}
+            places = set()
+            for key, rate in waiting.items():
+                place = (rate.kind, rate.product, rate.driver, rate.from_day)
+                reason = self._refusal(rate, latest_on, kept)
+                if reason:
+                    self._alarms.append(f"restatement of {key}: {reason}")
+                elif place in places:  # of another source: one restatement has one value before
+                    self._restating[key] = rate
+                else:
+                    places.add(place)
+                    before = self.rates.value_of(rate)
+                    taken = msgspec.structs.replace(rate, restatement=done + 1, before=before)
+                    self.rates.take(taken)
+                    self._untold.append(taken)
+                    last = done + 1
+        return self.rates.restatement(last) if last > done else None
 
     def told(self, partition: int) -> tuple[list[tuple[bytes, bytes | None]], list[str]]:
         """Records of the rates just taken, and alarms; each is handed out once."""

@@ -2,6 +2,7 @@
 
 A round takes the bank's events first, then the inputs, by the watermark that the events have left.
 What was published of `bank.reference` before a close is known before the close is taken.
+A rate for days behind corrects the ledgers before a batch is read, in steps of this same order.
 Order of writes: rates just taken, awaited; signals and leaves, awaited; state rows, awaited; what
 closes have done and the verdicts, awaited; then what was refused (a verdict met again must be the
 one that was told), awaited; only then the acknowledgement. A write that fails ends the process:
@@ -24,10 +25,13 @@ from services.scoring.metrics import (
     INPUTS_APART,
     MESSAGES,
     POSITION,
+    RESTATED_ROWS,
+    RESTATING,
     ROUNDS,
     STATE_ROWS,
     WATERMARK,
 )
+from services.scoring.partition import Partition
 from services.scoring.seen import SeenBefore
 from shared.clock import Clock
 from shared.failpoints import reach
@@ -166,6 +170,8 @@ class Driver:
         joined = {partition: _joined(shares) for partition, shares in events.items()}
         if self._reference_matters(joined):
             await self._catch_up()
+        if not await self._restate(list(joined)) or self._generation() != generation:
+            return
         batches = [
             self.engine.read(partition, records, latest_day)
             for partition, records in joined.items()
@@ -186,7 +192,7 @@ class Driver:
         ]
         for batch in batches:
             batch.partition.position = events[batch.partition.number][-1].message.offset
-        await self._write(batches, outcomes)
+        await self._write([batch.partition for batch in batches], outcomes)
         for partition, shares in events.items():
             for event in shares:
                 event.ack()
@@ -196,6 +202,9 @@ class Driver:
     async def _round_of_inputs(self, replays: dict[int, list[Any]], generation: int) -> None:
         """Steps inputs. They move no position of `bank.events`: each row has their sequence."""
         await self._catch_up()  # an event that waited for a rate comes again when it is there
+        numbers = [number for number in replays if self._has_events(number)]
+        if not await self._restate(numbers) or self._generation() != generation:
+            return
         batches = []
         for partition, shares in replays.items():
             if self._has_events(partition):
@@ -211,13 +220,31 @@ class Driver:
         outcomes = [
             self.engine.apply(batch, known) for batch, known in zip(batches, repeats, strict=True)
         ]
-        await self._write(batches, outcomes)
+        await self._write([batch.partition for batch in batches], outcomes)
         for batch, outcome in zip(batches, outcomes, strict=True):
             self._seen.note(batch.partition.number, batch.columns)
             batch.partition.inputs += outcome.counts["applied"]
             for event in replays[batch.partition.number]:
                 event.ack()
         _count(inputs.TOPIC, batches, outcomes)
+
+    async def _restate(self, numbers: list[int]) -> bool:
+        """What was published for days behind is booked first. Events wait; each step is written
+        before the next, so a kill leaves ledgers that have it and others that will.
+
+        False: cut short by a rebalance. No event may be stepped then: its ledger may still stand
+        on the rates of before. All of the round comes again.
+        """
+        for number in numbers:
+            begun = time.monotonic()
+            partition = self.engine.partition(number)
+            for outcome in self.engine.restate(number):
+                await self._write([partition], [outcome])
+                reach("worker.restating")
+                _count_walked(number, outcome, time.monotonic() - begun)
+                if self._leaving and outcome.walked and outcome.walked.customers_left:
+                    return False
+        return True
 
     def _reference_matters(self, joined: dict[int, list[Any]]) -> bool:
         """A close takes effect by the sources and rates that were published before it; and the
@@ -234,16 +261,14 @@ class Driver:
             return set()
         return await self._seen.ask(number, batch.asked(), through, batch.refused_before())
 
-    async def _write(self, batches: list[Batch], outcomes: list[Outcome]) -> None:
+    async def _write(self, partitions: list[Partition], outcomes: list[Outcome]) -> None:
         reports: list[Any] = []
-        for batch, outcome in zip(batches, outcomes, strict=True):
-            reports += await self._writers["scoring.state"].write(
-                batch.partition.number, outcome.rates
-            )
+        for partition, outcome in zip(partitions, outcomes, strict=True):
+            reports += await self._writers["scoring.state"].write(partition.number, outcome.rates)
         await _delivered(reports)
         reports = []
-        for batch, outcome in zip(batches, outcomes, strict=True):
-            number = batch.partition.number
+        for partition, outcome in zip(partitions, outcomes, strict=True):
+            number = partition.number
             reports += await self._writers["scoring.leaves"].write(
                 number, [(x.customer_number.encode(), leaves.encode(x)) for x in outcome.leaves]
             )
@@ -254,16 +279,14 @@ class Driver:
         await _delivered(reports)
         reach("worker.after_signals")
         reports = []
-        for batch, outcome in zip(batches, outcomes, strict=True):
-            reports += await self._writers["scoring.state"].write(
-                batch.partition.number, outcome.records
-            )
+        for partition, outcome in zip(partitions, outcomes, strict=True):
+            reports += await self._writers["scoring.state"].write(partition.number, outcome.records)
         await _delivered(reports)
         reach("worker.after_state")
         reports = []
-        for batch, outcome in zip(batches, outcomes, strict=True):
+        for partition, outcome in zip(partitions, outcomes, strict=True):
             if outcome.closes_changed:
-                closes = batch.partition.closes
+                closes = partition.closes
                 key = state.PARTITION_KEY + b"%d" % closes.partition
                 reports += await self._writers["scoring.state"].write(
                     closes.partition, [(key, state.pack_partition(closes))]
@@ -323,6 +346,23 @@ def _count(topic: str, batches: list[Batch], outcomes: list[Outcome]) -> None:
         for name, count in outcome.counts.items():
             if count:
                 MESSAGES.labels(topic, name).inc(count)
-        for alarm in outcome.alarms:
-            ALARMS.labels(alarm.split(" ")[0]).inc()
-            log.error("alarm", partition=batch.partition.number, why=alarm)
+        _raise_alarms(batch.partition.number, outcome)
+
+
+def _raise_alarms(partition: int, outcome: Outcome) -> None:
+    for alarm in outcome.alarms:
+        ALARMS.labels(alarm.split(" ")[0]).inc()
+        log.error("alarm", partition=partition, why=alarm)
+
+
+def _count_walked(partition: int, outcome: Outcome, seconds: float) -> None:
+    _raise_alarms(partition, outcome)
+    walked = outcome.walked
+    assert walked is not None
+    STATE_ROWS.inc(outcome.touched)
+    RESTATED_ROWS.inc(outcome.touched)
+    RESTATING.labels(str(partition)).set(walked.customers_left)
+    log.info(
+        "restating" if walked.customers_left else "restated", partition=partition,
+        seconds=round(seconds, 3), **walked._asdict(),
+    )  # fmt: skip

@@ -4,7 +4,7 @@ The worker and `replay` run this very code, so their figures are equal bit for b
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import inputs, kernel, watermark
+from services.scoring import inputs, kernel, restatement, watermark
 from services.scoring.columns import (
     Asked,
     Close,
@@ -109,6 +109,7 @@ class Outcome:
     rates: list[Record] = field(default_factory=list)  # to be written before anything else
     leaves: list[Leaf] = field(default_factory=list)
     verdicts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    walked: restatement.Walked | None = None
 
 
 class Engine:
@@ -162,6 +163,24 @@ class Engine:
         late = [i for i, day in enumerate(columns.days) if day <= mark]
         return Batch(partition, origins, latest_day, columns, [mark], late, of_inputs=True)
 
+    def restate(self, number: int) -> Iterator[Outcome]:
+        """Corrects the ledgers by the rates that came for days behind; to be asked before a batch
+        is read. Each outcome is to be written before the next is asked for."""
+        partition = self.partition(number)
+        books, closes = partition.books, partition.closes
+        books.look_at(self.rates, closes.watermark, partition.latest_on)
+        while found := books.restatement(closes.restated, closes.watermark, partition.latest_on):
+            for walked, touched, leaf_rows in restatement.walk(partition, found):
+                rates, alarms = books.told(number)
+                done = walked.customers_left == 0
+                if done:
+                    closes.restated = walked.number
+                yield Outcome(
+                    partition.records(touched), [], [], [], Counter(), done, alarms,
+                    len(touched), rates, books.leaves_of(partition.account_keys, leaf_rows),
+                    walked=walked,
+                )  # fmt: skip
+
     def reread(self, batch: Batch) -> Batch:
         """The same records, judged by the sources that are known now."""
         return self.read(batch.partition.number, batch.records, batch.latest_day)
@@ -199,7 +218,7 @@ class Engine:
             alarms=alarms,
             touched=len(touched),
             rates=rates,
-            leaves=partition.books.leaves_of(partition.account_keys, run.leaves()),
+            leaves=partition.books.leaves_of(partition.account_keys, partition.books.posted()),
             verdicts=run.verdicts,
         )
 
@@ -297,11 +316,6 @@ class _Run:
 
     def touched(self) -> Ints:
         return self._touched[: int(self._partition.counters[kernel.TOUCHED])]
-
-    def leaves(self) -> list[list[int]]:
-        books = self._partition.books
-        posted: list[list[int]] = books.leaves[: int(books.written[0])].tolist()
-        return posted
 
     def signals(self) -> list[list[int]]:
         rows: list[list[int]] = self._signals[

@@ -11,6 +11,8 @@ __all__ = [
     "INPUTS_APART",
     "MESSAGES",
     "POSITION",
+    "RESTATED_ROWS",
+    "RESTATING",
     "REWINDS",
     "ROUNDS",
     "STATE_ROWS",
@@ -26,8 +28,17 @@ POSITION = Gauge("guanxi_worker_position", "Last offset acknowledged", ["partiti
 WATERMARK = Gauge("guanxi_worker_watermark_days", "Day number of the watermark", ["partition"])
 ASSIGNED = Gauge("guanxi_worker_partitions", "Partitions assigned to this worker")
 ALARMS = Counter(
-    "guanxi_worker_alarms_total", "Closes held by a gap, by source; restatements", ["source"]
+    "guanxi_worker_alarms_total",
+    "Closes held by a gap, by source; restatements refused",
+    ["source"],
 )
 INPUTS_APART = Counter(
     "guanxi_worker_inputs_apart_total", "Shares of inputs that wait: their events are elsewhere"
 )
+RESTATED_ROWS = Counter(
+    "guanxi_worker_restated_customers_total", "Customers written anew by restatements of rates"
+)
+RESTATING = Gauge(
+    "guanxi_worker_restating_customers", "Customers that a running restatement has yet to walk",
+    ["partition"],
+)  # fmt: skip

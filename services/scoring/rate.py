@@ -23,6 +23,12 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
     from_day: int
     value: int = 0
     overdraft: str = ""
+    restatement: int = 0  # the number of that which brought it; 0: nothing was booked by it yet
+    before: int | None = None  # the value of that day until then; None: there was none
+
+    def says(self) -> tuple[int, str]:
+        """What may differ between two of one key."""
+        return self.value, self.overdraft
 
     def fault(self) -> str | None:
         """Why no exact figure can be made with it."""

@@ -9,13 +9,20 @@ from shared.events.bank import ProductDescribed, RateSet, SourceDescribed
 from shared.events.envelope import Undecodable, UnknownType, UnknownVersion, decode
 
 
-def tell(engine: Engine, value: bytes | None) -> None:
-    """Tells the engine what a record says. Unreadable records are not ours to judge."""
+def readable(value: bytes | None) -> Any:
+    """The event of a record; None for an unreadable one: those are not ours to judge."""
     if not value:
-        return
+        return None
     try:
-        event: Any = decode(value)
+        return decode(value)
     except (Undecodable, UnknownType, UnknownVersion):
+        return None
+
+
+def tell(engine: Engine, value: bytes | None) -> None:
+    """Tells the engine what a record says."""
+    event = readable(value)
+    if event is None:
         return
     data = event.data
     if isinstance(data, SourceDescribed):

@@ -33,6 +33,7 @@ class Line(msgspec.Struct, frozen=True):
     offset: int
     key: bytes | None
     value: bytes
+    is_rate: bool = False
 
 
 class _Closed(msgspec.Struct):
@@ -75,7 +76,10 @@ class Replay:
         reference.tell(self.engine, value)
 
     def feed(self, lines: Sequence[Line]) -> None:
-        """Applies lines as one batch."""
+        """Applies lines as one batch, after what was described for days behind."""
+        for restated in self.engine.restate(0):
+            self.result.alarms += restated.alarms
+            self._take(restated.leaves)
         batch = self.engine.read(0, lines, self._latest_day)
         self._seen.note(0, batch.columns)
         repeats = self._seen.repeats(0, batch.asked())
@@ -126,14 +130,24 @@ class Replay:
 
 
 def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]) -> None:
-    """Feeds a file of events (reference data in it are read first). Fills `replay.result`."""
-    for source in [file, *([rates] if rates else [])]:
-        for line in _lines_of(source, REFERENCE):
-            replay.describe(line.value)
+    """Feeds a file of events. Fills `replay.result`.
+
+    Reference data are read first; a rate of the file that restates closed days takes effect at its
+    place in it, as it did live. One of `rates` holds from the beginning, as after a rebuild.
+    """
+    late = _describe_first(replay, file)
+    for line in _lines_of(rates, REFERENCE) if rates else ():
+        replay.describe(line.value)
     asked = sorted(set(score_on))
-    types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC}
+    types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC} | {RateSet.TYPE}
     waiting: list[Line] = []
     for line in _lines_of(file, types, unknown=True):
+        if line.is_rate:
+            if line.offset in late:
+                replay.feed(waiting)
+                waiting = []
+                replay.describe(line.value)
+            continue
         waiting.append(line)
         closed = line.key is None
         if closed or len(waiting) >= BATCH_LINES:
@@ -146,6 +160,31 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
     for on in asked:
         replay.ask(on)
     replay.finish()
+
+
+def _describe_first(replay: Replay, file: Path) -> set[int]:
+    """Tells what a file has of reference data, all but the rates that restate closed days.
+
+    Those are its answer. The first rate of its kind changes nothing that was booked.
+    """
+    late: set[int] = set()
+    known: dict[tuple[str, str | None, str | None], date] = {}
+    closed_on = date.min
+    for line in _lines_of(file, REFERENCE | {DayClosed.TYPE}):
+        if line.key is None:
+            closed_on = max(closed_on, _head.decode(line.value).data.day or date.min)
+            continue
+        event = reference.readable(line.value) if line.is_rate else None
+        if event is not None:
+            data = event.data
+            place = (data.kind, data.product_code, data.driver_code)
+            first = known.setdefault(place, data.from_on)
+            if first <= data.from_on <= closed_on:
+                late.add(line.offset)
+                continue
+            known[place] = min(first, data.from_on)
+        replay.describe(line.value)
+    return late
 
 
 def _lines_of(file: Path, types: Collection[str], *, unknown: bool = False) -> Iterator[Line]:
@@ -162,7 +201,10 @@ def _lines_of(file: Path, types: Collection[str], *, unknown: bool = False) -> I
                 continue
             if head.type in types or (unknown and head.type not in CATALOGUE):
                 closes = head.type == DayClosed.TYPE
-                yield Line(number, None if closes else head.subject.encode(), value)
+                yield Line(
+                    number, None if closes else head.subject.encode(), value,
+                    head.type == RateSet.TYPE,
+                )  # fmt: skip
 
 
 def write_leaves(result: Replayed, file: Path) -> None:

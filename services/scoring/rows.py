@@ -48,6 +48,7 @@ LEDGER_FIELDS: Final = (
     "old_max",
     "total",  # of all balance changes, also of days to come
     "turnover",  # of their magnitudes: bounds whatever is added up from them
+    "restated",  # the number of the last restatement that it was corrected by
 )
 
 CUSTOMER: Final = np.dtype([(name, "<i8") for name in CUSTOMER_FIELDS])
@@ -117,7 +118,7 @@ SIGNAL_WORDS: Final = 11
     S_OFFSET,
 ) = range(SIGNAL_WORDS)
 
-RECORD_VERSION: Final = 2
+RECORD_VERSION: Final = 3
 KIND_CUSTOMER: Final = 1
 KIND_PARTITION: Final = 2
 KIND_SPILLED: Final = 3

@@ -16,8 +16,8 @@ Spilled ids (key: customer number + "/" + n): word 0, word 1, then hashes and da
 Partition (key: NUL + "partition/" + n): word 0, then JSON: what the closes have done.
 Rate (key: NUL + "rate/" + n + "/" + key of `bank.reference`): word 0, then JSON: a rate that the
 figures of the partition rest on; one that it refused is not there.
-Version 1 had no ledgers: its figures cannot be carried on, so it is refused; the state is rebuilt
-from `bank.events`.
+Version 1 had no ledgers, and those of version 2 do not say which restatements they had: their
+figures cannot be carried on, so they are refused; the state is rebuilt from `bank.events`.
 Day numbers are `date.toordinal()`. A record replaces the one before it when its place is not before
 it: the offset of `bank.events`, then the sequence of the customer's inputs.
 """
@@ -141,6 +141,7 @@ class PartitionState(msgspec.Struct):
     quarantined: list[int] = msgspec.field(default_factory=list)  # offsets: a verdict stays
     replayed: list[int] = msgspec.field(default_factory=list)  # of those, what an input settled
     refused_inputs: list[tuple[str, int]] = msgspec.field(default_factory=list)  # key, sequence
+    restated: int = 0  # the number of the last restatement that all ledgers had
 
 
 State = CustomerState | SpilledIds | PartitionState | Rate

@@ -33,6 +33,8 @@ def compile_kernels() -> float:
     engine.describe("warm", Source(closes_days=True, active_from=day.toordinal()))
     engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 1))
     outcome = engine.apply(engine.read(0, _records(day), day.toordinal() + 1), set())
+    engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 2))
+    restated = [record for one in engine.restate(0) for record in (*one.rates, *one.records)]
     partition = engine.partition(0)
     partition.make_room(len(partition.ids))
     fresh = Engine(
@@ -40,7 +42,9 @@ def compile_kernels() -> float:
     )
     recovered = fresh.partition(0)
     spilled = [(1, day.toordinal() + 1)]
-    recovered.restore([*outcome.rates, *outcome.records, (b"1/1", pack_spilled(spilled))])
+    recovered.restore(
+        [*outcome.rates, *outcome.records, *restated, (b"1/1", pack_spilled(spilled))]
+    )
     recovered.recovered()
     applied_ids.spill(recovered.ids, recovered.heads, 0, np.zeros((2, 2), np.int64))
     return time.monotonic() - begun

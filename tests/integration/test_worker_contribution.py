@@ -1,7 +1,8 @@
-"""Golden G1 live: real workers on a real broker, leaves and state read back from Kafka."""
+"""Real workers on a real broker, leaves and state read back from Kafka: golden G1, restatements."""
 
 from collections import defaultdict
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -9,14 +10,24 @@ import pytest
 
 from services.scoring import leaves, state
 from services.scoring.partition import Partition
+from services.scoring.scores.contribution.ledger import HISTORY_DAYS
 from shared.events import Event
 from shared.events.bank import RateSet
 from shared.events.envelope import CATALOGUE, decode
 from shared.testing.servers import Servers
 from tests.golden import berka_g1
-from tests.workers import WorkerSpace
+from tests.ledger_bank import (
+    CURRENCY,
+    FIRST_DAY,
+    Scored,
+    random_bank,
+    restatements,
+    stream,
+    with_rates,
+)
+from tests.workers import WorkerSpace, described
 
-pytestmark = pytest.mark.skipif(
+of_g1 = pytest.mark.skipif(
     not berka_g1.DATA.is_dir(), reason=f"the data set is not at {berka_g1.DATA}"
 )
 Sums = dict[tuple[str, str, str], int]
@@ -67,6 +78,7 @@ def described_g1(space: WorkerSpace, *, rates: bool = True) -> list[Event[Any]]:
     return [e for e in events if CATALOGUE[e.type].TOPIC == "bank.events"]
 
 
+@of_g1
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_golden_sums_live(servers: Servers, tmp_path: Path, workers: int) -> None:
     space = WorkerSpace(servers, tmp_path, partitions=6)
@@ -88,6 +100,7 @@ def test_the_golden_sums_live(servers: Servers, tmp_path: Path, workers: int) ->
         space.close()
 
 
+@of_g1
 def test_a_kill_between_leaves_and_state_posts_the_same_leaves(
     servers: Servers, tmp_path: Path
 ) -> None:
@@ -110,6 +123,7 @@ def test_a_kill_between_leaves_and_state_posts_the_same_leaves(
         space.close()
 
 
+@of_g1
 def test_workers_that_join_and_are_killed_mid_stream_change_no_leaf(
     servers: Servers, tmp_path: Path
 ) -> None:
@@ -135,6 +149,7 @@ def test_workers_that_join_and_are_killed_mid_stream_change_no_leaf(
         space.close()
 
 
+@of_g1
 def test_state_of_a_bank_without_rates_has_no_ledger(servers: Servers, tmp_path: Path) -> None:
     """The negative control: the same events, no price, no contribution."""
     space = WorkerSpace(servers, tmp_path, partitions=3)
@@ -147,5 +162,46 @@ def test_state_of_a_bank_without_rates_has_no_ledger(servers: Servers, tmp_path:
         assert len(found) == berka_g1.CUSTOMERS
         assert all(a.ledger == () for c in found.values() for a in c.accounts)
         assert isinstance(found["13539"], state.CustomerState)
+    finally:
+        space.close()
+
+
+RESTATED_IN = 40  # the slot in which the rates come
+
+
+@pytest.mark.parametrize(
+    "failpoint", ["worker.after_signals", "worker.after_state", "worker.restating"]
+)
+def test_a_kill_in_a_restatement_leaves_the_leaves_of_the_quiet_run(
+    servers: Servers, tmp_path: Path, failpoint: str
+) -> None:
+    """The first write of the doomed worker is the restatement: its events are all committed."""
+    bank = random_bank(11)
+    late = [(RESTATED_IN, one) for _, one in restatements(11, bank, 30)
+            if 0 < RESTATED_IN - (one.data.from_on - FIRST_DAY).days <= HISTORY_DAYS]  # fmt: skip
+    told = with_rates(stream(bank, Random(0), repeats=0), late)
+    quiet = Scored(bank).run(told, 1)
+    assert not quiet.alarms
+    begin = next(n for n, event in enumerate(told) if event is late[0][1])
+    space = WorkerSpace(servers, tmp_path, partitions=2)
+    try:
+        space.describe(described(from_on=FIRST_DAY), *bank.rates)
+        space.publish(told[:begin])
+        first = space.start(GUANXI_CURRENCY=CURRENCY)
+        first.wait_ready()
+        space.wait_committed(60)
+        first.stop()
+        space.describe(*(one for _, one in late))
+        space.publish(told[begin + len(late) :])
+        doomed = space.start(GUANXI_CURRENCY=CURRENCY, GUANXI_FAILPOINT=failpoint)
+        assert doomed.wait_dead() == -9, doomed.tail()
+        last = space.start(GUANXI_CURRENCY=CURRENCY)
+        last.wait_ready()
+        space.wait_committed(60)
+        assert not space.read("scoring.dead")
+        live = [*posted(space).values(), *still_open(space)]
+        assert {leaf.identity(): leaf.amount_minor for leaf in live} == quiet.leaves()
+        if failpoint == "worker.after_signals":  # behind it the rows may all be written
+            assert last.metric("guanxi_worker_restated_customers_total") > 0
     finally:
         space.close()

@@ -184,23 +184,19 @@ def test_a_product_whose_overdraft_has_no_price_waits_too() -> None:
     ]
 
 
-def test_a_rate_for_the_future_is_taken_and_one_for_a_booked_day_is_a_restatement() -> None:
+def test_a_rate_for_the_future_is_taken_and_no_ledger_is_walked() -> None:
     book = Book()
     book.tell(book.booked(1_000, FIRST_DAY))
     book.close(FIRST_DAY, date(2025, 1, 20))
-    engine = book.scored.engine
-    for late in (rate("transfer_price", 1, on=date(2025, 1, 20)),
-                 rate("transfer_price", 365_001),
-                 rate("transfer_price", 2_000_000, on=date(2025, 1, 25)),
-                 rate("cost_driver", 9, product=None, driver="card")):  # fmt: skip
-        reference.tell(engine, encode(late))
-    reference.tell(engine, encode(rate("transfer_price", 730_000, on=date(2025, 1, 21))))
+    book.scored.tell(rate("transfer_price", 2_000_000, on=date(2025, 1, 25)))
+    book.scored.tell(rate("transfer_price", 730_000, on=date(2025, 1, 21)))
+    assert list(book.scored.engine.restate(0)) == []
     book.close(date(2025, 1, 21), date(2025, 1, 25))
-    reference.tell(engine, encode(RATES[0]))  # said again: no news
+    book.scored.tell(RATES[0])  # said again: no news
+    assert list(book.scored.engine.restate(0)) == []
     book.close(date(2025, 1, 26), date(2025, 1, 31))
     assert [alarm.split(": ")[1] for alarm in book.scored.alarms] == [
-        "it is dated on a day that is booked", "it is dated on a day that is booked",
-        "2000000 is not within -1000000 and 1000000", "it is dated on a day that is booked",
+        "2000000 is not within -1000000 and 1000000",
     ]  # fmt: skip
     assert book.leaves() == {("CA", "ftp", JAN, JAN): 20 + 22}
     book.scored.restart()  # the rates that were taken stand in the state; refused ones do not
@@ -230,7 +226,7 @@ def test_a_change_beyond_the_kept_balances_is_booked_if_no_sign_can_turn_and_els
     assert ftp == 20 * (1 + 2 + 3 + 4 + 5 + 6) + 2 * 120
 
 
-@pytest.mark.parametrize("version", [0, 1, 3])
+@pytest.mark.parametrize("version", [0, 1, 2])
 def test_a_record_of_another_version_is_refused_with_its_version(version: int) -> None:
-    with pytest.raises(state.UnreadableState, match=f"version {version}, not 2"):
+    with pytest.raises(state.UnreadableState, match=f"version {version}, not 3"):
         state.kind_of(bytes([version, 1]) + bytes(40))

@@ -90,7 +90,7 @@ def _shift_all(book: Book, account: int, day: int, amount: int, period: int) -> 
     while end > day and place >= 0:
         begin = max(day, pool[place, entries.CODE] >> 1)
         _shift(book, account, balance, amount, begin, end, period)
-        balance -= pool[place, entries.AMOUNT]
+        balance -= entries.moved(book.tail, place)
         end, place = begin, pool[place, entries.NEXT]
     if end <= day:
         return
@@ -144,16 +144,22 @@ def open_or_close(book: Book, account: int, day: int, step: int, until: int) -> 
         entries.add(tail, account, PENDING, 2 * day + 1, step)
         return
     ledger[books.OPEN] += step
-    begin, end, period = day, ledger[books.SETTLED_ON], month_of(until)
+    entries.add(tail, account, HISTORY, 2 * day + 1, step)
+    begin, end = day, ledger[books.SETTLED_ON]
     while begin < end:
-        origin = month_of(begin)
-        upto = min(end, first_day(origin + 1))
-        cost = step * books.upkeep(book, account, begin, upto)
-        if origin >= period:
-            ledger[books.UPKEEP_SUM] -= cost
-        else:
-            put_leaf(book, account, r.UPKEEP, begin, -cost, until)
+        upto = min(end, first_day(month_of(begin) + 1))
+        charge(book, account, step, begin, upto, until)
         begin = upto
+
+
+@compiled
+def charge(book: Book, account: int, step: int, begin: int, end: int, until: int) -> None:
+    """The upkeep of these days of one month, `step` times."""
+    cost = step * books.upkeep(book, account, begin, end)
+    if month_of(begin) >= month_of(until):
+        book.ledgers[account, books.UPKEEP_SUM] -= cost
+    else:
+        put_leaf(book, account, r.UPKEEP, begin, -cost, until)
 
 
 @compiled

@@ -1,7 +1,7 @@
 """The tail of a ledger: three lists of entries in one pool, freed places used again.
 
 PENDING: balance changes and openings of days that are not accrued yet, earliest first.
-HISTORY: balance changes behind them, latest first: what a back-valued change is judged by.
+HISTORY: those behind them, latest first: what a back-valued change is judged by, and a restatement.
 CELLS: leaves that are not posted yet, by period, origin and component.
 A day's code is twice the day, plus one for an opening; a cell's has its period above bit 32.
 """
@@ -74,6 +74,12 @@ def add(tail: Tail, account: int, which: int, code: int, amount: int) -> int:
     else:
         tail.pool[before, NEXT] = new
     return new
+
+
+@compiled
+def moved(tail: Tail, place: int) -> int:
+    """What an entry of a day moves the balance by: an opening does not."""
+    return 0 if tail.pool[place, CODE] & 1 else tail.pool[place, AMOUNT]
 
 
 @compiled

@@ -33,7 +33,7 @@ Ints = NDArray[np.int64]
 (
     SETTLED_ON, BALANCE, OPEN, NET_HIGH, NET_LOW, DEBIT_HIGH, DEBIT_LOW, LOSS_HIGH, LOSS_LOW,
     UPKEEP_SUM, NET_POSTED, DEBIT_POSTED, LOSS_POSTED, UPKEEP_POSTED, KEPT_FROM, OLD_MIN, OLD_MAX,
-    TOTAL, TURNOVER,
+    TOTAL, TURNOVER, RESTATED,
 ) = range(len(LEDGER_FIELDS))  # fmt: skip
 UNIT = 365 * 10**6  # an exact sum of balance, ppm and days is minor units times this
 LOSS_UNIT = 365 * 10**12
@@ -101,14 +101,16 @@ def accrue(
     if balance > 0:
         if not is_loan:  # a loan that is overpaid is no deposit
             margin = between(rates.spans, rates.steps, own * SERIES + MARGINS, begin, end)
-            high, low = product(balance, sign * margin)
-            put(book, account, r.NET, high, low, origin, period)
+            if margin != 0:
+                high, low = product(balance, sign * margin)
+                put(book, account, r.NET, high, low, origin, period)
         return
     below = own if is_loan else rates.below[own]
     margin = between(rates.spans, rates.steps, below * SERIES + MARGINS, begin, end)
-    high, low = product(balance, sign * margin)
-    # A product that is its own overdraft has one sum, and is rounded once.
-    put(book, account, r.NET if below == own else r.DEBIT, high, low, origin, period)
+    if margin != 0:
+        high, low = product(balance, sign * margin)
+        # A product that is its own overdraft has one sum, and is rounded once.
+        put(book, account, r.NET if below == own else r.DEBIT, high, low, origin, period)
     lost = between(rates.spans, rates.steps, below * SERIES + LOSSES, begin, end)
     if lost != 0:
         high, low = product(balance, sign * lost)
@@ -134,11 +136,11 @@ def settle(book: Book, account: int, until: int, event: int) -> None:
         while place >= 0 and tail.pool[place, entries.CODE] >> 1 <= at:
             code, amount = tail.pool[place, entries.CODE], tail.pool[place, entries.AMOUNT]
             entries.pop(tail, account, PENDING)
+            entries.add(tail, account, HISTORY, code, amount)
             if code & 1:
                 ledger[OPEN] += amount
             else:
                 ledger[BALANCE] += amount
-                entries.add(tail, account, HISTORY, code, amount)
             place = tail.heads[account, PENDING]
         month = month_of(at)
         boundary = first_day(month + 1)
@@ -157,24 +159,27 @@ def settle(book: Book, account: int, until: int, event: int) -> None:
 
 @compiled
 def _forget(book: Book, account: int, horizon: int) -> None:
-    """Drops balance changes before the horizon; of the balances before them bounds remain."""
+    """Drops what is before the horizon; of the balances before it bounds remain."""
     ledger, tail = book.ledgers[account], book.tail
     place, before = tail.heads[account, HISTORY], -1
-    balance = ledger[BALANCE]
+    balance, dropped = ledger[BALANCE], False
     while place >= 0 and tail.pool[place, entries.CODE] >> 1 >= horizon:
-        balance -= tail.pool[place, entries.AMOUNT]
+        balance -= entries.moved(tail, place)
         before, place = place, tail.pool[place, entries.NEXT]
     if place < 0:
         return
-    ledger[KEPT_FROM] = tail.pool[place, entries.CODE] >> 1
     if before < 0:
         tail.heads[account, HISTORY] = -1
     else:
         tail.pool[before, entries.NEXT] = -1
     while place >= 0:
-        balance -= tail.pool[place, entries.AMOUNT]
-        ledger[OLD_MIN] = min(ledger[OLD_MIN], balance)
-        ledger[OLD_MAX] = max(ledger[OLD_MAX], balance)
+        if not tail.pool[place, entries.CODE] & 1:
+            if not dropped:
+                ledger[KEPT_FROM] = tail.pool[place, entries.CODE] >> 1
+                dropped = True
+            balance -= tail.pool[place, entries.AMOUNT]
+            ledger[OLD_MIN] = min(ledger[OLD_MIN], balance)
+            ledger[OLD_MAX] = max(ledger[OLD_MAX], balance)
         following = tail.pool[place, entries.NEXT]
         entries.free(tail, place)
         place = following

@@ -2,7 +2,7 @@
 
 S(t) is the sum of the rate over all days before t. Between two dates it is a line, so a product
 keeps one row per date and a rate set for the future touches no account. Pure; one per partition:
-a rate that would restate closed days is refused by each partition for itself.
+a rate that restates closed days is applied by each partition for itself, at its own watermark.
 """
 
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from services.scoring.scores.compiling import compiled
 
 Ints = NDArray[np.int64]
 Dated = dict[int, int]  # from day -> value
+Places = dict[tuple[str, str, str], Dated]  # by kind, product, driver
 ACCOUNT_DAY = "account_day"  # the driver of keeping an account for a day
 MARGINS, LOSSES, UPKEEPS = range(3)  # the series of a product
 SERIES = 3
@@ -37,6 +38,15 @@ class Tables(NamedTuple):
     steps: Ints  # day, rate, sum of the rate over all days before it
 
 
+class Restatement(NamedTuple):
+    """What changes with the rates of one restatement."""
+
+    number: int
+    before: Tables  # by which the days behind are accrued already
+    difference: Tables  # those of now less those before
+    from_days: Ints  # product -> the first day on which one of its series differs; NEVER: none
+
+
 class Rates:
     """All rates that one partition has taken."""
 
@@ -44,7 +54,7 @@ class Rates:
         self.taken: dict[str, Rate] = {}
         self.products: dict[str, int] = {}
         self.overdraft: dict[str, str] = {}
-        self._dated: dict[tuple[str, str, str], Dated] = {}  # kind, product, driver
+        self._dated: Places = {}
         self._uses: dict[tuple[str, str, str | None], Use] = {}
         self._drivers: dict[tuple[str, str, str], int] = {}
         self._tables: Tables | None = None
@@ -118,35 +128,77 @@ class Rates:
     def tables(self) -> Tables:
         """The arrays, made anew when something was taken."""
         if self._tables is None:
-            steps: list[tuple[int, int, int]] = []
-            spans = [_span(steps, series) for product in self.products
-                     for series in self._series_of(product)]  # fmt: skip
             drivers = sorted(place for place in self._dated if place[0] == "cost_driver")
             self._drivers = {place: number for number, place in enumerate(drivers)}
-            self._tables = Tables(
-                np.array([self.products[self.overdraft.get(p, p)] for p in self.products],
-                         np.int64),
-                _rows(spans, 2),
-                _rows([_span(steps, self._dated[place]) for place in drivers], 2),
-                _rows(steps, 3),
-            )  # fmt: skip
+            series = [one for p in self.products for one in _series_of(self._dated, p)]
+            self._tables = self._made(series, [self._dated[place] for place in drivers])
         return self._tables
 
-    def _series_of(self, product: str) -> tuple[Dated, Dated, Dated]:
-        """Margin, loss and upkeep of a product, from each day on which one of their parts moves."""
-        price, paid, margin, pd, lgd = (
-            self._dated.get((kind, product, ""), {})
-            for kind in ("transfer_price", "customer_rate", "margin", "pd", "lgd")
-        )
-        upkeep = self._dated.get(("cost_driver", product, ACCOUNT_DAY))
-        if upkeep is None:
-            upkeep = self._dated.get(("cost_driver", "", ACCOUNT_DAY), {})
-        return (
-            {d: _latest(price, d) - _latest(paid, d) - _latest(margin, d)
-             for d in {*price, *paid, *margin}},
-            {d: _latest(pd, d) * _latest(lgd, d) for d in {*pd, *lgd}},
-            upkeep,
-        )  # fmt: skip
+    def _made(self, series: list[Dated], drivers: list[Dated]) -> Tables:
+        steps: list[tuple[int, int, int]] = []
+        spans = [_span(steps, one) for one in series]
+        of_drivers = [_span(steps, one) for one in drivers]
+        below = [self.products[self.overdraft.get(p, p)] for p in self.products]
+        return Tables(np.array(below, np.int64), _rows(spans, 2), _rows(of_drivers, 2),
+                      _rows(steps, 3))  # fmt: skip
+
+    # Restatements ---------------------------------------------------------------------------
+
+    def last_restatement(self) -> int:
+        return max((rate.restatement for rate in self.taken.values()), default=0)
+
+    def keys_of(self, number: int) -> list[str]:
+        """Of the rates that a restatement brought."""
+        return sorted(rate.key for rate in self.taken.values() if rate.restatement == number)
+
+    def value_of(self, rate: Rate) -> int | None:
+        """What holds in the place of this rate."""
+        return self._dated.get((rate.kind, rate.product, rate.driver), {}).get(rate.from_day)
+
+    def changes_from(self, rate: Rate) -> int:
+        """The first day that the rate changes. The first upkeep of a product's own replaces that
+        of all products on all days."""
+        if rate.driver == ACCOUNT_DAY and rate.product:
+            of_all = self._dated.get(("cost_driver", "", ACCOUNT_DAY))
+            if of_all and ("cost_driver", rate.product, ACCOUNT_DAY) not in self._dated:
+                return min(rate.from_day, *of_all)
+        return rate.from_day
+
+    def restatement(self, number: int) -> Restatement:
+        """What it changed of the rates: the last one, for of each date one value before is kept."""
+        dated = {place: dict(values) for place, values in self._dated.items()}
+        for rate in self.taken.values():
+            if rate.restatement == number:
+                values = dated[rate.kind, rate.product, rate.driver]
+                if rate.before is None:
+                    del values[rate.from_day]
+                else:
+                    values[rate.from_day] = rate.before
+        dated = {place: values for place, values in dated.items() if values}
+        old = [one for p in self.products for one in _series_of(dated, p)]
+        new = [one for p in self.products for one in _series_of(self._dated, p)]
+        difference = [{d: _latest(b, d) - _latest(a, d) for d in {*a, *b}}
+                      for a, b in zip(old, new, strict=True)]  # fmt: skip
+        firsts = [min((d for d, by in one.items() if by), default=NEVER) for one in difference]
+        from_days = np.array(firsts, np.int64).reshape(-1, SERIES).min(axis=1)
+        return Restatement(number, self._made(old, []), self._made(difference, []), from_days)
+
+
+def _series_of(dated: Places, product: str) -> tuple[Dated, Dated, Dated]:
+    """Margin, loss and upkeep of a product, from each day on which one of their parts moves."""
+    price, paid, margin, pd, lgd = (
+        dated.get((kind, product, ""), {})
+        for kind in ("transfer_price", "customer_rate", "margin", "pd", "lgd")
+    )
+    upkeep = dated.get(("cost_driver", product, ACCOUNT_DAY))
+    if upkeep is None:
+        upkeep = dated.get(("cost_driver", "", ACCOUNT_DAY), {})
+    return (
+        {d: _latest(price, d) - _latest(paid, d) - _latest(margin, d)
+         for d in {*price, *paid, *margin}},
+        {d: _latest(pd, d) * _latest(lgd, d) for d in {*pd, *lgd}},
+        upkeep,
+    )  # fmt: skip
 
 
 def _latest(values: Dated, day: int) -> int:
