@@ -111,7 +111,9 @@ class KafkaSource:
             auto_offset_reset="earliest",
             session_timeout_ms=int(settings.session_timeout_s * 1000),
             heartbeat_interval_ms=int(settings.session_timeout_s * 300),
-            max_poll_interval_ms=300_000,
+            # Also how long the library waits for the answer to a JoinGroup before it asks anew: one
+            # was lost under load, and its listener stood still for the library's five minutes.
+            max_poll_interval_ms=60_000,
             max_partition_fetch_bytes=4 << 20,
             fetch_max_wait_ms=50,
             metadata_max_age_ms=30_000,
