@@ -39,7 +39,7 @@ from shared.settings import Settings
 
 SERVICES = {"customer": 8801, "orders": 8802, "workflow": 8803, "scoring": 8804, "notify": 8805}
 WORKER_PORT, ISSUER_PORT, GATEWAY_PORT = 8806, 8807, 8800
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 RESTART_PAUSE_S = 2.0
 
 ORGANISATION = CHECKOUT / "deploy" / "demo_organisation.yaml"

@@ -36,7 +36,7 @@ SUM, CUSTOMER = N_("Sum"), N_("Customer")
 
 @router.get("/contribution")
 def overview(ctx: ViewScores, by: Way = "component", after: str | None = None) -> HTMLResponse:
-    return ctx.page("contribution.html", stale=False, **_value(ctx, by), **_earned(ctx, after))
+    return ctx.page("contribution.html", stale=False, **(_value(ctx, by) | _earned(ctx, after)))
 
 
 @router.get("/contribution/value")
