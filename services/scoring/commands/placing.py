@@ -44,14 +44,25 @@ OF_BRANCH = text(
     union select customer_number from open_leaves where branch_code = :branch_code
     """
 )
+REPEATED = text(
+    """
+    select x.event_offset
+      from unnest(cast(:sources as text[]), cast(:ids as text[]), cast(:numbers as text[]),
+                  cast(:offsets as bigint[])) as x(source, event_id, customer_number, event_offset)
+     where exists (select 1 from bank_events b
+                    where b.source = x.source and b.event_id = x.event_id
+                      and b.customer_number = x.customer_number
+                      and b.event_offset < x.event_offset)
+    """
+)
 ALWAYS = date(1, 1, 1)
 
 
 def note_places(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> None:
-    """Placements and openings among a poll's events, each with its offset."""
+    """Placements and openings among a poll's stored events, each with its offset."""
     placements: list[dict[str, Any]] = []
     openings: list[dict[str, Any]] = []
-    for offset, event in events:
+    for offset, event in _first_told(tx, events):
         fact = event.data
         if isinstance(fact, CustomerPlaced):
             placements.append(
@@ -76,6 +87,21 @@ def note_places(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> None:
     if openings:
         tx.session.execute(ACCOUNT_BRANCH, openings)
     contribution.place_anew(tx, {row["customer_number"] for row in (*placements, *openings)})
+
+
+def _first_told(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> list[tuple[int, Event[Any]]]:
+    """Without what was told before: an old placement that comes again is not the latest word."""
+    told = [(o, e) for o, e in events if isinstance(e.data, CustomerPlaced | AccountOpened)]
+    if not told:
+        return told
+    asked = {
+        "sources": [e.source for _, e in told],
+        "ids": [e.id for _, e in told],
+        "numbers": [e.data.customer_number for _, e in told],
+        "offsets": [offset for offset, _ in told],
+    }
+    repeated = set(tx.session.execute(REPEATED, asked).scalars())
+    return [(offset, event) for offset, event in told if offset not in repeated]
 
 
 def note_branch(
