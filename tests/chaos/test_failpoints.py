@@ -157,11 +157,10 @@ def apply(self, records):
 consumer.Listener._apply = apply
 main(SERVICE)
 """
-CURSOR_RELAY = """
+FORGETFUL_RELAY = """
 from services.orders.__main__ import SERVICE, main
 from shared import outbox
-outbox.Relay.at = 0
-def round(self):  # remembers the last id in memory, deletes before it produces
+def round(self):  # deletes before it produces
     from sqlalchemy import delete, select
     from shared.db import OutboxRow
     with self._database.transaction() as tx:
@@ -180,7 +179,7 @@ main(SERVICE)
     ("code", "failpoint", "sign"),
     [
         (POSITION_FIRST, "consumer.after_claim:3", "unpaid"),
-        (CURSOR_RELAY, "relay.after_read:4", "lost"),
+        (FORGETFUL_RELAY, "relay.after_read:4", "lost"),
     ],
     ids=["position before the effect", "relay that deletes before it produces"],
 )
