@@ -65,6 +65,7 @@ class Listener:
         self._counts: dict[str, int] = {}  # partitions are never added to a live keyed topic
         self._progress: dict[TopicPart, int] = {}
         self.beat = time.monotonic()
+        self.rest_s = 0.0  # after the step just done, before the next
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop. World down: hold the offset, back off with a cap, try again."""
@@ -73,6 +74,8 @@ class Listener:
             try:
                 self.step()
                 pause = 0.0
+                if self.rest_s:
+                    stop.wait(self.rest_s)
             except ListenerStopped:
                 raise
             except Exception as error:
@@ -87,12 +90,16 @@ class Listener:
     def step(self) -> int:
         """One poll applied, due timers fired, asked replays run. Returns messages and timers."""
         records = self.source.poll(self._settings.poll_timeout_s, self._settings.poll_records_max)
+        began = time.monotonic()
         if records:
             self._apply(records)
             self._commit_offsets()
         done = len(records) + timers.fire_due(self.database, self._timers)
         done += replay.run_asked(self.database, self.apply_letter)
         self.beat = time.monotonic()
+        # A batch costs a dozen statements, however small: what comes meanwhile is taken together.
+        small = 0 < len(records) < self._settings.poll_records_max // 2
+        self.rest_s = min(self.beat - began, self._settings.rest_max_s) if small else 0.0
         return done
 
     def _commit_offsets(self) -> None:

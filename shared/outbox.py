@@ -221,6 +221,7 @@ class Relay:
             lock.execute(text("select 1"))  # raises when the session that holds the lock is gone
             sent = self.round()
             if sent:
+                stop.wait(self._settings.relay_busy_s)  # what is written meanwhile goes together
                 continue
             wake.wait(self._settings.relay_idle_s)
             wake.clear()

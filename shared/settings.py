@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     # Consumer
     poll_records_max: int = 500
     poll_timeout_s: float = 0.25
+    rest_max_s: float = 0.05  # between two small batches, as long as the last one took at most
     session_timeout_s: float = 10.0
     retries_max: int = 5
     retry_backoff_s: float = 0.2

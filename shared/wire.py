@@ -130,6 +130,7 @@ class KafkaSource:
 
     def poll(self, timeout_s: float, records_max: int) -> list[Record]:
         """Records in partition order; none of a partition that was not yet put in its place."""
+        self._finish_join()
         polled = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=records_max)
         fresh = self._listener.take()
         if fresh:
@@ -151,6 +152,17 @@ class KafkaSource:
             if tp not in fresh
             for r in records
         ]
+
+    def _finish_join(self) -> None:
+        """A join that was begun is gone through with, also when one poll was too short for it.
+
+        The library (3.0.12) asks anew at each poll whether a join is needed. One that changed
+        metadata asked for is no longer needed once its answer is here, and if that came between
+        two polls nobody takes it: no heartbeats, no partitions, and polls that spin for ever.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - it has no other door
+        if coordinator.rejoining:
+            coordinator.request_rejoin()
 
     def rewind(self) -> None:
         """Puts every partition back in its stored place: after a batch that was not applied."""

@@ -1,5 +1,6 @@
 """The delivery rules on real Kafka and PostgreSQL: nothing lost, doubled or reordered."""
 
+import time
 from datetime import timedelta
 from threading import Event, Timer
 
@@ -13,6 +14,7 @@ from shared.ids import partition_of
 from shared.process import work_of_listen
 from shared.runtime import Runtime
 from shared.testing.space import TOPICS, ServiceUnderTest, Space
+from shared.wire import KafkaSource
 from tests.ledger import BROKEN, SERVICE, Base, contact, entries
 
 
@@ -284,6 +286,42 @@ def test_a_position_beyond_the_log_stops_the_listener(space, ledger):
     with pytest.raises(positions.PositionLost):
         for _ in range(100):
             ledger.listen_once()
+
+
+@pytest.mark.parametrize("finishes", [True, False], ids=["as it is", "without the rule"])
+def test_a_rejoin_whose_answer_comes_between_two_polls_is_gone_through_with(
+    space, ledger, monkeypatch, finishes
+):
+    if not finishes:
+        monkeypatch.setattr(KafkaSource, "_finish_join", lambda self: None)
+    space.publish(contact(1))
+    ledger.drain()
+    coordinator = ledger.listener.source._consumer._coordinator
+    coordinator._assignment_snapshot = {}  # as if metadata had changed since the assignment
+    ledger.listener.source.poll(0.0, 10)  # begins to join anew, and has no time to wait for it
+    deadline = time.monotonic() + 10
+    while not coordinator._join_task.is_done:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    space.publish(contact(2))
+    for _ in range(40):
+        ledger.listen_once()
+    assert len(entries(ledger.database)) == (2 if finishes else 1)
+
+
+def test_a_listener_rests_after_a_small_batch_only(space, ledger):
+    space.publish(contact(1))
+    rests = []
+    while not entries(ledger.database):
+        ledger.listen_once()
+        rests.append(ledger.listener.rest_s)
+    assert rests[:-1] == [0.0] * (len(rests) - 1)
+    assert 0 < rests[-1] <= ledger.runtime.settings.rest_max_s
+    space.publish(*[contact(n) for n in range(2, 2 + ledger.runtime.settings.poll_records_max)])
+    time.sleep(0.5)  # all are at the broker's end: the next poll is a full one
+    while ledger.listen_once() < ledger.runtime.settings.poll_records_max // 2:
+        pass
+    assert ledger.listener.rest_s == 0.0
 
 
 def test_a_timer_rings_once_when_the_bank_says_so(space, ledger):
