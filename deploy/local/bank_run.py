@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from kafka.errors import KafkaError
+from sqlalchemy.exc import SQLAlchemyError
+
 from deploy.bank import berka
 from deploy.bank.simulation import DEFAULT_UNTIL
 from deploy.bank.tables import path_of
+from deploy.local.applied import Applied
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child
 from deploy.local.places import StackError, save, saved
@@ -32,7 +36,8 @@ class _Step:
 
 
 class BankRun:
-    """history file -> publish -> live. What is done is remembered, so a restart goes on."""
+    """history file -> publish -> applied by all -> live. What is done is remembered, so a restart
+    goes on."""
 
     def __init__(
         self, options: "Options", folder: Path, clock: BankTime, start_child: StartChild
@@ -46,6 +51,7 @@ class BankRun:
         self._steps: list[_Step] = []
         self._running: tuple[_Step, Child] | None = None
         self._began = 0.0
+        self._applied: Applied | None = None  # while services are behind the published history
         self.ended: set[str] = set()
         self.is_live = False
 
@@ -78,7 +84,7 @@ class BankRun:
         last = BERKA_UNTIL if self._state["data"] else DEFAULT_UNTIL
         return datetime.combine(last + timedelta(days=1), datetime.min.time(), ZONE)
 
-    def begin(self, environment: dict[str, str], say: Callable[[str], None]) -> None:
+    def begin(self, applied: Applied, say: Callable[[str], None]) -> None:
         """Starts the first step that is not done; `watch` starts the next ones."""
         self._began = time.monotonic()
         history = self._folder / "history.jsonl"
@@ -88,6 +94,7 @@ class BankRun:
             self._steps.append(
                 _Step("publish", ["deploy.bank", "publish", str(history)])
             )
+            self._applied = applied
             say("the bank's history is being written and published; pages can be used meanwhile")
         self._next(say)
 
@@ -104,6 +111,7 @@ class BankRun:
     def watch(self, say: Callable[[str], None]) -> None:
         """One look: is the step done? Then the next."""
         if self._running is None:
+            self._next(say)
             return
         step, child = self._running
         code = child.process.poll()
@@ -115,6 +123,7 @@ class BankRun:
         if step.name == "publish":
             self._state["published"] = True
             save(self._state_file, self._state)
+            say(f"the history is published after {time.monotonic() - self._began:.1f} s")
         self._running = None
         self._next(say)
 
@@ -123,13 +132,22 @@ class BankRun:
             step = self._steps.pop(0)
             self._running = (step, self._start_child(step.name, step.arguments))
             return
-        if not self.is_live:
+        if not self.is_live and self._is_applied():
             self.is_live = True
             self._time.run(self._options.factor)
             say(f"live after {time.monotonic() - self._began:.1f} s: a bank day takes "
                 f"{86400 / self._options.factor:.0f} s")
             if self._options.live and not self._state["data"]:
                 self._start_child("bank", self._live_command())
+
+    def _is_applied(self) -> bool:
+        """Has every service taken what was published? A server that is away cannot tell."""
+        if self._applied is None:
+            return True
+        try:
+            return self._applied.lag() == 0
+        except (KafkaError, SQLAlchemyError):
+            return False  # the supervisor starts it again and says so; the next look asks again
 
     def _live_command(self) -> list[str]:
         state = self._state

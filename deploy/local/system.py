@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from deploy.local.applied import Applied
 from deploy.local.bank_run import ZONE, BankRun, refuse_other_data
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child, Command, answers, refuse_taken_port
@@ -97,6 +98,7 @@ class System:
         self._stack: ServerSet | None = None
         self.time = BankTime(self.folder / "clock.json")
         self.environment: dict[str, str] = {}
+        self.applied: Applied | None = None
 
     @property
     def url(self) -> str:
@@ -130,7 +132,8 @@ class System:
         self._start_processes()
         self._wait_ready(began)
         self.bank = bank
-        bank.begin(self.environment, self.say)
+        self.applied = Applied(self.environment, SERVICES)
+        bank.begin(self.applied, self.say)
 
     def _claim(self, stack: ServerSet) -> None:
         """All that can be refused, before anything of an earlier run is changed or removed."""
@@ -262,6 +265,8 @@ class System:
         for child in self.children.values():
             child.stop()
         self.children.clear()
+        if self.applied is not None:
+            self.applied.close()
         if self.time.started:
             self.time.stop()
         if self._stack is not None:  # else the folder was never ours

@@ -77,8 +77,13 @@ class Demo:
     folder: Path
     shift: int = field(default_factory=lambda: free_port() - GATEWAY_PORT)
     ports: Ports = field(default_factory=Ports.free)
+    spoke_too_soon: bool = False
 
     def start(self) -> None:
+        self.launch()
+        wait_for(self.is_live, "a live bank")
+
+    def launch(self) -> None:
         four = (self.ports.kafka, self.ports.postgres, self.ports.redis)
         asked = [str(self.folder), self.shift, [*four, self.ports.kafka_controller]]
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
@@ -89,7 +94,18 @@ class Demo:
                 [sys.executable, "-c", DEMO, json.dumps(asked)],
                 cwd=CHECKOUT, env=environment, stdout=said, stderr=said,
             )  # fmt: skip
-        wait_for(self.is_live, "a live bank")
+
+    def is_live_while_held(self, service: str) -> bool:
+        """Says it that it is live, while one service cannot apply what was published?"""
+        wait_for(lambda: "pages at" in self.said(), "pages")
+        pid = self.read("system.json")["processes"][service][0]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_for(lambda: "history is published" in self.said(), "a published history")
+            time.sleep(3)
+            return self.is_live()
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def is_live(self) -> bool:
         assert self.process.poll() is None, self.said()
@@ -116,11 +132,17 @@ class Demo:
 def demo() -> Iterator[Demo]:
     made = Demo(run_folder())
     try:
-        made.start()
+        made.launch()
+        made.spoke_too_soon = made.is_live_while_held("notify")
+        wait_for(made.is_live, "a live bank")
         yield made
     finally:
         made.end()
         shutil.rmtree(made.folder, ignore_errors=True)
+
+
+def test_it_says_live_only_when_every_service_has_applied_the_history(demo: Demo) -> None:
+    assert not demo.spoke_too_soon
 
 
 def second_start(demo: Demo, *arguments: str) -> "subprocess.CompletedProcess[str]":

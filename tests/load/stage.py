@@ -12,10 +12,10 @@ from datetime import UTC
 from functools import cached_property
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-from sqlalchemy import create_engine, text
+from kafka import TopicPartition
 
 from deploy.bank.publisher import Publisher, kafka_publisher
+from deploy.local.applied import Applied
 from deploy.local.issuer.keys import SigningKey
 from deploy.local.system import SERVICES, System
 from shared.events.bank import TransactionBooked
@@ -62,18 +62,13 @@ class Bench:
         deadline = time.monotonic() + LOAD_TIMEOUT_S
         while not self.system.bank.is_live:
             if time.monotonic() > deadline:
-                raise TimeoutError("the history was not published in time")
+                raise TimeoutError("the history was not applied in time")
             self.system.watch()
             time.sleep(0.2)
-        self.wait(lambda: self.lag() == 0, "every service has applied the history", LOAD_TIMEOUT_S)
 
     def lag(self) -> int:
         """Messages that some service has still to apply, over all of them."""
-        return sum(
-            sum(max(end - at.get(p, 0), 0) for p, end in self.ends(topic).items())
-            for service in SERVICES
-            for topic, at in self.positions(service).items()
-        )
+        return self._applied.lag()
 
     # The bank ----------------------------------------------------------------------------------
 
@@ -169,21 +164,19 @@ class Bench:
 
     # Tables and topics -------------------------------------------------------------------------
 
-    @cached_property
-    def _engine(self) -> Any:
-        return create_engine(self.system.environment["GUANXI_DATABASE"])
+    @property
+    def _applied(self) -> Applied:
+        assert self.system.applied is not None, "the system has started"
+        return self.system.applied
 
     def rows(self, service: str, sql: str, **values: Any) -> list[Any]:
-        with self._engine.begin() as connection:
-            connection.execute(text(f'set local search_path to "{service}"'))
-            return list(connection.execute(text(sql), values))
+        return self._applied.rows(service, sql, **values)
 
     def positions(self, service: str) -> dict[str, dict[int, int]]:
-        """topic -> partition -> next offset that the service will apply."""
-        found: dict[str, dict[int, int]] = defaultdict(dict)
-        for row in self.rows(service, "select topic, partition, next_offset from positions"):
-            found[row.topic][row.partition] = row.next_offset
-        return found
+        return self._applied.positions(service)
+
+    def ends(self, topic: str) -> dict[int, int]:
+        return self._applied.ends(topic)
 
     def difference(self) -> int:
         """The reconciliation equation of every service and topic: must be 0."""
@@ -194,36 +187,22 @@ class Bench:
         )
         return sum(int(self.rows(service, sql)[0][0]) for service in SERVICES)
 
-    @cached_property
-    def _consumer(self) -> KafkaConsumer:
-        return KafkaConsumer(
-            bootstrap_servers=self.system.environment["GUANXI_KAFKA"], enable_auto_commit=False
-        )
-
-    def ends(self, topic: str) -> dict[int, int]:
-        parts = sorted(self._consumer.partitions_for_topic(topic) or ())
-        ends = self._consumer.end_offsets([TopicPartition(topic, p) for p in parts])
-        return {tp.partition: offset for tp, offset in ends.items()}
-
     def read(self, topic: str, start: dict[int, int]) -> list[dict[str, Any]]:
         """Every event of the topic from these offsets to its end, partition by partition."""
         parts = [TopicPartition(topic, p) for p in start]
-        self._consumer.assign(parts)
+        self._applied.consumer.assign(parts)
         for part in parts:
-            self._consumer.seek(part, start[part.partition])
-        ends = self._consumer.end_offsets(parts)
+            self._applied.consumer.seek(part, start[part.partition])
+        ends = self._applied.consumer.end_offsets(parts)
         found: list[dict[str, Any]] = []
-        while any(self._consumer.position(part) < ends[part] for part in parts):
-            for records in self._consumer.poll(timeout_ms=200).values():
+        while any(self._applied.consumer.position(part) < ends[part] for part in parts):
+            for records in self._applied.consumer.poll(timeout_ms=200).values():
                 found += [json.loads(r.value) for r in records]
         return found
 
     def close(self) -> None:
-        for name in ("publisher", "_consumer"):
-            if name in self.__dict__:
-                self.__dict__[name].close()
-        if "_engine" in self.__dict__:
-            self._engine.dispose()
+        if "publisher" in self.__dict__:
+            self.publisher.close()
 
 
 def spread(seconds: list[float]) -> dict[str, float]:
