@@ -197,6 +197,7 @@ class WorkerSpace:
             "GUANXI_HTTP_PORT": str(port),
             "GUANXI_WORKER_INSTANCE": f"{self.prefix}{instance}",
             "GUANXI_WORKER_EVENT_STORE": "0",
+            "GUANXI_WORKER_COMMIT_S": "0.2",
             "GUANXI_SESSION_TIMEOUT_S": "3",
         }
         process = Forked(command, os.environ | settings | environment, log)
@@ -301,7 +302,7 @@ class WorkerSpace:
                 for worker in self.workers[-2:]:
                     if time.monotonic() > deadline:
                         raise AssertionError(f"{ends} {self._commits(admin)}\n{worker.tail()}")
-                time.sleep(0.2)
+                time.sleep(0.1)
         finally:
             admin.close()
 

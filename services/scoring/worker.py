@@ -59,7 +59,7 @@ def create_app(settings: WorkerSettings, partitions: int) -> ScorerApp:
         canonical_url=f"http://{settings.worker_instance}:{_CANONICAL_PORT}",
         broker_session_timeout=min(settings.session_timeout_s, 10.0),
         broker_heartbeat_interval=min(settings.session_timeout_s, 10.0) * 0.3,
-        broker_commit_interval=1.0,
+        broker_commit_interval=settings.worker_commit_s,
         broker_max_poll_records=settings.worker_records_max,
         consumer_max_fetch_size=4 << 20,
         producer_max_batch_size=900_000,
