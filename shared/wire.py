@@ -160,7 +160,7 @@ class KafkaSource:
         metadata asked for is no longer needed once its answer is here, and if that came between
         two polls nobody takes it: no heartbeats, no partitions, and polls that spin for ever.
         """
-        coordinator = self._consumer._coordinator  # noqa: SLF001 - it has no other door
+        coordinator = self._consumer._coordinator
         if coordinator.rejoining:
             coordinator.request_rejoin()
 
