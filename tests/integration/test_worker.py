@@ -48,10 +48,12 @@ def _plain(customer: state.CustomerState) -> state.CustomerState:
     return dataclasses.replace(customer, offset=0, input_sequence=0, ids=())
 
 
-@pytest.mark.parametrize(("partitions", "records_max"), [(1, 7), (3, 5000), (16, 200)])
+@pytest.mark.parametrize(("partitions", "records_max"), [(3, 1), (1, 7), (3, 5000), (16, 200)])
 def test_live_equals_replay_at_any_batch_size_and_partition_count(
     servers: Servers, tmp_path: Path, bank: Stream, partitions: int, records_max: int
 ) -> None:
+    if records_max == 1:  # a round of writing for every event: fewer of them
+        bank = small_bank(customers=60, per_day=6)
     space = WorkerSpace(servers, tmp_path, partitions)
     try:
         space.describe(described())
@@ -69,7 +71,7 @@ def test_live_equals_replay_at_any_batch_size_and_partition_count(
              for s in replayed.result.signals),
             key=lambda s: s["id"],
         )  # fmt: skip
-        assert len(space.signals()) > 20, "a bank in which nothing happens proves nothing"
+        assert len(space.signals()) > 10, "a bank in which nothing happens proves nothing"
         assert worker.metric("guanxi_holes") == 0
         _totals_add_up(space, bank)
     finally:
