@@ -9,11 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 
-from shared import dead_letters, failpoints, inbox, positions, replay, sources, timers
+from shared import dead_letters, failpoints, inbox, logs, positions, replay, sources, timers
 from shared.db import Database, DeadLetterRow, Message, Tx, is_world_down
 from shared.dead_letters import Verdict
 from shared.errors import DomainError
@@ -110,6 +111,7 @@ class Listener:
     # A batch -----------------------------------------------------------------------------------
 
     def _apply(self, records: list[Record]) -> None:
+        logs.at_work.set(partial(told_of, records))
         try:
             self._apply_together(records)
         except ListenerStopped:
@@ -120,7 +122,10 @@ class Listener:
             if not isinstance(error, DomainError):
                 log.warning("batch_replayed_singly", size=len(records), error=repr(error)[:500])
             for record in records:
+                logs.at_work.set(partial(told_of, [record]))
                 self._apply_alone(record)
+        finally:
+            logs.at_work.set(None)
 
     def _apply_together(self, records: list[Record]) -> None:
         started = time.perf_counter()
@@ -132,12 +137,7 @@ class Listener:
             outcomes = Counter((s.record.topic, s.record.partition, s.outcome) for s in sort)
             todo = self._claim(tx, sort, outcomes)
             failpoints.reach("consumer.after_claim")
-            self._handle_batches(tx, todo)
-            for one in todo:
-                if one.event is not None:
-                    self._handle(tx, one)
-            tx.message = None
-            tx.flush()
+            self._handle_all(tx, todo)
             dead_letters.record(tx, [(s.record, s.verdict) for s in sort if s.verdict])
             self._check_parked(tx, sort)
             positions.advance(tx, fresh)
@@ -172,22 +172,29 @@ class Listener:
                 MESSAGES.labels(one.record.topic, "conflict").inc()
                 log.warning(
                     "identity_conflict",
-                    topic=place[0],
-                    partition=place[1],
-                    offset=one.record.offset,
-                    event_id=one.event.id if one.event else None,
+                    **told_of([one.record]),
                 )
         return [s for s in todo if id(s) not in repeats]
 
-    def _handle_batches(self, tx: Tx, todo: list[Sorted]) -> None:
+    def _handle_all(self, tx: Tx, todo: list[Sorted]) -> None:
+        """Each line that is logged meanwhile says of which event; of a batch, which records."""
+        batch = logs.at_work.get()
         for topic, handler in self._batches.items():
             records = [s.record for s in todo if s.record.topic == topic]
             if records:
+                logs.at_work.set(partial(told_of, records))
                 handler(tx, records)
+        for one in todo:
+            if one.event is not None:
+                self._handle(tx, one)
+        tx.message = None
+        logs.at_work.set(batch)
+        tx.flush()
 
     def _handle(self, tx: Tx, one: Sorted) -> None:
         assert one.event is not None
         rec = one.record
+        logs.at_work.set(partial(told_of, [rec]))
         tx.message = Message(
             rec.topic,
             rec.partition,
@@ -214,12 +221,7 @@ class Listener:
                 if is_world_down(error):
                     raise
                 if attempt + 1 == self._settings.retries_max:
-                    log.exception(
-                        "message_parked",
-                        topic=record.topic,
-                        partition=record.partition,
-                        offset=record.offset,
-                    )
+                    log.exception("message_parked")
                     self._settle(record, Verdict("parked", repr(error)))
                     return
                 time.sleep(self._settings.retry_backoff_s * 2**attempt)
@@ -312,15 +314,31 @@ class Listener:
             raise ValueError(f"still {one.verdict.kind}: {one.verdict.reason}")
         outcomes: Counter[Any] = Counter({(row.topic, row.partition, row.kind): -1})
         outcomes[row.topic, row.partition, one.outcome] += 1
-        todo = self._claim(tx, [one], outcomes)
-        self._handle_batches(tx, todo)
-        for each in todo:
-            if each.event is not None:
-                self._handle(tx, each)
-        tx.message = None
-        tx.flush()
+        logs.at_work.set(partial(told_of, [record]))
+        try:
+            self._handle_all(tx, self._claim(tx, [one], outcomes))
+        finally:
+            logs.at_work.set(None)
         positions.tally(tx, outcomes)
         dead_letters.resolve(tx, row, "replayed")
+
+
+def told_of(records: list[Record]) -> dict[str, Any]:
+    """What a log line says of the records it is about. Several are of several stories: then it
+    says which they are, and no one story's correlation id."""
+    if len(records) > 1:
+        spans: dict[str, list[int]] = {}
+        for rec in records:
+            first, last = spans.get(f"{rec.topic}/{rec.partition}", (rec.offset, rec.offset))
+            spans[f"{rec.topic}/{rec.partition}"] = [min(first, rec.offset), max(last, rec.offset)]
+        return {"records": len(records), "offsets": spans}
+    (rec,) = records
+    told = {"topic": rec.topic, "partition": rec.partition, "offset": rec.offset}
+    try:
+        event = envelope.decode(rec.value or b"")
+    except (envelope.Undecodable, envelope.UnknownVersion, envelope.UnknownType):
+        return told
+    return {**told, "event_id": event.id, "correlation_id": event.correlationid or event.id}
 
 
 def _observe_latency(applied: list[Sorted]) -> None:

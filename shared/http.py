@@ -1,4 +1,4 @@
-"""The HTTP face of a service: health, metrics, errors, correlation, and who may call what.
+"""The HTTP face of a service: its routes, errors, correlation, and who may call what.
 
 Deny by default: a route without `requires(...)` stops the process at start.
 """
@@ -12,14 +12,11 @@ from functools import partial
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.routing import RouteContext, iter_route_contexts
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client import REGISTRY as PROCESS_REGISTRY
-from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -28,7 +25,8 @@ from shared.auth import IssuerUnreachable, Unauthorized
 from shared.clock import Clock
 from shared.db import Database, Tx, is_world_down
 from shared.errors import DomainError, Invalid, NotAllowed, PermissionMissing
-from shared.metrics import REQUESTS, ServiceCollector
+from shared.health import PUBLIC, health_router
+from shared.metrics import REQUESTS
 from shared.policy import Actor, Decision, Scope, decide
 from shared.runtime import Runtime
 from shared.settings import Settings
@@ -36,7 +34,6 @@ from shared.web.translations import language_of
 
 log = structlog.get_logger()
 
-PUBLIC = frozenset({"/health/live", "/health/ready", "/metrics"})
 STALE_WAIT_S = 2.0
 Problems = Sequence[dict[str, str]]
 POSITION = re.compile(r"([\w.-]{1,249}):(\d{1,6}):(\d{1,18})", re.ASCII)
@@ -191,7 +188,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     from shared.openapi import openapi_of
 
     app.openapi = partial(openapi_of, app)  # type: ignore[method-assign]
-    for router in (*runtime.service.routers, ops.router, _health_router(runtime)):
+    for router in (*runtime.service.routers, ops.router, health_router(runtime)):
         app.include_router(router)
     _refuse_open_routes(app)
     _install_errors(app, runtime)
@@ -228,39 +225,6 @@ def _refuse_open_routes(app: FastAPI) -> None:
     missing = PUBLIC - {r.path for r in routes}
     if missing:  # then the walk above sees less than a request can reach
         raise RuntimeError(f"routes not found among all: {sorted(missing)}")
-
-
-def _health_router(runtime: Runtime) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
-    registry = CollectorRegistry()
-    registry.register(ServiceCollector(runtime.database, runtime.service.metrics))
-
-    @router.get("/health/live")
-    def live() -> JSONResponse:
-        beat = runtime.listener_beat
-        stuck = beat is not None and time.monotonic() - beat() > 120
-        return JSONResponse({"live": not stuck}, status_code=503 if stuck else 200)
-
-    @router.get("/health/ready")
-    def ready() -> JSONResponse:
-        """The database answers and the listener was not stopped. The broker's absence is no
-        reason: the outbox absorbs it."""
-        try:
-            with runtime.database.read() as session:
-                session.execute(text("select 1 from schema_version"))
-        except Exception as error:
-            log.warning("not_ready", error=str(error)[:200])
-            return JSONResponse({"ready": False, "why": "database"}, status_code=503)
-        if runtime.stopped:
-            return JSONResponse({"ready": False, "why": runtime.stopped}, status_code=503)
-        return JSONResponse({"ready": True, "directory": runtime.directory.ready()})
-
-    @router.get("/metrics")
-    def metrics() -> Response:
-        body = generate_latest(PROCESS_REGISTRY) + generate_latest(registry)
-        return PlainTextResponse(body, media_type=CONTENT_TYPE_LATEST)
-
-    return router
 
 
 # Errors --------------------------------------------------------------------------------------

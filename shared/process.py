@@ -41,8 +41,8 @@ def cli(service: Service) -> typer.Typer:
             run_roles(Runtime(service, settings), roles)
 
     role("api", ("api",), "Serve HTTP: pages, API, health, metrics.")
-    role("listen", ("listen",), "Apply events and fire timers.")
-    role("relay", ("relay",), "Publish the outbox in order.")
+    role("listen", ("listen",), "Apply events and fire timers; serve health and metrics.")
+    role("relay", ("relay",), "Publish the outbox in order; serve health and metrics.")
     role("all", ("api", "listen", "relay"), "All three in one process (the local stack).")
 
     @app.command("migrate", help="Make role and schema, then bring the schema up to date.")
@@ -72,8 +72,7 @@ def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
         threads.append(_thread("relay", lambda: runtime.relay().run(stop)))
     if "api" in roles:
         threads.append(_thread("directory", lambda: learn_directory(runtime, stop)))
-        _serve(runtime, stop)
-    stop.wait()
+    _serve(runtime, stop, whole="api" in roles)
     for thread in threads:
         thread.join(timeout=15)
     runtime.close()
@@ -159,11 +158,13 @@ def learn_directory(runtime: Runtime, stop: threading.Event) -> None:
             return
 
 
-def _serve(runtime: Runtime, stop: threading.Event) -> None:
+def _serve(runtime: Runtime, stop: threading.Event, *, whole: bool) -> None:
+    """Serves until told to stop: the service, or without the api role health and metrics only."""
+    from shared.health import health_app
     from shared.http import create_app
 
     config = uvicorn.Config(
-        create_app(runtime),
+        create_app(runtime) if whole else health_app(runtime),
         host=runtime.settings.http_host,
         port=runtime.settings.http_port,
         log_config=None,
@@ -172,12 +173,12 @@ def _serve(runtime: Runtime, stop: threading.Event) -> None:
         lifespan="off",
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="api", daemon=True)
+    thread = threading.Thread(target=server.run, name="http", daemon=True)
     thread.start()
     while thread.is_alive() and not stop.wait(0.2):
         pass
     if not thread.is_alive():
-        log.error("api_ended")  # the port is taken, or the server failed: say so by the exit
+        log.error("http_ended")  # the port is taken, or the server failed: say so by the exit
         stop.set()
         raise SystemExit(1)
     for act in runtime.on_stop:

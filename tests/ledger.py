@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from sqlalchemy import BigInteger, Text, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -13,6 +14,8 @@ from shared.events.envelope import Event
 from shared.events.orders import OrderClosed
 from shared.runtime import Service
 from shared.timers import Timer
+
+log = structlog.get_logger()
 
 
 class Base(DeclarativeBase):
@@ -35,6 +38,7 @@ BROKEN: set[str] = set()  # contact ids on which the code "has a bug"
 
 def on_contact(tx: Tx, event: Event[bank.ContactRecorded]) -> None:
     fact = event.data
+    log.info("contact", contact_id=fact.contact_id)
     if fact.contact_id in BROKEN:
         raise RuntimeError(f"a bug on {fact.contact_id}")
     if fact.topic_code == "refuse":

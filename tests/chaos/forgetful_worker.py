@@ -1,9 +1,13 @@
-"""A worker that takes every input for a new one: the negative control of the sequence check."""
+"""A worker that takes every repeat for something new: the negative control of its memory.
 
+By default it forgets the sequence of inputs; `hashes` forgets the ids of events instead.
+"""
+
+import sys
 from itertools import count
 from typing import Any
 
-from services.scoring import inputs
+from services.scoring import columns, inputs
 from services.scoring.worker import run
 
 _numbers = count(1)
@@ -14,5 +18,8 @@ def always_new(event: Any) -> int:
 
 
 if __name__ == "__main__":
-    inputs.sequence_of = always_new
+    if sys.argv[1:] == ["hashes"]:
+        columns.xxh3_64_intdigest = always_new
+    else:
+        inputs.sequence_of = always_new
     run()

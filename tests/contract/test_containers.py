@@ -12,6 +12,7 @@ import yaml
 
 from deploy.gateway.settings import GatewaySettings
 from services.notify.settings import ChannelSettings
+from shared.health import PUBLIC
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()
@@ -73,6 +74,16 @@ def test_our_containers_start_modules_that_exist_with_settings_that_exist(name: 
     own = set(ChannelSettings.model_fields) if name == "notify" else set()
     known = {f"GUANXI_{field.upper()}" for field in own | set(GatewaySettings.model_fields)}
     assert set(OURS[name].get("environment", {})) <= known
+
+
+def test_every_process_that_stays_is_asked_for_its_health_on_the_port_it_serves():
+    for name, service in OURS.items():
+        if name in ONE_SHOT:
+            continue
+        asked = re.search(r"127\.0\.0\.1:(\d+)(/[a-z/]+)", service["healthcheck"]["test"][-1])
+        assert asked, name
+        assert asked[1] == service["environment"]["GUANXI_HTTP_PORT"], name
+        assert asked[2] in PUBLIC, name
 
 
 def test_no_secret_has_a_default_and_each_is_in_the_example():

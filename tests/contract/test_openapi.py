@@ -10,7 +10,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from deploy.openapi import DOCS, SERVICES, document
 from deploy.openapi import app_of as stock_app_of
-from shared.http import PUBLIC, permission_of, routes_of
+from shared.health import PUBLIC
+from shared.http import permission_of, routes_of
 from shared.openapi import PROBLEMS, is_page, openapi_of
 
 app_of = cache(stock_app_of)

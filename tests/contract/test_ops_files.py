@@ -7,6 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
+
+from deploy.local.system import SERVICES, WORKER_PORT
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "guanxi.json"
@@ -33,6 +36,12 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
     assert len(queries) >= 12
     wanted = metrics_of("\n".join(queries)) | metrics_of(RULES.read_text())
     assert wanted - named_in_code() == set()
+
+
+def test_prometheus_scrapes_every_process_of_the_local_stack_that_has_metrics():
+    jobs = yaml.safe_load((RULES.parent / "prometheus.yml").read_text())["scrape_configs"]
+    targets = [t for job in jobs for one in job["static_configs"] for t in one["targets"]]
+    assert targets == [f"127.0.0.1:{port}" for port in (*SERVICES.values(), WORKER_PORT)]
 
 
 def test_the_rules_fire_and_stay_quiet_as_their_tests_say():

@@ -1,13 +1,18 @@
 """The delivery rules on real Kafka and PostgreSQL: nothing lost, doubled or reordered."""
 
+import io
+import json
+import sys
 import time
 from datetime import timedelta
 from threading import Event, Timer
 
 import pytest
+import structlog
 from sqlalchemy import delete, select, text, update
 
-from shared import inbox, outbox, positions, timers
+from shared import inbox, logs, outbox, positions, timers
+from shared.consumer import told_of
 from shared.db import DeadLetterRow, DeliveryBase, InboxRow, OutboxRow, PositionRow
 from shared.events import envelope
 from shared.ids import partition_of
@@ -363,3 +368,51 @@ def test_the_services_role_cannot_reach_another_schema(space, ledger, servers):
         ).one()
     assert role == "guanxi_ledger"
     assert path == f"{space.name}_ledger"
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """What has been logged, as a running service writes it."""
+    written = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", written)
+        logs.configure("ledger")
+    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def place_of(line):
+    names = ("topic", "partition", "offset", "event_id", "correlation_id")
+    return {name: line[name] for name in names if name in line}
+
+
+def test_each_line_logged_while_an_event_is_applied_says_of_which(space, ledger, lines):
+    BROKEN.add("K2")
+    for n in range(4):
+        space.publish(contact(n), event_id=f"contact-{n}")
+    ledger.drain()
+    said_lines = lines()
+    home = partition_of("C1", TOPICS["bank.events"])
+    for n in range(3):
+        expected = {
+            "topic": "bank.events", "partition": home, "offset": n,
+            "event_id": f"contact-{n}", "correlation_id": f"contact-{n}",
+        }  # fmt: skip
+        of_event = [one for one in said_lines if one.get("contact_id") == f"K{n}"]
+        assert of_event
+        assert all(place_of(one) == expected for one in of_event)
+    (parked,) = [one for one in said_lines if one["event"] == "message_parked"]
+    assert parked["event_id"] == "contact-2"
+    structlog.get_logger().info("afterwards")
+    assert place_of(lines()[-1]) == {}, "what follows is of no event"
+
+
+def test_a_line_of_several_records_claims_no_story(space, ledger):
+    space.publish(contact(0), contact(1), contact(2))
+    records = []
+    while len(records) < 3:
+        records += ledger.listener.source.poll(0.2, 10)
+    home = partition_of("C1", TOPICS["bank.events"])
+    assert told_of(records) == {"records": 3, "offsets": {f"bank.events/{home}": [0, 2]}}
+    assert told_of(records[:1])["correlation_id"] == envelope.decode(records[0].value).id
