@@ -17,6 +17,7 @@ from shared.errors import DomainError
 from shared.wire import Record
 
 OPEN = ("waiting", "replay")
+PAGE_ROWS = 50
 TEXT_CHARS_MAX = 2_000
 KEY_CHARS_MAX = 500  # what an index of the database can hold, with room for the topic
 
@@ -93,16 +94,22 @@ def parked_last_hour(session: Session, now: datetime) -> int:
     ).scalar_one()
 
 
-def listing(session: Session, limit: int = 200) -> list[DeadLetterRow]:
-    """What waits for a decision, oldest first."""
+def listing(session: Session, *, after: int = 0, limit: int = PAGE_ROWS) -> list[DeadLetterRow]:
+    """What waits for a decision, oldest first; `after` is the id of the last one seen."""
     return list(
         session.execute(
             select(DeadLetterRow)
-            .where(DeadLetterRow.state.in_(OPEN))
+            .where(DeadLetterRow.state.in_(OPEN), DeadLetterRow.id > after)
             .order_by(DeadLetterRow.id)
             .limit(limit)
         ).scalars()
     )
+
+
+def open_count(session: Session) -> int:
+    return session.execute(
+        select(func.count()).select_from(DeadLetterRow).where(DeadLetterRow.state.in_(OPEN))
+    ).scalar_one()
 
 
 def ask_replay(tx: Tx, letter_id: int) -> None:

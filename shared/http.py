@@ -7,7 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -27,7 +27,9 @@ from shared.db import Database, Tx, is_world_down
 from shared.errors import DomainError, Invalid, NotAllowed, PermissionMissing
 from shared.health import PUBLIC, health_router
 from shared.metrics import REQUESTS
+from shared.open_work import Desk, desk_of
 from shared.policy import Actor, Decision, Scope, decide
+from shared.reach import Reach, reach
 from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.web.translations import language_of
@@ -74,6 +76,14 @@ class Context:
         """A context manager of a read-only session."""
         return self.runtime.database.read()
 
+    def reach(self, permission: str) -> Reach:
+        """Whose customers the actor may see with this permission."""
+        return reach(self.runtime.directory, self.actor, permission)
+
+    def desk(self) -> Desk:
+        """Whose tasks the actor does today: an open task opens its subject."""
+        return desk_of(self.runtime.directory, self.actor, self.clock.bank_now())
+
     def check(
         self,
         permission: str,
@@ -84,11 +94,7 @@ class Context:
     ) -> None:
         """Raises NotAllowed unless the actor may do this on this record."""
         decision: Decision = decide(
-            self.actor,
-            permission,
-            org_path=org_path,
-            owner_id=owner_id,
-            amount_minor=amount_minor,
+            self.actor, permission, org_path=org_path, owner_id=owner_id, amount_minor=amount_minor
         )
         if not decision.allowed:
             raise NotAllowed(decision.reason)
@@ -97,14 +103,10 @@ class Context:
         """A page or fragment in the actor's language."""
         body = self.runtime.pages.render(
             template,
-            request=self.request,
-            actor=self.actor,
-            bank_now=self.clock.bank_now(),
-            bank_factor=self.clock.factor,
-            settings=self.settings,
-            correlation_id=self.correlation_id,
-            **values,
-        )
+            request=self.request, actor=self.actor, correlation_id=self.correlation_id,
+            bank_now=self.clock.bank_now(), bank_factor=self.clock.factor,
+            settings=self.settings, **values,
+        )  # fmt: skip
         return HTMLResponse(body, status_code=status)
 
     def stale(self, at: str | None) -> bool:
@@ -165,8 +167,6 @@ def authenticate(runtime: Runtime, request: Request) -> Actor:
         raise Unauthorized("not in the staff directory")
     wanted = request.cookies.get("guanxi_language") or request.headers.get("x-guanxi-language")
     if wanted in ("zh-CN", "en") and wanted != actor.language:
-        from dataclasses import replace
-
         actor = replace(actor, language=wanted)
     return actor
 

@@ -2,62 +2,92 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, JSONResponse
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from shared import dead_letters, positions
-from shared.db import OutboxRow
+from shared.db import DeadLetterRow, OutboxRow
+from shared.dead_letters import PAGE_ROWS
 from shared.http import Context, requires
+from shared.reasons import in_words
+from shared.runtime import OtherLetters
 
 router = APIRouter(prefix="/ops")
 
 
-def _state(ctx: Context) -> dict[str, Any]:
+After = Annotated[str, Query(pattern=r"^((worker-)?\d{1,18})?$")]
+
+
+def _state(ctx: Context, after: str) -> dict[str, Any]:
     with ctx.read() as session:
         depth, oldest = session.execute(
             select(func.count(), func.min(OutboxRow.created_at)).select_from(OutboxRow)
         ).one()
         now = ctx.clock.wall_now()
         others = ctx.runtime.service.letters
+        count = dead_letters.open_count(session) + (others.count(session) if others else 0)
+        letters = _letters(session, others, after)
+        more = len(letters) > PAGE_ROWS
         return {
             "service": ctx.settings.service,
             "outbox_depth": depth,
             "outbox_age_s": round((now - oldest).total_seconds(), 1) if oldest else 0.0,
             "stopped": ctx.runtime.stopped,
             "reconciliation": positions.reconcile(session),
-            "letters": [
-                {
-                    "id": row.id,
-                    "path": f"letters/{row.id}",
-                    "reader": "service",
-                    "obstacle": None,
-                    "kind": row.kind,
-                    "state": row.state,
-                    "topic": row.topic,
-                    "partition": row.partition,
-                    "offset": row.offset,
-                    "key": row.key,
-                    "type": row.type,
-                    "field": row.field,
-                    "reason": row.reason,
-                    "recorded_at": row.recorded_at.isoformat(),
-                }
-                for row in dead_letters.listing(session)
-            ]
-            + (others(session) if others else []),
+            "letters_count": count,
+            "letters": letters[:PAGE_ROWS],
+            "after": after,
+            "next": letters[PAGE_ROWS - 1]["id"] if more else None,
         }
 
 
+def _letters(session: Session, others: OtherLetters | None, after: str) -> list[dict[str, Any]]:
+    """A page and one more: those of the listener, then those of the other reader. `after` is the
+    id of the last letter seen."""
+    reader, _, number = after.rpartition("-")
+    last, wanted = int(number or 0), PAGE_ROWS + 1
+    found: list[dict[str, Any]] = []
+    if not reader:
+        rows = dead_letters.listing(session, after=last, limit=wanted)
+        found = [_letter(row) for row in rows]
+    if others is not None and len(found) < wanted:
+        found += others.listing(session, last if reader else 0, wanted - len(found))
+    return found
+
+
+def _letter(row: DeadLetterRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "path": f"letters/{row.id}",
+        "reader": "service",
+        "obstacle": None,
+        "kind": row.kind,
+        "state": row.state,
+        "topic": row.topic,
+        "partition": row.partition,
+        "offset": row.offset,
+        "key": row.key,
+        "type": row.type,
+        "field": row.field,
+        "reason": row.reason,
+        "recorded_at": row.recorded_at.isoformat(),
+    }
+
+
 @router.get("/state")
-def state(ctx: Annotated[Context, requires("ops.view")]) -> dict[str, Any]:
-    return _state(ctx)
+def state(ctx: Annotated[Context, requires("ops.view")], after: After = "") -> dict[str, Any]:
+    return _state(ctx, after)
 
 
 @router.get("/fragment")
-def fragment(ctx: Annotated[Context, requires("ops.view")]) -> HTMLResponse:
+def fragment(ctx: Annotated[Context, requires("ops.view")], after: After = "") -> HTMLResponse:
     return ctx.page(
-        "ops_fragment.html", ops=_state(ctx), may_act="ops.act" in ctx.actor.permissions
+        "ops_fragment.html",
+        ops=_state(ctx, after),
+        may_act="ops.act" in ctx.actor.permissions,
+        in_words=in_words,
     )
 
 

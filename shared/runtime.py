@@ -33,6 +33,15 @@ from shared.wire import Broker, KafkaSource, Sender, Source
 Job = Callable[["Runtime", threading.Event], None]
 
 
+@dataclass(frozen=True, slots=True)
+class OtherLetters:
+    """Messages that another reader of the service refused: a page of them after an id, and how
+    many wait."""
+
+    listing: Callable[[Session, int, int], list[dict[str, Any]]]
+    count: Callable[[Session], int]
+
+
 @dataclass(frozen=True)
 class Service:
     """The table of contents of a service."""
@@ -45,7 +54,7 @@ class Service:
     jobs: Mapping[str, Job] = field(default_factory=dict)  # extra threads of the listen role
     metrics: Extra | None = None
     batches: Mapping[str, BatchHandler] = field(default_factory=dict)  # private topics, not events
-    letters: Callable[[Session], list[dict[str, Any]]] | None = None  # of another reader
+    letters: OtherLetters | None = None
 
     def all_handlers(self) -> dict[type[Fact], Handler]:
         """Its own, and the staff directory's where it has none of its own for it."""

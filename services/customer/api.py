@@ -8,12 +8,10 @@ from fastapi.responses import JSONResponse, Response
 from services.customer.commands import identity, intake, requests
 from services.customer.commands.personal import read_clear
 from services.customer.queries import holdings
-from services.customer.queries.labels import LABELS_MAX, labels
+from services.customer.queries.labels import LABELS_MAX, labels, staff_of_codes
 from services.customer.queries.parties import Party, party_in_reach, sealed_of
-from services.customer.queries.reach import reach, staff_of_codes
 from services.customer.queries.search import cursor_of, search
 from services.customer.queries.timeline import KINDS, timeline, timeline_cursor_of
-from services.customer.queries.work import desk
 from services.customer.rules.intake import BODY_BYTES_MAX, BadBatch, BadEvent, read_events
 from services.customer.schemas import (
     AccountOut,
@@ -44,9 +42,8 @@ CursorText = Annotated[str | None, Query(max_length=400)]
 
 def _party(ctx: Context, session: Any, party_id: str, permission: str) -> Party:
     """To see is given by a task too; to change, or to read in clear, by the data scope alone."""
-    directory, actor = ctx.runtime.directory, ctx.actor
-    sees = desk(directory, actor, ctx.clock.bank_now()) if permission == "customer.view" else None
-    return party_in_reach(session, party_id, reach(directory, actor, permission), sees)
+    sees = ctx.desk() if permission == "customer.view" else None
+    return party_in_reach(session, party_id, ctx.reach(permission), sees)
 
 
 # The view ------------------------------------------------------------------------------------
@@ -115,7 +112,7 @@ def find(
         after = cursor_of(cursor)
     except ValueError:
         raise Invalid("cursor") from None
-    scope = reach(ctx.runtime.directory, ctx.actor, "customer.search")
+    scope = ctx.reach("customer.search")
     with ctx.read() as session:
         found = search(session, q, scope, keyring(), after)
     return FoundOut(hits=[HitOut.of(h) for h in found.hits], next_cursor=found.next_cursor)
@@ -131,10 +128,9 @@ def names(
     asked = [one for one in ids.split(",") if one]
     if len(asked) > LABELS_MAX:
         raise Invalid("ids", f"at most {LABELS_MAX} ids at once")
-    scope = reach(ctx.runtime.directory, ctx.actor, "customer.view")
-    now = ctx.clock.bank_now()
+    scope = ctx.reach("customer.view")
     with ctx.read() as session:
-        return labels(session, asked, scope, desk(ctx.runtime.directory, ctx.actor, now))
+        return labels(session, asked, scope, ctx.desk())
 
 
 # Acts ----------------------------------------------------------------------------------------

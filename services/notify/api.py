@@ -1,5 +1,6 @@
 """HTTP of notify: the inbox, acknowledge, snooze, preferences, and the only live stream."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -10,41 +11,14 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from services.notify import commands, queries
 from services.notify.schemas import NoticeOut, PreferenceIn, SnoozeIn
 from services.notify.tables import NoticeRow
-from shared.errors import NotAllowed, NotFound
+from services.notify.watching import Watch, check_audience
+from shared.errors import NotFound
 from shared.http import Context, requires
 from shared.live import Fanout
 
 router = APIRouter()
 
 AUDIENCES_MAX = 40
-# What one may watch needs what one must hold to see it.
-WATCHING = {
-    "party": "customer.view", "order": "order.view", "process": "process.view",
-    "queue": "task.view", "scores": "score.view", "processes": "process.view",
-    "orders": "order.view", "organisation": "process.view", "ops": "ops.view",
-}  # fmt: skip
-
-
-def check_audience(ctx: Context, audience: str) -> None:
-    """Raises NotAllowed unless the reader may watch it. His own desk and inbox always; as a
-    deputy also the desk of whom he stands in for.
-
-    A queue is watched by those who work on it: its role held at its department, or above it with
-    a scope that reaches down.
-    """
-    kind, _, name = audience.partition(":")
-    if kind == "staff":
-        allowed = name == ctx.actor.id or name in ctx.runtime.directory.stands_in_for(
-            ctx.actor.id, ctx.clock.bank_now()
-        )
-    else:
-        allowed = kind in WATCHING and WATCHING[kind] in ctx.actor.permissions
-    if allowed and kind == "queue":
-        role, _, org_path = name.partition(":")
-        grants = ctx.runtime.directory.grants(ctx.actor.id, ctx.clock.bank_now())
-        allowed = any(grant.serves_queue(role, org_path) for grant in grants)
-    if not allowed:
-        raise NotAllowed(f"audience {audience} is not yours to watch")
 
 
 @router.get("/stream")
@@ -56,14 +30,20 @@ async def stream(
 ) -> StreamingResponse:
     """Server-sent events: hints on what changed, for the audiences asked and allowed."""
     wanted = audiences.split()[:AUDIENCES_MAX]
+    directory = ctx.runtime.directory
     for audience in wanted:
-        check_audience(ctx, audience)
+        check_audience(directory, ctx.actor, ctx.clock, audience)
+    watch = Watch(ctx.database, directory, ctx.actor.id)
     fanout = fanout_of(request)
     since = request.headers.get("last-event-id") or last_event_id
 
     async def body() -> AsyncIterator[str]:
         yield _framed(_ping(ctx))
         async for event in fanout.events(wanted, since):
+            if event["event"] == "hint":
+                audience = json.loads(event["data"])["audience"]
+                if not await asyncio.to_thread(watch.lets_through, audience):
+                    continue
             yield _framed(_ping(ctx) if event["event"] == "ping" else event)
 
     return StreamingResponse(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from services.notify import commands
+from services.notify import commands, places
 from services.notify.rules import NoticeDraft
 from shared.db import Tx
 from shared.events import customer, notify, orders, scoring, workflow
@@ -55,8 +55,14 @@ def hint(tx: Tx, *audiences: str) -> None:
         tx.after_commit.append(lambda: push(hints))
 
 
-def on_any(tx: Tx, event: Event[Any]) -> None:
+def remember(tx: Tx, event: Event[Any]) -> None:
+    """Why somebody may be told later, and who may watch what it is about."""
     commands.keep_in_story(tx, event)
+    places.keep(tx, event)
+
+
+def on_any(tx: Tx, event: Event[Any]) -> None:
+    remember(tx, event)
     hint(tx, *audiences_of(event.data))
 
 
@@ -64,7 +70,7 @@ def telling(draft: Draft) -> Callable[[Tx, Event[Any]], None]:
     """A handler that tells one person what the draft says, if it says something."""
 
     def on_event(tx: Tx, event: Event[Any]) -> None:
-        commands.keep_in_story(tx, event)
+        remember(tx, event)
         audiences = audiences_of(event.data)
         made = draft(event.data)
         if made is not None:
@@ -113,12 +119,14 @@ def _requested(fact: notify.NoticeRequested) -> NoticeDraft:
 
 
 def on_reminder_withdrawn(tx: Tx, event: Event[orders.ReminderWithdrawn]) -> None:
+    remember(tx, event)
     receivers = commands.withdraw(tx, event.data.reminder_id, "reminder")
     hint(tx, *audiences_of(event.data), *(f"staff:{r}" for r in receivers))
 
 
 def on_task_completed(tx: Tx, event: Event[workflow.TaskCompleted]) -> None:
     """What was only told because the task was open is no longer news."""
+    remember(tx, event)
     receivers = []
     for kind in ("task_assigned", "task_handed_off", "task_due"):
         receivers += commands.withdraw(tx, event.data.task_id, kind)

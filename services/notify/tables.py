@@ -1,12 +1,14 @@
 """Tables of notify."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Date, DateTime, ForeignKey, Identity, Index, Integer, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from shared.open_work import OpenTaskColumns
 
 
 class Base(DeclarativeBase):
@@ -14,6 +16,8 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSONB,
         dict[str, str]: JSONB,
         datetime: DateTime(timezone=True),
+        date: Date,
+        list[str]: ARRAY(Text),
         str: Text,
     }
 
@@ -89,3 +93,52 @@ class PreferenceRow(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     channel: Mapped[str] = mapped_column(primary_key=True)
     wanted: Mapped[bool]
+
+
+# Where things are: who may watch them. Copies of what their owners said.
+
+
+class PartyNumberRow(Base):
+    """The party behind a customer number; of a prospect, which has none, its own id stands here."""
+
+    __tablename__ = "party_numbers"
+    member: Mapped[str] = mapped_column(primary_key=True)
+    born_as: Mapped[str] = mapped_column(index=True)  # its party before any merge
+    party_id: Mapped[str] = mapped_column(index=True)
+    home_branch_code: Mapped[str | None]
+
+
+class ManagerRow(Base):
+    """Who answers for a customer number from a day on."""
+
+    __tablename__ = "managers"
+    member: Mapped[str] = mapped_column(primary_key=True)
+    effective_on: Mapped[date] = mapped_column(primary_key=True)
+    manager_code: Mapped[str] = mapped_column(primary_key=True)
+    branch_code: Mapped[str | None]
+    share_ppm: Mapped[int] = mapped_column(Integer)
+
+
+class OrderPlaceRow(Base):
+    """Whose an order or a quote is, and in which department."""
+
+    __tablename__ = "order_places"
+    order_id: Mapped[str] = mapped_column(primary_key=True)
+    party_id: Mapped[str | None]
+    owner_id: Mapped[str | None]
+    org_path: Mapped[str | None]
+    maker_id: Mapped[str | None]  # who asked for approval last
+
+
+class ProcessPlaceRow(Base):
+    """Whose a process instance is, and who has worked in it."""
+
+    __tablename__ = "process_places"
+    process_instance_id: Mapped[str] = mapped_column(primary_key=True)
+    order_id: Mapped[str | None]
+    org_path: Mapped[str | None]
+    people: Mapped[list[str]]
+
+
+class OpenTaskRow(OpenTaskColumns, Base):
+    """Whose desk a task is on."""

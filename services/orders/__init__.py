@@ -4,6 +4,6 @@ Owns: products, custom attributes of orders, quotes and their versions, orders w
 approvals, execution plans, receivables and payments, the reminder before collection.
 Hears: bank.events (payments), bank.reference (products, sources, the date of going live),
 customer.events (which numbers a party has), notice.deliveries (was a reminder told),
-staff.directory.
+task.handoffs (whose desk an order is on), staff.directory.
 Says: order.lifecycle, and notice.requests when a reminder must be held.
 """

@@ -14,7 +14,13 @@ from services.orders import queries
 from services.orders.commands import approval, catalogue, orders, payments, plan, quotes, reminders
 from services.orders.commands.answers import KEY_CHARS_MAX, once
 from services.orders.commands.subject import order_for
-from services.orders.reading import cursor_of, cursor_text, quote_for_reader, view_for
+from services.orders.reading import (
+    cursor_of,
+    cursor_text,
+    orders_for,
+    quote_for_reader,
+    view_for,
+)
 from services.orders.schemas import (
     ApproveIn,
     AttributeIn,
@@ -81,7 +87,7 @@ def list_orders(
 ) -> OrdersOut:
     wanted = queries.OrderFilter(status or None, party or None, owner or None, waiting)
     with ctx.read() as session:
-        rows = queries.orders_page(session, ctx.actor, wanted, cursor_of(after))
+        rows = orders_for(session, ctx.actor, wanted, cursor_of(after), ctx.desk())
     return OrdersOut(
         orders=[placed_out(row) for row in rows[: queries.PAGE_ROWS]],
         next=cursor_text(rows[queries.PAGE_ROWS - 1]) if len(rows) > queries.PAGE_ROWS else None,
@@ -106,7 +112,7 @@ def place(
 @router.get("/api/orders/{order_id}")
 def show(order_id: str, ctx: Annotated[Context, requires("order.view")]) -> OrderOut:
     with ctx.read() as session:
-        return order_out(view_for(session, ctx.actor, order_id))
+        return order_out(view_for(session, ctx.actor, order_id, ctx.desk()))
 
 
 @router.put("/orders/{order_id}")

@@ -5,6 +5,7 @@ from typing import Any
 
 from services.orders.commands import catalogue, effect, payments, plan, reminders
 from services.orders.commands.payments import Booked
+from shared import open_work
 from shared.db import Tx
 from shared.events.bank import ProductDescribed, SourceDescribed, TransactionBooked, WentLive
 from shared.events.customer import IdentityMerged, IdentityUnmerged, PartyRecorded
@@ -80,6 +81,7 @@ HANDLERS: dict[type[Fact], Callable[[Tx, Event[Any]], None]] = {
     SourceDescribed: on_source_described,
     NoticeSent: on_notice_sent,
     NoticeFailed: on_notice_failed,
+    **open_work.HANDLERS,
 }
 
 TIMERS: dict[str, TimerHandler] = {

@@ -18,6 +18,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from shared.open_work import OpenTaskColumns
+
 
 class Base(DeclarativeBase):
     """Tables of orders."""
@@ -269,3 +271,7 @@ class AnswerRow(Base):
     status: Mapped[int] = mapped_column(Integer)
     body: Mapped[dict[str, Any]]
     answered_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class OpenTaskRow(OpenTaskColumns, Base):
+    """Whose desk a task is on: who does it sees what it is about."""

@@ -12,8 +12,9 @@ from services.scoring.commands.publishing import publish_scores
 from services.scoring.contribution_tables import LeafRow
 from services.scoring.gauges import gauges
 from services.scoring.handlers import BATCHES, HANDLERS, TIMERS
-from services.scoring.queries.worker_letters import waiting_letters
+from services.scoring.queries.worker_letters import waiting_count, waiting_letters
 from shared.process import Service, cli
+from shared.runtime import OtherLetters
 
 SERVICE = Service(
     name="scoring",
@@ -24,7 +25,7 @@ SERVICE = Service(
     jobs={"publish_scores": publish_scores},
     metrics=gauges,
     batches=BATCHES,
-    letters=waiting_letters,
+    letters=OtherLetters(waiting_letters, waiting_count),
 )
 
 app = cli(SERVICE)

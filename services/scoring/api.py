@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query
 
 from services.scoring.commands import worker_letters
 from services.scoring.queries import alerts, cursors, figures
-from services.scoring.queries.reach import reach
+from services.scoring.queries.reach import reach_of_party
 from services.scoring.schemas import (
     AccountOut,
     AlertOut,
@@ -28,8 +28,8 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 @router.get("/parties/{party_id}/score")
 def score(party_id: str, ctx: Annotated[Context, requires("score.view")]) -> ScoreOut:
-    mine = reach(ctx.runtime.directory, ctx.actor, "score.view")
     with ctx.read() as session:
+        mine = reach_of_party(session, ctx.reach("score.view"), ctx.desk(), party_id)
         found = figures.party(session, mine, party_id, home_currency())
     if found is None:
         raise NotFound
@@ -59,7 +59,7 @@ def ranking(
     after: str | None = None,
     limit: Limit = figures.PAGE_ROWS,
 ) -> RankingOut:
-    mine = reach(ctx.runtime.directory, ctx.actor, "score.view")
+    mine = ctx.reach("score.view")
     place = cursors.number_and_id(after)
     with ctx.read() as session:
         rows = figures.ranking(session, mine, by, home_currency(), after=place, limit=limit)
@@ -101,7 +101,7 @@ def list_alerts(
     after: str | None = None,
     limit: Limit = alerts.PAGE_ROWS,
 ) -> AlertsOut:
-    mine = reach(ctx.runtime.directory, ctx.actor, "alert.view")
+    mine = ctx.reach("alert.view")
     with ctx.read() as session:
         if state == "open":
             place = cursors.number_and_id(after)

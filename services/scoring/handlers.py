@@ -18,6 +18,7 @@ from services.scoring.commands import (
     worker_letters,
 )
 from services.scoring.commands.parties import MANAGER_TIMER, Membership
+from shared import open_work
 from shared.clock import business_date
 from shared.consumer import BatchHandler
 from shared.db import Tx
@@ -80,12 +81,14 @@ def on_process_started(tx: Tx, event: Event[workflow.ProcessStarted]) -> None:
 
 def on_task_event(tx: Tx, event: Event[workflow.TaskFact]) -> None:
     """A later alert attaches to the open process: its tasks name it."""
+    open_work.on_task(tx, event)
     fact = event.data
     if fact.alert_ids:
         outcomes.note_process(tx, fact.process_instance_id, fact.party_id, fact.alert_ids)
 
 
 def on_process_finished(tx: Tx, event: Event[workflow.ProcessFinished]) -> None:
+    open_work.on_process_finished(tx, event)
     fact = event.data
     if fact.alert_ids:
         outcomes.note_process(
@@ -135,7 +138,7 @@ HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
     customer.IdentityUnmerged: on_identity_changed,
     customer.ManagerChanged: on_manager_changed,
     workflow.ProcessStarted: on_process_started,
-    workflow.TaskCompleted: on_task_event,
+    **dict.fromkeys(open_work.TASKS, on_task_event),
     workflow.ProcessFinished: on_process_finished,
     bank.WentLive: on_went_live,
     bank.ProductDescribed: on_product_described,

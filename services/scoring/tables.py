@@ -26,6 +26,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from shared.open_work import OpenTaskColumns
+
 
 class Whole(TypeDecorator[int]):
     """A numeric without digits after the point, as a Python integer."""
@@ -317,3 +319,7 @@ class ControlTotalRow(Base):
     count: Mapped[int] = mapped_column(BigInteger)
     sums: Mapped[dict[str, Any]]  # currency -> minor units as text: JSON numbers lose digits
     watermark_on: Mapped[date | None]
+
+
+class OpenTaskRow(OpenTaskColumns, Base):
+    """Whose desk a task is on: who does it sees what it is about."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from shared.policy import within
+
 ALERT_TASKS_PER_DAY_MAX = 5  # new retention processes for one desk and business day
 WORKDAY_ENDS = time(17, 30)
 WORKDAY_STARTS = time(8, 30)
@@ -66,6 +68,38 @@ def by_load(candidates: Iterable[Candidate], near: str) -> list[Candidate]:
             c.staff_id,
         ),
     )
+
+
+def may_take(scope: str, path: str, place: str) -> bool:
+    """Does a permission that is held at `path` reach work of the department `place`?
+
+    Colleagues of the same branch and below share its work, whatever their scope of customers: the
+    task opens its party. From above only who oversees the place.
+    """
+    return (
+        scope == "all"
+        or within(path, branch_of(place))
+        or (scope == "subtree" and within(place, path))
+    )
+
+
+def by_nearness(candidates: Iterable[Candidate], place: str) -> list[Candidate]:
+    """Present ones first, then the same department, the branch, above it, elsewhere; among equals
+    the smallest load."""
+
+    def distance(path: str) -> int:
+        if path == place:
+            return 0
+        if branch_of(path) == branch_of(place):
+            return 1
+        return 2 if within(place, path) else 3
+
+    return sorted(
+        candidates,
+        key=lambda c: (
+            c.absent_until is not None, distance(c.org_path), c.open_tasks, c.staff_id,
+        ),
+    )  # fmt: skip
 
 
 def may_check(candidate: Candidate, maker_id: str, amount_minor: int) -> bool:

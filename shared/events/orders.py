@@ -18,6 +18,8 @@ class OrderFact(Fact, kw_only=True, frozen=True):
     order_id: Id
     party_id: Id | None = None
     customer_number: Id | None = None
+    owner_id: Id | None = None  # whose order it is
+    org_path: str | None = None  # the department whose staff may see it
 
 
 class QuoteOffered(OrderFact, kw_only=True, frozen=True):
@@ -41,7 +43,6 @@ class OrderSubmitted(OrderFact, kw_only=True, frozen=True):
     maker_id: Id
     amount_minor: Minor
     currency: Currency
-    org_path: str | None = None  # whose approvers may see it
     link: Link | None = None
     text: Text | None = None
 

@@ -31,6 +31,7 @@ class ProcessFact(Fact, kw_only=True, frozen=True):
     customer_number: Id | None = None
     order_id: Id | None = None
     alert_ids: tuple[Id, ...] = ()
+    owner_path: Id | None = None  # the department whose process it is
 
 
 class ProcessStarted(ProcessFact, kw_only=True, frozen=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alembic import command, op
 from alembic.config import Config
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Boolean, Column, Integer, Text, create_engine, make_url, text
 
 from shared.db import DeliveryBase, role_of
 from shared.settings import Settings
@@ -32,6 +32,29 @@ def delivery_tables_v1() -> None:
 def delivery_tables_v2() -> None:
     """Since when each source of events is active."""
     _create("sources")
+
+
+def open_tasks_v1() -> None:
+    """Whose desk a task is on (`shared.open_work`), in the services that judge by it."""
+    op.create_table(
+        "open_tasks",
+        Column("task_id", Text, primary_key=True),
+        Column("process_instance_id", Text, nullable=False, index=True),
+        Column("party_id", Text),
+        Column("customer_number", Text),
+        Column("order_id", Text),
+        Column("staff_id", Text),
+        Column("role", Text),
+        Column("org_path", Text),
+        Column("is_open", Boolean, nullable=False),
+        Column("sequence", Integer, nullable=False),
+    )
+    for name, column in (
+        ("party", "party_id"), ("customer", "customer_number"), ("order", "order_id"),
+    ):  # fmt: skip
+        op.create_index(
+            f"open_tasks_of_{name}", "open_tasks", [column], postgresql_where=text("is_open")
+        )
 
 
 def _create(*names: str) -> None:

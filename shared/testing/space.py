@@ -193,16 +193,21 @@ class Space:
         event_id: str | None = None,
         businessdate: Any = None,
         at: datetime | None = None,
+        sequence: int | None = None,
     ) -> None:
-        """Sends facts as another system would: in order, and waits for the broker's reports."""
+        """Sends facts as another system would: in order, and waits for the broker's reports.
+
+        `sequence` is that of the first; the others count on.
+        """
         reports = []
-        for fact in facts:
+        for n, fact in enumerate(facts):
             event = envelope.wrap(
                 fact,
                 id=event_id or f"test-{uuid.uuid4().hex[:12]}",
                 source=source,
                 time=at or self.clock.bank,
                 businessdate=businessdate or self.clock.bank.astimezone(self.clock.zone).date(),
+                sequence=None if sequence is None else sequence + n,
             )
             key = envelope.key_of(event)
             reports.append(self.sender.send(type(fact).TOPIC, key.encode(), envelope.encode(event)))

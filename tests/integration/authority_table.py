@@ -119,6 +119,7 @@ GET  /desk                                              task.view
 GET  /desk/lists                                        task.view
 POST /desk/tasks/{task_id}/claim                        task.act
 GET  /desk/tasks/{task_id}/picker                       task.handoff
+GET  /desk/tasks/{task_id}/participants                 task.act
 POST /desk/tasks/{task_id}/hand-off                     task.handoff
 POST /desk/delegation                                   task.act
 POST /desk/delegation/end                               task.act

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from services.scoring.__main__ import SERVICE
-from services.scoring.rules.scope import Reach
 from shared.events import customer
 from shared.policy import Actor, Scope
+from shared.reach import Reach
 from shared.testing.space import ServiceUnderTest, Space
 from tests.scoring_bank import FIRST_DAY, ScoredBank
 

@@ -145,9 +145,9 @@ def test_who_serves_a_branchs_queue_sees_whom_its_tasks_are_about(space, bank):
     settle(customer, workflow)
     assert not sees(customer, "S015", "PC2")
 
-    act(workflow, "S001", f"/desk/tasks/{queued.task_id}/hand-off", to_staff_id="S034")
+    act(workflow, "S001", f"/desk/tasks/{queued.task_id}/hand-off", to_staff_id="S015")
     settle(customer, workflow)
-    assert sees(customer, "S034", "PC2")
+    assert sees(customer, "S015", "PC2")
     space.publish(OrderVoided(**order), source="guanxi/orders")
     settle(customer, workflow)
-    assert not sees(customer, "S034", "PC2")
+    assert not sees(customer, "S015", "PC2")

@@ -11,11 +11,11 @@ from services.customer.__main__ import SERVICE
 from services.customer.queries import search as queries
 from services.customer.queries.search import cursor_of, search
 from services.customer.rules.names import fold, parts
-from services.customer.rules.scope import Reach
 from services.customer.settings import keyring
 from services.customer.tables import NamePartRow, PartyRow
 from shared.events import bank
 from shared.policy import Actor, Scope
+from shared.reach import Reach
 from shared.testing.space import ServiceUnderTest, Space
 
 EVERYTHING = Reach(everything=True)

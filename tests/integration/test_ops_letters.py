@@ -64,3 +64,28 @@ def test_each_decision_is_taken_once_and_stays_in_the_audit(service: ServiceUnde
             ("S900", "dead_letter.replay", None),
             ("S900", "dead_letter.discard", "the bank took it back"),
         ]
+
+
+def test_reasons_are_said_in_the_readers_language(service: ServiceUnderTest) -> None:
+    page = service.client(Actor("S900", permissions=PERMISSIONS)).get("/ops/fragment").text
+    assert "无法按 JSON 读取" in page
+    assert 'title="not JSON: ' in page  # as it was found, for who searches the logs
+
+
+def test_letters_are_paged_and_all_are_counted(
+    service: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shared import ops
+
+    monkeypatch.setattr(ops, "PAGE_ROWS", 1)
+    first, second = letters(service)
+    client = service.client(Actor("S900", permissions=PERMISSIONS))
+    page = client.get("/ops/state").json()
+    assert [one["id"] for one in page["letters"]] == [first]
+    assert (page["letters_count"], page["next"]) == (2, first)
+    panel = client.get("/ops/fragment").text
+    assert f"/workflow/ops?service=customer&amp;after={first}" in panel
+    page = client.get("/ops/state", params={"after": first}).json()
+    assert [one["id"] for one in page["letters"]] == [second]
+    assert page["next"] is None
+    assert client.get("/ops/state", params={"after": "x"}).status_code == 422

@@ -293,3 +293,63 @@ def test_second_completion_changes_nothing(space: Space, workflow: ServiceUnderT
     (instance,) = instances(workflow)
     assert instance.outcome_code == "false_alarm"
     assert "spec" not in instance.state
+
+
+def test_a_task_is_offered_to_those_who_may_take_it_the_nearest_first(
+    space: Space, workflow: ServiceUnderTest
+) -> None:
+    space.publish(managed_by("P1", "RM-SH01-1"), alert("P1"))
+    workflow.drain()
+    (task,) = open_tasks(workflow)
+    manager = workflow.client("S012")
+
+    def offered() -> list[str]:
+        found = manager.get(f"/api/tasks/{task.task_id}/candidates").json()
+        return [one["staff_id"] for one in found]
+
+    # his department, the branch, the bank's head; nobody of Beijing, no operator
+    assert offered() == ["S013", "S014", "S016", "S011", "S015", "S001"]
+    away = {"from_on": "2026-03-01", "until_on": "2026-03-09"}
+    with_deputy = workflow.client("S013").post(
+        "/api/delegations", json={**away, "deputy_staff_id": "S014"}
+    )
+    assert with_deputy.status_code == 200
+    assert offered() == ["S014", "S016", "S011", "S015", "S001", "S013"]
+    both = workflow.client("S014").post(
+        "/api/delegations", json={**away, "deputy_staff_id": "S013"}
+    )
+    assert both.status_code == 200  # each the other's deputy: neither is there
+    assert offered() == ["S016", "S011", "S015", "S001"]
+
+    for staff_id, word in (("S022", "branch"), ("S003", "branch"), ("S013", "deputy")):
+        answer = manager.post(
+            f"/api/tasks/{task.task_id}/hand-off",
+            json={"to_staff_id": staff_id},
+            headers={"x-guanxi-language": "en"},
+        )
+        assert answer.status_code == 409, staff_id
+        assert word in answer.json()["message"], staff_id
+        body = {"outcome": "contact", "next_staff_id": staff_id}
+        assert manager.post(f"/api/tasks/{task.task_id}/complete", json=body).status_code == 409
+    assert open_tasks(workflow)[0].staff_id == "S012"
+    do(manager, f"{task.task_id}/hand-off", to_staff_id="S016")
+
+
+def test_the_picker_names_departments_and_finds_others_by_name(
+    space: Space, workflow: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from services.workflow.pages import desk
+
+    monkeypatch.setattr(desk, "PICKER_ROWS", 2)
+    space.publish(managed_by("P1", "RM-SH01-1"), alert("P1"))
+    workflow.drain()
+    (task,) = open_tasks(workflow)
+    manager = workflow.client("S012")
+    page = manager.get(f"/desk/tasks/{task.task_id}/picker").text
+    assert "上海陆家嘴支行客户部" in page
+    assert "/head/" not in page
+    assert [code in page for code in ("S013", "S014", "S011")] == [True, True, False]
+    find = f"/desk/tasks/{task.task_id}/participants"
+    assert "S011" in manager.get(find, params={"q": "沈静"}).text
+    assert "S022" not in manager.get(find, params={"q": "刘晨曦"}).text  # another branch's
+    assert workflow.client("S032").get(find).status_code == 404

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, create_engine, make_url, text
 
 from services.customer.queries.search import search
 from services.customer.rules.names import fold, parts
-from services.customer.rules.scope import Reach
 from services.customer.settings import keyring
 from shared.db import Database
 from shared.migrations import migrate
+from shared.reach import Reach
 from shared.settings import Settings
 from shared.testing.servers import servers
 

@@ -13,9 +13,9 @@ from services.customer.rules import identity
 from services.customer.rules.intake import BadBatch, close_copies, read_events
 from services.customer.rules.names import after_all_with_prefix, fold, parts
 from services.customer.rules.personal import Keyring, looks_like_phone, masked, normal_form
-from services.customer.rules.scope import Reach, reach_of
 from shared.events import bank, envelope, scoring
 from shared.policy import Actor, Scope
+from shared.reach import Reach, reach_of
 
 KEYS = Keyring(b64encode(bytes(range(32))).decode())
 AT = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
@@ -129,11 +129,11 @@ def test_a_mask_shows_no_more_than_the_tail(kind, value, shown):
 
 # Scope ---------------------------------------------------------------------------------------
 
-STAFF = [
-    {"org_path": "/head/b01/retail", "staff_codes": ["RM-B01-1"]},
-    {"org_path": "/head/b01", "staff_codes": ["RM-B01-2"]},
-    {"org_path": "/head/b010", "staff_codes": ["RM-B010-1"]},
-]
+STAFF = {
+    "S2": {"org_path": "/head/b01/retail", "staff_codes": ["RM-B01-1"]},
+    "S3": {"org_path": "/head/b01", "staff_codes": ["RM-B01-2"]},
+    "S4": {"org_path": "/head/b010", "staff_codes": ["RM-B010-1"]},
+}
 DEPARTMENTS = [
     {"org_path": "/head", "branch_code": "HQ"},
     {"org_path": "/head/b01", "branch_code": "B01"},
@@ -142,18 +142,22 @@ DEPARTMENTS = [
 ]
 
 
+def reached(managers: set[str], branches: set[str], staff_ids: set[str]) -> Reach:
+    return Reach(False, frozenset(managers), frozenset(branches), frozenset(staff_ids))
+
+
 @pytest.mark.parametrize(
     ("scope", "expected"),
     [
         (Scope("p", "all"), Reach(everything=True)),
-        (Scope("p", "own"), Reach(False, frozenset({"RM-ME"}), frozenset())),
+        (Scope("p", "own"), reached({"RM-ME"}, set(), {"S1"})),
         (
             Scope("p", "subtree", "/head/b01"),
-            Reach(False, frozenset({"RM-B01-1", "RM-B01-2"}), frozenset({"B01"})),
+            reached({"RM-B01-1", "RM-B01-2"}, {"B01"}, {"S2", "S3"}),
         ),
         (
             Scope("p", "department", "/head/b01"),
-            Reach(False, frozenset({"RM-B01-2"}), frozenset({"B01"})),
+            reached({"RM-B01-2"}, {"B01"}, {"S3"}),
         ),
         (Scope("other", "all"), Reach()),
         (Scope("p", "subtree", ""), Reach()),

@@ -1,5 +1,8 @@
 """Staff read words: every code that the simulated bank or a data set says has one, both ways."""
 
+import re
+from pathlib import Path
+
 from deploy.bank import berka, contacts, names, places
 from deploy.bank.simulation import Bank, Plan
 from services.customer.pages.words import WORDS, word
@@ -72,3 +75,17 @@ def test_every_word_has_its_chinese() -> None:
 def test_an_unknown_code_is_shown_as_it_is() -> None:
     assert word("purpose", "barter") == "barter"
     assert word("purpose", None) == ""
+
+
+def test_every_outcome_and_reason_that_our_services_say_has_a_word() -> None:
+    """The timeline tells them by codes: those in the code, and the steps and outcomes of the
+    processes that are delivered."""
+    found: set[str] = set()
+    for path in Path("services").rglob("*.py"):
+        found |= set(re.findall(r'(?:outcome|reason)_code="(\w+)"', path.read_text()))
+    for path in Path("services/workflow/definitions").glob("*.bpmn"):
+        source = path.read_text()
+        found |= set(re.findall(r'<guanxi:outcome code="(\w+)"', source))
+        found |= set(re.findall(r'<bpmn:(?:user|receive)Task id="(\w+)"', source))
+    assert {"completed", "expired", "false_alarm", "assess", "approve_order"} <= found
+    assert {code for code in found if code not in WORDS["code"]} == set()

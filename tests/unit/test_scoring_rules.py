@@ -7,9 +7,9 @@ import pytest
 
 from services.scoring.rules import episodes, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
-from services.scoring.rules.scope import Reach, reach_of
 from services.scoring.rules.stake import Evidence
 from shared.policy import Actor, Scope
+from shared.reach import Reach, reach_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,9 +12,11 @@ from services.workflow.rules import (
     becomes_work,
     branch_of,
     by_load,
+    by_nearness,
     checker_for,
     due_after,
     may_check,
+    may_take,
     next_opening,
     overlaps,
     serves_queue,
@@ -139,3 +141,38 @@ def test_spans_that_touch_do_not_overlap() -> None:
     first, second, third = date(2026, 3, 1), date(2026, 3, 5), date(2026, 3, 9)
     assert not overlaps(first, second, second, third)
     assert overlaps(first, third, second, third)
+
+
+@pytest.mark.parametrize(
+    ("scope", "path", "place", "may"),
+    [
+        ("own", "/head/SH01/retail", "/head/SH01/retail", True),
+        ("own", "/head/SH01/retail", "/head/SH01", True),  # what waits in the branch's queue
+        ("department", "/head/SH01", "/head/SH01/retail", True),
+        ("own", "/head/BJ01/retail", "/head/SH01/retail", False),
+        ("subtree", "/head/BJ01", "/head/SH01/retail", False),
+        ("subtree", "/head/SH010", "/head/SH01/retail", False),
+        ("subtree", "/head", "/head/SH01/retail", True),
+        ("own", "/head", "/head/SH01/retail", False),  # above, and oversees nobody
+        ("all", "/head/it", "/head/SH01/retail", True),
+        ("own", "/head/SH01/retail", "/head", True),  # of no branch yet: anyone below
+    ],
+)
+def test_work_is_taken_in_its_branch_or_by_who_oversees_it(
+    scope: str, path: str, place: str, may: bool
+) -> None:
+    assert may_take(scope, path, place) is may
+
+
+def test_the_nearest_come_first_and_among_them_the_least_loaded() -> None:
+    place = "/head/SH01/retail"
+    people = [
+        someone("elsewhere", 0, "/head/BJ01"),
+        someone("above", 0, "/head"),
+        someone("branch", 0),
+        someone("busy", 5, place),
+        someone("away", 0, place, absent_until=date(2026, 3, 9)),
+        someone("free", 1, place),
+    ]
+    order = [one.staff_id for one in by_nearness(people, place)]
+    assert order == ["free", "busy", "branch", "above", "elsewhere", "away"]

@@ -16,6 +16,7 @@ from services.customer.commands.identity import merge_of, merge_parties, unmerge
 from services.customer.commands.personal import read_clear
 from services.customer.pages.words import ICONS, TABS, TOLD, word
 from services.customer.queries import holdings
+from services.customer.queries.labels import staff_of_codes
 from services.customer.queries.parties import (
     Party,
     described,
@@ -23,10 +24,8 @@ from services.customer.queries.parties import (
     party_in_reach,
     sealed_of,
 )
-from services.customer.queries.reach import reach, staff_of_codes
 from services.customer.queries.search import cursor_of, search
 from services.customer.queries.timeline import KINDS, timeline, timeline_cursor_of
-from services.customer.queries.work import desk
 from services.customer.settings import keyring
 from shared.clock import business_date
 from shared.errors import Invalid, NotFound
@@ -55,9 +54,8 @@ CutIn = Annotated[Cut, Depends()]
 
 def _party(ctx: Context, session: Session, party_id: str, permission: str) -> Party:
     """To see is given by a task too; to change, or to read in clear, by the data scope alone."""
-    directory, actor = ctx.runtime.directory, ctx.actor
-    sees = desk(directory, actor, ctx.clock.bank_now()) if permission == "customer.view" else None
-    return party_in_reach(session, party_id, reach(directory, actor, permission), sees)
+    sees = ctx.desk() if permission == "customer.view" else None
+    return party_in_reach(session, party_id, ctx.reach(permission), sees)
 
 
 def _page(ctx: Context, template: str, **values: Any) -> HTMLResponse:
@@ -87,7 +85,7 @@ def _found(ctx: Context, q: str, cursor: str | None) -> dict[str, Any]:
         after = cursor_of(cursor)
     except ValueError:
         raise Invalid("cursor") from None
-    scope = reach(ctx.runtime.directory, ctx.actor, "customer.search")
+    scope = ctx.reach("customer.search")
     with ctx.read() as session:
         found = search(session, q, scope, keyring(), after)
         branches = {("branch", hit.home_branch_code or "") for hit in found.hits}

@@ -177,6 +177,7 @@ CODES = {  # of our own services: steps, outcomes, channels, reasons
     "contact": N_("Contact the customer"),
     "outcome": N_("Record the outcome"),
     "closed": N_("closed"),
+    "completed": N_("completed"),
     "reached": N_("reached"),
     "unreachable": N_("could not be reached"),
     "kept": N_("kept"),

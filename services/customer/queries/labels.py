@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from services.customer.queries.work import Desk, parties_on_desk
+from services.customer.queries.work import parties_on_desk
 from services.customer.rules.identity import party_of_number
-from services.customer.rules.scope import Reach
+from shared.directory import Directory
+from shared.open_work import Desk
+from shared.reach import Reach
 
 LABELS_MAX = 200
 
@@ -58,3 +60,13 @@ def labels(session: Session, ids: Iterable[str], reach: Reach, desk: Desk) -> di
     beyond = {row.root_id for row in rows if not row.in_scope}
     on_desk = parties_on_desk(session, beyond, desk)
     return {row.id: row.name for row in rows if row.in_scope or row.root_id in on_desk}
+
+
+def staff_of_codes(directory: Directory) -> dict[str, str]:
+    """The bank's staff code -> staff id."""
+    return {
+        code: staff_id
+        for staff_id, record in directory.records("staff").items()
+        if not record.get("left_on")
+        for code in record.get("staff_codes") or ()
+    }

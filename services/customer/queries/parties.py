@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, false, or_, select, true
 from sqlalchemy.orm import Session
 
-from services.customer.queries.work import Desk, parties_on_desk
-from services.customer.rules.scope import Reach
+from services.customer.queries.work import parties_on_desk
 from services.customer.tables import DescribedRow, MergeRow, PartyRow, SealedRow
 from shared.errors import NotFound
+from shared.open_work import Desk
+from shared.reach import Reach
 
 
 @dataclass(frozen=True)

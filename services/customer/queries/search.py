@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from services.customer.rules.names import PART_CHARS_MAX, after_all_with_prefix, fold
 from services.customer.rules.personal import Keyring, looks_like_phone
-from services.customer.rules.scope import Reach
+from shared.reach import Reach
 
 PAGE_ROWS = 20
 # The index may name a party once per occurrence in its name; this many are read to fill a page.

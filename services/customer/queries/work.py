@@ -1,14 +1,11 @@
-"""An open task opens its party: who holds it, or serves its queue, must see whom it is about."""
+"""An open task opens its party: who does it must see whom it is about."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from shared.directory import Directory, Grant
-from shared.policy import Actor
+from shared.open_work import Desk
 
 OPEN_TASKS = text(
     """
@@ -19,27 +16,6 @@ OPEN_TASKS = text(
      where member.root_id = any(:root_ids) and process.finished_at is null
     """
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """Whose tasks a reader does: his own, of those he stands in for, and out of these queues."""
-
-    staff_ids: frozenset[str]
-    grants: tuple[Grant, ...]
-
-    def has(self, staff_id: str | None, role: str | None, org_path: str | None) -> bool:
-        if staff_id is not None:
-            return staff_id in self.staff_ids
-        return any(grant.serves_queue(role or "", org_path or "") for grant in self.grants)
-
-
-def desk(directory: Directory, actor: Actor, at: datetime) -> Desk:
-    """The actor's desk on the date of `at`, as workflow would show it."""
-    return Desk(
-        frozenset({actor.id, *directory.stands_in_for(actor.id, at)}),
-        tuple(directory.grants(actor.id, at)),
-    )
 
 
 def parties_on_desk(session: Session, root_ids: Collection[str], of: Desk) -> set[str]:

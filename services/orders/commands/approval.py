@@ -2,7 +2,7 @@
 
 from services.orders import queries
 from services.orders.commands.effect import take_effect_when_due
-from services.orders.commands.subject import order_for
+from services.orders.commands.subject import fields_of, order_for
 from services.orders.rules.lifecycle import Act, check_approval, status_after
 from services.orders.tables import OrderRow
 from shared import outbox
@@ -31,9 +31,7 @@ def approve_order(tx: Tx, actor: Actor, order_id: str, content_hash: str) -> Ord
     outbox.enqueue(
         tx,
         OrderApproved(
-            order_id=order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             content_hash=content_hash,
             checker_id=actor.id,
             maker_id=maker_id,
@@ -64,9 +62,7 @@ def refuse_order(
     outbox.enqueue(
         tx,
         OrderRefused(
-            order_id=order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             content_hash=content_hash,
             checker_id=actor.id,
             maker_id=maker_id,

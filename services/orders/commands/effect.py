@@ -4,7 +4,7 @@ from services.orders import queries
 from services.orders.commands.payments import say_payment, settle
 from services.orders.commands.plan import lay_plan
 from services.orders.commands.reminders import arm_reminder
-from services.orders.commands.subject import LOCKED_PAUSE, order_if_free, today_of
+from services.orders.commands.subject import LOCKED_PAUSE, fields_of, order_if_free, today_of
 from services.orders.rules.lifecycle import Act, Status, status_after
 from services.orders.rules.payments import Settlement, paid_minor
 from services.orders.rules.plan import opening_of, remind_on
@@ -42,9 +42,7 @@ def _take_effect(tx: Tx, order: OrderRow) -> None:
     outbox.enqueue(
         tx,
         OrderEffective(
-            order_id=order.order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             content_hash=order.content_hash or "",
             amount_minor=order.amount_minor,
             currency=order.currency,

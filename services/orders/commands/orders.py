@@ -11,6 +11,7 @@ from services.orders.commands.subject import (
     ChangedMeanwhile,
     InvalidFields,
     OrderDraft,
+    fields_of,
     link_to,
     order_for,
     today_of,
@@ -128,14 +129,11 @@ def _ask(tx: Tx, actor: Actor, order: OrderRow, *, request_no: int) -> None:
     outbox.enqueue(
         tx,
         OrderSubmitted(
-            order_id=order.order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             content_hash=order.content_hash,
             maker_id=actor.id,
             amount_minor=order.amount_minor,
             currency=order.currency,
-            org_path=order.org_path or None,
             link=link_to(order.order_id),
             text={
                 "zh-CN": f"订单 {order.order_id} 待审批,金额 {amount.format('zh-CN')}",
@@ -156,9 +154,7 @@ def _void(tx: Tx, actor: Actor, order: OrderRow, reason_code: str) -> None:
     outbox.enqueue(
         tx,
         OrderVoided(
-            order_id=order.order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             content_hash=request.content_hash,
             checker_id=checker_id,
             voided_by=actor.id,

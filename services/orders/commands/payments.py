@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from services.orders import queries
 from services.orders.commands.plan import collected, uncollected
 from services.orders.commands.reminders import arm_reminder, withdraw_reminder
+from services.orders.commands.subject import fields_of
 from services.orders.rules.lifecycle import Act, Status, status_after
 from services.orders.rules.payments import (
     SETTLED,
@@ -79,9 +80,7 @@ def say_payment(
     outbox.enqueue(
         tx,
         PaymentApplied(
-            order_id=order.order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             transaction_id=reversed_by or payment.transaction_id,
             amount_minor=sign * payment.amount_minor,
             currency=payment.currency,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from services.orders import queries
-from services.orders.commands.subject import LOCKED_PAUSE, order_for, order_if_free
+from services.orders.commands.subject import LOCKED_PAUSE, fields_of, order_for, order_if_free
 from services.orders.rules.lifecycle import Act, NotInThisState, Status, status_after
 from services.orders.rules.payments import SETTLED
 from services.orders.rules.plan import opening_of, plan_is_done, planned_steps
@@ -58,9 +58,7 @@ def step_due(tx: Tx, timer: Timer) -> None:
     outbox.enqueue(
         tx,
         StepDue(
-            order_id=order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             step_id=step_id(step),
             kind=step.kind,
             due_at=step.due_at,
@@ -93,9 +91,7 @@ def finish_step(tx: Tx, order: OrderRow, step: PlanStepRow, staff_id: str | None
     outbox.enqueue(
         tx,
         StepDone(
-            order_id=order.order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             step_id=step_id(step),
             kind=step.kind,
             done_at=tx.bank_now,
@@ -135,9 +131,7 @@ def close_if_done(tx: Tx, order: OrderRow) -> None:
     outbox.enqueue(
         tx,
         OrderClosed(
-            order_id=order.order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             outcome_code="completed",
             text={
                 "zh-CN": f"订单 {order.order_id} 已完成",
@@ -158,9 +152,7 @@ def _say_receivable_due(tx: Tx, order: OrderRow) -> None:
     outbox.enqueue(
         tx,
         ReceivableDue(
-            order_id=order.order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             receivable_id=order.order_id,
             amount_minor=receivable.amount_minor - receivable.paid_minor,
             currency=receivable.currency,

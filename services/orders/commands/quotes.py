@@ -82,6 +82,8 @@ def offer_quote(tx: Tx, actor: Actor, quote_id: str) -> QuoteRow:
         QuoteOffered(
             order_id=quote_id,  # the aggregate of a quote is the quote: no order exists yet
             party_id=quote.party_id,
+            owner_id=quote.owner_id,
+            org_path=quote.org_path or None,
             quote_id=quote_id,
             amount_minor=version.amount_minor,
             currency=quote.currency,

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.orders import queries
-from services.orders.commands.subject import link_to, order_if_free
+from services.orders.commands.subject import fields_of, link_to, order_if_free
 from services.orders.rules.payments import SETTLED
 from services.orders.rules.reminders import (
     RELEASE_LEASE,
@@ -57,9 +57,7 @@ def withdraw_reminder(tx: Tx, order: OrderRow, why: str) -> None:
     outbox.enqueue(
         tx,
         ReminderWithdrawn(
-            order_id=order.order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             reminder_id=reminder_id(row),
             why=why,
             receiver_id=order.owner_id,
@@ -162,9 +160,7 @@ def _release(
     outbox.enqueue(
         tx,
         ReminderReleased(
-            order_id=order.order_id,
-            party_id=order.party_id,
-            customer_number=order.customer_number,
+            **fields_of(order),
             reminder_id=reminder_id(row),
             receiver_id=order.owner_id,
             fence=tuple(sorted(fence.items())),

@@ -86,6 +86,17 @@ def no_such_order(order_id: str) -> dict[str, str]:
     return {"zh-CN": f"没有订单 {order_id}。", "en": f"There is no order {order_id}."}
 
 
+def fields_of(order: OrderRow) -> dict[str, Any]:
+    """What every fact on an order says: whom it is for, and who may see it."""
+    return {
+        "order_id": order.order_id,
+        "party_id": order.party_id,
+        "customer_number": order.customer_number,
+        "owner_id": order.owner_id,
+        "org_path": order.org_path or None,
+    }
+
+
 def today_of(tx: Tx) -> date:
     """The bank's date of this transaction."""
     return business_date(tx.bank_now, tx.clock.zone)

@@ -14,7 +14,7 @@ from services.orders.commands import orders as making
 from services.orders.commands.subject import order_for
 from services.orders.pages.forms import form_of
 from services.orders.pages.texts import WORDS
-from services.orders.reading import cursor_of, cursor_text, view_for
+from services.orders.reading import cursor_of, cursor_text, orders_for, view_for
 from services.orders.rules.content import content_hash
 from services.orders.rules.lifecycle import Act, allows, edit_voids
 from services.orders.rules.lines import line_totals, totals
@@ -40,7 +40,7 @@ def listing(
     """Filters live in the address; pages follow a key, not a number."""
     wanted = queries.OrderFilter(status or None, party or None, owner or None, waiting)
     with ctx.read() as session:
-        rows = queries.orders_page(session, ctx.actor, wanted, cursor_of(after))
+        rows = orders_for(session, ctx.actor, wanted, cursor_of(after), ctx.desk())
         mine = queries.waiting_count(session, ctx.actor)
         unmatched = (
             queries.unmatched_payments(session) if "order.collect" in ctx.actor.permissions else []
@@ -83,7 +83,7 @@ def panel(
 def order_values(ctx: Context, order_id: str) -> dict[str, Any]:
     """All that the page of an order shows, in one round."""
     with ctx.read() as session:
-        view = view_for(session, ctx.actor, order_id)
+        view = view_for(session, ctx.actor, order_id, ctx.desk())
         names = queries.product_names(session, {line.product_code for line in view.lines})
         attributes = queries.attribute_rows(session)
     order = view.order
@@ -105,10 +105,13 @@ def what_may_be_done(ctx: Context, view: queries.OrderView) -> dict[str, Any]:
     """The buttons. The command asks all of it again."""
     order, actor = view.order, ctx.actor
 
-    def may(permission: str, act: Act) -> bool:
-        return allows(order.status, act) and decide(
+    def reaches(permission: str) -> bool:
+        return decide(
             actor, permission, org_path=order.org_path, owner_id=order.owner_id
         ).allowed
+
+    def may(permission: str, act: Act) -> bool:
+        return allows(order.status, act) and reaches(permission)
 
     approve = may("order.approve", Act.APPROVE)
     why_not = ""
@@ -126,7 +129,7 @@ def what_may_be_done(ctx: Context, view: queries.OrderView) -> dict[str, Any]:
         "refuse": approve and why_not != "same_person",
         "why_not": why_not,
         "deliver": may("order.edit", Act.START) and not delivered,
-        "remind_again": failed and "order.collect" in actor.permissions,
+        "remind_again": failed and reaches("order.collect"),
     }
 
 

@@ -11,8 +11,7 @@ from services.scoring.pages import words
 from services.scoring.pages.value import share_ppm
 from services.scoring.queries import alerts, contribution, cursors, events, figures, names
 from services.scoring.queries.events import Door
-from services.scoring.queries.reach import reach
-from services.scoring.rules.scope import Reach
+from services.scoring.queries.reach import reach_of_party
 from services.scoring.rules.stake import MILLION, Piece, Whole, whole_of
 from services.scoring.settings import home_currency
 from shared import positions
@@ -76,10 +75,10 @@ def events_of_account(  # noqa: PLR0917 - parameters of an address
     after: str | None = None,
 ) -> HTMLResponse:
     """The transactions whose sum a figure is, latest first, and whether they add up to it."""
-    mine = _reach(ctx, "score.view")
     place = cursors.day_and_offset(after)
     door = Door(number, account, product, currency)
     with ctx.read() as session:
+        mine = reach_of_party(session, ctx.reach("score.view"), ctx.desk(), party_id)
         party = figures.party(session, mine, party_id, home_currency())
         figure = party and next((a for a in party.accounts if _is_door(a, door)), None)
         if party is None or figure is None:
@@ -129,7 +128,7 @@ def events_url(party_id: str, figure: Any) -> str:
 
 
 def _totals(ctx: Context) -> dict[str, Any]:
-    mine = _reach(ctx, "score.view")
+    mine = ctx.reach("score.view")
     with ctx.read() as session:
         totals = figures.totals(session, mine, home_currency())
         others = figures.other_currencies(session, home_currency()) if mine.everything else []
@@ -152,7 +151,7 @@ def _ranking(
     with ctx.read() as session:
         rows = figures.ranking(
             session,
-            _reach(ctx, "score.view"),
+            ctx.reach("score.view"),
             "contribution",
             home_currency(),
             branch=branch or None,
@@ -178,8 +177,8 @@ def _ranking(
 
 
 def _party(ctx: Context, party_id: str) -> dict[str, Any]:
-    mine = _reach(ctx, "score.view")
     with ctx.read() as session:
+        mine = reach_of_party(session, ctx.reach("score.view"), ctx.desk(), party_id)
         party = figures.party(session, mine, party_id, home_currency())
         if party is None:
             raise NotFound
@@ -239,7 +238,7 @@ def risk_alert_panel(alert_id: str, ctx: ViewAlerts, at: str | None = None) -> H
 
 
 def _alerts(ctx: Context, state: str, rule: str | None, after: str | None) -> dict[str, Any]:
-    mine = _reach(ctx, "alert.view")
+    mine = ctx.reach("alert.view")
     with ctx.read() as session:
         if state == "open":
             place = cursors.number_and_id(after)
@@ -274,9 +273,8 @@ def _place(row: Any, state: str) -> str:
 
 
 def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
-    mine = _reach(ctx, "alert.view")
     with ctx.read() as session:
-        alert = alerts.alert(session, mine, alert_id)
+        alert = alerts.alert(session, ctx.reach("alert.view"), ctx.desk(), alert_id)
         if alert is None:
             raise NotFound
         numbers = alerts.numbers_of(session, alert.party_id) or [alert.customer_number]
@@ -319,7 +317,3 @@ def _words() -> dict[str, Any]:
         "levels": words.LEVELS,
         "whole_of": whole_of,
     }
-
-
-def _reach(ctx: Context, permission: str) -> Reach:
-    return reach(ctx.runtime.directory, ctx.actor, permission)

@@ -15,9 +15,7 @@ from services.scoring.pages import words
 from services.scoring.queries import contribution, cursors, earned
 from services.scoring.queries.contribution import Sum
 from services.scoring.queries.earned import KEY
-from services.scoring.queries.reach import reach
 from services.scoring.rules.concentration import MILLION, TEXTBOOK_PPM
-from services.scoring.rules.scope import Reach
 from services.scoring.settings import home_currency
 from shared.clock import business_date
 from shared.errors import Invalid, NotFound
@@ -127,7 +125,7 @@ def leaf(  # noqa: PLR0917 - parameters of an address
     }  # fmt: skip
     place = cursors.day_and_offset(after)
     with ctx.read() as session:
-        row = earned.leaf(session, _reach(ctx), key)
+        row = earned.leaf(session, ctx.reach("score.view"), key)
         if row is None:
             raise NotFound
         events = earned.events_of_leaf(session, row, place)
@@ -161,7 +159,7 @@ def leaves_url(by: str, code: str, state: str = "posted") -> str:
 def _value(ctx: Context, by: str) -> dict[str, Any]:
     today = business_date(ctx.clock.bank_now(), ctx.clock.zone)
     with ctx.read() as session:
-        found = values.value(session, _reach(ctx), by, today, ctx.runtime.directory)
+        found = values.value(session, ctx.reach("score.view"), by, today, ctx.runtime.directory)
     unit = 10 ** get_currency_precision(home_currency())
     texts = ctx.runtime.pages.texts(ctx.actor.language)
     bars = values.waterfall(found.components, unit)
@@ -186,7 +184,7 @@ def _value(ctx: Context, by: str) -> dict[str, Any]:
 def _earned(ctx: Context, after: str | None) -> dict[str, Any]:
     place = cursors.number_and_id(after)
     with ctx.read() as session:
-        rows = earned.ranking(session, _reach(ctx), place, limit=earned.RANKING_ROWS)
+        rows = earned.ranking(session, ctx.reach("score.view"), place, limit=earned.RANKING_ROWS)
         bank = contribution.bank(session)
     last = rows[-1] if len(rows) == earned.RANKING_ROWS else None
     cursor = {"after": f"{_sum(last).both_minor}~{last.party_id}"} if last else None
@@ -205,7 +203,7 @@ def _earned(ctx: Context, after: str | None) -> dict[str, Any]:
 
 def _leaves(ctx: Context, by: str, code: str, state: str, after: str | None) -> dict[str, Any]:
     place = _place(after)
-    mine = _reach(ctx)
+    mine = ctx.reach("score.view")
     with ctx.read() as session:
         found = (
             contribution.totals_of_party(session, mine, code)
@@ -245,10 +243,6 @@ def _place(after: str | None) -> Sequence[str] | None:
 
 def _sum(row: Any) -> Sum:
     return Sum(int(row.posted_minor), int(row.accrued_minor))
-
-
-def _reach(ctx: Context) -> Reach:
-    return reach(ctx.runtime.directory, ctx.actor, "score.view")
 
 
 # CSV ---------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from services.scoring.queries.contribution import Sum, Totals
 from services.scoring.queries.earned import Selection
 from services.scoring.rules.concentration import MILLION, Curve, curve_of
 from services.scoring.rules.hierarchy import staff_of_codes, supervisors_of
-from services.scoring.rules.scope import Reach
 from shared.directory import Directory
+from shared.reach import Reach
 
 ROWS_MAX = 50  # what is beyond stands in one row, so that a table adds up
 POINTS_MAX = 60

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from services.scoring.queries.reach import IN_REACH, parameters_of
-from services.scoring.rules.scope import Reach
+from services.scoring.queries.reach import IN_REACH, NUMBERS, parameters_of, reach_of_party
+from shared.open_work import Desk
+from shared.reach import Reach
 
 PAGE_ROWS = 30
 State = Literal["open", "ended"]
@@ -48,6 +49,7 @@ ENDED = text(
      order by a.at desc, a.alert_id desc limit :limit
     """
 )
+PARTY_OF = text("select party_id from alerts where alert_id = :alert_id")
 ONE = text(
     f"""select {_ALERT} where a.alert_id = :alert_id
         and {IN_REACH.format(party="a.party_id")}"""
@@ -64,9 +66,6 @@ COUNTS = text(
     """  # noqa: S608 - names are ours
 )
 PRECISION = text("select rule, alerts, open, confirmed, false_alarms from rule_precision")
-NUMBERS = text(
-    "select customer_number from numbers where party_id = :party_id order by customer_number"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +123,13 @@ def ended_alerts(
     return list(session.execute(ENDED, asked))
 
 
-def alert(session: Session, reach: Reach, alert_id: str) -> Any:
-    """One alert, also one that was taken back; none when unknown or out of reach."""
+def alert(session: Session, scope: Reach, desk: Desk, alert_id: str) -> Any:
+    """One alert, also one that was taken back; none when unknown, or its party is neither in the
+    scope nor on the desk."""
+    party_id = session.execute(PARTY_OF, {"alert_id": alert_id}).scalar_one_or_none()
+    if party_id is None:
+        return None
+    reach = reach_of_party(session, scope, desk, party_id)
     return session.execute(ONE, {**parameters_of(reach), "alert_id": alert_id}).one_or_none()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from services.scoring.leaf_sql import SLICE, open_values
 from services.scoring.queries.reach import PARTIES_REACHED, by_reach, parameters_of
 from services.scoring.rules.concentration import Slice
-from services.scoring.rules.scope import Reach
+from shared.reach import Reach
 
 Dimension = Literal["component", "product", "line", "region", "branch", "manager", "supervisor",
                     "month"]  # fmt: skip

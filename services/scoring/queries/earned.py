@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from services.scoring.leaf_sql import last_day, open_values
 from services.scoring.queries.events import BOOKED
 from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
-from services.scoring.rules.scope import Reach
+from shared.reach import Reach
 
 PAGE_ROWS = 50
 RANKING_ROWS = 20

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.scoring.queries.reach import IN_REACH, parameters_of
-from services.scoring.rules.scope import Reach
+from shared.reach import Reach
 
 By = Literal["contribution", "risk"]
 PAGE_ROWS = 50

@@ -1,10 +1,10 @@
-"""The reader's data scope, from the service's own copy of the staff directory, as SQL."""
+"""The reader's data scope as SQL, and what an open task opens beside it."""
 
 from sqlalchemy import TextClause, text
+from sqlalchemy.orm import Session
 
-from services.scoring.rules.scope import Reach, reach_of
-from shared.directory import Directory
-from shared.policy import Actor
+from shared.open_work import Desk
+from shared.reach import Reach
 
 # Parties of which a number is the reader's; each way by its own index. Parameters: parameters_of.
 PARTIES_REACHED = """(
@@ -19,6 +19,9 @@ PARTIES_REACHED = """(
 # A party is in reach when one of its numbers is; add `and` before it.
 IN_REACH = f"(:everything or {{party}} in {PARTIES_REACHED})"
 
+NUMBERS = text(
+    "select customer_number from numbers where party_id = :party_id order by customer_number"
+)
 
 # The customer numbers that the reader answers for: whose leaves he sees.
 NUMBERS_REACHED = """(
@@ -47,15 +50,6 @@ def by_reach(sql: str, *, party: str = "", number: str = "") -> dict[bool, TextC
     }
 
 
-def reach(directory: Directory, actor: Actor, permission: str) -> Reach:
-    return reach_of(
-        actor,
-        permission,
-        directory.records("staff"),
-        directory.records("department").values(),
-    )
-
-
 def parameters_of(reach: Reach) -> dict[str, object]:
     return {
         "everything": reach.everything,
@@ -63,3 +57,13 @@ def parameters_of(reach: Reach) -> dict[str, object]:
         "staff_ids": sorted(reach.staff_ids),
         "branch_codes": sorted(reach.branch_codes),
     }
+
+
+def reach_of_party(session: Session, scope: Reach, desk: Desk, party_id: str) -> Reach:
+    """The reach for what is of this one party only: all of it while an open task on the desk is
+    about the party, else the reader's scope."""
+    if scope.everything:
+        return scope
+    numbers = session.execute(NUMBERS, {"party_id": party_id}).scalars()
+    on_desk = desk.has_open(session, parties={party_id}, numbers=numbers)
+    return Reach(everything=True) if on_desk else scope

@@ -2,25 +2,24 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
 from services.scoring.tables import WorkerLetterRow
 from shared.events.bank import DayClosed
 from shared.events.scoring import EventReplayed
 
-LISTED_MAX = 200
 KEY_CHARS_MAX = 200  # of an identifier in an event
 
 
-def waiting_letters(session: Session) -> list[dict[str, Any]]:
+def waiting_letters(session: Session, after: int, limit: int) -> list[dict[str, Any]]:
     """What waits for a decision, oldest first; `path` is where to decide, below `/ops`."""
     rows = session.execute(
         select(WorkerLetterRow, WorkerLetterRow.payload.is_(None).label("not_kept"))
         .options(defer(WorkerLetterRow.payload, raiseload=True))
-        .where(WorkerLetterRow.state == "waiting")
+        .where(WorkerLetterRow.state == "waiting", WorkerLetterRow.id > after)
         .order_by(WorkerLetterRow.id)
-        .limit(LISTED_MAX)
+        .limit(limit)
     )
     return [
         {
@@ -41,6 +40,12 @@ def waiting_letters(session: Session) -> list[dict[str, Any]]:
         }
         for row, not_kept in rows
     ]
+
+
+def waiting_count(session: Session) -> int:
+    return session.execute(
+        select(func.count()).select_from(WorkerLetterRow).where(WorkerLetterRow.state == "waiting")
+    ).scalar_one()
 
 
 def obstacle(row: WorkerLetterRow) -> str | None:

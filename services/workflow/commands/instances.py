@@ -18,6 +18,7 @@ from services.workflow.commands.definitions import definition_to_start
 from services.workflow.commands.story import add_entry, process_fields, task_fields
 from services.workflow.queries import people
 from services.workflow.queries.people import Desk
+from services.workflow.queries.work import CHECK_PERMISSION
 from services.workflow.rules import branch_of, checker_for, due_after
 from services.workflow.tables import DefinitionRow, InstanceRow, SubscriptionRow, TaskRow
 from services.workflow.workdays import is_workday
@@ -35,7 +36,6 @@ from shared.events.workflow import (
 from shared.ids import new_id
 
 Text = dict[str, str]
-CHECK_PERMISSION = "order.approve"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

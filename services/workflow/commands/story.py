@@ -50,6 +50,7 @@ def process_fields(tx: Tx, instance: InstanceRow) -> dict[str, Any]:
         "customer_number": instance.data.get("customer_number"),
         "order_id": instance.order_id,
         "alert_ids": tuple(dict.fromkeys([*instance.data.get("alert_ids", ()), *alerts])),
+        "owner_path": instance.org_path,
     }
 
 

@@ -17,7 +17,7 @@ from services.workflow.commands.organisation import record
 from services.workflow.commands.story import add_entry, task_fields
 from services.workflow.queries import people
 from services.workflow.queries.people import Desk
-from services.workflow.queries.work import TaskUnknown
+from services.workflow.queries.work import TaskUnknown, permission_for
 from services.workflow.rules import serves_queue
 from services.workflow.tables import InstanceRow, TaskRow
 from shared import outbox, timers
@@ -29,6 +29,12 @@ from shared.ids import new_id
 from shared.policy import Actor, decide
 
 NOTE_CHARS_MAX = 2_000
+OWN_ORDER = {"zh-CN": "经办人不能复核自己的订单", "en": "The maker cannot check his own order"}
+OUT_OF_REACH = {
+    "zh-CN": "该员工不能办理此任务:须有办理权限,且在本支行,或主管本支行",
+    "en": "This person cannot take the task: it needs the permission for it, and a place in its"
+    " branch or over it",
+}
 
 
 class TaskNotOpen(DomainError):
@@ -92,7 +98,7 @@ def complete_task(
         raise Invalid("note", {"zh-CN": "备注过长", "en": "The note is too long"})
     if next_due_at is not None and next_due_at <= tx.bank_now:
         raise Invalid("due_at", {"zh-CN": "期限应晚于现在", "en": "The due time has passed"})
-    desk = _chosen_desk(tx, next_staff_id) if next_staff_id else None
+    desk = _chosen_desk(tx, instance, "task.act", next_staff_id) if next_staff_id else None
     if note:
         add_entry(tx, instance, "note", task.text, task=task, actor_id=actor.id, note=note)
     complete_step(run, task, outcome, Choice(desk, next_due_at))
@@ -112,11 +118,11 @@ def hand_off_task(
     instance, task = _locked(tx, task_id)
     if not _rights(tx, actor, task).hand_off:
         raise NotAllowed({"zh-CN": "您不能转交该任务", "en": "You may not hand off this task"})
-    desk = _chosen_desk(tx, to_staff_id)
-    if desk.staff_id == task.maker_id and task.maker_id is not None:
-        raise ParticipantUnfit(
-            {"zh-CN": "经办人不能复核自己的订单", "en": "The maker cannot check his own order"}
-        )
+    if task.maker_id is not None and to_staff_id == task.maker_id:
+        raise ParticipantUnfit(OWN_ORDER)
+    desk = _chosen_desk(tx, instance, permission_for(task), to_staff_id)
+    if task.maker_id is not None and desk.staff_id == task.maker_id:
+        raise ParticipantUnfit(OWN_ORDER)  # as the deputy of whom was chosen
     if desk.staff_id == task.staff_id:
         return task
     before = task.staff_id or actor.id  # a leader may take it off somebody's desk
@@ -233,18 +239,20 @@ def _rights(tx: Tx, actor: Actor, task: TaskRow) -> Rights:
     return rights_on(tx.session, actor, task, _today(tx))
 
 
-def _chosen_desk(tx: Tx, staff_id: str) -> Desk:
-    """The chosen person's desk; his deputy's while he is away."""
-    fit = {c.staff_id for c in people.candidates(tx.session, "task.act", _today(tx))}
-    person = people.on_the_staff(tx.session, staff_id) if staff_id in fit else None
-    if person is None:
-        raise ParticipantUnfit({"zh-CN": "该员工不能办理任务", "en": "This person has no desk"})
-    desk = people.desk_of_person(tx.session, person, _today(tx))
-    if desk.staff_id is None:
-        raise ParticipantUnfit(
-            {"zh-CN": "该员工离岗且未设代理", "en": "This person is away and has no deputy"}
-        )
-    return desk
+def _chosen_desk(tx: Tx, instance: InstanceRow, permission: str, staff_id: str) -> Desk:
+    """The chosen person's desk; his deputy's while he is away. Raises ParticipantUnfit."""
+    today = _today(tx)
+    person = people.on_the_staff(tx.session, staff_id)
+    if person is not None and people.absence_of(tx.session, staff_id, today) is not None:
+        desk = people.desk_of_person(tx.session, person, today)
+        if desk.staff_id is None:
+            raise ParticipantUnfit(
+                {"zh-CN": "该员工离岗且未设代理", "en": "This person is away and has no deputy"}
+            )
+    able = people.takers(tx.session, permission, instance.org_path, today)
+    if person is None or staff_id not in {one.staff_id for one in able}:
+        raise ParticipantUnfit(OUT_OF_REACH)
+    return people.desk_of_person(tx.session, person, today)
 
 
 def _move_due(tx: Tx, task: TaskRow, due_at: datetime) -> None:

@@ -3,12 +3,12 @@
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse
 
 from services.workflow.commands import tasks
 from services.workflow.commands.story import link_of
-from services.workflow.pages.words import STATES, today
+from services.workflow.pages.words import PICKER_ROWS, STATES, today
 from services.workflow.queries import people, work
 from shared.http import Context, requires
 
@@ -42,7 +42,29 @@ def picker(task_id: str, ctx: Annotated[Context, requires("task.handoff")]) -> H
     """Whom a task can be handed to, loaded when it is asked for."""
     with ctx.read() as session:
         task, found = work.participants_for(session, ctx.actor, today(ctx), task_id)
-        return ctx.page("picker.html", task=task, candidates=found)
+        departments = people.department_names(session)
+    return ctx.page(
+        "picker.html", task=task, candidates=found, departments=departments, picker_rows=PICKER_ROWS
+    )
+
+
+@router.get("/desk/tasks/{task_id}/participants")
+def participants(
+    task_id: str,
+    ctx: Annotated[Context, requires("task.act")],
+    *,
+    q: Annotated[str, Query(max_length=100)] = "",
+    stay: bool = False,
+) -> HTMLResponse:
+    """Among those who can take the task, the ones of that name."""
+    wanted = q.strip().casefold()
+    with ctx.read() as session:
+        _, found = work.participants_for(session, ctx.actor, today(ctx), task_id)
+        departments = people.department_names(session)
+    named = [one for one in found if wanted in one.name.casefold()]
+    return ctx.page(
+        "participants.html", candidates=named[:PICKER_ROWS], departments=departments, stay=stay
+    )
 
 
 @router.post("/desk/tasks/{task_id}/hand-off")
@@ -93,12 +115,14 @@ def _view(ctx: Context) -> dict[str, Any]:
         absences = people.absences_from(session, ctx.actor.id, day)
         colleagues = work.participants(session, ctx.actor, day, ctx.actor.org_path)
         roles = people.role_names(session)
+        departments = people.department_names(session)
     return {
         "view": view,
         "watched": [*view.watched, *_handed_processes(view)],
         "absences": absences,
         "colleagues": colleagues,
         "roles": roles,
+        "departments": departments,
         "link_of": link_of,
         "states": STATES,
         "stake": sum(line.task.stake_minor for line in view.mine),

@@ -12,7 +12,7 @@ from services.workflow import bpmn
 from services.workflow.commands import tasks
 from services.workflow.commands.instances import InstanceUnknown, steps_of
 from services.workflow.commands.story import link_of
-from services.workflow.pages.words import ENTRIES, STATES, today
+from services.workflow.pages.words import ENTRIES, PICKER_ROWS, STATES, today
 from services.workflow.queries import people, work
 from services.workflow.tables import TaskRow
 from shared.errors import Invalid
@@ -156,11 +156,12 @@ def _story(ctx: Context, instance_id: str) -> dict[str, Any]:
         rights = {
             task.task_id: tasks.rights_on(session, ctx.actor, task, day) for task in open_tasks
         }
-        colleagues = (
-            work.participants(session, ctx.actor, day, story.instance.org_path)
-            if any(right.complete or right.hand_off for right in rights.values())
-            else []
-        )
+        takers = {
+            task.task_id: work.takers_of(session, task, ctx.actor, day)
+            for task in open_tasks
+            if rights[task.task_id].complete or rights[task.task_id].hand_off
+        }
+        departments = people.department_names(session)
         roles = people.role_names(session)
         names = people.names_of(session, {task.staff_id for task in story.tasks if task.staff_id})
     steps = steps_of(story.definition)
@@ -169,7 +170,9 @@ def _story(ctx: Context, instance_id: str) -> dict[str, Any]:
         "steps": steps,
         "open_tasks": open_tasks,
         "rights": rights,
-        "colleagues": colleagues,
+        "takers": takers,
+        "picker_rows": PICKER_ROWS,
+        "departments": departments,
         "link_of": link_of,
         "entries": ENTRIES,
         "states": STATES,

@@ -97,5 +97,8 @@ FIELDS = {  # of the organisation's records, where a change is shown
 UNSAID = frozenset({"currency", "limit_id", "grant_id", "absence_id"})
 
 
+PICKER_ROWS = 8  # the nearest participants that are offered; the others are found by name
+
+
 def today(ctx: Context) -> date:
     return business_date(ctx.clock.bank_now(), ctx.clock.zone)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
-from services.workflow.rules import Candidate
+from services.workflow.rules import Candidate, by_nearness, may_take
 from services.workflow.tables import (
     ON_A_DESK,
     AbsenceRow,
@@ -180,6 +180,42 @@ def candidates(
     return [_candidate(person, loads, away, limits) for person in people]
 
 
+def takers(session: Session, permission: str, place: str, day: date) -> list[Candidate]:
+    """Who may be given work of a department that needs a permission, the nearest first: those it
+    reaches, who have not left, and are not away without a deputy who is there."""
+    rows = session.execute(
+        select(
+            StaffRow,
+            func.coalesce(GrantRow.scope, RoleRow.scope),
+            func.coalesce(GrantRow.org_path, StaffRow.org_path),
+        )
+        .join(GrantRow, GrantRow.staff_id == StaffRow.staff_id)
+        .join(RoleRow, RoleRow.role == GrantRow.role)
+        .where(
+            RoleRow.permissions.contains([permission]),
+            in_force(GrantRow, day),
+            StaffRow.left_on.is_(None),
+        )
+    )
+    people = {p.staff_id: p for p, scope, path in rows if may_take(scope, path, place)}
+    away = absences(session, people, day)
+    deputies = {row.deputy_staff_id for row in away.values() if row.deputy_staff_id}
+    deputies &= set(session.scalars(_present(deputies))) - set(absences(session, deputies, day))
+    able = [
+        person
+        for staff_id, person in people.items()
+        if staff_id not in away or away[staff_id].deputy_staff_id in deputies
+    ]
+    loads = load_of(session, [person.staff_id for person in able])
+    return by_nearness([_candidate(person, loads, away, {}) for person in able], place)
+
+
+def _present(staff_ids: Collection[str]) -> Select[str]:
+    return select(StaffRow.staff_id).where(
+        StaffRow.staff_id.in_(staff_ids), StaffRow.left_on.is_(None)
+    )
+
+
 def _candidate(
     person: StaffRow, loads: dict[str, int], away: dict[str, AbsenceRow], limits: dict[str, int]
 ) -> Candidate:
@@ -221,6 +257,12 @@ def _limits(
         )
         .group_by(LimitRow.staff_id)
     )
+    return dict(rows.tuples().all())
+
+
+def department_names(session: Session) -> dict[str, dict[str, Any]]:
+    """What the department at each place is called, in both languages."""
+    rows = session.execute(select(DepartmentRow.org_path, DepartmentRow.names))
     return dict(rows.tuples().all())
 
 

@@ -28,6 +28,7 @@ PAGE_ROWS = 50
 USUAL_DAYS = 90
 QUEUES_MAX = 20
 STORY_ROWS_MAX = 300
+CHECK_PERMISSION = "order.approve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,12 +275,27 @@ class TaskUnknown(NotFound):
 def participants_for(
     session: Session, actor: Actor, day: date, task_id: str
 ) -> tuple[TaskRow, list[Candidate]]:
-    """Whom one task can be handed to; never the maker of what it checks. Raises TaskUnknown."""
+    """A task and whom it can be handed to. Raises TaskUnknown."""
     task = session.get(TaskRow, task_id)
     if task is None or story_of(session, actor, day, task.instance_id) is None:
         raise TaskUnknown(f"there is no task {task_id}")
-    found = participants(session, actor, day, task.org_path)
-    return task, [one for one in found if one.staff_id not in (task.maker_id, task.staff_id)]
+    return task, takers_of(session, task, actor, day)
+
+
+def takers_of(session: Session, task: TaskRow, actor: Actor, day: date) -> list[Candidate]:
+    """Whom the actor can hand the task to, the nearest first: not to himself, nor to who has it,
+    nor to the maker of what it checks."""
+    place = session.scalars(
+        select(InstanceRow.org_path).where(InstanceRow.instance_id == task.instance_id)
+    ).one()
+    found = people.takers(session, permission_for(task), place, day)
+    left_out = (actor.id, task.staff_id, task.maker_id)
+    return [one for one in found if one.staff_id not in left_out]
+
+
+def permission_for(task: TaskRow) -> str:
+    """What one must hold to do a task: a decision of another service has its own permission."""
+    return CHECK_PERMISSION if task.kind == "receive" else "task.act"
 
 
 def definitions(session: Session) -> list[DefinitionRow]:

@@ -1,12 +1,14 @@
-"""Which parties a member of staff may see: the data scope in the bank's own codes.
+"""Which customers a member of staff may see: the data scope in the bank's own codes.
 
-A party belongs to the managers and the managing (else home) branches of its numbers.
+A party belongs to the managers and the managing (else home) branches of its numbers. The staff
+directory says which codes and which staff lie within a scope's org path.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.directory import Directory
 from shared.policy import Actor, widest, within
 
 
@@ -16,8 +18,25 @@ class Reach:
 
     everything: bool = False
     manager_codes: frozenset[str] = frozenset()
-    staff_ids: frozenset[str] = frozenset()
     branch_codes: frozenset[str] = frozenset()
+    staff_ids: frozenset[str] = frozenset()
+
+    def covers(self, manager_code: str | None, branch_code: str | None) -> bool:
+        return (
+            self.everything
+            or manager_code in self.manager_codes
+            or branch_code in self.branch_codes
+        )
+
+
+def reach(directory: Directory, actor: Actor, permission: str) -> Reach:
+    """By the service's own copy of the staff directory."""
+    return reach_of(
+        actor,
+        permission,
+        directory.records("staff"),
+        directory.records("department").values(),
+    )
 
 
 def reach_of(
@@ -38,8 +57,9 @@ def reach_of(
             managers.update(actor.staff_codes)
             people.add(actor.id)
             continue
+        exact = scope.kind == "department"
         for staff_id, member in staff.items():
-            if _lies_in(member, scope.path, exact=scope.kind == "department"):
+            if _lies_in(member, scope.path, exact=exact):
                 managers.update(member.get("staff_codes") or ())
                 people.add(staff_id)
         for department in departments:
@@ -47,10 +67,10 @@ def reach_of(
             if (
                 branch
                 and not department.get("closed_on")
-                and _lies_in(department, scope.path, exact=scope.kind == "department")
+                and _lies_in(department, scope.path, exact=exact)
             ):
                 branches.add(branch)
-    return Reach(False, frozenset(managers), frozenset(people), frozenset(branches))
+    return Reach(False, frozenset(managers), frozenset(branches), frozenset(people))
 
 
 def _lies_in(record: Mapping[str, Any], path: str, *, exact: bool) -> bool:
