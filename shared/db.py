@@ -190,7 +190,7 @@ class Message:
 
 @dataclass
 class Tx:
-    """One open transaction. `flush` sends what `bulk` queued; leaving the block commits."""
+    """One open transaction. `flush` does what was queued; leaving the block commits."""
 
     session: Session
     bank_now: datetime
@@ -206,6 +206,15 @@ class Tx:
     after_commit: list[Callable[[], None]] = field(default_factory=list)  # hints only: may be lost
     enqueued: bool = False
     _bulk: dict[int, tuple[Executable, list[dict[str, Any]]]] = field(default_factory=dict)
+    _together: dict[Callable[["Tx", list[Any]], None], list[Any]] = field(default_factory=dict)
+
+    def together(self, work: Callable[["Tx", list[Any]], None], item: Any) -> None:
+        """Queues an item for work that takes all of a batch at once, in their order.
+
+        It runs when the batch is handled, before what `bulk` queued, and has no `message`. Only
+        for work of which no other handler of the batch needs the outcome.
+        """
+        self._together.setdefault(work, []).append(item)
 
     def bulk(self, statement: Executable, params: dict[str, Any]) -> None:
         """Queues a row of a statement; sent set-based, in order of the statements' first use.
@@ -221,6 +230,9 @@ class Tx:
             entry[1].append(params)
 
     def flush(self) -> None:
+        while self._together:
+            work, items = self._together.popitem()
+            work(self, items)
         self.session.flush()
         queued, self._bulk = self._bulk, {}
         for statement, rows in queued.values():

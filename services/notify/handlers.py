@@ -44,15 +44,20 @@ def audiences_of(fact: Fact) -> list[str]:
 
 def hint(tx: Tx, *audiences: str) -> None:
     """Tells open pages after the commit that something of these audiences changed."""
-    if tx.message is None or tx.push is None:
+    if tx.message is None:
         return
-    message, push = tx.message, tx.push
-    hints = [
-        Hint(a, message.topic, message.partition, message.offset, message.event.type)
-        for a in audiences
-    ]
-    if hints:
-        tx.after_commit.append(lambda: push(hints))
+    message = tx.message
+    for audience in audiences:
+        place = message.topic, message.partition, message.offset
+        tx.together(_push, Hint(audience, *place, message.event.type))
+
+
+def _push(tx: Tx, hints: list[Hint]) -> None:
+    """Of what a batch says of one audience and kind, the last place is enough to ask anew."""
+    push = tx.push
+    if push is not None:
+        newest = {(h.audience, h.topic, h.partition, h.type): h for h in hints}
+        tx.after_commit.append(lambda: push(list(newest.values())))
 
 
 def remember(tx: Tx, event: Event[Any]) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from services.scoring.commands import (
     alerts,
     contribution,
+    customers,
     fold,
     leaves,
     outcomes,
@@ -17,7 +18,7 @@ from services.scoring.commands import (
     store,
     worker_letters,
 )
-from services.scoring.commands.parties import MANAGER_TIMER, Membership
+from services.scoring.commands.parties import MANAGER_TIMER
 from shared import open_work
 from shared.clock import business_date
 from shared.consumer import BatchHandler
@@ -28,43 +29,10 @@ from shared.sources import on_source_described
 from shared.timers import Timer, TimerHandler
 
 
-def on_party_recorded(tx: Tx, event: Event[customer.PartyRecorded]) -> None:
-    fact = event.data
-    if fact.customer_number is None:
-        return  # a prospect holds nothing yet
-    _join(tx, event, fact.customer_numbers)
-    with contribution.under_another(tx, fact.customer_number):
-        parties.describe_number(tx, fact.customer_number, fact.kind, fact.home_branch_code)
-
-
-def on_identity_changed(
-    tx: Tx, event: Event[customer.IdentityMerged | customer.IdentityUnmerged]
-) -> None:
-    _join(tx, event, event.data.customer_numbers)
-
-
-def _join(tx: Tx, event: Event[Any], numbers: tuple[str, ...]) -> None:
-    fact = event.data
-    if fact.customer_number is None:
-        return  # a prospect: no number of it has figures
-    said = Membership(fact.party_id, fact.customer_number, numbers, event.time)
-    alerts.refresh(tx, parties.join_numbers(tx, said))
-
-
-def on_manager_changed(tx: Tx, event: Event[customer.ManagerChanged]) -> None:
-    fact = event.data
-    if fact.customer_number is None or fact.account_number is not None:
-        return  # the manager of one account does not answer for the customer
-    with contribution.under_another(tx, fact.customer_number):
-        parties.keep_manager(
-            tx,
-            fact.customer_number,
-            effective_on=fact.effective_on,
-            manager_code=fact.manager_code,
-            staff_id=fact.staff_id,
-            branch_code=fact.branch_code,
-            share_ppm=fact.share_ppm,
-        )
+def on_customer_fact(tx: Tx, event: Event[customer.PartyFact]) -> None:
+    """Who is who and who answers for whom: taken for all of a batch at once."""
+    if event.data.customer_number is not None:  # else a prospect, who holds nothing yet
+        tx.together(customers.take, tx.message)
 
 
 def on_process_started(tx: Tx, event: Event[workflow.ProcessStarted]) -> None:
@@ -128,15 +96,15 @@ def on_branch_described(tx: Tx, event: Event[bank.BranchDescribed]) -> None:
 def when_manager_effective(tx: Tx, timer: Timer) -> None:
     """The day of a future assignment has come: ask anew who answers for the number."""
     number = timer.key.rpartition("/")[0]
-    with contribution.under_another(tx, number):
+    with contribution.under_others(tx, [number]):
         parties.reassign(tx, [number], business_date(tx.bank_now, tx.clock.zone))
 
 
 HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
-    customer.PartyRecorded: on_party_recorded,
-    customer.IdentityMerged: on_identity_changed,
-    customer.IdentityUnmerged: on_identity_changed,
-    customer.ManagerChanged: on_manager_changed,
+    customer.PartyRecorded: on_customer_fact,
+    customer.IdentityMerged: on_customer_fact,
+    customer.IdentityUnmerged: on_customer_fact,
+    customer.ManagerChanged: on_customer_fact,
     workflow.ProcessStarted: on_process_started,
     **dict.fromkeys(open_work.TASKS, on_task_event),
     workflow.ProcessFinished: on_process_finished,

@@ -1,7 +1,7 @@
 """Signals of numbers turned into alerts of parties; the difference is told to the others."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from services.scoring.rules.stake import Evidence
 from services.scoring.settings import home_currency
 from services.scoring.tables import AlertRow, CustomerStateRow, NumberRow, PartyFigureRow, SignalRow
 from shared import outbox
-from shared.db import Tx
+from shared.db import Message, Tx
 from shared.events.scoring import AlertCleared, AlertRaised, Term
 from shared.money import MINOR_MAX
 from shared.wire import Record
@@ -74,6 +74,14 @@ WITH_SIGNALS = text(
     select n.party_id from numbers n
      where n.party_id = any(:parties)
        and exists (select 1 from signals g where g.customer_number = n.customer_number)
+    """
+)
+WITH_SIGNALS_OR_ALERTS = text(
+    """
+    select n.party_id from numbers n
+     where n.party_id = any(:parties)
+       and exists (select 1 from signals g where g.customer_number = n.customer_number)
+    union select a.party_id from alerts a where a.party_id = any(:parties)
     """
 )
 RISK = text(
@@ -147,6 +155,15 @@ def with_signals(tx: Tx, party_ids: Collection[str]) -> set[str]:
     if not party_ids:
         return set()
     return set(tx.session.execute(WITH_SIGNALS, {"parties": sorted(party_ids)}).scalars())
+
+
+def refresh_joined(tx: Tx, told: Mapping[str, Message]) -> None:
+    """Numbers came to these locked parties or left them; an alert belongs to who said so."""
+    found = tx.session.execute(WITH_SIGNALS_OR_ALERTS, {"parties": sorted(told)}).scalars()
+    for party_id in sorted(found):
+        tx.message = told[party_id]
+        refresh(tx, {party_id})
+    tx.message = None
 
 
 def refresh(tx: Tx, party_ids: Collection[str]) -> None:

@@ -147,10 +147,11 @@ TO_NUMBERS = text(
     select distinct party_id from updated where party_id is not null
     """
 )
-ANY_LEAF = text(
+WITH_LEAVES = text(
     """
-    select 1 from leaves where customer_number = :number
-    union all select 1 from open_leaves where customer_number = :number limit 1
+    select n from unnest(cast(:numbers as text[])) as x(n)
+     where exists (select 1 from leaves where customer_number = n)
+        or exists (select 1 from open_leaves where customer_number = n)
     """
 )
 EMPTY = text("truncate leaf_moves")
@@ -188,22 +189,24 @@ def count_moves(tx: Tx) -> None:
 
 
 @contextmanager
-def under_another(tx: Tx, number: str) -> Iterator[None]:
-    """Within it somebody else begins to answer for a number: what it ever earned goes along, and
-    the leaves of the days from which he answers are his. The number is held, so that no leaf
-    comes under the one before meanwhile."""
-    parties.hold_numbers(tx, [number])
-    if tx.session.execute(ANY_LEAF, {"number": number}).first() is None:
+def under_others(tx: Tx, numbers: Collection[str]) -> Iterator[None]:
+    """Within it others begin to answer for these numbers: what they ever earned goes along, and
+    the leaves of the days from which somebody answers are his. The numbers are held, so that no
+    leaf comes under the one before meanwhile."""
+    parties.hold_numbers(tx, numbers)
+    found = tx.session.execute(WITH_LEAVES, {"numbers": sorted(numbers)}).scalars()
+    with_leaves = sorted(found)
+    if not with_leaves:
         yield
         return
     staged(tx, "leaf_moves", MOVES)
     for sign in (-1, 1):
         if sign == 1:
             yield
-        tx.session.execute(ALL_OF_THEM, {"numbers": [number], "sign": sign})
+        tx.session.execute(ALL_OF_THEM, {"numbers": with_leaves, "sign": sign})
         tx.session.execute(TO_OWNERS)
         tx.session.execute(EMPTY)
-    place_anew(tx, {number})
+    place_anew(tx, with_leaves)
 
 
 def place_anew(tx: Tx, numbers: Collection[str]) -> None:

@@ -13,7 +13,8 @@ from sqlalchemy import text
 from services.scoring.leaf_sql import SLICE
 from shared import timers
 from shared.clock import business_date
-from shared.db import Tx
+from shared.db import Message, Tx
+from shared.events.customer import ManagerChanged, PartyRecorded
 
 MANAGER_TIMER = "manager_effective"
 
@@ -38,14 +39,18 @@ LOCK_NUMBERS = text(
 )
 MOVE = text(
     """
-    update numbers set party_id = :party_id, party_as_of = :as_of
-     where customer_number = any(:numbers)
+    update numbers n set party_id = x.party_id, party_as_of = x.as_of
+      from unnest(cast(:numbers as text[]), cast(:parties as text[]),
+                  cast(:times as timestamptz[])) as x(customer_number, party_id, as_of)
+     where n.customer_number = x.customer_number
     """
 )
 DESCRIBE = text(
     """
-    update numbers set kind = :kind, home_branch_code = :home_branch_code
-     where customer_number = :customer_number
+    update numbers n set kind = x.kind, home_branch_code = x.home_branch_code
+      from unnest(cast(:numbers as text[]), cast(:kinds as text[]), cast(:branches as text[]))
+           as x(customer_number, kind, home_branch_code)
+     where n.customer_number = x.customer_number
     """
 )
 NEW_PARTIES = text(
@@ -131,6 +136,11 @@ class Membership:
     customer_number: str
     customer_numbers: Sequence[str]
     as_of: datetime
+    message: Message
+
+    @property
+    def numbers(self) -> set[str]:
+        return {self.customer_number, *self.customer_numbers}
 
 
 def hold_numbers(tx: Tx, numbers: Collection[str]) -> dict[str, str | None]:
@@ -162,76 +172,79 @@ def recompute(tx: Tx, parties: Collection[str]) -> None:
         tx.session.execute(RECOMPUTE, {"parties": sorted(parties)})
 
 
-def join_numbers(tx: Tx, said: Membership) -> set[str]:
-    """Puts numbers where an event says they belong. Returns the parties that changed, locked.
+def join_numbers(tx: Tx, told: Sequence[Membership]) -> dict[str, Message]:
+    """Puts numbers where events say they belong. Returns the parties that changed, locked, each
+    with what was said of it last.
 
     An event speaks for the number of its own key at any time, and for the others of its list
     unless something newer was said of them: a party of many numbers then changes in one step.
     """
-    numbers = {said.customer_number, *said.customer_numbers}
-    asked = {"numbers": sorted(numbers)}
+    asked = {"numbers": sorted({n for said in told for n in said.numbers})}
     tx.session.execute(NEW_NUMBERS, asked)
-    moved, left = [], set()
-    for row in tx.session.execute(LOCK_NUMBERS, asked):
-        own = row.customer_number == said.customer_number
-        known = row.party_as_of
-        if known is not None and (said.as_of < known or (said.as_of == known and not own)):
-            continue
-        if row.party_id != said.party_id:
-            left.add(row.party_id)
-        moved.append((row.customer_number, row.party_id != said.party_id))
+    before = {
+        row.customer_number: (row.party_id, row.party_as_of)
+        for row in tx.session.execute(LOCK_NUMBERS, asked)
+    }
+    now, changed = dict(before), dict[str, Message]()
+    for said in told:
+        for number in said.numbers:
+            party_id, as_of = now[number]
+            own = number == said.customer_number
+            if as_of is not None and (said.as_of < as_of or (said.as_of == as_of and not own)):
+                continue
+            if party_id != said.party_id:
+                changed |= {p: said.message for p in (party_id, said.party_id) if p is not None}
+            now[number] = (said.party_id, said.as_of)
+    moved = [number for number in before if now[number] != before[number]]
     tx.session.execute(
         MOVE,
-        {"party_id": said.party_id, "as_of": said.as_of, "numbers": [n for n, _ in moved]},
+        {
+            "numbers": moved,
+            "parties": [now[number][0] for number in moved],
+            "times": [now[number][1] for number in moved],
+        },
     )
-    if not any(changed for _, changed in moved):
-        return set()
-    changed = {said.party_id, *left} - {None}
     lock_parties(tx, changed)
     recompute(tx, changed)
     return changed
 
 
-def describe_number(tx: Tx, customer_number: str, kind: str, home_branch_code: str | None) -> None:
+def describe_numbers(tx: Tx, told: Sequence[PartyRecorded]) -> None:
+    """Of two facts about a number the later one stands."""
+    newest = {fact.customer_number: fact for fact in told}
     tx.session.execute(
         DESCRIBE,
         {
-            "customer_number": customer_number,
-            "kind": kind,
-            "home_branch_code": home_branch_code,
+            "numbers": list(newest),
+            "kinds": [fact.kind for fact in newest.values()],
+            "branches": [fact.home_branch_code for fact in newest.values()],
         },
     )
 
 
-def keep_manager(
-    tx: Tx,
-    customer_number: str,
-    *,
-    effective_on: date,
-    manager_code: str | None,
-    staff_id: str | None,
-    branch_code: str | None,
-    share_ppm: int,
-) -> None:
+def keep_managers(tx: Tx, told: Sequence[ManagerChanged]) -> None:
     """Attribution is by effective date: a later one waits for its day, an older one is history."""
-    tx.session.execute(NEW_NUMBERS, {"numbers": [customer_number]})
     tx.session.execute(
         KEEP_MANAGER,
-        {
-            "customer_number": customer_number,
-            "effective_on": effective_on,
-            "manager_code": manager_code or "",
-            "staff_id": staff_id,
-            "branch_code": branch_code,
-            "share_ppm": share_ppm,
-        },
+        [
+            {
+                "customer_number": fact.customer_number,
+                "effective_on": fact.effective_on,
+                "manager_code": fact.manager_code or "",
+                "staff_id": fact.staff_id,
+                "branch_code": fact.branch_code,
+                "share_ppm": fact.share_ppm,
+            }
+            for fact in told
+        ],
     )
     today = business_date(tx.bank_now, tx.clock.zone)
-    if effective_on > today:
-        due_at = datetime.combine(effective_on, time(), tx.clock.zone)
-        timers.arm(tx, MANAGER_TIMER, f"{customer_number}/{effective_on.isoformat()}", due_at)
-    else:
-        reassign(tx, [customer_number], today)
+    for fact in told:
+        if fact.effective_on > today:
+            due_at = datetime.combine(fact.effective_on, time(), tx.clock.zone)
+            key = f"{fact.customer_number}/{fact.effective_on.isoformat()}"
+            timers.arm(tx, MANAGER_TIMER, key, due_at)
+    reassign(tx, [f.customer_number or "" for f in told if f.effective_on <= today], today)
 
 
 def reassign(tx: Tx, numbers: Sequence[str], today: date) -> None:
