@@ -57,7 +57,9 @@ def cli(service: Service) -> typer.Typer:
 
 
 def settings_of(service: Service) -> Settings:
-    return Settings(service=service.name)
+    settings = Settings(service=service.name)
+    settings.refuse_unsafe_key()
+    return settings
 
 
 def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
