@@ -4,7 +4,7 @@ from base64 import b64decode
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Published with the sources: for the local stack only.
@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     retries_max: int = 5
     retry_backoff_s: float = 0.2
     parked_per_hour_max: int = 1000
+    # Identities (inbox, HTTP intake) and settled letters: longer than a message can come again,
+    # from a topic kept 14 days or from a source that repeats itself.
+    kept_days: int = Field(default=90, ge=30)
+    story_kept_days: int = Field(default=400, ge=90)  # what led to a notice: bank days, over a year
     # Relay
     relay_rows_max: int = 2000
     relay_busy_s: float = 0.02
