@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup:  ## All that is needed: packages, Kafka's jars, front-end packages, a browser for the tests
+setup:  ## All that is needed: packages, Kafka's jars, front-end packages, a browser and Prometheus for the tests
 	$(SETUP)
 
 demo:  ## A live bank on http://127.0.0.1:8800 (N= customers, DATA= folder, FRESH=1 starts over)
@@ -45,7 +45,7 @@ imports:  ## import-linter
 	@.venv/bin/lint-imports --no-logo
 
 rules:  ## The rules of the house and the contracts with others
-	$(SETUP) venv jars pages
+	$(SETUP) venv jars pages prometheus
 	@$(PY) -m shared.web.translations check
 	@$(PY) -m pytest tests/contract
 

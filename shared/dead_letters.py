@@ -9,16 +9,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from shared.db import AuditRow, DeadLetterRow, Tx
 from shared.errors import DomainError
+from shared.forgetting import Aging
 from shared.wire import Record
 
 OPEN = ("waiting", "replay")
 PAGE_ROWS = 50
 TEXT_CHARS_MAX = 2_000
+# What waits for a person stays; of what is settled the audit keeps the decision, not the payload.
+FORGET = text(
+    """
+    delete from dead_letters where id = any(array(
+      select id from dead_letters
+       where state in ('replayed', 'discarded', 'recorded')
+         and coalesce(resolved_at, recorded_at) < :before
+       order by id limit :rows for update skip locked))
+    returning 1
+    """
+)
+AGING = Aging("dead_letters", FORGET, lambda settings: settings.kept_days)
 KEY_CHARS_MAX = 500  # what an index of the database can hold, with room for the topic
 
 

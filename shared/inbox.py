@@ -4,23 +4,13 @@ Positions make a redelivery harmless; the inbox catches what a producer sent twi
 offset. One statement claims a whole batch.
 """
 
-import threading
 from dataclasses import dataclass
-from datetime import timedelta
 
-import structlog
 from sqlalchemy import text
 from xxhash import xxh3_64_intdigest
 
-from shared.db import Database, Tx, is_world_down
-
-KEPT_DAYS = 90
-FORGOTTEN_AT_ONCE = 1_000  # rows of one transaction: tens of milliseconds
-PAUSE_S = 0.1  # between two of them: appliers come first
-FIRST_AFTER_S = 60.0
-DAY_S = 86_400.0
-
-log = structlog.get_logger()
+from shared.db import Tx
+from shared.forgetting import Aging
 
 CLAIM = text(
     """
@@ -45,11 +35,12 @@ BODIES = text(
 FORGET = text(
     """
     delete from inbox where ctid = any(array(
-      select ctid from inbox where claimed_on < :limit
+      select ctid from inbox where claimed_on < cast(:before as date)
        order by claimed_on limit :rows for update skip locked))
     returning 1
     """
 )
+AGING = Aging("inbox", FORGET, lambda settings: settings.kept_days)
 
 
 def body_hash(body: bytes) -> int:
@@ -103,34 +94,3 @@ def _conflicts(tx: Tx, wanted: list[Claim], repeats: list[int]) -> set[int]:
         for i in repeats
         if stored.get((wanted[i].source, wanted[i].event_id)) != wanted[i].body_hash
     }
-
-
-def forget_old(database: Database, stop: threading.Event) -> int:
-    """Drops identities older than the longest replay, a piece per transaction. How many went."""
-    gone = 0
-    while not stop.is_set():
-        with database.transaction() as tx:
-            limit = tx.wall_now.date() - timedelta(days=KEPT_DAYS)
-            found = tx.session.execute(FORGET, {"limit": limit, "rows": FORGOTTEN_AT_ONCE})
-            piece = len(found.all())
-        gone += piece
-        if piece < FORGOTTEN_AT_ONCE:
-            break
-        stop.wait(PAUSE_S)
-    return gone
-
-
-def forget_daily(database: Database, stop: threading.Event) -> None:
-    """A thread of every listener: soon after its start, then once a day of wall time."""
-    pause = FIRST_AFTER_S
-    while not stop.wait(pause):
-        try:
-            gone = forget_old(database, stop)
-        except Exception as error:
-            if not is_world_down(error):
-                raise
-            log.warning("inbox_not_forgotten", error=str(error)[:200])
-            pause = FIRST_AFTER_S
-        else:
-            log.info("inbox_forgotten", count=gone)
-            pause = DAY_S

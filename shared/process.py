@@ -11,7 +11,7 @@ import structlog
 import typer
 import uvicorn
 
-from shared import inbox, logs
+from shared import dead_letters, forgetting, inbox, logs
 from shared.metrics import LAG, LISTENER_UP
 from shared.positions import ListenerStopped
 from shared.runtime import Runtime, Service
@@ -57,7 +57,9 @@ def cli(service: Service) -> typer.Typer:
 
 
 def settings_of(service: Service) -> Settings:
-    return Settings(service=service.name)
+    settings = Settings(service=service.name)
+    settings.refuse_unsafe_key()
+    return settings
 
 
 def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
@@ -80,9 +82,10 @@ def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
 
 def work_of_listen(runtime: Runtime, stop: threading.Event) -> dict[str, Callable[[], None]]:
     """The threads of the listen role: the same two in every service, and the service's jobs."""
+    aging = (inbox.AGING, dead_letters.AGING, *runtime.service.aging)
     return {
         "listen": partial(listen, runtime, stop),
-        "forget": partial(inbox.forget_daily, runtime.database, stop),
+        "forget": partial(forgetting.forget_daily, runtime.database, aging, stop),
         **{name: partial(job, runtime, stop) for name, job in runtime.service.jobs.items()},
     }
 

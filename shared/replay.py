@@ -81,7 +81,7 @@ def _failed_again(database: Database, letter_id: int, error: Exception) -> int:
         if refused:
             place = (row.topic, row.partition)
             positions.tally(tx, Counter({(*place, row.kind): -1, (*place, "refused"): 1}))
-            row.kind, row.state = "refused", "recorded"
+            row.kind, row.state, row.resolved_at = "refused", "recorded", tx.wall_now
         else:
             row.state = "waiting"
             tx.session.execute(

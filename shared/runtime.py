@@ -22,6 +22,7 @@ from shared.directory import HANDLERS as DIRECTORY_HANDLERS
 from shared.directory import TOPIC as DIRECTORY_TOPIC
 from shared.directory import Directory
 from shared.events.envelope import Fact
+from shared.forgetting import Aging
 from shared.metrics import Extra
 from shared.outbox import Relay
 from shared.positions import place
@@ -52,6 +53,7 @@ class Service:
     routers: tuple[APIRouter, ...]
     metadata: MetaData
     jobs: Mapping[str, Job] = field(default_factory=dict)  # extra threads of the listen role
+    aging: tuple[Aging, ...] = ()  # rows of its own that grow old
     metrics: Extra | None = None
     batches: Mapping[str, BatchHandler] = field(default_factory=dict)  # private topics, not events
     letters: OtherLetters | None = None

@@ -1,12 +1,19 @@
 """Fixtures that several suites use: the real servers once per run, a fresh space per test."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from shared.db import DeliveryBase
+from shared.migrations import prepare_schema
+from shared.runtime import Runtime
 from shared.testing.servers import Servers
 from shared.testing.servers import servers as running_servers
-from shared.testing.space import Space
+from shared.testing.space import ServiceUnderTest, Space
+from tests.ledger import BROKEN, SERVICE, Base
+
+os.environ.setdefault("GUANXI_ENVIRONMENT", "local")  # services may start with the published key
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +27,18 @@ def space(servers: Servers) -> Iterator[Space]:
     room = Space(servers)
     yield room
     room.close()
+
+
+@pytest.fixture
+def ledger(space: Space) -> ServiceUnderTest:
+    """The service of the delivery tests."""
+    BROKEN.clear()
+    settings = space.settings("ledger", retries_max=2)
+    prepare_schema(settings)
+    runtime = Runtime(SERVICE, settings, space.clock)
+    with runtime.database.engine.begin() as connection:
+        DeliveryBase.metadata.create_all(connection)
+        Base.metadata.create_all(connection)
+    under_test = ServiceUnderTest(runtime)
+    space._services.append(under_test)
+    return under_test

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.local import debian
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
-INSTALL_TIMEOUT_S = 600
 
 
 def find() -> Path | None:
@@ -48,33 +49,13 @@ def _starts(program: Path) -> bool:
 
 def install() -> None:
     """Debian's Chromium as root in CI, else Playwright's. A failure is said, not raised."""
-    if os.geteuid() == 0 and os.environ.get("CI") and shutil.which("apt-get"):
+    if debian.may_install():
         print("browser: installing Debian's chromium (root, in CI)", flush=True)
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (
-            ["apt-get", "update", "-q"],
-            ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"],
-        ):
-            if _run(command, environment) != 0:
-                break
-        else:
+        wanted = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"]
+        if debian.run(["apt-get", "update", "-q"]) and debian.run(wanted):
             return
     print("browser: downloading Playwright's Chromium", flush=True)
-    _run([sys.executable, "-m", "playwright", "install", "chromium"], dict(os.environ))
-
-
-def _run(command: list[str], environment: dict[str, str]) -> int:
-    try:
-        done = subprocess.run(
-            command, env=environment, check=False, timeout=INSTALL_TIMEOUT_S,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        print(f"browser: {' '.join(command)} took over {INSTALL_TIMEOUT_S} s", flush=True)
-        return 1
-    if done.returncode != 0:
-        print("\n".join(done.stdout.splitlines()[-5:]), flush=True)
-    return done.returncode
+    debian.run([sys.executable, "-m", "playwright", "install", "chromium"])
 
 
 def main() -> int:

@@ -108,3 +108,12 @@ def saved(path: Path) -> dict[str, Any] | None:
 def open_to_others(folder: Path) -> bool:
     """Can every user pass through `folder` and all its parents?"""
     return all(part.stat().st_mode & 0o001 for part in (folder, *folder.parents))
+
+
+def without_password(address: str) -> str:
+    """As it may be shown."""
+    head, at, tail = address.rpartition("@")
+    if not at:
+        return address
+    scheme, slashes, who = head.rpartition("//")
+    return f"{scheme}{slashes}{who.partition(':')[0]}@{tail}"

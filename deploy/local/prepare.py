@@ -1,8 +1,8 @@
 """python3.11 -m deploy.local.prepare: all that Guanxi needs, each part once.
 
 Runs before anything is installed, so this file imports nothing but the standard library. Parts:
-venv (packages by hash), jars, pages (front-end packages), browser (for the tests). A part that
-stands is skipped by its stamp, the hash of what it was made from.
+venv (packages by hash), jars, pages (front-end packages), browser and prometheus (for the tests).
+A part that stands is skipped by its stamp, the hash of what it was made from.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from deploy.local.places import CHECKOUT, StackError, refuse_other_platforms
 VENV = CHECKOUT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = CHECKOUT / "requirements.lock"
-PARTS = ("venv", "jars", "pages", "browser")
+PARTS = ("venv", "jars", "pages", "browser", "prometheus")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
         "jars": lambda: run_part("Kafka's jars", "deploy.local.jars"),
         "pages": lambda: run_part("front-end packages", "shared.web.install"),
         "browser": lambda: run_part("a Chromium for the tests", "deploy.local.chromium"),
+        "prometheus": lambda: run_part("Prometheus for the tests", "deploy.local.prometheus"),
     }
     try:
         refuse_other_platforms()

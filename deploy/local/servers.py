@@ -16,7 +16,13 @@ from typing import IO, Any, Protocol, Self
 
 from deploy.local.children import Child, Command, free_port, refuse_taken_port, wait_until
 from deploy.local.kafka_server import KafkaServer
-from deploy.local.places import StackError, make_own, refuse_other_platforms, save
+from deploy.local.places import (
+    StackError,
+    make_own,
+    refuse_other_platforms,
+    save,
+    without_password,
+)
 from deploy.local.postgres_server import PostgresServer
 from deploy.local.redis_server import RedisServer
 
@@ -125,7 +131,7 @@ class ServerSet:
         """Start all that is not given; raise StackError and leave nothing if one cannot."""
         refuse_other_platforms()
         for name, address in self.given.items():
-            self.say(f"{name} from the environment: {_without_password(address)}")
+            self.say(f"{name} from the environment: {without_password(address)}")
         if not self.servers:
             return
         if self._lock is None:
@@ -148,7 +154,7 @@ class ServerSet:
         server = self.servers[name]
         wait_until(server.ready, self.children[name], START_TIMEOUT_S)
         server.finish()
-        self.say(f"{server.name} at {_without_password(server.address)}")
+        self.say(f"{server.name} at {without_password(server.address)}")
 
     def watch(self) -> None:
         """Start again what died. Call it every second or so, from the starting thread."""
@@ -314,11 +320,3 @@ def began_at(pid: int) -> int:
 
 def runs(pid: int, began: int) -> bool:
     return began != 0 and began_at(pid) == began
-
-
-def _without_password(address: str) -> str:
-    head, at, tail = address.rpartition("@")
-    if not at:
-        return address
-    scheme, slashes, who = head.rpartition("//")
-    return f"{scheme}{slashes}{who.partition(':')[0]}@{tail}"

@@ -22,6 +22,7 @@ from deploy.local.applied import Applied
 from deploy.local.bank_run import ZONE, BankRun, refuse_other_data
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child, Command, answers, refuse_taken_port
+from deploy.local.given import refuse_unreachable
 from deploy.local.places import CHECKOUT, LOCAL, StackError, data_folder, save
 from deploy.local.servers import (
     Ports,
@@ -139,6 +140,7 @@ class System:
         """All that can be refused, before anything of an earlier run is changed or removed."""
         if self.options.data is not None:
             refuse_other_data(self.options.data)
+        refuse_unreachable(stack.given)
         stack.claim()
         self._stack = stack
         left = read_state(self.folder, "system")

@@ -1,6 +1,7 @@
 """`python -m services.customer api|listen|relay|migrate|all`."""
 
 from services.customer import api, pages
+from services.customer.commands import intake
 from services.customer.commands.sweep import sweep_timeline
 from services.customer.handlers import HANDLERS, TIMERS
 from services.customer.tables import Base
@@ -13,6 +14,7 @@ SERVICE = Service(
     routers=(api.router, pages.router),
     metadata=Base.metadata,
     jobs={"sweep_timeline": sweep_timeline},
+    aging=(intake.AGING,),
 )
 
 if __name__ == "__main__":

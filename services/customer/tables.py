@@ -356,4 +356,4 @@ class IntakeRow(Base):
     source: Mapped[str] = mapped_column(primary_key=True)
     event_id: Mapped[str] = mapped_column(primary_key=True)
     body_hash: Mapped[int] = mapped_column(BigInteger)
-    taken_at: Mapped[datetime]
+    taken_at: Mapped[datetime] = mapped_column(index=True)

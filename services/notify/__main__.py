@@ -1,6 +1,7 @@
 """`python -m services.notify api|listen|relay|migrate|all`."""
 
 from services.notify import api, pages
+from services.notify.commands import AGING
 from services.notify.handlers import HANDLERS, TIMERS
 from services.notify.mailing import send_pending
 from services.notify.tables import Base
@@ -13,6 +14,7 @@ SERVICE = Service(
     routers=(api.router, pages.router),
     metadata=Base.metadata,
     jobs={"mailing": send_pending},
+    aging=(AGING,),
 )
 
 if __name__ == "__main__":

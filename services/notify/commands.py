@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from services.notify import queries, rules
@@ -26,9 +26,20 @@ from shared.events.notify import (
 from shared.events.orders import OrderFact
 from shared.events.scoring import AlertFact
 from shared.events.workflow import ProcessFact
+from shared.forgetting import Aging
 
 INBOX = "inbox"
 KEEP = insert(StoryEventRow).on_conflict_do_nothing()
+FORGET = text(
+    """
+    delete from story_events where event_id = any(array(
+      select event_id from story_events where at < :before
+       order by at limit :rows for update skip locked))
+    returning 1
+    """
+)
+# A chain that reaches further back names its first link by the id alone.
+AGING = Aging("story_events", FORGET, lambda settings: settings.story_kept_days, bank_clock=True)
 # What may be behind a notice. Scores and holdings move too often to be kept, and tell nobody.
 KEPT = (AlertFact, ProcessFact, OrderFact, NoticeRequested)
 

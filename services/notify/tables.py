@@ -54,7 +54,7 @@ class StoryEventRow(Base):
     __tablename__ = "story_events"
     event_id: Mapped[str] = mapped_column(primary_key=True)
     type: Mapped[str]
-    at: Mapped[datetime]  # bank clock
+    at: Mapped[datetime] = mapped_column(index=True)  # bank clock
     caused_by: Mapped[str | None]  # event id
     process_instance_id: Mapped[str | None]
     text: Mapped[dict[str, str] | None]

@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from services.scoring import api, pages
+from services.scoring.commands import worker_letters
 from services.scoring.commands.publishing import publish_scores
 from services.scoring.contribution_tables import LeafRow
 from services.scoring.gauges import gauges
@@ -25,6 +26,7 @@ SERVICE = Service(
     jobs={"publish_scores": publish_scores},
     metrics=gauges,
     batches=BATCHES,
+    aging=(worker_letters.AGING,),
     letters=OtherLetters(waiting_letters, waiting_count),
 )
 

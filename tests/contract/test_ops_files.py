@@ -2,13 +2,13 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from deploy.local import prometheus
 from deploy.local.system import SERVICES, WORKER_PORT
 
 ROOT = Path(__file__).parents[2]
@@ -45,9 +45,9 @@ def test_prometheus_scrapes_every_process_of_the_local_stack_that_has_metrics():
 
 
 def test_the_rules_fire_and_stay_quiet_as_their_tests_say():
-    promtool = shutil.which("promtool")
+    promtool = prometheus.find("promtool")
     if promtool is None:
-        pytest.skip("promtool is not installed: Debian's package `prometheus` has it")
+        pytest.skip(prometheus.MISSING)
     for arguments in (["check", "config", "prometheus.yml"], ["test", "rules", "rules_test.yml"]):
         done = subprocess.run(
             [promtool, *arguments], cwd=RULES.parent, capture_output=True, text=True, check=False

@@ -3,17 +3,20 @@
 import json
 import math
 import re
-import shutil
 import time
 from importlib import import_module
 from pathlib import Path
 
+import httpx
 import pytest
+import yaml
 from playwright.sync_api import Page, expect
 
+from deploy.local import prometheus
+from deploy.local.system import SERVICES
 from tests.e2e import bank_side, page_checks
 from tests.e2e.conftest import signed_in
-from tests.e2e.prometheus_server import answers, scraping
+from tests.e2e.prometheus_server import CONFIG, answers, scraping
 
 pytestmark = pytest.mark.browser
 
@@ -25,6 +28,11 @@ DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "guanxi.json"
 def mark(page: Page) -> None:
     """What a reload would wipe out."""
     page.evaluate("window.notReloaded = true")
+
+
+def alarms() -> list[dict[str, str]]:
+    groups = yaml.safe_load(CONFIG.with_name("rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
 
 
 def never_reloaded(page: Page) -> bool:
@@ -40,6 +48,39 @@ def step_at(page: Page, step: str, token: str):
 def leaver(system):
     """A customer of 王磊 (S012) who takes nearly everything away."""
     return bank_side.rich_customer_of(system, "RM-SH01-1", "RM-SH01-4")
+
+
+def test_every_alarm_watches_what_the_running_system_exports(system):
+    jobs = yaml.safe_load(CONFIG.read_text())["scrape_configs"]
+    exported = {"up"}
+    for target in jobs[0]["static_configs"][0]["targets"]:
+        port = int(target.rpartition(":")[2]) + system.options.port_shift
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10)
+        exported |= set(re.findall(r"^(\w+)", page.text, re.MULTILINE))
+    watched = {name for rule in alarms() for name in re.findall(r"guanxi_\w+|\bup\b", rule["expr"])}
+    assert watched - exported == set()
+
+
+def test_a_healthy_system_raises_no_alarm(system, tmp_path):
+    """One that fires at once is never true, one that waits is false at some moment before it."""
+    server = prometheus.find("prometheus")
+    if server is None:
+        pytest.skip(prometheus.MISSING)
+    rules = {rule["alert"]: rule for rule in alarms()}
+    waiting = {name for name in rules if "for" in rules[name]}
+    assert waiting < set(rules)
+    with scraping(server, tmp_path, system.options.port_shift) as url:
+        deadline = time.monotonic() + 60
+        while answers(url, "sum(up) and sum(guanxi_listener_up)") != [len(SERVICES) + 1]:
+            assert time.monotonic() < deadline, "not all of the system is scraped"
+            time.sleep(0.2)
+        deadline = time.monotonic() + 10  # the shortest wait of an alarm
+        while time.monotonic() < deadline:
+            true = {name for name in rules if answers(url, rules[name]["expr"])}
+            assert {name for name in true if "for" not in rules[name]} == set()
+            waiting &= true
+            time.sleep(1)
+    assert not waiting, {name: rules[name]["expr"] for name in waiting}
 
 
 def test_an_alert_becomes_work_and_the_work_is_handed_on(system, desk, leaver):
@@ -274,15 +315,15 @@ def test_ops_give_up_a_message_that_no_service_takes(system, desk, leaver):
 
 
 def test_every_query_of_the_dashboard_returns_data(system, desk, leaver, tmp_path):
-    prometheus = shutil.which("prometheus")
-    if prometheus is None:
-        pytest.skip("prometheus is not installed: Debian's package `prometheus` has it")
+    server = prometheus.find("prometheus")
+    if server is None:
+        pytest.skip(prometheus.MISSING)
     panels = json.loads(DASHBOARD.read_text())["panels"]
     waiting = {target["expr"] for panel in panels for target in panel["targets"]}
     number, account, _ = leaver
     page = desk("S012")
     deadline = time.monotonic() + 60
-    with scraping(prometheus, tmp_path, system.options.port_shift) as url:
+    with scraping(server, tmp_path, system.options.port_shift) as url:
         while waiting and time.monotonic() < deadline:
             paid = bank_side.outgoing(system, number, account, 100, f"fee-{bank_side.stamp()}")
             bank_side.send(system, paid)

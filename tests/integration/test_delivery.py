@@ -5,38 +5,19 @@ import json
 import sys
 import time
 from datetime import timedelta
-from threading import Event, Timer
 
 import pytest
 import structlog
 from sqlalchemy import delete, select, text, update
 
-from shared import inbox, logs, outbox, positions, timers
+from shared import logs, outbox, positions, timers
 from shared.consumer import told_of
-from shared.db import DeadLetterRow, DeliveryBase, InboxRow, OutboxRow, PositionRow
+from shared.db import DeadLetterRow, InboxRow, OutboxRow, PositionRow
 from shared.events import envelope
 from shared.ids import partition_of
-from shared.process import work_of_listen
-from shared.runtime import Runtime
-from shared.testing.space import TOPICS, ServiceUnderTest, Space
+from shared.testing.space import TOPICS
 from shared.wire import KafkaSource
-from tests.ledger import BROKEN, SERVICE, Base, contact, entries
-
-
-@pytest.fixture
-def ledger(space: Space):
-    BROKEN.clear()
-    settings = space.settings("ledger", retries_max=2)
-    from shared.migrations import prepare_schema
-
-    prepare_schema(settings)
-    runtime = Runtime(SERVICE, settings, space.clock)
-    with runtime.database.engine.begin() as connection:
-        DeliveryBase.metadata.create_all(connection)
-        Base.metadata.create_all(connection)
-    under_test = ServiceUnderTest(runtime)
-    space._services.append(under_test)
-    return under_test
+from tests.ledger import BROKEN, contact, entries
 
 
 def letters(database, state=None):
@@ -104,64 +85,6 @@ def test_the_first_body_of_an_identity_wins(space, ledger):
     space.publish(contact(2), event_id="same")
     ledger.drain()
     assert [v for _, v in entries(ledger.database)] == ["K1"]
-
-
-def aged(ledger, days, rows=12):
-    """Identities claimed that many days ago."""
-    with ledger.database.transaction() as tx:
-        claims = [inbox.Claim("old", f"{days}-{n}", n) for n in range(rows)]
-        tx.wall_now -= timedelta(days=days)
-        inbox.claim(tx, claims)
-
-
-def remembered(ledger):
-    with ledger.database.read() as session:
-        return set(session.execute(select(InboxRow.event_id)).scalars())
-
-
-def test_identities_are_forgotten_after_90_days_in_small_pieces(ledger, monkeypatch):
-    monkeypatch.setattr(inbox, "FORGOTTEN_AT_ONCE", 5)
-    monkeypatch.setattr(inbox, "PAUSE_S", 0.0)
-    for days in (0, 90, 91, 400):
-        aged(ledger, days)
-    pieces = []
-    stock = ledger.database.transaction
-    monkeypatch.setattr(ledger.database, "transaction", lambda: pieces.append(1) or stock())
-    assert inbox.forget_old(ledger.database, Event()) == 24
-    assert len(pieces) == 5, "five rows of 24 in a transaction; the last one finds too few"
-    assert {name.partition("-")[0] for name in remembered(ledger)} == {"0", "90"}
-    assert inbox.forget_old(ledger.database, Event()) == 0
-
-
-def test_forgetting_waits_for_no_lock_and_stops_when_told(ledger):
-    aged(ledger, 91)
-    with ledger.database.transaction() as tx:
-        one = select(InboxRow).where(InboxRow.event_id == "91-3").with_for_update()
-        tx.session.execute(one)
-        assert inbox.forget_old(ledger.database, Event()) == 11
-    assert remembered(ledger) == {"91-3"}
-    told = Event()
-    told.set()
-    assert inbox.forget_old(ledger.database, told) == 0
-    assert remembered(ledger) == {"91-3"}
-
-
-def test_forgetting_reads_by_the_index_of_the_days(ledger):
-    with ledger.database.transaction() as tx:
-        tx.session.execute(text("set local enable_seqscan = off"))
-        limit = {"limit": tx.wall_now.date(), "rows": 10}
-        plan = tx.session.execute(text(f"explain {inbox.FORGET}"), limit).scalars().all()
-    assert any("ix_inbox_claimed_on" in line for line in plan), plan
-
-
-def test_every_listener_forgets_soon_after_its_start(ledger, monkeypatch):
-    monkeypatch.setattr(inbox, "FIRST_AFTER_S", 0.05)
-    aged(ledger, 91)
-    aged(ledger, 1)
-    stop = Event()
-    Timer(1.0, stop.set).start()
-    work_of_listen(ledger.runtime, stop)["forget"]()
-    assert {name.partition("-")[0] for name in remembered(ledger)} == {"1"}
 
 
 def test_a_parked_key_waits_in_order_and_others_flow_on(space, ledger):

@@ -305,3 +305,31 @@ def test_a_wrong_word_is_refused_in_one_sentence(
     assert told.out == ""
     assert told.err.startswith(f"error: {refusal}")
     assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "shown"),
+    [
+        ("GUANXI_KAFKA", "127.0.0.1:1", "127.0.0.1:1"),
+        ("GUANXI_DATABASE", "postgresql+psycopg://me:secret@127.0.0.1:1/x",
+         "postgresql+psycopg://me@127.0.0.1:1/x"),
+        ("GUANXI_DATABASE", "nonsense", "nonsense"),
+        ("GUANXI_REDIS", "redis://127.0.0.1:1/0", "redis://127.0.0.1:1/0"),
+    ],
+)  # fmt: skip
+def test_a_given_server_that_does_not_answer_is_told_before_anything_starts(
+    tmp_path: Path, name: str, address: str, shown: str
+) -> None:
+    began = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-m", "deploy.local", "up", "--folder", str(tmp_path / "data")],
+        cwd=CHECKOUT, env={**os.environ, name: address}, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith(f"error: {name} from the environment, {shown}, does not answer")
+    assert ended.stderr.count("\n") == 1
+    assert "secret" not in ended.stderr
+    assert time.monotonic() - began < 30
+    assert not (tmp_path / "data").exists()

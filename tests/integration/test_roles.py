@@ -1,4 +1,4 @@
-"""A role that runs alone: its process is asked for its health and its metrics like any other."""
+"""Roles and their processes: what one answers that runs alone, and when none may start."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ import pytest
 from deploy.local.children import free_port
 from shared.health import PUBLIC
 from shared.migrations import migrate
+from shared.settings import LOCAL_KEY
 from shared.testing.space import Space
 from tests.processes import Forked
 
@@ -60,3 +61,25 @@ def test_a_role_alone_serves_health_and_metrics_and_nothing_else(alone):
         assert client.get(path).status_code == httpx.codes.NOT_FOUND, path
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+PRODUCTION = {"GUANXI_ENVIRONMENT": "production"}
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        *((role, {}) for role in ("all", "api", "listen", "relay", "migrate")),
+        ("all", PRODUCTION),
+        ("all", PRODUCTION | {"GUANXI_PERSONAL_KEY": LOCAL_KEY}),
+        ("all", PRODUCTION | {"GUANXI_PERSONAL_KEY": "c2hvcnQ="}),
+    ],
+)
+def test_no_role_starts_without_a_key_of_the_banks_own(tmp_path: Path, role: str, said):
+    log = tmp_path / "customer.log"
+    quiet = {n: v for n, v in os.environ.items() if not n.startswith("GUANXI_")}
+    program = PROGRAM.replace("orders", "customer")
+    process = Forked(("-c", program, role), quiet | said, log)
+    assert process.wait(20) == 1
+    (sentence,) = log.read_text().splitlines()
+    assert sentence.startswith("error: GUANXI_PERSONAL_KEY is not ")

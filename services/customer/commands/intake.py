@@ -17,6 +17,7 @@ from shared.db import Tx
 from shared.errors import DomainError
 from shared.events.bank import DayClosed
 from shared.events.envelope import encode, key_of
+from shared.forgetting import Aging
 from shared.inbox import body_hash
 
 CLAIM = text(
@@ -37,6 +38,17 @@ KNOWN = text(
        (select * from unnest(cast(:sources as text[]), cast(:ids as text[])))
     """
 )
+
+FORGET = text(
+    """
+    delete from intake where ctid = any(array(
+      select ctid from intake where taken_at < :before
+       order by taken_at limit :rows for update skip locked))
+    returning 1
+    """
+)
+# As long as the inboxes behind the topic remember: a repeat is no news on either road.
+AGING = Aging("intake", FORGET, lambda settings: settings.kept_days)
 
 
 class IdentityConflict(DomainError):

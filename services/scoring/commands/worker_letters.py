@@ -7,7 +7,7 @@ query side has taken the same event by its own verdict, and the worker counts it
 from base64 import b64encode
 
 import msgspec
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.scoring.commands import store
@@ -18,6 +18,7 @@ from shared.db import AuditRow, Tx
 from shared.dead_letters import LetterNotOpen, key_text, storable
 from shared.errors import DomainError
 from shared.events.scoring import EventReplayed
+from shared.forgetting import Aging
 from shared.wire import Record
 
 
@@ -51,6 +52,18 @@ KEEP = _KEEP.on_conflict_do_update(
     | {"resolved_at": None, "resolved_by": None},
     where=WorkerLetterRow.sequence < _KEEP.excluded.sequence,
 )
+
+# The letter stays: a rebuilt worker tells its refusals anew, and the decision on each holds.
+FORGET = text(
+    """
+    update worker_letters set payload = null where id = any(array(
+      select id from worker_letters
+       where state <> 'waiting' and resolved_at < :before and payload is not null
+       order by id limit :rows for update skip locked))
+    returning 1
+    """
+)
+AGING = Aging("payloads of worker_letters", FORGET, lambda settings: settings.kept_days)
 
 
 def keep_refusals(tx: Tx, records: list[Record]) -> None:
