@@ -13,6 +13,7 @@ from typing import get_args
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
+from sqlalchemy.event import listen
 
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.leaves import keep_leaves
@@ -380,3 +381,20 @@ def test_a_merge_moves_the_partys_sum_and_an_unmerge_takes_it_back(
     scoring.drain()
     assert rows(scoring, "select party_id, posted_minor from party_figures order by 1") == apart
     assert residual(scoring) == 0
+
+
+def test_what_many_facts_say_of_owners_is_one_move(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    with scoring.database.transaction() as tx:
+        fold_state(tx, states_of(scored))
+        keep_leaves(tx, leaves_of(scored))
+    sent: list[str] = []
+    listen(scoring.database.engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
+    for n in range(60):
+        manager(space, f"C{n % 3}", f"RM{n}", "SH01", date(2024, 1, 1) + timedelta(days=n))
+    scoring.drain()
+    assert residual(scoring) == 0
+    assert 0 < sum("insert into owner_totals" in one for one in sent) < 12
+    assert "RM59" in by_code(scoring, "manager")
