@@ -6,6 +6,9 @@ SETUP := @$(PYTHON) -m deploy.local.prepare
 # Eight processes start from bytecode: without it each compiles its packages anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Tests wait for servers half of the time. A file stays together, and each half has its own servers.
+TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo down status test check lint types imports rules catalogue bench figures token clean
 
@@ -27,7 +30,7 @@ status:  ## What of the demo runs, and where
 
 test: check  ## The checks, then all tests but the long ones (T= one path)
 	$(SETUP) browser
-	@$(PY) -m pytest -m "not long" $(or $(T),$(wildcard tests/unit tests/integration tests/e2e tests/chaos))
+	@$(PY) -m pytest -m "not long" $(or $(T),$(TWO_AT_A_TIME) tests/chaos tests/e2e tests/integration tests/unit)
 
 check: lint types imports rules  ## Style, types, who may import what, and the contracts
 

@@ -1,7 +1,7 @@
 """Fixtures that several suites use: the real servers once per run, a fresh space per test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,6 +14,22 @@ from shared.testing.space import ServiceUnderTest, Space
 from tests.ledger import BROKEN, SERVICE, Base
 
 os.environ.setdefault("GUANXI_ENVIRONMENT", "local")  # services may start with the published key
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Says a figure that was measured; all stand at the end of the run, of parallel ones too."""
+    return lambda line: record_property("figure", line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    stats = terminalreporter.stats
+    reports = [*stats.get("passed", ()), *stats.get("failed", ())]
+    told = [text for r in reports for name, text in r.user_properties if name == "figure"]
+    if told:
+        terminalreporter.section("figures")
+    for text in told:
+        terminalreporter.write_line(text)
 
 
 @pytest.fixture(scope="session")

@@ -184,7 +184,7 @@ def meanwhile(during: int, load: Load, drained_s: float) -> str:
 
 @pytest.mark.parametrize("outage_s", OUTAGES)
 def test_while_the_broker_is_frozen_the_api_accepts_and_the_topic_misses_nothing(
-    space: Space, orders: OrdersProcess, own_servers: Servers, outage_s: float, capsys
+    space: Space, orders: OrdersProcess, own_servers: Servers, outage_s: float, figure
 ):
     load = Load(f"frozen-{outage_s}", orders.port)
     with load.running():
@@ -203,14 +203,13 @@ def test_while_the_broker_is_frozen_the_api_accepts_and_the_topic_misses_nothing
     assert waiting >= during * 0.8
     assert_nothing_lost_or_doubled(space, load)
     paid_s = pay_all(space, load)
-    with capsys.disabled():
-        print(f"\n  broker frozen {outage_s:.0f} s: {meanwhile(during, load, drained_s)}, "
-              f"{len(load.placed)} payments applied in {paid_s:.1f} s")  # fmt: skip
+    figure(f"broker frozen {outage_s:.0f} s: {meanwhile(during, load, drained_s)}, "
+          f"{len(load.placed)} payments applied in {paid_s:.1f} s")  # fmt: skip
 
 
 @pytest.mark.parametrize("outage_s", OUTAGES)
 def test_while_the_broker_is_dead_the_api_accepts_and_the_topic_misses_nothing(
-    space: Space, orders: OrdersProcess, own_servers: Servers, outage_s: float, capsys
+    space: Space, orders: OrdersProcess, own_servers: Servers, outage_s: float, figure
 ):
     load = Load(f"dead-{outage_s}", orders.port)
     with load.running():
@@ -228,13 +227,12 @@ def test_while_the_broker_is_dead_the_api_accepts_and_the_topic_misses_nothing(
     assert during >= (before / WARM_S) * outage_s / 3  # a slow machine is slow before, too
     assert_nothing_lost_or_doubled(space, load)
     paid_s = pay_all(space, load)
-    with capsys.disabled():
-        print(f"\n  broker dead {outage_s:.0f} s: {meanwhile(during, load, drained_s)}, "
-              f"{len(load.placed)} payments applied in {paid_s:.1f} s")  # fmt: skip
+    figure(f"broker dead {outage_s:.0f} s: {meanwhile(during, load, drained_s)}, "
+          f"{len(load.placed)} payments applied in {paid_s:.1f} s")  # fmt: skip
 
 
 def test_a_database_that_dies_costs_no_acknowledged_order_and_services_come_back(
-    space: Space, orders: OrdersProcess, own_servers: Servers, capsys
+    space: Space, orders: OrdersProcess, own_servers: Servers, figure
 ):
     load = Load("database", orders.port, retry=True)
     with load.running():
@@ -249,13 +247,12 @@ def test_a_database_that_dies_costs_no_acknowledged_order_and_services_come_back
     assert not orders.died(), "the service comes back by itself"
     assert_nothing_lost_or_doubled(space, load)
     paid_s = pay_all(space, load)
-    with capsys.disabled():
-        print(f"\n  database killed: {len(load.placed)} acknowledged, lost 0, 20 more placed "
-              f"{back_s:.1f} s after its return, all paid {paid_s:.1f} s later")  # fmt: skip
+    figure(f"database killed: {len(load.placed)} acknowledged, lost 0, 20 more placed "
+          f"{back_s:.1f} s after its return, all paid {paid_s:.1f} s later")  # fmt: skip
 
 
 def test_redis_wiped_and_killed_takes_nothing_durable(
-    space: Space, orders: OrdersProcess, own_servers: Servers, capsys
+    space: Space, orders: OrdersProcess, own_servers: Servers, figure
 ):
     headers = {"authorization": f"Bearer {token_for('S1')}"}
     page = f"http://127.0.0.1:{orders.port}/orders"
@@ -277,5 +274,4 @@ def test_redis_wiped_and_killed_takes_nothing_durable(
     assert without == 200
     assert httpx.get(page, headers=headers, timeout=10).status_code == 200
     assert_nothing_lost_or_doubled(space, load)
-    with capsys.disabled():
-        print(f"\n  redis wiped and killed: {during} orders placed without it, pages answer")
+    figure(f"redis wiped and killed: {during} orders placed without it, pages answer")

@@ -1,7 +1,7 @@
 """Every route of every service, tried by every role of the demo and by strangers."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,9 @@ def test_a_queue_is_watched_only_by_those_who_work_on_it(directory: Space) -> No
 
 
 @pytest.mark.parametrize("name", sorted(ROUTES))
-def test_every_route_lets_in_exactly_the_roles_of_the_table(directory: Space, name: str) -> None:
+def test_every_route_lets_in_exactly_the_roles_of_the_table(
+    directory: Space, name: str, figure: Callable[[str], None]
+) -> None:
     service = learned(directory, name)
     app = create_app(service.runtime)
     table = table_of(name)
@@ -164,7 +166,7 @@ def test_every_route_lets_in_exactly_the_roles_of_the_table(directory: Space, na
                 cells += 1
                 if outcome != expected_of(caller, permission):
                     wrong.append(f"{caller}: {method} {template}: {outcome}")
-    print(f"\n{name}: {len(table)} routes x {len(CALLERS)} callers = {cells} cells")
+    figure(f"{name}: {len(table)} routes x {len(CALLERS)} callers = {cells} cells")
     assert wrong == []
 
 

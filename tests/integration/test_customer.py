@@ -67,7 +67,7 @@ def test_it_says_who_and_what_on_customer_events_without_names(space, customer):
 
 
 @pytest.mark.timeout(120)
-def test_the_hot_path_is_set_based_and_its_speed_is_printed(space, customer, capsys):
+def test_the_hot_path_is_set_based_and_its_speed_is_printed(space, customer, figure):
     import time
 
     many = 20_000
@@ -96,8 +96,7 @@ def test_the_hot_path_is_set_based_and_its_speed_is_printed(space, customer, cap
     assert total == sum(n % 97 - 48 for n in range(many))
     assert noted == many
     assert statements < many / 10
-    with capsys.disabled():
-        print(f"\ncustomer: {many / took:,.0f} transactions/s, {statements} statements")
+    figure(f"customer: {many / took:,.0f} transactions/s, {statements} statements")
 
 
 def test_events_sent_twice_change_nothing(space, customer):

@@ -4,6 +4,7 @@ import importlib
 import re
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -83,7 +84,9 @@ def try_operation(
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_no_request_makes_a_service_fail(space: Space, name: str) -> None:
+def test_no_request_makes_a_service_fail(
+    space: Space, name: str, figure: Callable[[str], None]
+) -> None:
     service = space.service(importlib.import_module(f"services.{name}.__main__").SERVICE)
     client = service.client(ANYONE)
     document = openapi_of(client.app, pages=True)  # type: ignore[arg-type]
@@ -96,7 +99,7 @@ def test_no_request_makes_a_service_fail(space: Space, name: str) -> None:
             continue
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             try_operation(client, operation, mode, statuses, failed)
-    print(f"\n{name}: {sum(statuses.values())} requests, {dict(sorted(statuses.items()))}")
+    figure(f"{name}: {sum(statuses.values())} requests, {dict(sorted(statuses.items()))}")
     assert failed == {}
     assert statuses[200] > 0
     assert statuses[422] > 0

@@ -22,7 +22,7 @@ def run(*arguments: object) -> str:
     return done.stdout
 
 
-def test_silence_is_right_more_often_than_not_and_finds_most_who_leave(tmp_path):
+def test_silence_is_right_more_often_than_not_and_finds_most_who_leave(tmp_path, figure):
     history = tmp_path / "h.jsonl"
     run("deploy.bank", "simulate", "--customers", 1500, "--days", 240, "--seed", 7, "-o", history)
     rates = tmp_path / "rates.jsonl"
@@ -41,7 +41,7 @@ def test_silence_is_right_more_often_than_not_and_finds_most_who_leave(tmp_path)
     )
     found = {rule["rule"]: rule for rule in judged}
     for rule in found.values():
-        print(
+        figure(
             f"{rule['rule']}: precision {rule['precision']:.2f}, recall {rule['recall']:.2f}, "
             f"{rule['signals']} signals, at most {rule['per_manager_day_max']} a manager and day"
         )
