@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.local.children import Command, answers
 from deploy.local.jars import ensure_jars
-from deploy.local.places import LOCAL, StackError
+from deploy.local.places import LOCAL, StackError, alone
 
 _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="ERROR">
@@ -71,8 +71,12 @@ class KafkaServer:
     def _template(self) -> Path:
         """A formatted folder. It holds no port: the controller's address is in the properties."""
         template = LOCAL / "templates" / "kafka-4.3.1"
-        if (template / "meta.properties").exists():
-            return template
+        with alone(template):
+            if not (template / "meta.properties").exists():
+                self._format(template)
+        return template
+
+    def _format(self, template: Path) -> None:
         part = template.with_name(f"{template.name}.{uuid.uuid4().hex}")
         part.mkdir(parents=True)
         properties = part.with_suffix(".properties")
@@ -96,13 +100,8 @@ class KafkaServer:
         properties.unlink()
         if done.returncode != 0:
             raise StackError(f"Kafka cannot format its folder: {done.stderr or done.stdout}")
-        if template.exists():
-            shutil.rmtree(template)
-        try:
-            part.replace(template)
-        except OSError:  # another run was first: its template is as good
-            shutil.rmtree(part)
-        return template
+        shutil.rmtree(template, ignore_errors=True)  # half of one
+        part.replace(template)
 
     def _properties(self, data: Path) -> str:
         values = {

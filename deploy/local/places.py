@@ -1,11 +1,14 @@
 """Where the stack keeps its things, and on which machines it runs at all."""
 
+import fcntl
 import hashlib
 import importlib.util
 import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +106,15 @@ def saved(path: Path) -> dict[str, Any] | None:
     if not isinstance(found, dict):  # the machine went down before the disk had it
         raise StackError(f"{path} is damaged: FRESH=1 starts over with empty data")
     return found
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Within it this process alone makes what shall stand at `path`, for all runs to come."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def open_to_others(folder: Path) -> bool:

@@ -10,7 +10,14 @@ import uuid
 from pathlib import Path
 
 from deploy.local.children import Command
-from deploy.local.places import LOCAL, StackError, make_own, open_to_others, package_folder
+from deploy.local.places import (
+    LOCAL,
+    StackError,
+    alone,
+    make_own,
+    open_to_others,
+    package_folder,
+)
 
 ADMIN = "guanxi"  # superuser of the local stack; each service has a role of its own
 DATABASE = "guanxi"
@@ -83,10 +90,11 @@ class PostgresServer:
 
     def _initialise(self, data: Path) -> None:
         template = LOCAL / "templates" / "postgres-18"
-        if not (template / "PG_VERSION").exists():
-            self._initdb(data)
-            self._keep_template(data, template)
-            return
+        with alone(template):
+            if not (template / "PG_VERSION").exists():
+                self._initdb(data)
+                self._keep_template(data, template)
+                return
         shutil.copytree(template, data)
         self._give_away(data)
 
@@ -123,12 +131,8 @@ class PostgresServer:
 
     def _keep_template(self, data: Path, template: Path) -> None:
         part = template.with_name(f"{template.name}.{uuid.uuid4().hex}")
-        part.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(data, part)
-        try:
-            part.replace(template)
-        except OSError:  # another run was first: its template is as good
-            shutil.rmtree(part)
+        part.replace(template)
 
     def _give_away(self, data: Path) -> None:
         data.chmod(0o700)
