@@ -45,14 +45,21 @@ class Formats:
             return NONE
         code = currency or self._currency
         amount = Decimal(minor).scaleb(-get_currency_precision(code))
-        exact = _minus(format_currency(amount, code, locale=self._locale))
+        exact = self._at_home(_minus(format_currency(amount, code, locale=self._locale)), code)
         shown = exact
         if short:
-            shown = _minus(
-                format_compact_currency(amount, code, locale=self._locale, fraction_digits=1)
-            )
+            compact = format_compact_currency(amount, code, locale=self._locale, fraction_digits=1)
+            shown = self._at_home(_minus(compact), code)
         sign = " negative" if minor < 0 else ""
-        return Markup('<span class="money{}" title="{}">{}</span>').format(sign, exact, shown)
+        return _spelled(f"money{sign}", shown, exact)
+
+    def _at_home(self, text: str, code: str) -> str:
+        """In English a yuan is `CN¥` and a yen `¥`; for a bank of China it is the other way round,
+        as in its own sentences and in Chinese."""
+        if self._locale == "en" and self._currency == "CNY":
+            signs = {"CNY": ("CN¥", "¥"), "JPY": ("¥", "JP¥")}.get(code)
+            return text.replace(*signs) if signs else text
+        return text
 
     def number(self, value: int | float | Decimal | None, digits: int = 0) -> Markup:
         """Thousands separated, at most `digits` after the point; the exact value on hover."""
@@ -60,7 +67,7 @@ class Formats:
             return NONE
         pattern = "#,##0" + ("." + "#" * digits if digits else "")
         shown = _minus(format_decimal(value, pattern, locale=self._locale))
-        return Markup('<span class="figure" title="{}">{}</span>').format(value, shown)
+        return _spelled("figure", shown, shown if round(value, digits) == value else str(value))
 
     def ppm(self, value: int | None, digits: int = 1) -> Markup:
         """Parts per million as percent."""
@@ -68,8 +75,8 @@ class Formats:
             return NONE
         percent = Decimal(value) / PPM_PER_PERCENT
         shown = _minus(format_decimal(percent, f"0.{'0' * digits}", locale=self._locale)) + "%"
-        exact = _minus(f"{percent.normalize():f}%")
-        return Markup('<span class="figure" title="{}">{}</span>').format(exact, shown)
+        whole = round(percent, digits) == percent
+        return _spelled("figure", shown, shown if whole else _minus(f"{percent.normalize():f}%"))
 
     def business_date(self, day: date | str | None) -> Markup:
         """A date of the bank's calendar."""
@@ -93,6 +100,13 @@ class Formats:
         return Markup('<time datetime="{}" title="{}">{}</time>').format(
             local.isoformat(), exact, shown
         )
+
+
+def _spelled(kind: str, shown: str, exact: str) -> Markup:
+    """What is shown already needs no hover: a table of figures is half as long without."""
+    if shown == exact:
+        return Markup('<span class="{}">{}</span>').format(kind, shown)
+    return Markup('<span class="{}" title="{}">{}</span>').format(kind, exact, shown)
 
 
 def _minus(text: str) -> str:

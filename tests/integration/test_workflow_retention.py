@@ -353,3 +353,20 @@ def test_the_picker_names_departments_and_finds_others_by_name(
     assert "S011" in manager.get(find, params={"q": "沈静"}).text
     assert "S022" not in manager.get(find, params={"q": "刘晨曦"}).text  # another branch's
     assert workflow.client("S032").get(find).status_code == 404
+
+
+def test_work_that_nobody_handed_on_is_from_nobody_so_its_receiver_is_told(
+    space: Space, workflow: ServiceUnderTest
+) -> None:
+    """Notify is silent on what somebody gives himself: the step after his own, that stays."""
+    space.publish(managed_by("P1", "RM-SH01-1"), alert("P1"))
+    workflow.drain()
+    (task,) = open_tasks(workflow)
+    do(workflow.client("S012"), f"{task.task_id}/complete", outcome="contact")
+    workflow.drain()
+    assigned = [
+        (event.data.from_staff_id, event.data.to_staff_id)
+        for event in space.read("task.handoffs")
+        if event.type == "workflow.task_assigned.v1"
+    ]
+    assert assigned == [(None, "S012"), ("S012", "S012")]

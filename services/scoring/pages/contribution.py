@@ -3,11 +3,12 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from babel.numbers import get_currency_precision
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import HTMLResponse
 
 from services.scoring.pages import value as values
@@ -75,34 +76,39 @@ def earned_csv(ctx: ViewScores, after: str | None = None) -> Response:
     return _csv("contribution-customers", heads, rows)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Which leaves are asked for: those of one code of a dimension, from a place on."""
+
+    by: Literal[Way, "party"]
+    code: Code = ""
+    state: Literal["posted", "accrued"] = "posted"
+    after: Annotated[str | None, Query(max_length=2000)] = None
+
+    @property
+    def url(self) -> str:
+        return leaves_url(self.by, self.code, self.state)
+
+
+PartIn = Annotated[Part, Depends()]
+
+
 @router.get("/contribution/leaves")
-def leaves(
-    ctx: ViewScores,
-    by: Literal[Way, "party"],
-    code: Code = "",
-    state: Literal["posted", "accrued"] = "posted",
-    after: Annotated[str | None, Query(max_length=2000)] = None,
-) -> HTMLResponse:
+def leaves(ctx: ViewScores, part: PartIn) -> HTMLResponse:
     """The leaves that a total is made of."""
-    return ctx.page("leaves.html", **_leaves(ctx, by, code, state, after))
+    return ctx.page("leaves.html", **_leaves(ctx, part))
 
 
 @router.get("/contribution/leaves.csv")
-def leaves_csv(
-    ctx: ViewScores,
-    by: Literal[Way, "party"],
-    code: Code = "",
-    state: Literal["posted", "accrued"] = "posted",
-    after: Annotated[str | None, Query(max_length=2000)] = None,
-) -> Response:
-    found = _leaves(ctx, by, code, state, after)
+def leaves_csv(ctx: ViewScores, part: PartIn) -> Response:
+    found = _leaves(ctx, part)
     heads = (*KEY, "party_id", "manager_code", "branch_code", "region_code", "amount", "currency")
     rows = [
         (*(getattr(r, name) for name in heads[:-2]), _decimal(int(r.amount_minor)),
          home_currency())
         for r in found["rows"]
     ]  # fmt: skip
-    return _csv(f"contribution-leaves-{by}", heads, rows)
+    return _csv(f"contribution-leaves-{part.by}", heads, rows)
 
 
 @router.get("/contribution/leaf")
@@ -201,8 +207,8 @@ def _earned(ctx: Context, after: str | None) -> dict[str, Any]:
     }
 
 
-def _leaves(ctx: Context, by: str, code: str, state: str, after: str | None) -> dict[str, Any]:
-    place = _place(after)
+def _leaves(ctx: Context, part: Part) -> dict[str, Any]:
+    place, by, code = _place(part.after), part.by, part.code
     mine = ctx.reach("score.view")
     with ctx.read() as session:
         found = (
@@ -211,23 +217,22 @@ def _leaves(ctx: Context, by: str, code: str, state: str, after: str | None) -> 
             else contribution.totals(session, mine, values.coded(by))
         )
         groups = values.Groups(session, ctx.runtime.directory)
-        chosen = values.selection(found, by, code, state == "posted", groups)
+        chosen = values.selection(found, by, code, part.state == "posted", groups)
         rows = earned.leaves(session, mine, chosen, place)
         whole = (
             found.whole() if by == "party" else values.sums_by(found, by, groups).get(code, Sum())
         )
     last = rows[-1] if len(rows) == earned.PAGE_ROWS else None
-    here = leaves_url(by, code, state)
     cursor = "~".join(getattr(last, name) for name in KEY) if last else ""
     name, label = (code, f"party:{code}") if by == "party" else groups.described(by, code)
     return {
-        "rows": rows, "whole": whole, "by": by, "code": code, "state": state, "name": name,
+        "rows": rows, "whole": whole, "by": by, "code": code, "state": part.state, "name": name,
         "label": label, "ways": words.WAYS, "components": words.COMPONENTS,
         "currency": home_currency(), "leaf_url": leaf_url, "leaves_url": leaves_url,
-        "csv_url": here.replace("/leaves?", "/leaves.csv?")
-        + (f"&{urlencode({'after': after})}" if after else ""),
-        "next_url": f"{here}&{urlencode({'after': cursor})}" if last else None,
-        "first_url": here if after else None,
+        "csv_url": part.url.replace("/leaves?", "/leaves.csv?")
+        + (f"&{urlencode({'after': part.after})}" if part.after else ""),
+        "next_url": f"{part.url}&{urlencode({'after': cursor})}" if last else None,
+        "first_url": part.url if part.after else None,
     }  # fmt: skip
 
 

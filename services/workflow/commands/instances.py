@@ -247,7 +247,9 @@ def _assign(run: Run, waiting: engine.Waiting, before: Desk, choice: Choice) -> 
         timers.arm(tx, "task_due", task.task_id, due_at)
     add_entry(tx, instance, "assigned", task.text, task=task)
     fields = task_fields(tx, instance, task)
-    outbox.enqueue(tx, TaskAssigned(**fields, from_staff_id=before.staff_id))
+    nobody_gave_it = run.actor_id is None and before.staff_id == task.staff_id
+    giver_id = None if nobody_gave_it else before.staff_id
+    outbox.enqueue(tx, TaskAssigned(**fields, from_staff_id=giver_id))
 
 
 def _desk_for(run: Run, step: bpmn.Step, before: Desk, choice: Choice) -> Desk:

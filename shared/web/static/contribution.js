@@ -8,7 +8,7 @@ const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 function waterfall(text, dataset) {
   const bars = JSON.parse(dataset.waterfall);
-  const money = new Intl.NumberFormat(dataset.lang, { style: "currency", currency: dataset.currency, notation: "compact" });
+  const money = new Intl.NumberFormat(dataset.lang, { style: "currency", currency: dataset.currency, currencyDisplay: "narrowSymbol", notation: "compact" });
   const colour = (one) => (!one.code ? "#4263eb" : one.to >= one.from ? "#2f9e44" : "#c92a2a");
   return {
     grid: { left: 8, right: 8, top: 24, bottom: 8, containLabel: true },
@@ -31,8 +31,8 @@ function curve(text, dataset) {
   const percent = { color: text, formatter: "{value}%" };
   const axis = (name) => ({ type: "value", name, nameLocation: "middle", nameGap: 28, min: 0, axisLabel: percent, nameTextStyle: { color: text } });
   return {
-    grid: { left: 24, right: 16, top: 32, bottom: 24, containLabel: true },
-    legend: { textStyle: { color: text } },
+    grid: { left: 24, right: 16, top: 40, bottom: 24, containLabel: true },
+    legend: { top: 0, textStyle: { color: text } },
     xAxis: { ...axis(dataset.parties), max: 100 }, yAxis: { ...axis(dataset.money), nameGap: 40 },
     series: [
       { name: dataset.measured, type: "line", showSymbol: false, data: JSON.parse(dataset.curve), color: "#4263eb" },

@@ -337,6 +337,7 @@ body.addEventListener("click", (event) => {
 
 dress(body);
 connect();
+document.querySelector(".gx-menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // a phone's menu is a strip
 const retry = document.querySelector("[data-retry-s]");
 if (retry) setTimeout(() => location.reload(), 1000 * retry.dataset.retryS);
 })();
