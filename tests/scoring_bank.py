@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from services.scoring import model, signals
 from services.scoring.engine import Engine
+from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.watermark import Source
 from shared.events import envelope
 from shared.events.bank import DayClosed, TransactionBooked
@@ -27,12 +28,13 @@ class ScoredBank:
     `sums` is the oracle: exact sums by (customer, account, product, currency), each identity once.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, plan: Plan = NO_PLAN) -> None:
         self.space = space
         self.count = space.partitions["bank.events"]
         self.engine = Engine(
-            model.load(), topic="bank.events", partitions=self.count, currency="CNY", zone=ZONE
-        )
+            model.load(), topic="bank.events", partitions=self.count, currency="CNY", zone=ZONE,
+            plan=plan,
+        )  # fmt: skip
         self.engine.describe(SOURCE, Source(True, FIRST_DAY.toordinal()))
         self.sums: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
         self._ids: set[str] = set()

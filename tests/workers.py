@@ -23,7 +23,7 @@ from deploy.local.children import free_port
 from deploy.local.topics import create_topics
 from services.scoring import state
 from shared.events import Event, wrap
-from shared.events.bank import DayClosed, SourceDescribed, TransactionBooked
+from shared.events.bank import AccountOpened, DayClosed, SourceDescribed, TransactionBooked
 from shared.events.envelope import encode
 from shared.ids import partition_of
 from shared.testing.servers import Servers
@@ -83,6 +83,20 @@ def described(source: str = SOURCE, from_on: date = FIRST_DAY) -> Event[Any]:
     fact = SourceDescribed(source=source, closes_days=True, active_from=from_on)
     return wrap(fact, id=f"source-{source}", source=source, time=instant(from_on),
                 businessdate=from_on)  # fmt: skip
+
+
+def opened_long_ago(stream: Stream) -> list[Event[Any]]:
+    """The openings of all accounts of a stream, as a bank loads them when it goes live."""
+    accounts = {(e.data.customer_number, e.data.account_number) for e in stream.events
+                if isinstance(e.data, TransactionBooked)}  # fmt: skip
+    return [
+        wrap(
+            AccountOpened(customer_number=customer, account_number=account, product_code="CA-P",
+                          currency="CNY", opened_on=FIRST_DAY - timedelta(days=400)),
+            id=f"acct-{account}", source=SOURCE, time=instant(FIRST_DAY), businessdate=FIRST_DAY,
+        )
+        for customer, account in sorted(accounts)
+    ]  # fmt: skip
 
 
 def small_bank(
@@ -362,13 +376,17 @@ def same_figures(found: dict[str, state.CustomerState], stream: Stream) -> None:
     assert {n: c.count for n, c in found.items()} == dict(stream.counts)
 
 
-def replay_of(events: Sequence[Event[Any]], file: Path, sources: Iterable[Event[Any]]) -> Any:
+def replay_of(
+    events: Sequence[Event[Any]], file: Path, sources: Iterable[Event[Any]],
+    risk_model: Path | None = None,
+) -> Any:  # fmt: skip
     """The same events through `replay`."""
-    from services.scoring import model, replay
+    from services.scoring import model, replay, risk_plan
 
     file.write_bytes(b"".join(encode(e) + b"\n" for e in [*sources, *events]))
     one = replay.Replay(
-        model.load(), currency="CNY", zone="Asia/Shanghai", until=FIRST_DAY + timedelta(days=4000)
-    )
+        model.load(), currency="CNY", zone="Asia/Shanghai", until=FIRST_DAY + timedelta(days=4000),
+        plan=risk_plan.read(risk_model),
+    )  # fmt: skip
     replay.run(one, file, None, [])
     return one

@@ -53,18 +53,27 @@ def replay(  # noqa: PLR0917 - the options of a command
     scores: Annotated[Path | None, typer.Option(help="JSON Lines")] = None,
     alerts: Annotated[Path | None, typer.Option(help="signals, JSON Lines")] = None,
     currency: Annotated[str | None, typer.Option(help="none: the setting")] = None,
+    risk_model: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="a file of `train`; none: the setting")
+    ] = None,
 ) -> None:
     """Run the scorer's own code over a file, without Kafka."""
-    from services.scoring import model, signals
+    from services.scoring import model, risk_plan, signals
     from services.scoring import replay as replaying
-    from shared.settings import Settings
+    from services.scoring.settings import ScoringSettings
 
-    settings = Settings(service="scoring")
+    settings = ScoringSettings()
+    try:
+        plan = risk_plan.read(risk_model or settings.risk_model)
+    except risk_plan.ModelRefused as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
     one = replaying.Replay(
         model.load(),
         currency=currency or settings.currency,
         zone=settings.bank_time_zone,
         until=until.date(),
+        plan=plan,
     )
     replaying.run(one, file, rates, [day.date() for day in score_on or []])
     if leaves:

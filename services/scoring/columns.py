@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from services.scoring import uses
+from services.scoring import bookings, uses
 from services.scoring.partition import Partition
 from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
 from services.scoring.watermark import Source
@@ -121,6 +121,7 @@ class Columns:
     hashes: Words = field(default_factory=lambda: array("Q"))
     sequences: Words = field(default_factory=_words)  # of inputs only
     uses: Words = field(default_factory=_words)  # four of each: `uses.Use`
+    kinds: Words = field(default_factory=_words)  # with a model of risk: `bookings.flags_of`
     ids: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
@@ -130,13 +131,15 @@ class Columns:
     ignored: Counter[str] = field(default_factory=Counter)
 
     def arrays(self) -> tuple[NDArray[np.int64], ...]:
-        """rows, accounts, amounts, days, offsets, flags, hashes, sequences, uses: no copies."""
+        """rows, accounts, amounts, days, offsets, flags, hashes, sequences, uses, kinds."""
         if not self.uses:  # a batch without prices
             self.uses = _UNUSED * len(self.rows)
+        if not self.kinds:
+            self.kinds = array("q", bytes(8 * len(self.rows)))
         return tuple(
             np.frombuffer(column, np.int64)
             for column in (self.rows, self.accounts, self.amounts, self.days, self.offsets,
-                           self.flags, self.hashes, self.sequences, self.uses)
+                           self.flags, self.hashes, self.sequences, self.uses, self.kinds)
         )  # fmt: skip
 
 
@@ -167,6 +170,7 @@ def add(
     rows, accounts = partition.rows, partition.accounts_by_number
     currency, latest, sources = context.currency, context.latest_day, context.sources
     priced, use = partition.books.rates.active, uses.UNUSED
+    watches = partition.watched.plan.model is not None
     for record in records:
         event = _decoded(context, partition.number, record, out)
         if event is None:
@@ -219,8 +223,9 @@ def add(
         out.days.append(day)
         out.offsets.append(record.offset)
         out.flags.append(flags)
-        if priced:
+        if priced or watches:
             out.uses.extend(use)
+            out.kinds.append(bookings.flags_of(data) if watches else 0)
         out.hashes.append(xxh3_64_intdigest(f"{name}\0{event.id}".encode()))
         out.ids.append(event.id)
         out.sources.append(name)
@@ -231,8 +236,10 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     out: Columns, context: Context, partition: Partition, record: Delivered, event: Any,
     held: frozenset[int],
 ) -> None:  # fmt: skip
-    """No transaction. With prices an opening, a closing or a loan is judged as one."""
-    if not (partition.books.rates.active and type(event) in uses.STEPPED):
+    """No transaction. An opening, a closing or a loan that has a price or is watched is judged as
+    one."""
+    priced = partition.books.rates.active
+    if type(event) not in uses.STEPPED or not (priced or uses.is_watched(partition, event)):
         _other(context, partition.number, record, event, out)
         return
     reason = _place(context, partition.number, record, event)
@@ -262,9 +269,10 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     account = partition.account(row, key)
     for column, value in (
         (out.rows, row), (out.accounts, account), (out.amounts, amount), (out.days, day),
-        (out.offsets, record.offset), (out.flags, IN_LEDGER),
+        (out.offsets, record.offset), (out.flags, IN_LEDGER if priced else 0),
     ):  # fmt: skip
         column.append(value)
+    out.kinds.append(uses.kind_of(event))
     out.uses.extend(use)
     out.hashes.append(xxh3_64_intdigest(f"{event.source}\0{event.id}".encode()))
     out.ids.append(event.id)

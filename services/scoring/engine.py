@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import inputs, kernel, restatement, watermark
+from services.scoring import inputs, restatement, risk_signals, watermark
 from services.scoring.columns import (
     Asked,
     Close,
@@ -28,6 +27,7 @@ from services.scoring.leaves import Leaf
 from services.scoring.model import Model
 from services.scoring.partition import Partition, Record
 from services.scoring.rate import Rate
+from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import (
     APPLIED,
     BEYOND_HISTORY,
@@ -35,9 +35,9 @@ from services.scoring.rows import (
     DUPLICATE,
     REDELIVERED,
     SEEN_BEFORE,
-    SIGNAL_WORDS,
 )
 from services.scoring.signals import Signal, Writer
+from services.scoring.stepping import Run
 from services.scoring.watermark import Source
 from shared.events.bank import TransactionBooked
 
@@ -115,20 +115,23 @@ class Outcome:
 class Engine:
     """The scorer of some partitions. `sources` may be added to while it runs."""
 
-    def __init__(self, model: Model, *, topic: str, partitions: int, currency: str,
-                 zone: str) -> None:  # fmt: skip
+    def __init__(self, model: Model, *, topic: str, partitions: int, currency: str, zone: str,
+                 plan: Plan = NO_PLAN) -> None:  # fmt: skip
         self.model = model
+        self.plan = plan
+        self.currency = currency
         self.sources: dict[str, Source] = {}
         self.rates: list[Rate] = []  # in the order of `bank.reference`
         self.partitions: dict[int, Partition] = {}
         self._context = Context(topic, partitions, currency, self.sources, 0)
         self._writer = Writer(model, zone)
+        self._crossings = risk_signals.Writer(plan, zone)
 
     def partition(self, number: int) -> Partition:
         """The partition's state; an empty one for a partition that has none."""
         found = self.partitions.get(number)
         if found is None:
-            found = self.partitions[number] = Partition(number)
+            found = self.partitions[number] = Partition(number, self.plan, self.currency)
         return found
 
     def describe(self, source: str, described: Source) -> None:
@@ -194,7 +197,7 @@ class Engine:
             if columns.offsets[i] in duplicates or (batch.of_inputs and identity in met):
                 columns.flags[i] |= SEEN_BEFORE
             met.add(identity)
-        run = _Run(self.model, partition, columns)
+        run = Run(self.model, partition, columns)
         changed = False
         rates, alarms = partition.books.told(partition.number)
         partition.latest_on = max(partition.latest_on, max(columns.days, default=0))
@@ -205,6 +208,7 @@ class Engine:
                 changed |= moved
                 alarms += alarm
         signals = self._writer.signals(partition, columns, run.signals())
+        signals += self._crossings.signals(partition, partition.watched.crossed())
         beyond = self._beyond(batch, run.verdicts)
         changed |= _keep_verdicts(batch, run.verdicts)
         touched = run.touched()
@@ -237,7 +241,7 @@ class Engine:
             for i in places
         ]  # fmt: skip
 
-    def _close(self, run: "_Run", partition: Partition, close: Close) -> tuple[bool, list[str]]:
+    def _close(self, run: Run, partition: Partition, close: Close) -> tuple[bool, list[str]]:
         source, day, offset = close.source, close.day, close.offset
         closes = partition.closes
         if offset <= closes.offset:
@@ -253,75 +257,6 @@ class Engine:
             run.fire(closes.watermark, offset)
         alarm = [f"{source} closed {day} before the day it follows"] if verdict == "held" else []
         return True, alarm
-
-
-class _Run:
-    """The kernel's outputs while one batch is stepped."""
-
-    def __init__(self, model: Model, partition: Partition, columns: Columns) -> None:
-        n = len(columns.rows)
-        partition.make_room(n)
-        self._model = model
-        self._partition = partition
-        self._arrays: tuple[Any, ...] = columns.arrays()
-        self.verdicts: Ints = np.full(n, REDELIVERED, np.int64)
-        self._touched: Ints = np.empty(len(partition.customers), np.int64)
-        self._signals: Ints = np.empty((2 * n + 1, SIGNAL_WORDS), np.int64)
-        self._arms: Ints = np.empty((n + 1, 2), np.int64)
-        counters = partition.counters
-        counters[kernel.TOUCHED] = counters[kernel.SIGNALS] = counters[kernel.ARMED] = 0
-        counters[kernel.GENERATION] += 1
-        partition.books.written[:] = 0
-
-    def step(self, begin: int, end: int, mark: int) -> None:
-        p, model = self._partition, self._model
-        rows, accounts, amounts, days, offsets, flags, hashes, sequences, uses = self._arrays
-        while begin < end:
-            begin = kernel.step(
-                begin, end, rows, accounts, amounts, days, offsets, flags, hashes, sequences,
-                uses.reshape(-1, 4), mark, p.customers, p.accounts, p.armed, p.stamps, p.heads,
-                p.ids, p.slots, p.books.book(), model.activity_factors, model.activity_mass,
-                model.balance_factors, model.numbers, self.verdicts, self._touched, self._signals,
-                self._arms, p.counters,
-            )  # fmt: skip
-            self._take_arms()
-            if begin < end:
-                p.books.make_room()
-
-    def fire(self, mark: int, offset: int) -> None:
-        """The timers that this watermark has reached."""
-        p, model = self._partition, self._model
-        due = p.timers.due(mark, p.armed)
-        if not len(due):
-            return
-        counters = p.counters
-        needed = int(counters[kernel.SIGNALS]) + 2 * len(due)
-        if needed >= len(self._signals):
-            grown = np.zeros((needed + len(self._signals), SIGNAL_WORDS), np.int64)
-            grown[: len(self._signals)] = self._signals
-            self._signals = grown
-        self._arms = np.zeros((max(len(due), len(self._arms)), 2), np.int64)
-        kernel.fire(
-            due, mark, offset, p.customers, p.armed, p.stamps, model.balance_factors,
-            model.activity_mass, self._touched, self._signals, self._arms, counters,
-        )  # fmt: skip
-        self._take_arms()
-
-    def _take_arms(self) -> None:
-        counters = self._partition.counters
-        n = int(counters[kernel.ARMED])
-        if n:
-            self._partition.timers.arm(self._arms[:n].tolist())
-            counters[kernel.ARMED] = 0
-
-    def touched(self) -> Ints:
-        return self._touched[: int(self._partition.counters[kernel.TOUCHED])]
-
-    def signals(self) -> list[list[int]]:
-        rows: list[list[int]] = self._signals[
-            : int(self._partition.counters[kernel.SIGNALS])
-        ].tolist()
-        return rows
 
 
 def _keep_verdicts(batch: Batch, verdicts: Ints) -> bool:

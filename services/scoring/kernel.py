@@ -44,6 +44,9 @@ from services.scoring.scores.compiling import compiled
 from services.scoring.scores.contribution import booking
 from services.scoring.scores.contribution.entries import E_USED
 from services.scoring.scores.contribution.ledger import L_COUNT, Book
+from services.scoring.scores.looking import look
+from services.scoring.scores.waiting import fits
+from services.scoring.scores.watching import Watch, on_booking, sooner
 
 Ints = NDArray[np.int64]
 Rows = NDArray[Any]  # structured
@@ -75,21 +78,18 @@ def _signal(
 
 
 @compiled
-def due_on(customers: Rows, row: int) -> int:
+def due_on(customers: Rows, looks: Ints, row: int) -> int:
     """The day on which the watermark has something to do for this customer; 0: never."""
-    due = 0
+    due = looks[row]
     if customers[row].silence == 0:
-        due = customers[row].silent_on
-    recovers = customers[row].recovers_on
-    if recovers > 0 and (due == 0 or recovers < due):
-        due = recovers
-    return due
+        due = sooner(due, customers[row].silent_on)
+    return sooner(due, customers[row].recovers_on)
 
 
 @compiled
-def _arm(customers: Rows, armed: Ints, arms: Ints, n: int, row: int) -> int:
+def _arm(customers: Rows, looks: Ints, armed: Ints, arms: Ints, n: int, row: int) -> int:
     """One timer per customer: put earlier at once, put later only when it is looked at."""
-    due = due_on(customers, row)
+    due = due_on(customers, looks, row)
     if due > 0 and (armed[row] == 0 or due < armed[row]):
         armed[row] = due
         arms[n, 0] = row
@@ -242,13 +242,16 @@ def _met_before(
 @compiled
 def _verdict(
     customers: Rows, accounts: Rows, row: int, account: int, second: int, event: int, amount: int,
-    value_day: int, action: int, flags: int, until: int, book: Book,
+    day: int, value_day: int, action: int, flags: int, kind: int, until: int, book: Book,
+    watch: Watch,
 ) -> int:  # fmt: skip
     """What a new event comes to, before anything of it is applied."""
     if action < OPENED and not (
         transactions.fits(accounts[account].sum_minor, amount)
         and transactions.fits(customers[row].sum_minor, amount)
     ):
+        return BEYOND_RANGE
+    if watch.places[account, 0] >= 0 and not fits(watch.waiting, account, day, kind, amount):
         return BEYOND_RANGE
     if flags & IN_LEDGER:
         return booking.refusal(book, action, account, second, amount, value_day, until, event)
@@ -259,9 +262,9 @@ def _verdict(
 def step(
     begin: int, end: int,
     rows: Ints, accounts_of: Ints, amounts: Ints, days: Ints, offsets: Ints, flags: Ints,
-    hashes: Ints, sequences: Ints, uses: Ints, watermark: int,
+    hashes: Ints, sequences: Ints, uses: Ints, kinds: Ints, watermark: int,
     customers: Rows, accounts: Rows, armed: Ints, stamps: Ints, heads: Ints,
-    ids: Ints, slots: Ints, book: Book,
+    ids: Ints, slots: Ints, book: Book, watch: Watch,
     activity_factors: Ints, mass: Ints, balance_factors: Ints, limits: Ints,
     verdicts: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
 ) -> int:  # fmt: skip
@@ -287,8 +290,8 @@ def step(
         if verdicts[i] == DUPLICATE:
             continue
         verdicts[i] = _verdict(
-            customers, accounts, row, account, second, i, amount, value_day, action, flags[i],
-            watermark + 1, book,
+            customers, accounts, row, account, second, i, amount, day, value_day, action, flags[i],
+            kinds[i], watermark + 1, book, watch,
         )  # fmt: skip
         if verdicts[i] != APPLIED:
             continue
@@ -303,7 +306,9 @@ def step(
                 customers, accounts, row, account, i, amount, day, offsets[i], flags[i], watermark,
                 activity_factors, mass, balance_factors, limits, signals, counters,
             )  # fmt: skip
-        counters[ARMED] = _arm(customers, armed, arms, counters[ARMED], row)
+        if watch.places[account, 0] >= 0:
+            on_booking(watch, row, account, day, amount, kinds[i], offsets[i], watermark)
+        counters[ARMED] = _arm(customers, watch.looks, armed, arms, counters[ARMED], row)
     return end
 
 
@@ -339,7 +344,8 @@ def _fire(
 @compiled
 def fire(
     due_rows: Ints, watermark: int, offset: int, customers: Rows, armed: Ints, stamps: Ints,
-    balance_factors: Ints, mass: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
+    first_account: Ints, next_account: Ints, watch: Watch, balance_factors: Ints, mass: Ints,
+    touched: Ints, signals: Ints, arms: Ints, counters: Ints,
 ) -> None:  # fmt: skip
     """The timers that a closed day has reached. A row that is ahead of this close has seen it."""
     for k in range(due_rows.shape[0]):
@@ -347,14 +353,31 @@ def fire(
         c = customers[row]
         armed[row] = 0
         if c.offset < offset:
-            if _fire(customers, row, watermark, offset, balance_factors, mass, signals, counters):
+            changed = _fire(
+                customers, row, watermark, offset, balance_factors, mass, signals, counters
+            )
+            if 0 < watch.looks[row] <= watermark:
+                changed |= look(watch, row, first_account, next_account, watermark, offset)
+            if changed:
                 c.offset = offset
                 _touch(stamps, touched, counters, row)
-            counters[ARMED] = _arm(customers, armed, arms, counters[ARMED], row)
+            counters[ARMED] = _arm(customers, watch.looks, armed, arms, counters[ARMED], row)
         else:
-            due = due_on(customers, row)
+            due = due_on(customers, watch.looks, row)
             if due > 0:  # its own next close is later than this one
                 armed[row] = max(due, watermark + 1)
                 arms[counters[ARMED], 0] = row
                 arms[counters[ARMED], 1] = armed[row]
                 counters[ARMED] += 1
+
+
+@compiled
+def accounts_of(rows: Ints, first_account: Ints, next_account: Ints) -> int:
+    """How many accounts these customers have."""
+    n = 0
+    for k in range(rows.shape[0]):
+        account = first_account[rows[k]]
+        while account >= 0:
+            n += 1
+            account = next_account[account]
+    return n

@@ -13,10 +13,12 @@ from services.scoring.rows import (
     LEDGER_WORDS,
     RECORD_VERSION,
 )
+from services.scoring.scores import waiting
 from services.scoring.scores.compiling import compiled
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution.entries import Tail
 from services.scoring.scores.contribution.ledger import SETTLED_ON
+from services.scoring.scores.watching import WORDS, Watch
 
 Ints = NDArray[np.int64]
 
@@ -24,7 +26,7 @@ Ints = NDArray[np.int64]
 @compiled
 def sizes(
     touched: Ints, n: int, first_account: Ints, next_account: Ints, texts: Ints, heads: Ints,
-    ledgers: Ints, tail: Tail, out: Ints,
+    ledgers: Ints, tail: Tail, watch: Watch, out: Ints,
 ) -> int:  # fmt: skip
     """Words of each touched customer's record, as running begins. Returns the sum."""
     total = 0
@@ -34,31 +36,59 @@ def sizes(
         total += HEAD_WORDS + CUSTOMER_WORDS + heads[row, 1] + (heads[row, 1] + 1) // 2
         account = first_account[row]
         while account >= 0:
-            total += ACCOUNT_WORDS + 1 + texts[account, 1]
+            total += ACCOUNT_WORDS + 2 + texts[account, 1]
             if ledgers[account, SETTLED_ON] != 0:
                 total += LEDGER_WORDS + 2 * entries.length(tail, account)
+            total += _watch_words(watch, account)
             account = next_account[account]
     out[n] = total
     return total
 
 
 @compiled
+def _watch_words(watch: Watch, account: int) -> int:
+    if watch.places[account, 0] < 0:
+        return 0
+    own = WORDS[watch.sets[watch.places[account, 1], 0]]
+    return own + waiting.TOLD * waiting.length(watch.waiting, account)
+
+
+@compiled
+def _pack_watch(watch: Watch, account: int, out: Ints, at: int) -> int:
+    """Writes the account's features and what waits; returns the place after them."""
+    begin = watch.places[account, 0]
+    if begin < 0:
+        return at
+    for word in range(WORDS[watch.sets[watch.places[account, 1], 0]]):
+        out[at] = watch.pool[begin + word]
+        at += 1
+    place = watch.waiting.heads[account]
+    while place >= 0:
+        for word in range(waiting.TOLD):
+            out[at] = watch.waiting.pool[place, word]
+            at += 1
+        place = watch.waiting.pool[place, waiting.NEXT]
+    return at
+
+
+@compiled
 def _pack_account(
     account: int, account_words: Ints, texts: Ints, text_words: Ints, ledgers: Ints, tail: Tail,
-    out: Ints, at: int,
+    watch: Watch, out: Ints, at: int,
 ) -> int:  # fmt: skip
     """Writes one account from a place on; returns the place after it."""
     for word in range(ACCOUNT_WORDS):
         out[at] = account_words[account, word]
         at += 1
-    ledger_at = at
-    at += 1
+    counts_at = at
+    at += 2
     for word in range(texts[account, 1]):
         out[at] = text_words[texts[account, 0] + word]
         at += 1
-    out[ledger_at] = 0
+    out[counts_at] = 0
+    out[counts_at + 1] = _watch_words(watch, account)
     if ledgers[account, SETTLED_ON] == 0:
-        return at
+        return _pack_watch(watch, account, out, at)
     for word in range(LEDGER_WORDS):
         out[at] = ledgers[account, word]
         at += 1
@@ -71,15 +101,15 @@ def _pack_account(
             at += 2
             count += 1
             place = tail.pool[place, entries.NEXT]
-    out[ledger_at] = count | (LEDGER_WORDS << 32)
-    return at
+    out[counts_at] = count | (LEDGER_WORDS << 32)
+    return _pack_watch(watch, account, out, at)
 
 
 @compiled
 def pack(
     touched: Ints, n: int, customer_words: Ints, account_words: Ints, first_account: Ints,
-    next_account: Ints, texts: Ints, text_words: Ints, ledgers: Ints, tail: Tail, heads: Ints,
-    ids: Ints, watermark: int, begins: Ints, lengths: Ints, out: Ints,
+    next_account: Ints, texts: Ints, text_words: Ints, ledgers: Ints, tail: Tail, watch: Watch,
+    heads: Ints, ids: Ints, watermark: int, begins: Ints, lengths: Ints, out: Ints,
 ) -> None:  # fmt: skip
     """Writes the records of the touched customers; `lengths` says how many words each took."""
     for k in range(n):
@@ -92,7 +122,9 @@ def pack(
         count = 0
         account = first_account[row]
         while account >= 0:
-            at = _pack_account(account, account_words, texts, text_words, ledgers, tail, out, at)
+            at = _pack_account(
+                account, account_words, texts, text_words, ledgers, tail, watch, out, at
+            )
             count += 1
             account = next_account[account]
         open_ids = 0

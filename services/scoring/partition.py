@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from services.scoring import applied_ids, kernel, packing, state, watermark
 from services.scoring.books import AccountKey, Books
 from services.scoring.rate import Rate
+from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import (
     ACCOUNT,
     ACCOUNT_WORDS,
@@ -25,7 +26,9 @@ from services.scoring.rows import (
     KIND_RATE,
     KIND_SPILLED,
 )
+from services.scoring.scores import looking
 from services.scoring.scores.contribution.entries import Tail
+from services.scoring.watched import Watched
 
 Ints = NDArray[np.int64]
 Record = tuple[bytes, bytes | None]  # key and value; None removes
@@ -69,8 +72,9 @@ class Timers:
 class Partition:
     """All state of one partition of `bank.events`."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, plan: Plan = NO_PLAN, currency: str = "") -> None:
         self.number = number
+        self.home_currency = currency
         self.closes = watermark.fresh(number)
         self.rows: dict[str, int] = {}
         self.keys: list[bytes] = []
@@ -95,6 +99,7 @@ class Partition:
         self.slots: Ints = np.full(4 * _START, -1, np.int64)
         self.counters: Ints = np.zeros(kernel.COUNTERS, np.int64)
         self.books = Books()
+        self.watched = Watched(plan)
         self.latest_on = 0  # the last business day of an event stepped
         self.timers = Timers()
         self.recovered_to = -1  # the greatest offset of a recovered row
@@ -116,6 +121,7 @@ class Partition:
             self.heads = _grown(self.heads, size)
             self.heads[begun:, 0] = -1
             self.first_account = _grown(self.first_account, size, -1)
+            self.watched.looks = _grown(self.watched.looks, size)
         self.rows[customer_number] = row
         self.keys.append(customer_number.encode())
         return row
@@ -147,11 +153,18 @@ class Partition:
         if not key[4]:
             self.accounts_by_number.setdefault(key[1], (account, row, key[2], key[3]))
         self.books.own(account, key)
+        self.watched.own(account, self.set_of(key))
         self.currency_of[account] = self.currencies.setdefault(key[3], len(self.currencies))
         return account
 
+    def set_of(self, key: AccountKey) -> int:
+        """The set of products that the account is watched by; -1: none. A loan is no account."""
+        _, _, product, currency, loan = key
+        return -1 if loan else self.watched.set_of(product, currency, self.home_currency)
+
     def make_room(self, events: int) -> None:
-        """So that the kernel never runs out of places for ids."""
+        """So that the kernel never runs out of places for ids and for what waits."""
+        self.watched.make_room(events)
         used = int(self.counters[kernel.IDS])
         if used + events <= len(self.ids):
             return
@@ -188,10 +201,10 @@ class Partition:
             spilled += self._unspill(row)
         begins = np.zeros(n + 1, np.int64)
         books = self.books
-        tail = Tail(books.heads, books.pool, books.used)
+        tail, watch = Tail(books.heads, books.pool, books.used), self.watched.watch()
         words = packing.sizes(
             touched, n, self.first_account, self.next_account, self.texts, self.heads,
-            books.ledgers, tail, begins,
+            books.ledgers, tail, watch, begins,
         )  # fmt: skip
         out = np.zeros(words, np.int64)
         lengths = np.zeros(n, np.int64)
@@ -206,6 +219,7 @@ class Partition:
             self.text_words,
             books.ledgers,
             tail,
+            watch,
             self.heads,
             self.ids,
             self.closes.watermark,
@@ -310,9 +324,16 @@ class Partition:
                 accounts.append(account)
                 figures.append(one.figures)
                 self.books.restore(account, one.ledger, one.entries)
+                self._restore_watch(account, number, one)
             self._know(row, ids)
         if accounts:
             self.accounts.view(np.int64).reshape(-1, ACCOUNT_WORDS)[accounts] = figures
+
+    def _restore_watch(self, account: int, number: str, record: state.AccountRecord) -> None:
+        try:
+            self.watched.restore(account, record.watch)
+        except ValueError as error:
+            raise state.UnreadableState(f"{number}, {record.account_number}: {error}") from error
 
     def _restore_spilled(self, key: bytes, value: bytes) -> None:
         found = state.unpack(key, value)
@@ -341,8 +362,12 @@ class Partition:
         self.timers = Timers()
         self.armed[:] = 0
         self.latest_on = max(int(self.accounts["last_on"].max()), self.closes.watermark)
+        looking.arm_anew(
+            self.watched.watch(), self.first_account, self.next_account, len(self.keys),
+            self.closes.watermark,
+        )  # fmt: skip
         for row in range(len(self.keys)):
-            due = int(kernel.due_on(self.customers, row))
+            due = int(kernel.due_on(self.customers, self.watched.looks, row))
             if due > 0:
                 self.armed[row] = due
                 self.timers.arm([(row, due)])

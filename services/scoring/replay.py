@@ -15,6 +15,7 @@ from services.scoring import reference, risk, state
 from services.scoring.engine import Engine
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
+from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.seen import KeepsAll
 from services.scoring.signals import Signal
@@ -64,8 +65,12 @@ class Replayed:
 class Replay:
     """One partition, fed line by line."""
 
-    def __init__(self, model: Model, *, currency: str, zone: str, until: date) -> None:
-        self.engine = Engine(model, topic=TOPIC, partitions=1, currency=currency, zone=zone)
+    def __init__(
+        self, model: Model, *, currency: str, zone: str, until: date, plan: Plan = NO_PLAN
+    ) -> None:
+        self.engine = Engine(
+            model, topic=TOPIC, partitions=1, currency=currency, zone=zone, plan=plan
+        )
         self.result = Replayed()
         self._model = model
         self._seen = KeepsAll()
@@ -102,6 +107,9 @@ class Replay:
         """Scores of all customers as they stand now, on this day."""
         for customer in self.customers():
             scores, terms = risk.scores_on(self._model, customer, on)
+            found = risk.of_model(self.engine.plan, self.engine.currency, customer, on)
+            scores |= found[0]
+            terms |= found[1]
             self.result.scores.append(
                 {
                     "customer_number": customer.customer_number,

@@ -4,9 +4,12 @@ from datetime import date
 from typing import Any
 
 from services.scoring.model import Model
+from services.scoring.risk_plan import Plan
+from services.scoring.risk_signals import explained
 from services.scoring.scores import activity, balance, outflow, silence
 from services.scoring.scores.decay import decayed, factor
 from services.scoring.state import CustomerState
+from services.scoring.watched import last_on, settled
 
 
 def scores_on(
@@ -35,6 +38,34 @@ def scores_on(
             "silent_on": state.silent_on.isoformat() if state.silent_on else None,
         },
     }
+    return scores, terms
+
+
+def of_model(
+    plan: Plan, currency: str, state: CustomerState, on: date
+) -> tuple[dict[str, int], dict[str, Any]]:
+    """(scores, terms) by the rules of a model: of each the account with the greatest risk."""
+    scores: dict[str, int] = {}
+    terms: dict[str, Any] = {}
+    for account in state.accounts:
+        if not account.watch or account.currency != currency:
+            continue
+        of_set = plan.products.get(account.product_code, -1)
+        if of_set < 0:
+            continue
+        row = settled(plan, of_set, account.watch, on)
+        last = last_on(plan.kind_of(of_set), row)
+        if not last:
+            continue
+        day = max(on, date.fromordinal(last))
+        for method in plan.sets[of_set, 1:].tolist():
+            if method < 0:
+                continue
+            risk, parts, _ = explained(plan, of_set, method, row, day)
+            rule = plan.rules[method].code
+            if risk >= scores.get(f"{rule}_risk_ppm", 0):
+                scores[f"{rule}_risk_ppm"] = risk
+                terms[rule] = {"account_number": account.account_number, **parts}
     return scores, terms
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from services.scoring.scores import account_features, decay, linear, no_purchase, purchase_features
+from services.scoring.scores import account_features, linear, no_purchase, purchase_features
 from services.scoring.scores.alive import Process
 
 Ints = NDArray[np.int64]
@@ -21,7 +21,11 @@ Goal = Literal["silence", "collapse", "outflow", "distress"]
 Positive = Annotated[int, Meta(gt=0)]
 Micro = Annotated[int, Meta(ge=-(10**9), le=10**9)]  # times a feature within 64 bits
 Ppm = Annotated[int, Meta(ge=0, le=1_000_000)]
-_NAMES = {"purchase": purchase_features.NAMES, "account": account_features.NAMES}
+Share = Annotated[int, Meta(gt=0, lt=1_000_000)]  # ppm that a score may reach
+NAMES = {"purchase": purchase_features.NAMES, "account": account_features.NAMES}
+# The state of every account decays by these, whatever the model: e^-(1/tau) at 60 bits.
+TAUS_DAYS = (15, 45, 180)
+DAY_FACTORS = (1_078_566_120_752_867_794, 1_127_583_601_684_856_119, 1_146_534_144_232_901_912)
 
 
 class NoPurchase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="no_purchase"):
@@ -62,14 +66,12 @@ class Linear(
     base_micro: Micro
 
     def __post_init__(self) -> None:
-        if self.names != _NAMES[self.features]:
+        if self.names != NAMES[self.features]:
             raise ValueError(f"names are not those of this release's {self.features} features")
+        if (self.taus_days, self.day_factors) != (TAUS_DAYS, DAY_FACTORS):
+            raise ValueError("time constants are not those of this release")
         if not len(self.names) == len(self.weights_micro) == len(self.means_micro):
             raise ValueError("names, weights and means are not of one length")
-
-    @cached_property
-    def factors(self) -> Ints:
-        return np.stack([decay.table(factor) for factor in self.day_factors])
 
     @cached_property
     def weights(self) -> Ints:
@@ -101,6 +103,19 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ece_ppm: Ppm
 
 
+class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where an alert begins and ends, set on the early half; and what it would have done later."""
+
+    raise_ppm: Share
+    clear_ppm: Share  # below it an open alert ends
+    rows: int  # of the later half, at or above `raise_ppm`
+    came_true: int  # of these
+
+    def __post_init__(self) -> None:
+        if self.clear_ppm >= self.raise_ppm:
+            raise ValueError("clear_ppm must be below raise_ppm")
+
+
 class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A goal, the products it is for, and the method with the smallest measured error."""
 
@@ -111,10 +126,15 @@ class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     methods: dict[str, NoPurchase | Linear]
     measured: tuple[Measured, ...]
     refused: dict[str, str]  # method: why these data do not carry it
+    threshold: Threshold
 
     def __post_init__(self) -> None:
         if self.method not in self.methods:
             raise ValueError(f"method {self.method} has no parameters")
+        kind = "purchase" if self.goal == "silence" else "account"
+        chosen = self.methods[self.method]
+        if (chosen.features if isinstance(chosen, Linear) else "purchase") != kind:
+            raise ValueError(f"method {self.method} has other features than {self.goal} is told by")
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +157,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RiskModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
-    format: Literal[1]
+    format: Literal[2]  # 1 had no thresholds
     version: str
     scores: tuple[Score, ...]
     record: Record

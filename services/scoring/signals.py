@@ -17,18 +17,22 @@ RULES = {r.OUTFLOW: "outflow", r.SILENCE: "silence"}
 KINDS: dict[int, Literal["raised", "cleared"]] = {r.RAISED: "raised", r.CLEARED: "cleared"}
 
 
-class Position(msgspec.Struct, frozen=True):
-    """The record of `bank.events` that moved the rule; it differs between live and replay."""
+class Position(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The record of `bank.events` that moved the rule; it differs between live and replay.
+
+    `moved`: the offset of the last event that moved a term, by its code.
+    """
 
     partition: int
     offset: int
+    moved: dict[str, int] = {}
 
 
 class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     """As on `scoring.signals` and in the file of `replay --alerts` (there without position).
 
     `score` is the rule's risk in ppm; `id` follows from customer, rule and episode alone, so a
-    repeat after a crash is the same signal.
+    repeat after a crash is the same signal. Rules of a model are on one account, also in the `id`.
     """
 
     id: str
@@ -42,6 +46,7 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     terms: dict[str, Any]
     events: tuple[str, ...]
     model_version: str
+    account_number: str = ""  # of a rule on one account
     position: Position | None = None
 
 

@@ -6,18 +6,21 @@ Customer (key: the customer number):
     word 1    number of ids of the open window
     17 words  the customer row, fields in the order of `rows.CUSTOMER_FIELDS`
     accounts  3 words each (`rows.ACCOUNT_FIELDS`), then one word: number of ledger entries |
-              words of the ledger << 32 (0: none), then one word with the byte lengths of account
-              number | product << 16 | currency << 32 | loan number << 48, then the texts, padded
-              with zeros, then the ledger (`rows.LEDGER_FIELDS`) and its entries, two words each:
-              code and amount (`scores/contribution/entries.py`)
+              words of the ledger << 32 (0: none), one: words of the watch (0: not watched), one
+              with the byte lengths of account number | product << 16 | currency << 32 | loan
+              number << 48, then the texts, padded with zeros, then the ledger
+              (`rows.LEDGER_FIELDS`) and its entries, two words each: code and amount
+              (`scores/contribution/entries.py`), then the watch: a row of `scores/watching.py` and
+              the bookings that wait, four words each (`scores/waiting.py`)
     ids       64-bit hashes of the (source, id) applied above the watermark, then their day
               numbers, two to a word
 Spilled ids (key: customer number + "/" + n): word 0, word 1, then hashes and days as above.
 Partition (key: NUL + "partition/" + n): word 0, then JSON: what the closes have done.
 Rate (key: NUL + "rate/" + n + "/" + key of `bank.reference`): word 0, then JSON: a rate that the
 figures of the partition rest on; one that it refused is not there.
-Version 1 had no ledgers, and those of version 2 do not say which restatements they had: their
-figures cannot be carried on, so they are refused; the state is rebuilt from `bank.events`.
+Version 1 had no ledgers, those of version 2 do not say which restatements they had, and version 3
+had no features of risk: their figures cannot be carried on, so they are refused; the state is
+rebuilt from `bank.events`.
 Day numbers are `date.toordinal()`. A record replaces the one before it when its place is not before
 it: the offset of `bank.events`, then the sequence of the customer's inputs.
 """
@@ -50,7 +53,7 @@ RATE_KEY: Final = b"\x00rate/%d/"
 OFFSET_AT: Final = HEAD_WORDS * 8  # bytes
 _HEAD = Struct("<BBHIII")
 _CUSTOMER = Struct(f"<{CUSTOMER_WORDS}q")
-_ACCOUNT = Struct(f"<{ACCOUNT_WORDS}qIIHHHH")
+_ACCOUNT = Struct(f"<{ACCOUNT_WORDS}qIIqHHHH")
 _LEDGER = Struct(f"<{LEDGER_WORDS}q")
 _PLACE = Struct("<qq")
 
@@ -69,13 +72,15 @@ class AccountRecord(NamedTuple):
     loan_number: str
     ledger: tuple[int, ...]
     entries: tuple[int, ...]
+    watch: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
     """Exact figures of one account; `last_on` is the day of its latest transaction.
 
-    A loan's row has its number and no transactions. `ledger` is empty without a price.
+    A loan's row has its number and no transactions. `ledger` is empty without a price, `watch`
+    without a model of risk for the product.
     """
 
     account_number: str
@@ -87,6 +92,7 @@ class AccountState:
     loan_number: str = ""
     ledger: tuple[int, ...] = ()
     entries: tuple[int, ...] = ()
+    watch: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +195,8 @@ def accounts_at(value: bytes) -> tuple[list[AccountRecord], int]:
     at = (HEAD_WORDS + CUSTOMER_WORDS) * 8
     found = []
     for _ in range(count):
-        *figures, entries, ledger_words, number, product, currency, loan = _ACCOUNT.unpack_from(
-            value, at
+        *figures, entries, ledger_words, watch_words, number, product, currency, loan = (
+            _ACCOUNT.unpack_from(value, at)
         )
         at += _ACCOUNT.size
         product_at = at + number
@@ -212,7 +218,9 @@ def accounts_at(value: bytes) -> tuple[list[AccountRecord], int]:
             at += _LEDGER.size
         words = Struct(f"<{2 * entries}q").unpack_from(value, at)
         at += 16 * entries
-        found.append(AccountRecord(tuple(figures), *texts, ledger, words))
+        watch = Struct(f"<{watch_words}q").unpack_from(value, at)
+        at += 8 * watch_words
+        found.append(AccountRecord(tuple(figures), *texts, ledger, words, watch))
     return found, at
 
 
@@ -288,6 +296,7 @@ def _account(record: AccountRecord) -> AccountState:
         loan_number=record.loan_number,
         ledger=record.ledger,
         entries=record.entries,
+        watch=record.watch,
     )
 
 

@@ -230,6 +230,8 @@ class SignalRow(Base):
     pending: Mapped[bool]
     partition: Mapped[int | None]  # of the record of `bank.events` that moved the rule
     event_offset: Mapped[int | None] = mapped_column(BigInteger)
+    account_number: Mapped[str] = mapped_column(server_default=sql("''"))  # of a model's rule
+    moved: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))  # term -> offset
     __table_args__ = (Index("signals_pending", "customer_number", postgresql_where=sql("pending")),)
 
 
@@ -254,6 +256,7 @@ class AlertRow(Base):
     currency: Mapped[str]
     terms: Mapped[dict[str, Any]]
     event_ids: Mapped[list[str]]
+    term_events: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     text: Mapped[dict[str, Any]]
     model_version: Mapped[str]
     __table_args__ = (

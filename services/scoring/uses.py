@@ -10,6 +10,7 @@ from typing import Any
 from services.scoring import rows as r
 from services.scoring.books import AccountKey
 from services.scoring.partition import Partition
+from services.scoring.scores import watching
 from services.scoring.scores.contribution.rates import NEVER
 from shared.events.bank import AccountClosed, AccountOpened, LoanGranted, TransactionBooked
 from shared.events.envelope import EVENT_CLASSES
@@ -19,7 +20,7 @@ UNUSED: Use = (r.PLAIN, 0, -1, -1)
 OPENED, CLOSED, GRANTED = (
     EVENT_CLASSES[fact] for fact in (AccountOpened, AccountClosed, LoanGranted)
 )
-STEPPED = frozenset({OPENED, CLOSED, GRANTED})  # beside transactions, when there are prices
+STEPPED = frozenset({OPENED, CLOSED, GRANTED})  # beside transactions, with prices or a model
 _ACTIONS = {"fee": r.FEE, "interest_paid": r.PAID, "interest_received": r.RECEIVED,
             "loan_instalment": r.INSTALMENT}  # fmt: skip
 _OF_LOANS = frozenset({r.RECEIVED, r.INSTALMENT})
@@ -62,9 +63,32 @@ def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, Accou
     if key[3] != currency:
         return ""
     covered_from = rates.covered_from(key[2])
-    if day < covered_from:
+    if rates.active and day < covered_from:
         return _no_rate(key[2], day, covered_from)
     return (action, day, -1, -1), key, amount
+
+
+def kind_of(event: Any) -> int:
+    """What the fact is to the features of its account. An opening says its own day: what a bank
+    loads when it goes live was opened long before."""
+    if type(event) is OPENED:
+        opened_on: date = event.data.opened_on
+        return watching.OPENS | opened_on.toordinal() << watching.OPENED_SHIFT
+    return watching.CLOSES if type(event) is CLOSED else 0
+
+
+def is_watched(partition: Partition, event: Any) -> bool:
+    """Is it about an account that a model of risk scores?"""
+    if type(event) is OPENED:
+        key = ("", "", event.data.product_code, event.data.currency, "")
+    elif type(event) is CLOSED:
+        known = partition.accounts_by_number.get(event.data.account_number)
+        if known is None:
+            return False
+        key = ("", "", known[2], known[3], "")
+    else:
+        return False
+    return partition.set_of(key) >= 0
 
 
 def _no_rate(product: str, day: int, covered_from: int) -> str:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from services.scoring import applied_ids, model
+from services.scoring import applied_ids, model, remedy, risk_signals
 from services.scoring.columns import Delivered
 from services.scoring.engine import Engine
 from services.scoring.rate import Rate
+from services.scoring.risk_plan import NO_PLAN, Plan
+from services.scoring.scores import watching
 from services.scoring.state import pack_spilled
 from services.scoring.watermark import Source
 from shared.events.bank import DayClosed, TransactionBooked
@@ -23,9 +25,11 @@ class _Record:
         self.offset, self.key, self.value = offset, key, value
 
 
-def compile_kernels() -> float:
-    """Steps one event and one closed day of an engine of its own. Returns the seconds taken."""
+def compile_kernels(plan: Plan = NO_PLAN) -> float:
+    """Steps one event and one closed day of an engine of its own; explains one alert of each rule.
+    Returns the seconds taken."""
     begun = time.monotonic()
+    _explain(plan)
     day = date(2025, 1, 1)
     engine = Engine(
         model.load(), topic="bank.events", partitions=1, currency="CNY", zone="Asia/Shanghai"
@@ -48,6 +52,22 @@ def compile_kernels() -> float:
     recovered.recovered()
     applied_ids.spill(recovered.ids, recovered.heads, 0, np.zeros((2, 2), np.int64))
     return time.monotonic() - begun
+
+
+def _explain(plan: Plan) -> None:
+    """What an alert calls from outside the kernel, with a row of one booking."""
+    day = date(2025, 1, 1)
+    for of_set in range(len(plan.sets)):
+        kind = plan.kind_of(of_set)
+        row = np.zeros(watching.WORDS[kind], np.int64)
+        watching.take(
+            row[watching.HEAD :], row[: watching.HEAD], plan.methods.factors, kind,
+            day.toordinal(), -1, watching.PURCHASE, 0,
+        )  # fmt: skip
+        for method in plan.sets[of_set, 1:].tolist():
+            if method >= 0:
+                risk_signals.explained(plan, of_set, method, row, day)
+                remedy.smallest(plan, of_set, method, row, day)
 
 
 def _records(day: date) -> list[Delivered]:

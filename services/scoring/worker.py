@@ -14,11 +14,12 @@ from faust import web
 from faust.types import TP
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.scoring import inputs, model, warm
+from services.scoring import inputs, model, risk_plan, warm
 from services.scoring.driver import TOPIC, Driver
 from services.scoring.engine import Engine
 from services.scoring.metrics import ASSIGNED
 from services.scoring.reference_reader import ReferenceReader
+from services.scoring.risk_plan import Plan
 from services.scoring.seen import EventStore, KeepsAll, SeenBefore
 from services.scoring.table import ColumnTable, die
 from services.scoring.transport import BatchApp, BatchSchema, PartitionWriter
@@ -43,7 +44,7 @@ class ScorerApp(BatchApp):
     driver: Driver
 
 
-def create_app(settings: WorkerSettings, partitions: int) -> ScorerApp:
+def create_app(settings: WorkerSettings, partitions: int, plan: Plan) -> ScorerApp:
     """The app of one worker. Nothing is connected before it is started."""
     app = ScorerApp(
         settings.topic_prefix + GROUP,
@@ -76,7 +77,7 @@ def create_app(settings: WorkerSettings, partitions: int) -> ScorerApp:
     app.settings = settings
     app.engine = Engine(
         model.load(), topic=TOPIC, partitions=partitions, currency=settings.currency,
-        zone=settings.bank_time_zone,
+        zone=settings.bank_time_zone, plan=plan,
     )  # fmt: skip
     _add_table(app, partitions)
     _add_agent(app)
@@ -177,7 +178,13 @@ def run() -> None:
     """Runs the worker until it is told to stop. Kernels are compiled before the group is joined."""
     settings = WorkerSettings()
     logs.configure("scoring-worker", settings.log_level, as_json=settings.log_json)
-    seconds = warm.compile_kernels()
+    try:
+        plan = risk_plan.read(settings.risk_model)
+    except risk_plan.ModelRefused as error:
+        die(str(error))
+    log.info("rules_of_risk", model=plan.version or "none: the two small rules only",
+             products=sorted(plan.products))  # fmt: skip
+    seconds = warm.compile_kernels(plan)
     log.info("kernels_ready", seconds=round(seconds, 2))
     broker = Broker(settings)
     partitions = len(broker.partitions(TOPIC))
@@ -186,6 +193,6 @@ def run() -> None:
     if beside != partitions:
         die(f"{inputs.TOPIC} has {beside} partitions, {TOPIC} {partitions}: they must be equal")
     gc.set_threshold(200_000, 20, 100)
-    app = create_app(settings, partitions)
+    app = create_app(settings, partitions, plan)
     worker = faust.Worker(app, loglevel=logging.INFO, quiet=True, console_port=0)
     worker.execute_from_commandline()

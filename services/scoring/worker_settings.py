@@ -1,12 +1,11 @@
 """The worker's own settings, beside those of every service."""
 
-from shared.settings import Settings
+from services.scoring.settings import ScoringSettings
 
 
-class WorkerSettings(Settings):
+class WorkerSettings(ScoringSettings):
     """One worker of the group. Its instance name must survive a restart."""
 
-    service: str = "scoring"
     worker_instance: str = "worker-1"  # static membership: a name per place, not per process
     worker_records_max: int = 5000  # of one poll
     worker_commit_s: float = 1.0  # between two commits of the offsets; rows hold the truth

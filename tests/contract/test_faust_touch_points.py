@@ -82,10 +82,11 @@ def test_an_empty_set_of_partitions_still_means_all_to_aiokafka() -> None:
 
 
 def test_faust_makes_our_transport_and_nothing_else() -> None:
+    from services.scoring.risk_plan import NO_PLAN
     from services.scoring.worker import create_app
     from services.scoring.worker_settings import WorkerSettings
 
-    app = create_app(WorkerSettings(worker_event_store=False), 3)
+    app = create_app(WorkerSettings(worker_event_store=False), 3, NO_PLAN)
     assert type(app._new_transport()) is transport.Transport
     assert type(app._new_producer_transport()) is transport.Transport
     assert transport.fetching.PartitionRecords is transport.RawRecords

@@ -2,20 +2,25 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from services.scoring import signals, state
+from services.scoring import risk_model, risk_plan, signals, state, watched
 from services.scoring.driver import Totals
+from services.scoring.replay import Replay
+from services.scoring.scores import watching
 from shared.events.bank import TransactionBooked
 from shared.testing.servers import Servers
+from tests.risk_live import hand_made
 from tests.workers import (
     Stream,
     WorkerSpace,
     closed,
     described,
+    opened_long_ago,
     replay_of,
     same_figures,
     small_bank,
@@ -24,7 +29,17 @@ from tests.workers import (
 
 @pytest.fixture(scope="module")
 def bank() -> Stream:
-    return small_bank()
+    """Every account is as old as a model of risk wants it to be."""
+    stream = small_bank()
+    stream.events[:0] = opened_long_ago(stream)
+    return stream
+
+
+@pytest.fixture(scope="module")
+def risk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("model") / "model.json"
+    risk_model.save(hand_made("CA-P"), file)
+    return file
 
 
 @pytest.fixture
@@ -45,33 +60,63 @@ def _figures(customers: dict[str, state.CustomerState]) -> dict[str, state.Custo
 def _plain(customer: state.CustomerState) -> state.CustomerState:
     import dataclasses
 
-    return dataclasses.replace(customer, offset=0, input_sequence=0, ids=())
+    return dataclasses.replace(
+        customer,
+        offset=0,
+        input_sequence=0,
+        ids=(),
+        accounts=tuple(
+            dataclasses.replace(account, watch=_settled(account)) for account in customer.accounts
+        ),
+    )
+
+
+def _settled(account: state.AccountState) -> tuple[int, ...]:
+    """The features with what waits, whatever was looked at since the record was written: without
+    the day of the next look, and the offsets of what moved them, which are a partition's own."""
+    if not account.watch:
+        return ()
+    plan = risk_plan.plan_of(hand_made("CA-P"))
+    row = watched.settled(plan, 0, account.watch, date.max).tolist()
+    return (*row[watching.DUE + 1 : watching.MOVED], *row[watching.HEAD :])
+
+
+def _same_signals(space: WorkerSpace, replayed: Replay) -> None:
+    """Bit for bit, those of a model among them."""
+    assert space.signals() == sorted(
+        (msgspec.json.decode(signals.encode(s, with_position=False))
+         for s in replayed.result.signals),
+        key=lambda s: s["id"],
+    )  # fmt: skip
+    kinds = Counter((s["rule"], s["kind"]) for s in space.signals())
+    ends = [(rule, "cleared") for rule in ("collapse", "distress")]
+    for one in [*ends, *((rule, "raised") for rule in ("collapse", "outflow_ahead", "distress"))]:
+        assert kinds[one] > 0, kinds
+    assert kinds.total() > 20, "a bank in which nothing happens proves nothing"
 
 
 @pytest.mark.parametrize(("partitions", "records_max"), [(3, 1), (1, 7), (3, 5000), (16, 200)])
 def test_live_equals_replay_at_any_batch_size_and_partition_count(
-    servers: Servers, tmp_path: Path, bank: Stream, partitions: int, records_max: int
+    servers: Servers, tmp_path: Path, bank: Stream, risk: Path, partitions: int, records_max: int
 ) -> None:
     if records_max == 1:  # a round of writing for every event: fewer of them
         bank = small_bank(customers=60, per_day=6)
+        bank.events[:0] = opened_long_ago(bank)
     space = WorkerSpace(servers, tmp_path, partitions)
     try:
         space.describe(described())
         space.publish(bank.events)
-        worker = space.start(GUANXI_WORKER_RECORDS_MAX=str(records_max))
+        worker = space.start(
+            GUANXI_WORKER_RECORDS_MAX=str(records_max), GUANXI_RISK_MODEL=str(risk)
+        )
         worker.wait_ready()
         space.wait_committed()
         found = space.customers()
         same_figures(found, bank)
-        replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()])
+        replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()], risk)
         expected = {c.customer_number: c for c in replayed.customers()}
         assert _figures(found) == _figures(expected)
-        assert space.signals() == sorted(
-            (msgspec.json.decode(signals.encode(s, with_position=False))
-             for s in replayed.result.signals),
-            key=lambda s: s["id"],
-        )  # fmt: skip
-        assert len(space.signals()) > 10, "a bank in which nothing happens proves nothing"
+        _same_signals(space, replayed)
         assert worker.metric("guanxi_holes") == 0
         _totals_add_up(space, bank)
     finally:
@@ -110,22 +155,23 @@ def test_without_the_id_hashes_every_repeat_counts(space: WorkerSpace) -> None:
 @pytest.mark.parametrize("point", ["worker.after_signals", "worker.after_state",
                                    "worker.before_ack"])  # fmt: skip
 def test_a_kill_between_the_stages_of_writing_changes_nothing(
-    space: WorkerSpace, tmp_path: Path, bank: Stream, point: str
+    space: WorkerSpace, tmp_path: Path, bank: Stream, risk: Path, point: str
 ) -> None:
     space.describe(described())
     space.publish(bank.events)
-    doomed = space.start(GUANXI_FAILPOINT=f"{point}:3", GUANXI_WORKER_RECORDS_MAX="300")
+    model = {"GUANXI_RISK_MODEL": str(risk)}
+    doomed = space.start(GUANXI_FAILPOINT=f"{point}:3", GUANXI_WORKER_RECORDS_MAX="300", **model)
     assert doomed.wait_dead() == -9, doomed.tail()
-    second = space.start(GUANXI_FAILPOINT=f"{point}:5", GUANXI_WORKER_RECORDS_MAX="400")
+    second = space.start(GUANXI_FAILPOINT=f"{point}:5", GUANXI_WORKER_RECORDS_MAX="400", **model)
     assert second.wait_dead() == -9, second.tail()
-    survivor = space.start()
+    survivor = space.start(**model)
     survivor.wait_ready()
     space.wait_committed()
     found = space.customers()
     same_figures(found, bank)
-    replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()])
+    replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()], risk)
     assert _figures(found) == _figures({c.customer_number: c for c in replayed.customers()})
-    assert [s["id"] for s in space.signals()] == sorted(s.id for s in replayed.result.signals)
+    _same_signals(space, replayed)
     assert survivor.metric("guanxi_holes") == 0
     _totals_add_up(space, bank)
 
@@ -144,14 +190,15 @@ def test_two_workers_that_start_a_group_together_lose_nothing(
 
 
 def test_a_worker_that_joins_and_one_that_is_killed_change_nothing(
-    space: WorkerSpace, tmp_path: Path, bank: Stream
+    space: WorkerSpace, tmp_path: Path, bank: Stream, risk: Path
 ) -> None:
     space.describe(described())
+    settings = {"GUANXI_WORKER_RECORDS_MAX": "200", "GUANXI_RISK_MODEL": str(risk)}
     third = len(bank.events) // 3
     space.publish(bank.events[:third])
-    first = space.start("a", GUANXI_WORKER_RECORDS_MAX="200")
+    first = space.start("a", **settings)
     first.wait_ready()
-    second = space.start("b", GUANXI_WORKER_RECORDS_MAX="200")
+    second = space.start("b", **settings)
     space.publish(bank.events[third : 2 * third])
     second.wait_ready()
     space.publish(bank.events[2 * third :])
@@ -159,8 +206,9 @@ def test_a_worker_that_joins_and_one_that_is_killed_change_nothing(
     space.wait_committed(90)
     found = space.customers()
     same_figures(found, bank)
-    replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()])
+    replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()], risk)
     assert _figures(found) == _figures({c.customer_number: c for c in replayed.customers()})
+    _same_signals(space, replayed)
     assert space.holes() == 0
 
 

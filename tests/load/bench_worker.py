@@ -21,10 +21,12 @@ from typing import Annotated
 import psutil
 import typer
 
+from services.scoring import risk_model
 from shared.events import bank as bank_events
 from shared.events.envelope import encode
 from shared.ids import partition_of
 from shared.testing.servers import Servers, servers
+from tests.risk_live import hand_made
 from tests.workers import FIRST_DAY, WorkerSpace, closed, described, transaction
 
 PARTITIONS = 8
@@ -103,12 +105,14 @@ def _broker_pid(address: str) -> int | None:
     return None
 
 
-def _run(space: WorkerSpace, found: Preloaded, workers: int, gate: Path) -> str:
+def _run(
+    space: WorkerSpace, found: Preloaded, workers: int, gate: Path, settings: dict[str, str]
+) -> str:
     """One measurement; the workers wait until the events are there: they are preloaded."""
     broker = _broker_pid(space.servers.kafka)
     yard = _yard_us()
     running = [
-        space.start(f"w{n}", ("tests.load.gated_worker",), GUANXI_BENCH_GATE=str(gate))
+        space.start(f"w{n}", ("tests.load.gated_worker",), GUANXI_BENCH_GATE=str(gate), **settings)
         for n in range(workers)
     ]
     for worker in running:
@@ -150,15 +154,23 @@ def main(
     events: Annotated[int, typer.Option(min=1000)] = 1_000_000,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[list[int] | None, typer.Option(help="default: 1 and 2")] = None,
+    risk: Annotated[bool, typer.Option(help="a model of three rules on every account")] = False,
 ) -> None:
     """Measure the scorer's throughput on a real broker."""
     _compile()
     with servers() as found_servers, tempfile.TemporaryDirectory() as folder:
         for count in workers or [1, 2]:
-            _measure(found_servers, Path(folder), events, customers, count)
+            _measure(found_servers, Path(folder), events, customers, count, risk)
 
 
-def _measure(found: Servers, folder: Path, events: int, customers: int, workers: int) -> None:
+def _measure(
+    found: Servers, folder: Path, events: int, customers: int, workers: int, risk: bool
+) -> None:
+    settings = {}
+    if risk:
+        file = folder / "model.json"
+        risk_model.save(hand_made("CA-P"), file)
+        settings["GUANXI_RISK_MODEL"] = str(file)
     space = WorkerSpace(found, folder, PARTITIONS)
     try:
         space.describe(described())
@@ -166,7 +178,7 @@ def _measure(found: Servers, folder: Path, events: int, customers: int, workers:
         begun = time.monotonic()
         space.send(_records(events, customers, loaded))
         typer.echo(f"{events:,} events preloaded in {time.monotonic() - begun:.0f} s", err=True)
-        typer.echo(_run(space, loaded, workers, folder / f"go-{workers}"))
+        typer.echo(_run(space, loaded, workers, folder / f"go-{workers}", settings))
     finally:
         space.close()
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from services.scoring.risk_model import TAUS_DAYS
 from services.scoring.scores import account_features as af
 from services.scoring.scores import linear
 from services.scoring.scores import purchase_features as pf
-from services.scoring.training.snapshots import FACTORS, MASS, TAUS_DAYS
+from services.scoring.training.snapshots import FACTORS, MASS
 
 BEGIN = 729_000
 PURCHASES = st.lists(

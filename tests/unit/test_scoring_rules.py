@@ -225,3 +225,59 @@ def test_a_scope_reaches_whom_its_staff_and_branches_answer_for():
     team = asked(Scope("score.view", "department", "/head/SH01/retail"))
     assert team.branch_codes == frozenset()
     assert team.staff_ids == {"S1", "S2"}
+
+
+# Rules of a model ----------------------------------------------------------------------------
+
+
+def test_a_rule_on_accounts_holds_for_the_party_while_it_holds_for_any_of_them():
+    def of(account: str, kind: str, on: int) -> Crossing:
+        return Crossing(f"{account}/{kind}", "A", kind, day(on), 1, account)
+
+    found = episodes.episodes(
+        "collapse",
+        [of("1", "raised", 3), of("2", "raised", 5), of("1", "cleared", 8), of("2", "cleared", 9)],
+        {"A": day(0)},
+    )
+    assert spans(found) == [(3, 9)]
+
+
+LINEAR = {"base": -1_000_000, "money_out": 2_500_000, "balance": 40_000, "actions": -300_000,
+          "silent_days": 3, "horizon_days": 90, "clear_deposit_minor": 2_380_000}  # fmt: skip
+
+
+def test_the_terms_of_a_model_are_a_whole_that_sums_to_the_score():
+    whole = stake.whole_of("distress", LINEAR)
+    assert whole is not None
+    assert (whole.value, whole.unit) == (1_240_000, "points")
+    assert sum(piece.value for piece in whole.pieces) == whole.value
+    assert [piece.code for piece in whole.pieces] == ["money_out", "balance", "actions", "base"]
+    process = stake.whole_of("no_purchase", {"lost": 600_000, "waits": 320_000, "silent_days": 40,
+                                             "horizon_days": 91})  # fmt: skip
+    assert process is not None
+    assert (process.value, process.unit) == (920_000, "ppm")
+
+
+@pytest.mark.parametrize(("rule", "more", "zh", "en"), [
+    ("distress", {}, "未来 90 天可能透支;主要因为资金流出。存入 2.4 万元即可解除",
+     "May be overdrawn within 90 days; mostly for the money that goes out. "
+     "A deposit of ¥23,800 would end it"),
+    ("outflow_ahead", {"clear_deposit_minor": None},
+     "未来 90 天余额可能减半;主要因为资金流出",
+     "The balance may halve within 90 days; mostly for the money that goes out"),
+    ("collapse", {"clear_deposit_minor": None, "clear_actions": 2, "money_out": -1},
+     "未来 90 天交易可能减半;主要因为余额。客户再交易 2 次即可解除",
+     "May do half as much or less within 90 days; mostly for the balance. "
+     "2 transactions by the customer would end it"),
+    ("no_purchase", {"clear_purchases": 1, "clear_purchase_minor": 5_321, "silence": 3_000_000},
+     "未来 90 天可能不再消费,已 3 天没有消费;主要因为近来没有动静"
+     "。再消费 1 次(每次约 53 元)即可解除",
+     "May buy nothing for 90 days; no purchase for 3 days; mostly for the days without activity. "
+     "1 purchase of about ¥53 would end it"),
+])  # fmt: skip
+def test_a_models_alert_says_what_comes_why_and_what_would_end_it(
+    rule: str, more: dict[str, int | None], zh: str, en: str
+):
+    terms = {code: value for code, value in {**LINEAR, **more}.items() if value is not None}
+    assert wording.raised_text(rule, terms, "CNY") == {"zh-CN": zh, "en": en}
+    assert set(wording.cleared_text(rule)) == {"zh-CN", "en"}

@@ -3,10 +3,9 @@
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -15,101 +14,22 @@ from typer.testing import CliRunner
 
 from services.scoring import risk_model
 from services.scoring.__main__ import app
-from services.scoring.scores import alive, linear, linear_silence, purchase_features
 from services.scoring.training import history, labels, measures, run, snapshots
 from services.scoring.training.history import Account, History, TrainError
-from shared.events import Fact, encode, wrap
 from shared.events.bank import (
     AccountClosed,
-    AccountOpened,
     DayClosed,
     ProductDescribed,
-    TransactionBooked,
 )
-
-BEGIN, DAYS = date(2024, 1, 1), 640
-SPLIT = date(2024, 12, 31)
-ZONE = ZoneInfo("Asia/Shanghai")
-NAMES = {"zh-CN": "产品", "en": "Product"}
-Line = bytes
-
-
-def line(fact: Fact, event_id: str, day: date) -> Line:
-    at = wrap(
-        fact, id=event_id, source="made", businessdate=day,
-        time=datetime(day.year, day.month, day.day, 12, tzinfo=ZONE),
-    )  # fmt: skip
-    return encode(at) + b"\n"
-
-
-def booked(account: str, product: str, day: int, amount: int, kind: str, by: str, n: int) -> Line:
-    on = BEGIN + timedelta(days=day)
-    fact = TransactionBooked(
-        transaction_id=f"{account}-{n}", account_number=account, customer_number=account,
-        product_code=product, amount_minor=amount, currency="CNY", kind=kind,  # type: ignore[arg-type]
-        initiated_by=by, booked_on=on,  # type: ignore[arg-type]
-    )  # fmt: skip
-    return line(fact, f"txn-{account}-{n}", on)
-
-
-def opened(account: str, product: str) -> Line:
-    fact = AccountOpened(
-        customer_number=account, account_number=account, product_code=product, currency="CNY",
-        opened_on=BEGIN,
-    )  # fmt: skip
-    return line(fact, f"acct-{account}", BEGIN)
-
-
-def buyers(rng: np.random.Generator, customers: int) -> list[Line]:
-    """Card customers of very different pace, of whom some leave."""
-    found = []
-    for number in range(customers):
-        name, day, n, gap = f"card-{number}", float(rng.uniform(0, 60)), 0, rng.uniform(3, 40)
-        leaves = rng.uniform(60, 900)
-        found.append(opened(name, "CARD"))
-        while day < min(DAYS, leaves):
-            found.append(booked(name, "CARD", int(day), -int(rng.integers(100, 9000)), "card",
-                                "customer", n))  # fmt: skip
-            day, n = day + rng.exponential(gap), n + 1
-    return found
-
-
-def current_accounts(rng: np.random.Generator, customers: int) -> list[Line]:
-    """Salary in, spending out. Some turn: they do less and less, or spend more and more."""
-    found = []
-    for number in range(customers):
-        name, n, wage = f"ca-{number}", 1, int(rng.integers(600_000, 900_000))
-        turn = rng.integers(60, 600) if rng.random() < 0.8 else 10**6
-        fades, spends = number % 3 == 0, 1 + 2 * (number % 3)
-        found.append(opened(name, "CA"))
-        found.append(booked(name, "CA", 0, 3 * wage, "transfer_in", "customer", n))
-        for day in range(1, DAYS - 1, 3):
-            gone = max(day - turn, 0) / 60
-            if day % 30 == 1 and gone < 1.5:
-                n += 1
-                found.append(booked(name, "CA", day, wage, "transfer_in", "customer", n))
-            if rng.random() < 0.5 * (np.exp(-2 * gone) if fades else 1):
-                size = 1.0 if fades else 1 + spends * min(gone, 2)
-                amount, n = int(rng.integers(60_000, 160_000) * size), n + 1
-                found.append(booked(name, "CA", day, -amount, "card", "customer", n))
-        found.append(booked(name, "CA", DAYS - 1, -100, "fee", "bank", n + 1))
-    return found
+from tests import made_bank
+from tests.made_bank import BEGIN, DAYS, NAMES, SPLIT, booked, line
 
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of a made bank with one product of either kind."""
-    rng = np.random.default_rng(11)
-    described = [
-        ProductDescribed(product_code="CARD", names=NAMES, line_code="fee", purchase_like=True),
-        ProductDescribed(product_code="CA", names=NAMES, line_code="liability"),
-    ]
-    lines = [line(fact, f"ref-{fact.product_code}", BEGIN) for fact in described]
-    lines += buyers(rng, 300) + current_accounts(rng, 240)
-    last = BEGIN + timedelta(days=DAYS - 1)
-    lines.append(line(DayClosed(day=last), "close-made", last))
     file = tmp_path_factory.mktemp("bank") / "made.jsonl"
-    file.write_bytes(b"".join(lines))
+    made_bank.write(file)
     return file
 
 
@@ -213,33 +133,6 @@ def test_an_outcome_that_nothing_foretells_is_not_foretold(known: History) -> No
     risks = run.risks_ppm(method, after, 90)
     found = measures.measured("linear", "all", after.came_true("silence"), risks, after.accounts)
     assert 450_000 < found.auc_ppm < 550_000
-
-
-def test_the_day_of_silence_is_where_the_score_of_the_file_rises_to_it(known: History) -> None:
-    """Found at the last purchase, without a look at any day in between."""
-    model = run.train(known, plan("silence"), BEGIN)
-    method = model.scores[0].methods["linear"]
-    assert isinstance(method, risk_model.Linear)
-    given = (method.factors, method.weights, method.means, method.base_micro)
-    fired, at_once = 0, 0
-    for account in known.purchase_like()["CARD"][:150]:
-        state = np.zeros(purchase_features.WORDS, np.int64)
-        for day, amount in zip(account.days, -account.amounts, strict=True):
-            purchase_features.after_purchase(state, method.factors, day, amount)
-        last = int(account.days[-1])
-        for logit in (-2_000_000, 0, 1_386_294):
-            day = linear_silence.day_at(state, *given, logit)
-            if day == alive.NEVER:
-                continue
-            fired, at_once = fired + 1, at_once + (day == last)
-            risk = method.risk_ppm(purchase_features.features(state, method.factors, day))
-            assert linear_silence.logit_micro(state, *given, day) >= logit
-            assert risk >= linear.risk_ppm(logit)
-            assert day == last or linear_silence.logit_micro(state, *given, day - 1) < logit
-            before = [linear_silence.logit_micro(state, *given, d) for d in range(last, day)]
-            assert all(value < logit for value in before), "an earlier day was missed"
-    assert fired > 300
-    assert 0 < at_once < fired
 
 
 def test_measures_by_hand() -> None:
@@ -384,7 +277,7 @@ def test_a_model_of_other_features_or_with_a_float_is_refused(
     for old, new, says in (
         ('"repeat_count"', '"weather"', "names are not those"),
         ('"base_micro": ', '"base_micro": 0.5, "x": ', "int"),
-        ('"format": 1', '"format": 2', "format|Invalid"),
+        ('"format": 2', '"format": 1', "format|Invalid"),
         ('"method": "', '"method": "un', "has no parameters"),
     ):
         file.write_text(good.replace(old, new, 1))

@@ -1,21 +1,27 @@
 """The bars: public data, weights frozen on the early period, risks by the integers of the file.
 
-Events go in as `deploy.bank` writes them. Each bar is what a live scorer must reach; where the
+Events go in as `deploy.bank` writes them; then the frozen file scores the same events by `replay`,
+in event time, and reaches the same figures to the last digit.
+Each bar is what a live scorer must reach; where the
 figure reached is above the best that was published for the row, the test holds that too.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from deploy.bank import berka, purchases
-from services.scoring import risk_model
+from services.scoring import model as models
+from services.scoring import replay, risk_model, risk_plan
 from services.scoring.risk_model import Goal, Measured, RiskModel
-from services.scoring.training import history, run
+from services.scoring.training import history, measures, run, snapshots
 from shared.events import Event, encode
 from tests.data_sets import FOLDER, needs_data, table
 
@@ -31,6 +37,37 @@ def learn(
         written.writelines(encode(event) + b"\n" for event in events)
     risk_model.save(run.train(history.read(file, until), plan, TODAY), out)
     return risk_model.load(out)
+
+
+Said = dict[tuple[str, str, str], int]  # rule, account, day: risk in ppm
+
+
+def through_replay(folder: Path, days: Iterable[date], currency: str) -> tuple[Said, Counter[str]]:
+    """What the scorer itself says of all accounts at the ends of these days; its alerts by rule."""
+    one = replay.Replay(models.load(), currency=currency, zone="Europe/Prague", until=TODAY,
+                        plan=risk_plan.read(folder / "model.json"))  # fmt: skip
+    replay.run(one, folder / "events.jsonl", None, days)
+    said = {
+        (rule, terms["account_number"], scored["on"]): scored["scores"][f"{rule}_risk_ppm"]
+        for scored in one.result.scores
+        for rule, terms in scored["terms"].items()
+        if "account_number" in terms
+    }
+    return said, Counter(s.rule for s in one.result.signals if s.kind == "raised")
+
+
+def measured_live(
+    said: Said, rule: str, table: snapshots.Table, goal: Goal, numbers: Sequence[str]
+) -> Measured:
+    places = zip(table.accounts.tolist(), table.days.tolist(), strict=True)
+    risks = np.array(
+        [said[rule, numbers[place], date.fromordinal(day).isoformat()] for place, day in places]
+    )
+    return measures.measured("linear", "all", table.came_true(goal), risks, table.accounts)
+
+
+def same(one: Measured, other: Measured) -> None:
+    assert replace(one, population="all") == replace(other, population="all")
 
 
 def plan(split: date, every: int, horizon: int, *goals: Goal) -> run.Plan:
@@ -65,6 +102,13 @@ def test_silence_of_cdnow_for_half_a_year(tmp_path: Path) -> None:
     reaches(of_all, 0.806, 0.130)
     assert of_all.ece_ppm <= 50_000
     assert one.ece_ppm <= 50_000
+    known = history.read(tmp_path / "events.jsonl")
+    test_on = [day.toordinal() for day in model.record.test_on]
+    asked = snapshots.of_purchases(known.accounts, test_on, 182)
+    numbers = [account.number for account in known.accounts]
+    said, alerts = through_replay(tmp_path, model.record.test_on, "USD")
+    same(measured_live(said, "no_purchase", asked, "silence", numbers), of_all)
+    assert alerts["no_purchase"] > 1_000
     # The others, as they were measured before: the rate, and P_H by BG/NBD.
     assert found(model, "silence", "decayed_rate", "repeat").auc_ppm == pytest.approx(
         745_000, abs=1_000
@@ -107,6 +151,20 @@ def test_collapse_outflow_and_distress_of_czech_accounts(tmp_path: Path) -> None
     reaches(outflow, 0.91, 0.0139)  # logistic over exact windows had .916, trees .901
     reaches(distress, 0.87, 0.0101)  # the bar
     reaches(distress, 0.883, 0.0101)  # the best figure
+    known = history.read(tmp_path / "events.jsonl", until)
+    accounts = known.current()
+    test_on = [day.toordinal() for day in model.record.test_on]
+    numbers = [account.number for account in accounts]
+    table_of = snapshots.of_bookings(accounts, test_on, 90)
+    said, alerts = through_replay(tmp_path, model.record.test_on, "CZK")
+    goals: tuple[tuple[Goal, str, Measured], ...] = (
+        ("collapse", "collapse", collapse),
+        ("outflow", "outflow_ahead", outflow),
+        ("distress", "distress", distress),
+    )
+    for goal, rule, one in goals:
+        same(measured_live(said, rule, table_of.where(goal), goal, numbers), one)
+        assert alerts[rule] > 100, alerts
     assert max(one.ece_ppm for one in (collapse, outflow, distress)) <= 50_000
 
 

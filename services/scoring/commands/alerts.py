@@ -31,6 +31,7 @@ class PlaceIn(msgspec.Struct, frozen=True):
 
     partition: int
     offset: int
+    moved: dict[str, int] = {}
 
 
 class SignalIn(msgspec.Struct, frozen=True):
@@ -47,6 +48,7 @@ class SignalIn(msgspec.Struct, frozen=True):
     terms: dict[str, Any]
     model_version: str
     events: tuple[str, ...] = ()
+    account_number: str = ""
     position: PlaceIn | None = None
 
 
@@ -65,7 +67,7 @@ RELEASE = text(
                or (s.silence_episode = g.episode and (g.kind = 'raised' or not s.silence))
              when 'outflow' then s.outflow_episode > g.episode
                or (s.outflow_episode = g.episode and (g.kind = 'raised' or not s.outflow))
-             else true end
+             else s.position >= coalesce(g.event_offset, 0) end
     returning g.customer_number
     """
 )
@@ -135,6 +137,8 @@ def keep_signals(tx: Tx, records: list[Record]) -> None:
                 "pending": True,
                 "partition": signal.position.partition if signal.position else None,
                 "event_offset": signal.position.offset if signal.position else None,
+                "account_number": signal.account_number,
+                "moved": signal.position.moved if signal.position else {},
             }
         )
     tx.session.execute(KEEP, rows)
@@ -218,7 +222,7 @@ def _compare(tx: Tx, party: _Party, rule: str) -> None:
             _take_back(tx, alerts[alert_id], party)
             continue
         if act in ("raise", "record"):
-            alert = _new_alert(party, rule, alert_id, episode, signals)
+            alert = _new_alert(tx, party, rule, alert_id, episode, signals)
             tx.session.add(alert)
         else:
             alert = alerts[alert_id]
@@ -235,17 +239,19 @@ def _compare(tx: Tx, party: _Party, rule: str) -> None:
 
 def _crossing(signal: SignalRow) -> Crossing:
     kind: Literal["raised", "cleared"] = "raised" if signal.kind == "raised" else "cleared"
-    return Crossing(signal.id, signal.customer_number, kind, signal.at, signal.episode)
+    return Crossing(
+        signal.id, signal.customer_number, kind, signal.at, signal.episode, signal.account_number
+    )
 
 
-def _new_alert(
-    party: _Party, rule: str, alert_id: str, episode: Episode, signals: dict[str, SignalRow]
+def _new_alert(  # noqa: PLR0917 - the parts of one alert
+    tx: Tx, party: _Party, rule: str, alert_id: str, episode: Episode, signals: dict[str, SignalRow]
 ) -> AlertRow:
     raised_by = [signals[signal_id] for signal_id in episode.raised_by]
     why = stake.reason(
         rule,
         [
-            Evidence(s.customer_number, s.on_date, s.score_ppm, s.terms, tuple(s.event_ids))
+            Evidence(s.customer_number, s.on_date, s.score_ppm, s.terms, tuple(s.event_ids), s.id)
             for s in raised_by
         ],
     )
@@ -267,6 +273,7 @@ def _new_alert(
         currency=currency,
         terms=dict(why.terms),
         event_ids=list(why.event_ids),
+        term_events=causes.of_terms(tx, signals[why.signal_id]),
         text=wording.raised_text(rule, why.terms, currency),
         model_version=max(s.model_version for s in raised_by),
     )
@@ -332,7 +339,11 @@ def _names(alert: AlertRow, party: _Party) -> dict[str, Any]:
 
 def _terms(alert: AlertRow) -> tuple[Term, ...]:
     return tuple(
-        Term(code=code, value=_tellable(value), event_ids=tuple(alert.event_ids))
+        Term(
+            code=code,
+            value=_tellable(value),
+            event_ids=tuple(alert.term_events.get(code, alert.event_ids)),
+        )
         for code, value in alert.terms.items()
     )
 

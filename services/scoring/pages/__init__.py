@@ -13,7 +13,7 @@ from services.scoring.queries import alerts, contribution, cursors, events, figu
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach_of_party
 from services.scoring.rules.stake import MILLION, Piece, Whole, whole_of
-from services.scoring.settings import home_currency
+from services.scoring.settings import home_currency, risk_card
 from shared import positions
 from shared.errors import NotFound
 from shared.http import Context, requires
@@ -211,7 +211,8 @@ def risk(
     rule: Code = None,
     after: str | None = None,
 ) -> HTMLResponse:
-    return ctx.page("risk.html", stale=False, **_alerts(ctx, state, rule, after))
+    found = {**_alerts(ctx, state, rule, after), "model": risk_card(), "methods": words.METHODS}
+    return ctx.page("risk.html", stale=False, **found)
 
 
 @router.get("/risk/list")
@@ -278,7 +279,8 @@ def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
         if alert is None:
             raise NotFound
         numbers = alerts.numbers_of(session, alert.party_id) or [alert.customer_number]
-        behind = events.events_behind(session, alert.rule, numbers, alert.event_ids, alert.at)
+        moved = [*alert.event_ids, *(one for ids in alert.term_events.values() for one in ids)]
+        behind = events.events_behind(session, alert.rule, numbers, moved, alert.at)
         history = alerts.alerts_of_party(session, alert.party_id)
         precision = alerts.precision(session)
     return {
@@ -286,6 +288,8 @@ def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
         "behind": behind,
         "history": history,
         "precision": precision,
+        "model": risk_card(),
+        "methods": words.METHODS,
         "wholes": [w for w in (whole_of(alert.rule, alert.terms), _stake(alert)) if w],
         "kinds": words.KINDS,
         "types": words.TYPES,

@@ -2,7 +2,20 @@
 
 from shared.web.translations import N_
 
-RULES = {"silence": N_("Silence"), "outflow": N_("Outflow of funds")}
+RULES = {
+    "silence": N_("Silence"),
+    "outflow": N_("Outflow of funds"),
+    "no_purchase": N_("No purchase expected"),
+    "collapse": N_("Collapse of activity ahead"),
+    "outflow_ahead": N_("Outflow ahead"),
+    "distress": N_("First distress ahead"),
+}
+METHODS = {
+    "linear": N_("Linear score"),
+    "decayed_rate": N_("Decayed rate"),
+    "bg_nbd": "BG/NBD",
+    "mbg_nbd": "MBG/NBD",
+}
 KINDS = {
     "cash_in": N_("Cash deposit"),
     "cash_out": N_("Cash withdrawal"),
@@ -29,6 +42,23 @@ PIECES = {
     "at_stake": N_("At stake"),
     "at_risk": N_("At risk"),
     "expected_to_stay": N_("Expected to stay"),
+    "score": N_("Score of the model"),
+    "base": N_("Where all customers begin"),
+    "purchases": N_("Number of purchases"),
+    "silence": N_("Days without activity"),
+    "amounts": N_("Amounts of purchases"),
+    "gaps": N_("Usual gaps"),
+    "tenure": N_("Time with the bank"),
+    "actions": N_("What the customer does himself"),
+    "cash": N_("Cash and card use"),
+    "money_in": N_("Money that comes in"),
+    "money_out": N_("Money that goes out"),
+    "transfers_in": N_("Transfers that come in"),
+    "trouble": N_("Overdrafts and penalty interest"),
+    "balance": N_("Balance"),
+    "season": N_("Season"),
+    "lost": N_("Has left already"),
+    "waits": N_("Is here but will not buy"),
 }
 COMPONENTS = {
     "ftp": N_("Interest margin"),

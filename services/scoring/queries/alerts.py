@@ -17,7 +17,8 @@ State = Literal["open", "ended"]
 _ALERT = """
   a.alert_id, a.party_id, a.rule, a.episode, a.at, a.ended_at, a.valid, a.told, a.reason_code,
   a.customer_number, a.risk_ppm, a.contribution_minor, a.at_stake_minor, a.margin_at_risk_minor,
-  a.currency, a.terms, a.event_ids, a.text, a.model_version, m.manager_staff_id, m.manager_code,
+  a.currency, a.terms, a.event_ids, a.term_events, a.text, a.model_version,
+  m.manager_staff_id, m.manager_code,
   w.process_instance_id, w.outcome_code, w.outcome_text, w.finished_at
   from alerts a
   left join lateral (

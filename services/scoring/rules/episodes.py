@@ -1,7 +1,8 @@
 """A party's episodes of one rule: a pure function of the signals of its customer numbers.
 
 Silence of a party is silence of all its numbers that have ever been active: a number counts from
-its first activity on. Every other rule holds for the party while it holds for any of its numbers.
+its first activity on. Every other rule holds for the party while it holds for any of its numbers,
+or, a rule on accounts, for any account of these.
 Signals are taken in the order (at, customer number), so a late one, a merge or an unmerge gives
 what would have been had it always been known.
 """
@@ -24,6 +25,12 @@ class Crossing:
     kind: Literal["raised", "cleared"]
     at: datetime
     episode: int
+    account_number: str = ""  # of a rule on one account
+
+    @property
+    def holder(self) -> tuple[str, str]:
+        """What it holds for: a number, or one of its accounts."""
+        return self.customer_number, self.account_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,12 @@ def episodes(
     """
     ordered = sorted(
         (c for c in crossings if c.customer_number in active_from),
-        key=lambda c: (c.at, c.customer_number, c.episode, c.kind == "cleared"),
+        key=lambda c: (c.at, *c.holder, c.episode, c.kind == "cleared"),
     )
     joins = sorted((at, number) for number, at in active_from.items() if at is not None)
     needs_all = rule in OF_ALL_NUMBERS
     found: list[Episode] = []
-    holding: dict[str, str] = {}  # number -> the signal that raised it
+    holding: dict[tuple[str, str], str] = {}  # holder -> the signal that raised it
     joined: set[str] = set()
     next_join = 0
     for crossing in ordered:
@@ -63,9 +70,9 @@ def episodes(
             joined.add(number)
             _step(found, at, needs_all, holding, joined)
         if crossing.kind == "raised":
-            holding[crossing.customer_number] = crossing.id
+            holding[crossing.holder] = crossing.id
         else:
-            holding.pop(crossing.customer_number, None)
+            holding.pop(crossing.holder, None)
         _step(found, crossing.at, needs_all, holding, joined)
     for at, number in joins[next_join:]:
         joined.add(number)
@@ -77,11 +84,11 @@ def _step(
     found: list[Episode],
     at: datetime,
     needs_all: bool,
-    holding: Mapping[str, str],
+    holding: Mapping[tuple[str, str], str],
     joined: Collection[str],
 ) -> None:
     """Begins or ends an episode if the rule now holds, or no longer does."""
-    holds = bool(holding) and (not needs_all or all(number in holding for number in joined))
+    holds = bool(holding) and (not needs_all or all((number, "") in holding for number in joined))
     open_now = bool(found) and found[-1].ended_at is None
     if holds and not open_now:
         found.append(Episode(len(found) + 1, at, tuple(sorted(holding.values()))))

@@ -8,6 +8,8 @@ from typing import Any
 from services.scoring.rules.episodes import OF_ALL_NUMBERS
 
 MILLION = 1_000_000
+OF_A_MODEL = frozenset({"no_purchase", "collapse", "outflow_ahead", "distress"})
+_BESIDE = frozenset({"silent_days", "horizon_days"})  # what a model's alert tells beside its terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +21,18 @@ class Evidence:
     score_ppm: int
     terms: Mapping[str, Any]
     event_ids: tuple[str, ...] = ()
+    signal_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why the party's episode began: risk, terms by code, the number whose pace tells it."""
+    """Why the party's episode began: risk, terms by code, the number and signal that tell it."""
 
     risk_ppm: int
     customer_number: str
     terms: dict[str, int]
     event_ids: tuple[str, ...]
+    signal_id: str = ""
 
 
 def reason(rule: str, evidence: Sequence[Evidence]) -> Reason:
@@ -50,7 +54,7 @@ def reason(rule: str, evidence: Sequence[Evidence]) -> Reason:
         chosen = max(evidence, key=lambda e: (e.score_ppm, e.customer_number))
         terms = {code: value for code, value in chosen.terms.items() if isinstance(value, int)}
         risk = chosen.score_ppm
-    return Reason(risk, chosen.customer_number, terms, chosen.event_ids)
+    return Reason(risk, chosen.customer_number, terms, chosen.event_ids, chosen.signal_id)
 
 
 def margin_at_risk(risk_ppm: int, at_stake_minor: int) -> int:
@@ -86,8 +90,10 @@ def whole_of(rule: str, terms: Mapping[str, int]) -> Whole | None:
     """The terms as parts that add up exactly; none for a rule without such a picture.
 
     Silence: the usual gap and the days beyond it are the silent days. Outflow: what is left and
-    what is gone are the usual balance.
+    what is gone are the usual balance. A model's rule: the terms are the score.
     """
+    if rule in OF_A_MODEL:
+        return _whole_of_model(terms)
     if rule == "silence":
         silent = terms.get("silent_days", 0)
         gap = min(max(round(terms.get("mean_gap_milli_days", 0) / 1000), 1), max(silent, 1))
@@ -98,6 +104,24 @@ def whole_of(rule: str, terms: Mapping[str, int]) -> Whole | None:
         left = min(max(balance, 0), mean)
         return _whole("mean_minor", mean, "money", (("left", left), ("gone", mean - left)))
     return None
+
+
+def additive(terms: Mapping[str, int]) -> dict[str, int]:
+    """Those terms of a model's rule that sum to its score, greatest first."""
+    found = [(code, value) for code, value in terms.items()
+             if code not in _BESIDE and not code.startswith("clear_")]  # fmt: skip
+    return dict(sorted(found, key=lambda one: -one[1]))
+
+
+def _whole_of_model(terms: Mapping[str, int]) -> Whole:
+    """Terms of a linear score raise it or lower it; the two of a process are parts of the risk."""
+    parts = additive(terms)
+    unit = "ppm" if "waits" in parts else "points"
+    size = sum(abs(value) for value in parts.values()) or 1
+    pieces = tuple(
+        Piece(code, value, abs(value) * MILLION // size, unit) for code, value in parts.items()
+    )
+    return Whole("score", sum(parts.values()), unit, pieces)
 
 
 def _whole(code: str, value: int, unit: str, parts: tuple[tuple[str, int], ...]) -> Whole:

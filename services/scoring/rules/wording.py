@@ -2,10 +2,29 @@
 
 from collections.abc import Mapping
 
+from services.scoring.rules.stake import OF_A_MODEL, additive
+
 Text = dict[str, str]
 
 TEN_THOUSAND_MINOR = 1_000_000  # 1 万元
 HUNDRED_MILLION_MINOR = 10_000_000_000  # 1 亿元
+TERMS = {  # of a model's score: what speaks for the risk
+    "purchases": ("消费次数", "the number of purchases"),
+    "silence": ("近来没有动静", "the days without activity"),
+    "amounts": ("消费金额", "the amounts of purchases"),
+    "gaps": ("平时的间隔", "the usual gaps"),
+    "tenure": ("开户时间", "the time with the bank"),
+    "actions": ("客户自己的交易", "what the customer does himself"),
+    "cash": ("现金和刷卡", "cash and card use"),
+    "money_in": ("资金流入", "the money that comes in"),
+    "money_out": ("资金流出", "the money that goes out"),
+    "transfers_in": ("转入款", "the transfers that come in"),
+    "trouble": ("透支和罚息", "overdrafts and penalty interest"),
+    "balance": ("余额", "the balance"),
+    "season": ("季节", "the season"),
+    "lost": ("可能已流失", "the chance that he has left"),
+    "waits": ("可能暂不消费", "the chance that he only waits"),
+}
 SIGNS = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£"}
 
 
@@ -27,6 +46,8 @@ def raised_text(rule: str, terms: Mapping[str, int], currency: str) -> Text:
             "en": f"Balance down to {money_en(balance, currency)}; "
             f"usually {money_en(mean, currency)} ({gone}% less)",
         }
+    if rule in OF_A_MODEL:
+        return _of_model(rule, terms, currency)
     return {"zh-CN": f"规则 {rule} 触发", "en": f"Rule {rule} holds"}
 
 
@@ -39,7 +60,65 @@ def cleared_text(rule: str) -> Text:
             "zh-CN": "余额已接近平时水平",
             "en": "The balance is close to its usual level again",
         }
+    if rule in OF_A_MODEL:
+        return {
+            "zh-CN": "风险已降到预警线以下",
+            "en": "The risk is below the line of the warning again",
+        }
     return {"zh-CN": "预警已解除", "en": "The rule no longer holds"}
+
+
+def _of_model(rule: str, terms: Mapping[str, int], currency: str) -> Text:
+    """What may come, what speaks for it most, and what would end the alert."""
+    horizon, silent = terms["horizon_days"], terms["silent_days"]
+    zh, en = {
+        "no_purchase": (
+            f"未来 {horizon} 天可能不再消费,已 {silent} 天没有消费",
+            f"May buy nothing for {_days(horizon)}; no purchase for {_days(silent)}",
+        ),
+        "collapse": (
+            f"未来 {horizon} 天交易可能减半",
+            f"May do half as much or less within {_days(horizon)}",
+        ),
+        "outflow_ahead": (
+            f"未来 {horizon} 天余额可能减半",
+            f"The balance may halve within {_days(horizon)}",
+        ),
+        "distress": (
+            f"未来 {horizon} 天可能透支",
+            f"May be overdrawn within {_days(horizon)}",
+        ),
+    }[rule]
+    against = next((code for code, value in additive(terms).items() if value > 0), None)
+    if against in TERMS:
+        zh, en = f"{zh};主要因为{TERMS[against][0]}", f"{en}; mostly for {TERMS[against][1]}"
+    ending = _would_end(terms, currency)
+    return {"zh-CN": zh + ending["zh-CN"], "en": en + ending["en"]}
+
+
+def _would_end(terms: Mapping[str, int], currency: str) -> Text:
+    """The smallest change that would end it; empty where none is known."""
+    if "clear_purchases" in terms:
+        times, usual = terms["clear_purchases"], terms["clear_purchase_minor"]
+        many = "1 purchase" if times == 1 else f"{times} purchases"
+        return {
+            "zh-CN": f"。再消费 {times} 次(每次约 {money_zh(usual, currency)})即可解除",
+            "en": f". {many} of about {money_en(usual, currency)} would end it",
+        }
+    if "clear_actions" in terms:
+        times = terms["clear_actions"]
+        many = "1 transaction" if times == 1 else f"{times} transactions"
+        return {
+            "zh-CN": f"。客户再交易 {times} 次即可解除",
+            "en": f". {many} by the customer would end it",
+        }
+    if "clear_deposit_minor" in terms:
+        money = terms["clear_deposit_minor"]
+        return {
+            "zh-CN": f"。存入 {money_zh(money, currency)}即可解除",
+            "en": f". A deposit of {money_en(money, currency)} would end it",
+        }
+    return {"zh-CN": "", "en": ""}
 
 
 def recomputed_text() -> Text:

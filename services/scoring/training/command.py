@@ -53,4 +53,9 @@ def lines(model: risk_model.RiskModel) -> list[str]:
                 f"Brier {one.brier_ppm / 1e6:.4f}, ECE {one.ece_ppm / 1e6:.4f}"
             )
         found += [f"  {score.goal} {name}: {why}" for name, why in score.refused.items()]
+        at = score.threshold
+        found.append(
+            f"  {score.goal}: an alert from {at.raise_ppm / 1e4:.1f}%, ended below "
+            f"{at.clear_ppm / 1e4:.1f}%; of {at.rows} rows there {at.came_true} came true"
+        )
     return found + [f"  not learned: {why}" for why in model.record.refused]

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.scores import account_features
+from services.scoring.bookings import flags_of
 from shared.events import Undecodable, UnknownType, UnknownVersion, decode
 from shared.events.bank import (
     AccountClosed,
@@ -23,8 +23,6 @@ from shared.events.bank import (
 )
 
 Ints = NDArray[np.int64]
-PURCHASE = 16  # beside the flags of account_features
-_CASH = {"cash_in", "cash_out", "card"}
 _TYPES = {
     fact.TYPE
     for fact in (AccountClosed, AccountOpened, DayClosed, ProductDescribed, TransactionBooked)
@@ -136,22 +134,6 @@ class _Reading:
             self.closed.get(number),
             *(np.ascontiguousarray(column) for column in columns),
         )
-
-
-def flags_of(fact: TransactionBooked) -> int:
-    """What kind of booking it is to the features. A reversal is nobody's action."""
-    flags = 0
-    if fact.initiated_by == "customer" and fact.reverses is None:
-        flags |= account_features.BY_CUSTOMER
-        if fact.kind in _CASH:
-            flags |= account_features.CASH
-        if fact.amount_minor <= 0:
-            flags |= PURCHASE
-    if fact.kind == "transfer_in":
-        flags |= account_features.TRANSFER_IN
-    if fact.kind == "interest_received":  # the bank takes it of whose account is overdrawn
-        flags |= account_features.PENALTY
-    return flags
 
 
 def read(file: Path, until: Mapping[str, date] | None = None) -> History:

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.scores import account_features
+from services.scoring.scores.questions import (
+    ACTIONS_MIN,
+    MEAN_MIN_MINOR,
+    PAST_DAYS,
+    STANDS,
+)
 from services.scoring.training.history import Account
 
-HISTORY_DAYS = 120
-PAST_DAYS = 90
 ACTIVITY_DAYS = 180
-ACTIONS_MIN = 6  # in 180 days: below it a collapse is chance
-MEAN_MIN_MINOR = 500_000
-STANDS = 0.7  # of the mean: an outflow that is under way is no onset
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Logistic regression over features in millionths, turned into the integers of a linear score."""
 
-from decimal import Decimal, localcontext
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
@@ -17,13 +15,6 @@ SPREAD_MIN = 1e-3  # of a feature that tells anything
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-
-def day_factor(tau_days: int) -> int:
-    """e^-(1/tau) at 60 bits, the same on every machine."""
-    with localcontext() as context:
-        context.prec = 50
-        return int((Decimal(-1) / tau_days).exp() * (1 << 60))
 
 
 def fit(features: Ints, came_true: Bools) -> tuple[Ints, Ints, int]:

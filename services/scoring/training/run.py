@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 
 from services.scoring.risk_model import (
+    DAY_FACTORS,
+    TAUS_DAYS,
     Goal,
     Linear,
     Measured,
@@ -15,15 +17,17 @@ from services.scoring.risk_model import (
     Record,
     RiskModel,
     Score,
+    Threshold,
 )
 from services.scoring.scores import account_features, purchase_features
 from services.scoring.training import fits, logistic, snapshots
 from services.scoring.training.history import Account, History, TrainError
 from services.scoring.training.measures import measured
-from services.scoring.training.snapshots import TAUS_DAYS, Ints, Table
+from services.scoring.training.snapshots import Ints, Table
 
 GOALS: Final[tuple[Goal, ...]] = ("silence", "collapse", "outflow", "distress")
 SEASONS_DAYS: Final = 730
+RAISED, CLEARED = 0.9, 0.8  # quantiles of the risks
 ERROR = "Brier score on all accounts of the test snapshots"
 _RATE = purchase_features.NAMES.index("count_long")
 _PROCESSES = {"bg_nbd": False, "mbg_nbd": True}
@@ -99,7 +103,7 @@ def train(history: History, plan: Plan, trained_on: date) -> RiskModel:
         refused=tuple(refused),
     )
     version = f"{trained_on}-{history.sha256[:8]}"
-    return RiskModel(format=1, version=version, scores=tuple(scores), record=record)
+    return RiskModel(format=2, version=version, scores=tuple(scores), record=record)
 
 
 def _silence(
@@ -130,14 +134,16 @@ def _silence(
         for name, method in methods.items():
             risks = risks_ppm(method, rows, plan.horizon_days)
             found.append(measured(name, population, outcome, risks, rows.accounts))
+    best = _best(found)
     return Score(
         goal="silence",
         product_codes=(code,),
         horizon_days=plan.horizon_days,
-        method=_best(found),
+        method=best,
         methods=methods,
         measured=tuple(found),
         refused=refused,
+        threshold=_threshold("silence", methods[best], before, after, plan.horizon_days),
     )
 
 
@@ -155,6 +161,23 @@ def _of_accounts(goal: Goal, codes: tuple[str, ...], table: Table, plan: Plan) -
         methods={"linear": method},
         measured=(measured("linear", "all", outcome, risks, after.accounts),),
         refused={},
+        threshold=_threshold(goal, method, before, after, plan.horizon_days),
+    )
+
+
+def _threshold(
+    goal: str, method: NoPurchase | Linear, before: Table, after: Table, horizon_days: int
+) -> Threshold:
+    """An alert begins in the upper tenth of the early half and ends below its upper fifth."""
+    early, late = (risks_ppm(method, rows, horizon_days) for rows in (before, after))
+    begins, ends = (int(np.quantile(early, share)) for share in (RAISED, CLEARED))
+    begins = min(max(begins, 2), 999_999)
+    over = late >= begins
+    return Threshold(
+        raise_ppm=begins,
+        clear_ppm=min(max(ends, 1), begins - 1),
+        rows=int(over.sum()),
+        came_true=int((over & after.came_true(goal)).sum()),
     )
 
 
@@ -191,11 +214,7 @@ def _as_method(kind: str, weights: Ints, means: Ints, base: int) -> Linear:
     return Linear(
         features="purchase" if purchase else "account",
         taus_days=TAUS_DAYS,
-        day_factors=(
-            logistic.day_factor(TAUS_DAYS[0]),
-            logistic.day_factor(TAUS_DAYS[1]),
-            logistic.day_factor(TAUS_DAYS[2]),
-        ),
+        day_factors=DAY_FACTORS,
         names=purchase_features.NAMES if purchase else account_features.NAMES,
         weights_micro=tuple(weights.tolist()),
         means_micro=tuple(means.tolist()),

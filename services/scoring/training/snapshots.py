@@ -6,17 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring.risk_model import DAY_FACTORS
 from services.scoring.scores import account_features, activity, decay, purchase_features
 from services.scoring.scores.account_features import after_booking, opened
 from services.scoring.scores.compiling import compiled
 from services.scoring.scores.purchase_features import after_purchase
+from services.scoring.scores.questions import HISTORY_DAYS
+from services.scoring.scores.watching import PURCHASE
 from services.scoring.training import labels
-from services.scoring.training.history import PURCHASE, Account, TrainError
-from services.scoring.training.logistic import day_factor
+from services.scoring.training.history import Account, TrainError
 
 Ints = NDArray[np.int64]
-TAUS_DAYS = (15, 45, 180)
-FACTORS = np.stack([decay.table(day_factor(tau)) for tau in TAUS_DAYS])
+FACTORS = np.stack([decay.table(factor) for factor in DAY_FACTORS])
 MASS = np.stack([activity.mass_of(factors) for factors in FACTORS])
 
 
@@ -117,7 +118,7 @@ def of_bookings(accounts: Sequence[Account], snapshots: Sequence[int], horizon: 
     """Every account with 120 days of history by then, with the outcomes of all its goals."""
     found = []
     for place, account in enumerate(accounts):
-        first = account.opened_on + labels.HISTORY_DAYS
+        first = account.opened_on + HISTORY_DAYS
         asked = _asked(account, first, snapshots, horizon)
         features = np.zeros((len(asked), account_features.FEATURES), np.int64)
         _bookings_at(

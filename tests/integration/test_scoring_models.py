@@ -1,0 +1,97 @@
+"""A model's rules on the query side: alerts of parties, what moved each term, both languages."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.scoring import risk_model, risk_plan
+from services.scoring.rules.stake import additive
+from services.scoring.scores import linear
+from shared.events.scoring import AlertCleared, AlertRaised
+from shared.policy import Actor
+from shared.testing.space import Space
+from tests.integration import scoring_room
+from tests.integration.scoring_room import HEAD, a_small_bank, day, rows
+from tests.risk_live import hand_made
+from tests.scoring_bank import ScoredBank
+
+scoring = scoring_room.scoring
+
+
+@pytest.fixture
+def modelled(space: Space) -> Iterator[ScoredBank]:
+    found = ScoredBank(space, risk_plan.plan_of(hand_made("CA-P")))
+    yield found
+    found.shut()
+
+
+def alerts_told(space: Space, kind: type, rule: str) -> list:
+    found = [event.data for event in space.read("score.alerts") if isinstance(event.data, kind)]
+    return [fact for fact in found if fact.rule == rule]
+
+
+def test_a_models_alert_is_told_with_its_terms_and_the_events_that_moved_them(
+    space, scoring, modelled
+):
+    a_small_bank(modelled, space)
+    modelled.score()
+    scoring.drain()
+    while scoring.relay_once():
+        pass
+    (raised,) = [a for a in alerts_told(space, AlertRaised, "collapse") if a.party_id == "P2"]
+    terms = {term.code: term.value for term in raised.terms}
+    assert linear.risk_ppm(sum(additive(terms).values())) == raised.risk_ppm
+    assert raised.at.date() <= day(120)  # midnight there is the evening before here
+    sent = rows(
+        scoring, "select event_offset, event_id from bank_events where customer_number='C2'"
+    )
+    last = max(sent)[1]
+    (silence,) = [term for term in raised.terms if term.code == "silence"]
+    assert silence.event_ids == (last,)
+    assert terms["silent_days"] == 60
+    assert raised.text["en"].startswith("May do half as much or less within 90 days; mostly for ")
+    assert "未来 90 天交易可能减半" in raised.text["zh-CN"]
+    assert alerts_told(space, AlertCleared, "collapse") == []
+    modelled.book("C2", 5, day(151))
+    modelled.close(day(151))
+    modelled.score()
+    scoring.drain()
+    while scoring.relay_once():
+        pass
+    (cleared,) = [a for a in alerts_told(space, AlertCleared, "collapse") if a.party_id == "P2"]
+    assert cleared.alert_id == raised.alert_id
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_pages_name_the_model_its_error_and_why(
+    space, scoring, modelled, language, tmp_path: Path, monkeypatch
+):
+    model = hand_made("CA-P")
+    file = tmp_path / "model.json"
+    risk_model.save(model, file)
+    a_small_bank(modelled, space)
+    modelled.score()
+    scoring.drain()
+    client = scoring.client(
+        Actor("S011", permissions=HEAD.permissions, scopes=HEAD.scopes, language=language)
+    )
+    without = {"zh-CN": "未设置风险模型", "en": "No model of risk is set"}[language]
+    assert without in client.get("/risk").text
+    monkeypatch.setenv("GUANXI_RISK_MODEL", str(file))
+    page = client.get("/risk").text
+    assert without not in page
+    assert 'data-model="hand-made-1"' in page
+    assert {"zh-CN": "活跃度将下降", "en": "Collapse of activity ahead"}[language] in page
+    assert {"zh-CN": "未测量", "en": "not measured"}[language] in page
+    alert = next(a for a in client.get("/alerts?rule=collapse").json()["items"]
+                 if a["party_id"] == "P2")  # fmt: skip
+    shown = client.get(f"/risk/alerts/{alert['alert_id']}").text
+    assert alert["text"][language] in shown
+    assert {"zh-CN": "所有客户的起点", "en": "Where all customers begin"}[language] in shown
+    assert "-2.000000" in shown  # of the base: the terms are shown to the last digit
+    assert 'data-moved="silence"' in shown
+    assert {"zh-CN": "线性评分", "en": "Linear score"}[language] in shown
+    file.write_text("nonsense")
+    monkeypatch.setenv("GUANXI_RISK_MODEL", str(tmp_path / "none.json"))
+    assert without in client.get("/risk").text, "it cannot be read here: the log says so"
