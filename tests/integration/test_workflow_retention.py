@@ -359,7 +359,9 @@ def test_work_that_nobody_handed_on_is_from_nobody_so_its_receiver_is_told(
     space: Space, workflow: ServiceUnderTest
 ) -> None:
     """Notify is silent on what somebody gives himself: the step after his own, that stays."""
-    space.publish(managed_by("P1", "RM-SH01-1"), alert("P1"))
+    space.publish(managed_by("P1", "RM-SH01-1"))
+    workflow.drain()
+    space.publish(alert("P1"))
     workflow.drain()
     (task,) = open_tasks(workflow)
     do(workflow.client("S012"), f"{task.task_id}/complete", outcome="contact")
