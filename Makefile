@@ -6,8 +6,8 @@ SETUP := @$(PYTHON) -m deploy.local.prepare
 # Eight processes start from bytecode: without it each compiles its packages anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Tests wait for servers half of the time. A file stays together, and each half has its own servers.
-TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
+# Tests wait for servers half of the time. A file stays together; each of three has its own servers.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo down status test check lint types imports rules catalogue bench figures token clean
@@ -30,7 +30,7 @@ status:  ## What of the demo runs, and where
 
 test: check  ## The checks, then all tests but the long ones (T= one path)
 	$(SETUP) browser
-	@$(PY) -m pytest -m "not long" $(or $(T),$(TWO_AT_A_TIME) tests/chaos tests/e2e tests/integration tests/unit)
+	@$(PY) -m pytest -m "not long" $(or $(T),$(SIDE_BY_SIDE) tests/chaos tests/e2e tests/integration tests/unit)
 
 check: lint types imports rules  ## Style, types, who may import what, and the contracts
 
