@@ -169,7 +169,7 @@ def process(instance_id: str, ctx: Annotated[Context, requires("process.view")])
     with ctx.read() as session:
         story = work.story_of(session, ctx.actor, today(ctx), instance_id)
         if story is None:
-            raise InstanceUnknown(f"there is no instance {instance_id}")
+            raise InstanceUnknown(instance_id)
         return instance_out(story.instance, story.tasks)
 
 

@@ -257,6 +257,9 @@ class EntryRow(Base):
     to: Mapped[str | None]  # staff:<id> or queue:<role>:<path>
     text: Mapped[dict[str, Any]]
     note: Mapped[str | None]
+    __table_args__ = (
+        Index("entries_passed_on", "actor_id", postgresql_where=sql("kind = 'handed_off'")),
+    )
 
 
 # Work that waits for a desk ------------------------------------------------------------------

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 def metadata_of(service: str) -> MetaData:
     """The service's own tables and the delivery tables that every schema has."""
     together = MetaData()
+    importlib.import_module(f"services.{service}.__main__")  # whatever file a model stands in
     own = importlib.import_module(f"services.{service}.tables").Base.metadata
     for metadata in (own, DeliveryBase.metadata):
         for table in metadata.tables.values():

@@ -92,6 +92,27 @@ def types_of(events: list[Any]) -> list[str]:
     return [event.type.removeprefix("workflow.").removesuffix(".v1") for event in events]
 
 
+def test_who_passed_a_task_on_sees_where_it_stands_also_when_it_was_passed_on_again(
+    space: Space, workflow: ServiceUnderTest
+) -> None:
+    space.publish(managed_by("P1", "RM-SH01-1"))
+    workflow.drain()
+    space.publish(alert("P1"))
+    workflow.drain()
+    (task,) = open_tasks(workflow)
+    page = f"/processes/{task.instance_id}"
+    do(workflow.client("S012"), f"{task.task_id}/hand-off", to_staff_id="S013")
+    do(workflow.client("S013"), f"{task.task_id}/hand-off", to_staff_id="S014")
+    for before in ("S012", "S013"):
+        seen = workflow.client(before)
+        assert seen.get(page).status_code == 200
+        (line,) = seen.get("/api/desk").json()["handed_on"]
+        assert (line["task_id"], line["staff_id"]) == (task.task_id, "S014")
+    stranger = workflow.client("S022").get(page, headers={"accept-language": "zh-CN"})
+    assert stranger.status_code == 404
+    assert f"没有流程 {task.instance_id}" in stranger.text
+
+
 def test_alert_goes_from_desk_to_desk_to_its_outcome(
     space: Space, workflow: ServiceUnderTest
 ) -> None:

@@ -76,7 +76,9 @@ def definition_to_start(tx: Tx, key: str) -> DefinitionRow:
         publish_shipped(tx)  # a listener that starts on an empty schema meets an event at once
         row = _newest(tx.session, key)
     if row is None:
-        raise DefinitionUnknown(f"no process {key} is published")
+        raise DefinitionUnknown(
+            {"zh-CN": f"流程 {key} 尚未发布。", "en": f"No process {key} is published."}
+        )
     return row
 
 

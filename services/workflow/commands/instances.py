@@ -83,6 +83,12 @@ class Run:
 class InstanceUnknown(NotFound):
     """No such process instance, or the actor may not know of it."""
 
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(
+            {"zh-CN": f"没有流程 {instance_id},或您无权查看。",
+             "en": f"There is no process {instance_id}, or it is not yours to see."}
+        )  # fmt: skip
+
 
 @lru_cache(maxsize=64)
 def steps_of_definition(sha256: str, xml: str) -> dict[str, bpmn.Step]:
@@ -148,7 +154,7 @@ def locked_instance(tx: Tx, instance_id: str) -> InstanceRow:
         .execution_options(populate_existing=True)
     ).one_or_none()
     if row is None:
-        raise InstanceUnknown(f"there is no instance {instance_id}")
+        raise InstanceUnknown(instance_id)
     if row.correlation_id and tx.message is None:
         tx.correlation_id = row.correlation_id  # what people do belongs to the same story
     return row

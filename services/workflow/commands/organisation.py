@@ -183,7 +183,9 @@ def _department_at(tx: Tx, org_path: str) -> bool:
 def _need_staff(tx: Tx, staff_id: str) -> None:
     row = tx.session.get(StaffRow, staff_id)
     if row is None or row.left_on is not None:
-        raise StaffUnknown(f"{staff_id} is not on the staff")
+        raise StaffUnknown(
+            {"zh-CN": f"没有员工 {staff_id}。", "en": f"{staff_id} is not on the staff."}
+        )
 
 
 def _need_order(field: str, start: date | None, end: date | None) -> None:

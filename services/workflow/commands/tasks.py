@@ -265,7 +265,7 @@ def _move_due(tx: Tx, task: TaskRow, due_at: datetime) -> None:
 def _locked(tx: Tx, task_id: str, *, must_be_open: bool = True) -> tuple[InstanceRow, TaskRow]:
     instance_id = tx.session.scalar(select(TaskRow.instance_id).where(TaskRow.task_id == task_id))
     if instance_id is None:
-        raise TaskUnknown(f"there is no task {task_id}")
+        raise TaskUnknown(task_id)
     instance = locked_instance(tx, instance_id)
     task = tx.session.get(TaskRow, task_id, populate_existing=True)
     assert task is not None

@@ -85,7 +85,7 @@ def diagram(instance_id: str, ctx: Annotated[Context, requires("process.view")])
     with ctx.read() as session:
         story = work.story_of(session, ctx.actor, today(ctx), instance_id)
         if story is None:
-            raise InstanceUnknown(f"there is no instance {instance_id}")
+            raise InstanceUnknown(instance_id)
         drawing = bpmn.in_language(story.definition.xml, ctx.actor.language)
     return Response(drawing, media_type="application/xml")
 
@@ -151,7 +151,7 @@ def _story(ctx: Context, instance_id: str) -> dict[str, Any]:
     with ctx.read() as session:
         story = work.story_of(session, ctx.actor, day, instance_id)
         if story is None:
-            raise InstanceUnknown(f"there is no instance {instance_id}")
+            raise InstanceUnknown(instance_id)
         open_tasks = [task for task in story.tasks if task.completed_at is None]
         rights = {
             task.task_id: tasks.rights_on(session, ctx.actor, task, day) for task in open_tasks

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, text, true
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    and_,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    text,
+    true,
+    union,
+)
 from sqlalchemy.orm import Session
 
 from services.workflow.queries import people
@@ -68,7 +80,7 @@ def desk_of(session: Session, actor: Actor, day: date) -> DeskView:
         for task, instance in session.execute(
             select(TaskRow, InstanceRow)
             .join(InstanceRow, InstanceRow.instance_id == TaskRow.instance_id)
-            .where(TaskRow.handed_by == actor.id, TaskRow.staff_id != actor.id)
+            .where(TaskRow.task_id.in_(_handed_on_by(actor.id)), TaskRow.staff_id != actor.id)
             .order_by(TaskRow.completed_at.is_not(None), TaskRow.assigned_at.desc())
             .limit(PAGE_ROWS)
         )
@@ -84,6 +96,21 @@ def desk_of(session: Session, actor: Actor, day: date) -> DeskView:
         waiting=waiting or 0,
         watched=[*_queues(session, grants), *(f"staff:{one}" for one in owners[1:])],
     )
+
+
+def _handed_on_by(staff_id: str) -> CompoundSelect[tuple[str]]:
+    """Steps that he gave to somebody, and tasks that he passed on: whoever has them by now."""
+    passed_on = (
+        select(TaskRow.task_id)
+        .join(
+            EntryRow,
+            and_(
+                EntryRow.instance_id == TaskRow.instance_id, EntryRow.step_id == TaskRow.step_id
+            ),
+        )
+        .where(EntryRow.kind == "handed_off", EntryRow.actor_id == staff_id)
+    )
+    return union(select(TaskRow.task_id).where(TaskRow.handed_by == staff_id), passed_on)
 
 
 def _queues(session: Session, grants: list[tuple[str, str, str]]) -> list[str]:
@@ -147,8 +174,14 @@ def _involved(staff_ids: Collection[str]) -> ColumnElement[bool]:
             or_(
                 TaskRow.staff_id.in_(staff_ids),
                 TaskRow.completed_by.in_(staff_ids),
-                TaskRow.handed_by.in_(staff_ids),
                 TaskRow.maker_id.in_(staff_ids),
+            ),
+        ),
+        exists().where(  # also who held it before it was passed on, and who passed it on
+            EntryRow.instance_id == InstanceRow.instance_id,
+            or_(
+                EntryRow.actor_id.in_(staff_ids),
+                EntryRow.to.in_([f"staff:{one}" for one in staff_ids]),
             ),
         ),
     )
@@ -271,6 +304,12 @@ def participants(session: Session, actor: Actor, day: date, near: str) -> list[C
 class TaskUnknown(NotFound):
     """No such task, or the actor may not know of it."""
 
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            {"zh-CN": f"没有任务 {task_id},或您无权查看。",
+             "en": f"There is no task {task_id}, or it is not yours to see."}
+        )  # fmt: skip
+
 
 def participants_for(
     session: Session, actor: Actor, day: date, task_id: str
@@ -278,7 +317,7 @@ def participants_for(
     """A task and whom it can be handed to. Raises TaskUnknown."""
     task = session.get(TaskRow, task_id)
     if task is None or story_of(session, actor, day, task.instance_id) is None:
-        raise TaskUnknown(f"there is no task {task_id}")
+        raise TaskUnknown(task_id)
     return task, takers_of(session, task, actor, day)
 
 
