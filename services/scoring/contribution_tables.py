@@ -1,6 +1,6 @@
 """Rows of the contribution: its leaves, what is not posted yet, where they belong, kept totals."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Index
@@ -149,3 +149,25 @@ class PartySliceRow(Base):
     slice: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     parties: Mapped[int] = mapped_column(BigInteger)
     sum_minor: Mapped[int] = mapped_column(Whole)
+
+
+class PlanRow(Base):
+    """A plan or a budget as the bank last set it, under its own id.
+
+    Of two ids for the same target the one that was set later holds; the other stays, for it may
+    be set again.
+    """
+
+    __tablename__ = "plans"
+    kind: Mapped[str] = mapped_column(primary_key=True)  # plan, budget
+    source: Mapped[str] = mapped_column(primary_key=True)
+    plan_id: Mapped[str] = mapped_column(primary_key=True)
+    what: Mapped[str]
+    dimension: Mapped[str]
+    who: Mapped[str]
+    period: Mapped[str]  # a month, or a year
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    set_at: Mapped[datetime]
+    position: Mapped[int] = mapped_column(BigInteger)
+    __table_args__ = (Index("plans_of_period", "period", "kind", "dimension", "what", "who"),)
