@@ -27,13 +27,12 @@ def note_plan(
     tx: Tx, fact: PlanSet | BudgetSet, source: str, set_at: datetime, position: int
 ) -> None:
     """A plan or a budget was set, perhaps anew."""
-    is_plan = isinstance(fact, PlanSet)
     tx.session.execute(
         SET,
         {
-            "kind": "plan" if is_plan else "budget",
+            "kind": "plan" if isinstance(fact, PlanSet) else "budget",
             "source": source,
-            "plan_id": fact.plan_id if is_plan else fact.budget_id,
+            "plan_id": fact.key(source),
             "what": fact.what,
             "dimension": fact.dimension,
             "who": fact.who,

@@ -20,7 +20,7 @@ PLANS = text(
 )
 NOT_COMPARED = text(
     """
-    select what, count(*) from plans
+    select what, count(*) as planned from plans
      where period = :period and kind = :kind and (what <> :what or currency <> :currency)
      group by what order by what
     """
@@ -42,7 +42,7 @@ def plans(
 def not_compared(session: Session, kind: Kind, period: str, currency: str) -> dict[str, int]:
     """What is planned that the contribution is no measure of, or in another currency: how many."""
     asked = {"kind": kind, "period": period, "what": WHAT[kind], "currency": currency}
-    return {row.what: row.count for row in session.execute(NOT_COMPARED, asked)}
+    return {row.what: row.planned for row in session.execute(NOT_COMPARED, asked)}
 
 
 def months(session: Session) -> set[str]:
