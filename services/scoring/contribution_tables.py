@@ -32,6 +32,12 @@ class LeafRow(Base):
         Index("leaves_of_manager", "manager_code", "customer_number"),
         Index("leaves_of_branch", "branch_code", "customer_number"),
         Index("leaves_of_region", "region_code", "customer_number"),
+        Index(
+            "leaves_of_corrections",
+            "period",
+            "origin_period",
+            postgresql_where=sql("origin_period <> period"),
+        ),
     )
 
 
@@ -171,3 +177,31 @@ class PlanRow(Base):
     set_at: Mapped[datetime]
     position: Mapped[int] = mapped_column(BigInteger)
     __table_args__ = (Index("plans_of_period", "period", "kind", "dimension", "what", "who"),)
+
+
+class MonthTotalRow(Base):
+    """Sums of a month's leaves by where they belong and of what: what plans are held against.
+
+    Month '' is what is accrued and not posted yet.
+    """
+
+    __tablename__ = "month_totals"
+    period: Mapped[str] = mapped_column(primary_key=True)
+    manager_code: Mapped[str] = mapped_column(primary_key=True)
+    branch_code: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    posted_minor: Mapped[int] = mapped_column(Whole)
+    accrued_minor: Mapped[int] = mapped_column(Whole)
+
+
+class CustomerMonthRow(Base):
+    """What a customer number's leaves of a month add up to."""
+
+    __tablename__ = "customer_months"
+    period: Mapped[str] = mapped_column(primary_key=True)
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    posted_minor: Mapped[int] = mapped_column(Whole)
+    __table_args__ = (
+        Index("customer_months_ranked", "period", "posted_minor", "customer_number"),
+    )
