@@ -43,8 +43,14 @@ def _quarter(account: Account, rate_ppm: int) -> int:
     return abs(account.balance_minor) * rate_ppm * _QUARTER_DAYS // 365_000_000
 
 
+def monthly_fee_minor(customer: Customer) -> int:
+    if not customer.sms_fee:
+        return 0
+    return _KEEPING_FEE_MINOR if customer.firm else _SMS_FEE_MINOR
+
+
 def charge_fee(day: Day, customer: Customer) -> None:
-    amount = _KEEPING_FEE_MINOR if customer.firm else _SMS_FEE_MINOR
+    amount = monthly_fee_minor(customer)
     purpose = "account_keeping" if customer.firm else "message_service"
     if customer.current.balance_minor >= amount:
         day.book(customer, customer.current, -amount, "fee", "bank", purpose=purpose)

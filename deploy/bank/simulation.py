@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from deploy.bank import bank_side, contacts, fates, identities, openings, places, relations
+from deploy.bank import (
+    bank_side,
+    contacts,
+    fates,
+    identities,
+    openings,
+    places,
+    planning,
+    relations,
+)
 from deploy.bank import bookings as booked
 from deploy.bank.bookings import Counters, Day
 from deploy.bank.business_days import firm_season, person_season, working_day_at_or_before
@@ -123,7 +132,12 @@ class Bank:
         day.at(_OPENING_SECOND + 2, _relate, ties, self.truth)
 
     def _describe(self, day: Day, ties: Ties) -> None:
-        for fact in places.reference_facts(self._branches, day.on):
+        facts = places.reference_facts(self._branches, day.on)
+        facts += planning.plan_facts(
+            self._branches, self.customers, facts,
+            seed=self.plan.seed, first_on=day.on, until=self.plan.until,
+        )  # fmt: skip
+        for fact in facts:
             day.say(fact, f"reference-{fact.key(places.SOURCE)}")
         for group in ties.groups:
             record = identities.group_recorded(self.plan.seed, group.number, group.branch)

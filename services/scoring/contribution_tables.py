@@ -1,6 +1,6 @@
 """Rows of the contribution: its leaves, what is not posted yet, where they belong, kept totals."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Index
@@ -32,6 +32,12 @@ class LeafRow(Base):
         Index("leaves_of_manager", "manager_code", "customer_number"),
         Index("leaves_of_branch", "branch_code", "customer_number"),
         Index("leaves_of_region", "region_code", "customer_number"),
+        Index(
+            "leaves_of_corrections",
+            "period",
+            "origin_period",
+            postgresql_where=sql("origin_period <> period"),
+        ),
     )
 
 
@@ -149,3 +155,53 @@ class PartySliceRow(Base):
     slice: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     parties: Mapped[int] = mapped_column(BigInteger)
     sum_minor: Mapped[int] = mapped_column(Whole)
+
+
+class PlanRow(Base):
+    """A plan or a budget as the bank last set it, under its own id.
+
+    Of two ids for the same target the one that was set later holds; the other stays, for it may
+    be set again.
+    """
+
+    __tablename__ = "plans"
+    kind: Mapped[str] = mapped_column(primary_key=True)  # plan, budget
+    source: Mapped[str] = mapped_column(primary_key=True)
+    plan_id: Mapped[str] = mapped_column(primary_key=True)
+    what: Mapped[str]
+    dimension: Mapped[str]
+    who: Mapped[str]
+    period: Mapped[str]  # a month, or a year
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    set_at: Mapped[datetime]
+    position: Mapped[int] = mapped_column(BigInteger)
+    __table_args__ = (Index("plans_of_period", "period", "kind", "dimension", "what", "who"),)
+
+
+class MonthTotalRow(Base):
+    """Sums of a month's leaves by where they belong and of what: what plans are held against.
+
+    Month '' is what is accrued and not posted yet.
+    """
+
+    __tablename__ = "month_totals"
+    period: Mapped[str] = mapped_column(primary_key=True)
+    manager_code: Mapped[str] = mapped_column(primary_key=True)
+    branch_code: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    posted_minor: Mapped[int] = mapped_column(Whole)
+    accrued_minor: Mapped[int] = mapped_column(Whole)
+
+
+class CustomerMonthRow(Base):
+    """What a customer number's leaves of a month add up to."""
+
+    __tablename__ = "customer_months"
+    period: Mapped[str] = mapped_column(primary_key=True)
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    posted_minor: Mapped[int] = mapped_column(Whole)
+    __table_args__ = (
+        Index("customer_months_ranked", "period", "posted_minor", "customer_number"),
+    )

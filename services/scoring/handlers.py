@@ -15,6 +15,7 @@ from services.scoring.commands import (
     outcomes,
     parties,
     placing,
+    plans,
     store,
     worker_letters,
 )
@@ -93,6 +94,11 @@ def on_branch_described(tx: Tx, event: Event[bank.BranchDescribed]) -> None:
     )
 
 
+def on_plan_set(tx: Tx, event: Event[bank.PlanSet | bank.BudgetSet]) -> None:
+    assert tx.message is not None
+    plans.note_plan(tx, event.data, event.source, event.time, tx.message.offset)
+
+
 def when_manager_effective(tx: Tx, timer: Timer) -> None:
     """The day of a future assignment has come: ask anew who answers for the number."""
     number = timer.key.rpartition("/")[0]
@@ -112,6 +118,8 @@ HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
     bank.ProductDescribed: on_product_described,
     bank.BranchDescribed: on_branch_described,
     bank.SourceDescribed: on_source_described,
+    bank.PlanSet: on_plan_set,
+    bank.BudgetSet: on_plan_set,
 }
 TIMERS: Mapping[str, TimerHandler] = {MANAGER_TIMER: when_manager_effective}
 BATCHES: Mapping[str, BatchHandler] = {

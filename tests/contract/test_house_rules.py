@@ -41,8 +41,6 @@ HEARD_OUTSIDE_HANDLERS = {
 # Promised to the bank's systems already; their listener comes with a later issue.
 UNHEARD = {
     "bank.cost_booked.v1": "cost allocation of the full contribution engine",
-    "bank.plan_set.v1": "plans against actuals",
-    "bank.budget_set.v1": "costs against budgets",
 }
 UNSAID = {
     "workflow.reassignment_requested.v1": "customer reassignment comes as a process of its own"

@@ -156,6 +156,9 @@ GET /contribution/earned.csv                    score.view
 GET /contribution/leaves                        score.view
 GET /contribution/leaves.csv                    score.view
 GET /contribution/leaf                          score.view
+GET /contribution/plans                         score.view
+GET /contribution/plans/figures                 score.view
+GET /contribution/plans.csv                     score.view
 GET /contribution/transactions                  score.view
 GET /contribution/totals                        score.view
 GET /contribution/ranking                       score.view

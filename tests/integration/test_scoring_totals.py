@@ -1,12 +1,11 @@
 """Live totals of the contribution: every way of adding up gives the same, after every batch."""
 
-import csv
 import html
-import io
 import re
 from collections import defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
+from importlib import import_module
 from random import Random
 from typing import get_args
 
@@ -17,75 +16,34 @@ from sqlalchemy.event import listen
 
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.leaves import keep_leaves
-from services.scoring.leaves import encode
 from services.scoring.pages.contribution import Way
 from services.scoring.queries import contribution
 from services.scoring.queries.contribution import Sum, residual_minor
 from services.scoring.queries.earned import KEY, PAGE_ROWS
 from shared import timers
-from shared.events import bank, customer
+from shared.events import bank
 from shared.policy import Actor, Scope
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
-from tests.integration import scoring_room
+from tests.integration import ledger_room, scoring_room
+from tests.integration.ledger_room import (
+    figures_of,
+    leaves_of,
+    manager,
+    reference,
+    states_of,
+    told,
+)
 from tests.integration.scoring_room import ALL, HEAD, party, rows
-from tests.ledger_bank import Bank, Scored, random_bank, stream
+from tests.ledger_bank import Bank, Scored
 
 scoring = scoring_room.scoring
+made, scored = ledger_room.made, ledger_room.scored
 BATCH = 7
-
-
-@pytest.fixture(scope="module")
-def made() -> Bank:
-    return random_bank(3)
-
-
-@pytest.fixture(scope="module")
-def scored(made: Bank) -> Scored:
-    return Scored(made).run(stream(made, Random(3)), 50)
-
-
-def leaves_of(scored: Scored) -> list[Record]:
-    return [
-        Record(topic="scoring.leaves", partition=0, offset=n, key=leaf.customer_number.encode(),
-               value=encode(leaf), timestamp_ms=0)
-        for n, leaf in enumerate(scored.posted.values())
-    ]  # fmt: skip
-
-
-def states_of(scored: Scored) -> list[Record]:
-    return [
-        Record(topic="scoring.state", partition=0, offset=n, key=key, value=value, timestamp_ms=0)
-        for n, (key, value) in enumerate(scored._log[0])
-    ]
 
 
 def batches(records: list[Record], size: int = BATCH) -> list[list[Record]]:
     return [records[n : n + size] for n in range(0, len(records), size)]
-
-
-def reference(space: Space, made: Bank) -> None:
-    """The bank says what its products are, where its branches lie, who its customers are."""
-    products = [e.data for e in made.rates if isinstance(e.data, bank.ProductDescribed)]
-    space.publish(
-        *products,
-        bank.ProductDescribed(product_code="LN", names={"zh-CN": "贷款", "en": "Loan"},
-                              line_code="asset"),
-        bank.BranchDescribed(branch_code="SH01", region_code="east"),
-        bank.BranchDescribed(branch_code="BJ01", region_code="north"),
-    )  # fmt: skip
-    for n in range(3):
-        party(space, f"P{n}", f"C{n}")
-
-
-def manager(space: Space, number: str, code: str, branch: str, on: date) -> None:
-    space.publish(
-        customer.ManagerChanged(
-            party_id="P" + number[1:], customer_number=number, staff_id=f"S-{code}",
-            manager_code=code, branch_code=branch, effective_on=on,
-        ),
-        source="guanxi/customer",
-    )  # fmt: skip
 
 
 def residual(scoring: ServiceUnderTest) -> int:
@@ -97,7 +55,13 @@ def residual(scoring: ServiceUnderTest) -> int:
         scoring, "select coalesce(sum(posted_minor + accrued_minor), 0) from party_figures"
     )
     assert in_slices == parties[0]
-    return residual_minor(found)
+    by_month = rows(scoring, """
+        select sum(posted) from (
+          select period, posted_minor as posted from customer_months
+          union all
+          select code, -posted_minor from contribution_totals where dimension = 'month') x
+         group by period""")  # fmt: skip
+    return max(residual_minor(found), *(abs(int(row[0])) for row in by_month), 0)
 
 
 def by_code(scoring: ServiceUnderTest, dimension: str) -> dict[str, Sum]:
@@ -160,6 +124,49 @@ def test_a_leaf_withheld_from_one_dimension_shows(
     assert residual(scoring) == abs(amount)
 
 
+@pytest.mark.parametrize("table", ["month_totals", "customer_months"])
+def test_a_leaf_withheld_from_a_month_shows(
+    space: Space, scoring: ServiceUnderTest, scored: Scored, table: str
+) -> None:
+    """The negative control."""
+    with scoring.database.transaction() as tx:
+        keep_leaves(tx, leaves_of(scored))
+    assert residual(scoring) == 0
+    with scoring.database.transaction() as tx:
+        tx.session.execute(
+            text(
+                f"""
+                update {table} set posted_minor = posted_minor - 7
+                 where ctid = (select ctid from {table} limit 1)
+                """  # noqa: S608 - one of two names of ours
+            )
+        )
+    assert residual(scoring) == 7
+
+
+def test_a_bank_that_ran_before_the_months_were_kept_counts_them_the_same(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> None:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    scoring.drain()
+    told(scoring, scored)
+    kept = [
+        ("month_totals", "MONTHS", "posted_minor <> 0 or accrued_minor <> 0"),
+        ("customer_months", "CUSTOMER_MONTHS", "posted_minor <> 0"),
+    ]
+    months = import_module("services.scoring.migrations.0010_months")
+    for table, statement, some in kept:
+        asked = f"select * from {table} where {some} order by 1, 2, 3, 4, 5"  # noqa: S608
+        asked = asked.replace(", 4, 5", "") if table == "customer_months" else asked
+        before = rows(scoring, asked)
+        assert before
+        with scoring.database.transaction() as tx:
+            tx.session.execute(text(f"delete from {table}"))  # noqa: S608
+            tx.session.execute(text(getattr(months, statement)))
+        assert rows(scoring, asked) == before
+
+
 def test_a_leaf_belongs_to_who_answered_at_the_end_of_its_month_however_late_it_is_said(
     space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
 ) -> None:
@@ -217,16 +224,6 @@ def test_a_future_manager_gets_what_is_open_and_the_customer_on_his_day(
     assert after["RM2"] == Sum(0, before["RM1"].accrued_minor)
     assert by_code(scoring, "manager_now")["RM2"] == before["RM1"]
     assert residual(scoring) == 0
-
-
-def told(scoring: ServiceUnderTest, scored: Scored) -> None:
-    for handler, records in ((fold_state, states_of(scored)), (keep_leaves, leaves_of(scored))):
-        with scoring.database.transaction() as tx:
-            handler(tx, records)
-
-
-def figures_of(body: str) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(body.removeprefix("\ufeff"))))
 
 
 @pytest.mark.parametrize("way", get_args(Way))

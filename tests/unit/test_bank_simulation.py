@@ -13,9 +13,11 @@ from deploy.bank.simulation import Bank, Plan
 from shared.events import CATALOGUE, Event, decode, encode, key_of
 from shared.events.bank import (
     AccountOpened,
+    BudgetSet,
     CustomerRecorded,
     DayClosed,
     LoanOverdue,
+    PlanSet,
     RelationRecorded,
     SourceDescribed,
     TransactionBooked,
@@ -95,6 +97,23 @@ def test_reference_comes_first_then_master_data_then_the_days_in_order() -> None
     assert "bank.events" not in topics[:first_event]
     assert [e.time for e in events] == sorted(e.time for e in events)
     assert [e.businessdate for e in events] == sorted(e.businessdate for e in events)
+
+
+@pytest.mark.parametrize("kind", [PlanSet, BudgetSet])
+def test_each_month_is_planned_once_and_adds_up_whichever_way(kind: type) -> None:
+    sums: defaultdict[tuple[str, str], int] = defaultdict(int)
+    targets = Counter()
+    for event in history()[1]:
+        if isinstance(event.data, kind):
+            plan = event.data
+            sums[plan.period, plan.dimension] += plan.amount_minor
+            targets[plan.period, plan.dimension, plan.who] += 1
+    assert set(targets.values()) == {1}
+    assert {period for period, _ in sums} == {f"2025-{n:02d}" for n in range(5, 13)}
+    for period, _ in sums:
+        ways = {sums[period, dimension] for dimension in ("bank", "branch", "manager", "line")}
+        assert len(ways) == 1
+        assert ways != {0}
 
 
 def test_an_account_is_opened_before_it_moves_and_its_owner_never_changes() -> None:

@@ -119,6 +119,27 @@ TO_OWNERS = text(
     on conflict ({_OWNER_KEY}) {_ADDED.format(table="owner_totals")}
     """  # noqa: S608 - names are ours
 )
+_MONTH_KEY = "period, manager_code, branch_code, product_code, component"
+TO_MONTHS = text(
+    f"""
+    insert into month_totals ({_MONTH_KEY}, posted_minor, accrued_minor)
+    select {_MONTH_KEY}, sum(posted_minor), sum(accrued_minor)
+      from leaf_moves group by {_MONTH_KEY}
+    having sum(posted_minor) <> 0 or sum(accrued_minor) <> 0
+     order by {_MONTH_KEY}
+    on conflict ({_MONTH_KEY}) {_ADDED.format(table="month_totals")}
+    """  # noqa: S608 - names are ours
+)
+TO_CUSTOMER_MONTHS = text(
+    """
+    insert into customer_months (period, customer_number, posted_minor)
+    select period, customer_number, sum(posted_minor)
+      from leaf_moves where period <> '' group by period, customer_number
+    having sum(posted_minor) <> 0 order by period, customer_number
+    on conflict (period, customer_number) do update
+       set posted_minor = customer_months.posted_minor + excluded.posted_minor
+    """
+)
 # All leaves of some numbers, with a sign: they leave one owner and come to another.
 ALL_OF_THEM = text(
     f"""
@@ -179,6 +200,8 @@ def count_moves(tx: Tx) -> None:
     """Adds the moves of this transaction to all totals, once."""
     tx.session.execute(TO_TOTALS)
     tx.session.execute(TO_OWNERS)
+    tx.session.execute(TO_MONTHS)
+    tx.session.execute(TO_CUSTOMER_MONTHS)
     touched = set(tx.session.execute(TO_NUMBERS).scalars())
     today = today_of(tx)
     tx.session.execute(TO_MOVED, {"today": today})

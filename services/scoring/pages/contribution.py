@@ -1,8 +1,6 @@
 """Pages of the contribution: totals by any dimension, down to the leaves and to their events."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -13,6 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from services.scoring.pages import value as values
 from services.scoring.pages import words
+from services.scoring.pages.sheets import decimal, percent, plain, sheet
 from services.scoring.queries import contribution, cursors, earned
 from services.scoring.queries.contribution import Sum
 from services.scoring.queries.earned import KEY
@@ -45,17 +44,17 @@ def value_panel(ctx: ViewScores, by: Way = "component", at: str | None = None) -
 
 
 @router.get("/contribution/value.csv")
-def value_csv(ctx: ViewScores, by: Way = "component") -> Response:
+def valuesheet(ctx: ViewScores, by: Way = "component") -> Response:
     """The rows of the page, the sum last."""
     texts = ctx.runtime.pages.texts(ctx.actor.language)
     found: values.Value = _value(ctx, by)["value"]
     heads = [texts.gettext(t) for t in (words.WAYS[by], NAME, POSTED, ACCRUED, SHARE)]
     lines = [
-        (row.code, _plain(row.name, ctx), *_amounts(row.sum), _percent(row.share_ppm))
+        (row.code, plain(row.name, ctx), *_amounts(row.sum), percent(row.share_ppm))
         for row in found.rows
     ]
     total = (texts.gettext(SUM), "", *_amounts(found.whole), "")
-    return _csv(f"contribution-{by}", heads, [*lines, total])
+    return sheet(f"contribution-{by}", heads, [*lines, total])
 
 
 @router.get("/contribution/earned")
@@ -65,15 +64,15 @@ def earned_panel(ctx: ViewScores, after: str | None = None, at: str | None = Non
 
 
 @router.get("/contribution/earned.csv")
-def earned_csv(ctx: ViewScores, after: str | None = None) -> Response:
+def earnedsheet(ctx: ViewScores, after: str | None = None) -> Response:
     texts = ctx.runtime.pages.texts(ctx.actor.language)
     found = _earned(ctx, after)
     heads = [texts.gettext(t) for t in (CUSTOMER, POSTED, ACCRUED, SHARE)]
     rows = [
-        (r.party_id, *_amounts(_sum(r)), _percent(values.share_ppm(_sum(r), found["bank"])))
+        (r.party_id, *_amounts(_sum(r)), percent(values.share_ppm(_sum(r), found["bank"])))
         for r in found["parties"]
     ]
-    return _csv("contribution-customers", heads, rows)
+    return sheet("contribution-customers", heads, rows)
 
 
 @dataclass(frozen=True)
@@ -100,15 +99,15 @@ def leaves(ctx: ViewScores, part: PartIn) -> HTMLResponse:
 
 
 @router.get("/contribution/leaves.csv")
-def leaves_csv(ctx: ViewScores, part: PartIn) -> Response:
+def leavessheet(ctx: ViewScores, part: PartIn) -> Response:
     found = _leaves(ctx, part)
     heads = (*KEY, "party_id", "manager_code", "branch_code", "region_code", "amount", "currency")
     rows = [
-        (*(getattr(r, name) for name in heads[:-2]), _decimal(int(r.amount_minor)),
+        (*(getattr(r, name) for name in heads[:-2]), decimal(int(r.amount_minor)),
          home_currency())
         for r in found["rows"]
     ]  # fmt: skip
-    return _csv(f"contribution-leaves-{part.by}", heads, rows)
+    return sheet(f"contribution-leaves-{part.by}", heads, rows)
 
 
 @router.get("/contribution/leaf")
@@ -250,46 +249,5 @@ def _sum(row: Any) -> Sum:
     return Sum(int(row.posted_minor), int(row.accrued_minor))
 
 
-# CSV ---------------------------------------------------------------------------------------
-
-
-def _csv(name: str, heads: Iterable[str], rows: Iterable[Sequence[Any]]) -> Response:
-    """UTF-8 with its mark, or a spreadsheet reads Chinese wrong; no cell is a formula."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(heads)
-    for row in rows:
-        writer.writerow([_harmless(cell) for cell in row])
-    return Response(
-        "\ufeff" + out.getvalue(),
-        media_type="text/csv; charset=utf-8",
-        headers={"content-disposition": f'attachment; filename="{name}.csv"'},
-    )
-
-
-def _harmless(cell: Any) -> str:
-    told = str(cell)
-    is_figure = told.lstrip("-").replace(".", "", 1).isdigit()
-    return f"'{told}" if told[:1] in "=+-@\t\r" and told and not is_figure else told
-
-
 def _amounts(value: Sum) -> tuple[str, str]:
-    return _decimal(value.posted_minor), _decimal(value.accrued_minor)
-
-
-def _decimal(minor: int) -> str:
-    """Exact, whatever its size."""
-    digits = get_currency_precision(home_currency())
-    whole, part = divmod(abs(minor), 10**digits)
-    sign = "-" if minor < 0 else ""
-    return f"{sign}{whole}.{part:0{digits}d}" if digits else f"{sign}{whole}"
-
-
-def _percent(ppm: int | None) -> str:
-    return "" if ppm is None else f"{ppm / 10_000:.4f}"
-
-
-def _plain(name: Any, ctx: Context) -> str:
-    if isinstance(name, dict):
-        return str(name.get(ctx.actor.language) or next(iter(name.values()), ""))
-    return ctx.runtime.pages.texts(ctx.actor.language).gettext(name)
+    return decimal(value.posted_minor), decimal(value.accrued_minor)

@@ -78,6 +78,7 @@ NOWHERE = {  # a leaf that has no code in a dimension
     "branch_now": N_("No branch"),
     "region": N_("No region"),
     "line": N_("No line"),
+    "bank": N_("Whole bank"),
 }
 LINES = {
     "asset": N_("Assets"),
@@ -95,6 +96,12 @@ WAYS = {  # of adding up the contribution
     "month": N_("Month"),
     "manager_now": N_("Manager today"),
     "branch_now": N_("Branch today"),
+}
+PLANNED = {  # whose plans there are
+    "branch": N_("Branch"),
+    "manager": N_("Manager"),
+    "line": N_("Line"),
+    "bank": N_("Bank"),
 }
 OUTCOMES = {
     "kept": N_("Kept"),

@@ -91,6 +91,9 @@ WAYS = text(
     select 'owner of ' || dimension, sum(posted_minor), sum(accrued_minor)
       from owner_totals group by dimension
     union all
+    select 'month and place', coalesce(sum(posted_minor), 0), coalesce(sum(accrued_minor), 0)
+      from month_totals
+    union all
     select 'customer', coalesce(sum(posted_minor), 0), coalesce(sum(accrued_minor), 0)
       from numbers
     union all
@@ -207,7 +210,7 @@ def ways(session: Session) -> dict[str, Sum]:
     """The whole bank, once per way of adding it up."""
     kept = [one for one in KEPT if not one.endswith("_now")]
     owned = [f"owner of {one}" for one in kept]
-    found = dict.fromkeys((*kept, *owned, "customer", "party"), Sum())
+    found = dict.fromkeys((*kept, *owned, "month and place", "customer", "party"), Sum())
     for row in session.execute(WAYS):
         found[row.dimension] = Sum(int(row.posted_minor), int(row.accrued_minor))
     return found

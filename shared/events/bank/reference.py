@@ -122,8 +122,12 @@ class CostBooked(DocumentFact, kw_only=True, frozen=True):
     driver_code: Code | None = None
 
 
+# Whose figure a plan is. `who` is a code of it; of the bank there is one, whatever its code.
+PlanDimension = Literal["bank", "branch", "manager", "line"]
+
+
 class PlanSet(DocumentFact, kw_only=True, frozen=True):
-    """A target of somebody for a period."""
+    """A target of somebody for a period; of the same target the later word holds."""
 
     TYPE: ClassVar[str] = "bank.plan_set.v1"
     KEY: ClassVar[str] = "plan_id"
@@ -134,10 +138,11 @@ class PlanSet(DocumentFact, kw_only=True, frozen=True):
     period: Period
     amount_minor: Minor
     currency: Currency
+    dimension: PlanDimension = "branch"
 
 
 class BudgetSet(DocumentFact, kw_only=True, frozen=True):
-    """What somebody may spend in a period."""
+    """What somebody may spend in a period; of the same budget the later word holds."""
 
     TYPE: ClassVar[str] = "bank.budget_set.v1"
     KEY: ClassVar[str] = "budget_id"
@@ -148,6 +153,7 @@ class BudgetSet(DocumentFact, kw_only=True, frozen=True):
     period: Period
     amount_minor: Minor
     currency: Currency
+    dimension: PlanDimension = "branch"
 
 
 class SourceDescribed(ReferenceFact, kw_only=True, frozen=True):

@@ -1,4 +1,5 @@
-// Charts of the contribution: the waterfall of its components and the curve of concentration.
+// Charts of the contribution: the waterfall of its components, the curve of concentration, plan
+// beside actual.
 // Their data come with the live panel in attributes of #chart-data; the figures stand in tables.
 "use strict";
 (() => {
@@ -40,12 +41,29 @@ function curve(text, dataset) {
     ],
   };
 }
+function plan(text, dataset) {
+  const rows = JSON.parse(dataset.plan);
+  const money = new Intl.NumberFormat(dataset.lang, { style: "currency", currency: dataset.currency, currencyDisplay: "narrowSymbol", notation: "compact" });
+  const label = { color: text, formatter: (value) => money.format(value) };
+  return {
+    grid: { left: 8, right: 8, top: 40, bottom: 8, containLabel: true },
+    legend: { top: 0, textStyle: { color: text } }, tooltip: { trigger: "axis", valueFormatter: (value) => value === null ? "–" : money.format(value) },
+    xAxis: { type: "category", data: rows.map((one) => one.name), axisLabel: { color: text, rotate: rows.length > 5 ? 30 : 0 } },
+    yAxis: { type: "value", axisLabel: label },
+    series: [
+      { name: dataset.planned, type: "bar", data: rows.map((one) => one.plan), color: "#adb5bd" },
+      { name: dataset.actual, type: "bar", data: rows.map((one) => one.actual), color: "#4263eb" },
+    ],
+  };
+}
+const KINDS = { waterfall: [waterfall, 2], curve: [curve, 2], plan: [plan, 1] }; // the fewest that are a chart
 function draw() {
   const dataset = document.getElementById("chart-data")?.dataset;
   if (!dataset) return;
   const text = getComputedStyle(document.body).color;
   for (const box of document.querySelectorAll("[data-chart]")) {
-    const empty = JSON.parse(dataset[box.dataset.chart]).length < 2;
+    const [option, fewest] = KINDS[box.dataset.chart];
+    const empty = JSON.parse(dataset[box.dataset.chart]).length < fewest;
     box.parentElement.hidden = empty;
     if (empty) continue;
     if (!charts.has(box)) {
@@ -53,10 +71,9 @@ function draw() {
       charts.set(box, chart);
       new ResizeObserver(() => chart.resize()).observe(box);
     }
-    const option = (box.dataset.chart === "curve" ? curve : waterfall)(text, dataset);
-    charts.get(box).setOption({ animation: !still, ...option }, { notMerge: true });
+    charts.get(box).setOption({ animation: !still, ...option(text, dataset) }, { notMerge: true });
   }
 }
 draw();
-document.body.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target?.id === "value") draw(); });
+document.body.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target?.querySelector("#chart-data")) draw(); });
 })();

@@ -1,0 +1,87 @@
+"""A month's leaves added up by where they belong, as plans and the month's report need them.
+
+A leaf is counted under who answered at the end of its origin month, and whoever reads a row reads
+all of it: a plan's fulfilment is the same for the manager, his head and the bank.
+"""
+
+from datetime import date
+from typing import Final, Literal
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from services.scoring.queries.contribution import Sum
+from services.scoring.queries.plans import WHAT, Kind
+from services.scoring.queries.reach import parameters_of
+from shared.reach import Reach
+
+Dimension = Literal["bank", "branch", "manager", "line"]
+COSTS: Final = ("abc_txn", "abc_maint", "el")
+_CODE: Final[dict[Dimension, str]] = {
+    "bank": "''", "branch": "branch_code", "manager": "manager_code", "line": "product_code",
+}  # fmt: skip
+# The bank's plan and a line's are held against all of the bank, so only who sees all sees them.
+_MINE: Final[dict[Dimension, str]] = {
+    "bank": ":everything",
+    "branch": "(:everything or branch_code = any(:branch_codes))",
+    "manager": """(:everything or manager_code = any(:manager_codes)
+                   or branch_code = any(:branch_codes))""",
+    "line": ":everything",
+}
+# Posted leaves have a month, open ones have none; what is not posted belongs to no month yet.
+CELLS = {
+    dimension: text(
+        f"""
+        select {code} as code, sum(posted_minor) as posted_minor,
+               sum(accrued_minor) as accrued_minor
+          from month_totals
+         where period in (:period, '') and (not :costs_only or component = any(:costs))
+           and {_MINE[dimension]}
+         group by 1 having sum(posted_minor) <> 0 or sum(accrued_minor) <> 0
+        """  # noqa: S608 - names are ours
+    )
+    for dimension, code in _CODE.items()
+}
+MONTHS = text("select distinct code from contribution_totals where dimension = 'month'")
+# Every partition that has events must have told its watermark; a close goes to all of them.
+CLOSED_THROUGH = text(
+    """
+    select case when count(*) = count(t.watermark_on) then min(t.watermark_on) end
+      from (select partition from control_totals
+            union select partition from positions where topic = 'bank.events') p
+      left join control_totals t on t.partition = p.partition
+    """
+)
+
+
+def dimensions(reach: Reach) -> tuple[Dimension, ...]:
+    """Whose plans a reader may see."""
+    if reach.everything:
+        return ("branch", "manager", "line", "bank")
+    return ("branch", "manager") if reach.branch_codes else ("manager",)
+
+
+def actuals(
+    session: Session, reach: Reach, kind: Kind, dimension: Dimension, period: str
+) -> dict[str, Sum]:
+    """Posted in the month and accrued since, by code; costs are positive. Of a line: by product."""
+    costs_only = WHAT[kind] == "cost"
+    asked = {
+        **parameters_of(reach), "period": period, "costs_only": costs_only, "costs": list(COSTS),
+    }  # fmt: skip
+    sign = -1 if costs_only else 1
+    return {
+        row.code: Sum(sign * int(row.posted_minor), sign * int(row.accrued_minor))
+        for row in session.execute(CELLS[dimension], asked)
+    }
+
+
+def months(session: Session) -> set[str]:
+    """Months that something is posted in."""
+    return {code for code in session.execute(MONTHS).scalars() if code}
+
+
+def closed_through(session: Session) -> date | None:
+    """The last day that all partitions have closed; None before the first."""
+    found: date | None = session.execute(CLOSED_THROUGH).scalar_one()
+    return found

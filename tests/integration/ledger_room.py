@@ -1,0 +1,76 @@
+"""A small random bank, scored and told to the query side: leaves, states, people."""
+
+import csv
+import io
+from datetime import date
+from random import Random
+
+import pytest
+
+from services.scoring.commands.fold import fold_state
+from services.scoring.commands.leaves import keep_leaves
+from services.scoring.leaves import encode
+from shared.events import bank, customer
+from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
+from tests.integration.scoring_room import party
+from tests.ledger_bank import Bank, Scored, random_bank, stream
+
+
+@pytest.fixture(scope="module")
+def made() -> Bank:
+    return random_bank(3)
+
+
+@pytest.fixture(scope="module")
+def scored(made: Bank) -> Scored:
+    return Scored(made).run(stream(made, Random(3)), 50)
+
+
+def leaves_of(scored: Scored) -> list[Record]:
+    return [
+        Record(topic="scoring.leaves", partition=0, offset=n, key=leaf.customer_number.encode(),
+               value=encode(leaf), timestamp_ms=0)
+        for n, leaf in enumerate(scored.posted.values())
+    ]  # fmt: skip
+
+
+def states_of(scored: Scored) -> list[Record]:
+    return [
+        Record(topic="scoring.state", partition=0, offset=n, key=key, value=value, timestamp_ms=0)
+        for n, (key, value) in enumerate(scored._log[0])
+    ]
+
+
+def reference(space: Space, made: Bank) -> None:
+    """The bank says what its products are, where its branches lie, who its customers are."""
+    products = [e.data for e in made.rates if isinstance(e.data, bank.ProductDescribed)]
+    space.publish(
+        *products,
+        bank.ProductDescribed(product_code="LN", names={"zh-CN": "贷款", "en": "Loan"},
+                              line_code="asset"),
+        bank.BranchDescribed(branch_code="SH01", region_code="east"),
+        bank.BranchDescribed(branch_code="BJ01", region_code="north"),
+    )  # fmt: skip
+    for n in range(3):
+        party(space, f"P{n}", f"C{n}")
+
+
+def manager(space: Space, number: str, code: str, branch: str, on: date) -> None:
+    space.publish(
+        customer.ManagerChanged(
+            party_id="P" + number[1:], customer_number=number, staff_id=f"S-{code}",
+            manager_code=code, branch_code=branch, effective_on=on,
+        ),
+        source="guanxi/customer",
+    )  # fmt: skip
+
+
+def told(scoring: ServiceUnderTest, scored: Scored) -> None:
+    for handler, records in ((fold_state, states_of(scored)), (keep_leaves, leaves_of(scored))):
+        with scoring.database.transaction() as tx:
+            handler(tx, records)
+
+
+def figures_of(body: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(body.removeprefix("\ufeff"))))

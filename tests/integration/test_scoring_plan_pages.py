@@ -1,0 +1,212 @@
+"""Plan against actual: what a page shows is the leaves of the month, for whoever may see them."""
+
+import html
+import re
+from collections import defaultdict
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text
+
+from services.scoring.leaves import Leaf
+from shared.events import bank
+from shared.policy import Actor, Scope
+from shared.testing.space import ServiceUnderTest, Space
+from tests.integration import ledger_room, scoring_room
+from tests.integration.ledger_room import figures_of, manager, reference, told
+from tests.integration.scoring_room import party, rows
+from tests.ledger_bank import Bank, Scored
+
+scoring = scoring_room.scoring
+made, scored = ledger_room.made, ledger_room.scored
+HEAD = replace(scoring_room.HEAD, language="en")
+MONTH = "2025-02"
+COSTS = ("abc_txn", "abc_maint", "el")
+BRANCH_OF = {"C0": "SH01", "C1": "BJ01"}
+
+
+def own(code: str) -> Actor:
+    scopes = (Scope("score.view", "own"),)
+    return replace(HEAD, id=f"S-{code}", scopes=scopes, staff_codes=(code,))
+
+
+def plan(who: str, amount: int, dimension: str = "branch", period: str = MONTH) -> bank.PlanSet:
+    return bank.PlanSet(
+        plan_id=f"{dimension}/{who}/{period}", what="contribution", who=who, period=period,
+        amount_minor=amount, currency="CNY", dimension=dimension,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def planned(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> ServiceUnderTest:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    manager(space, "C1", "RM2", "BJ01", date(2025, 1, 1))
+    space.publish(
+        plan("SH01", 10_000), plan("HZ01", 500), plan("RM1", 10_000, "manager"),
+        plan("RM2", 20_000, "manager"), plan("asset", 3_000, "line"), plan("HEAD", 70_000, "bank"),
+        bank.BudgetSet(budget_id="b1", what="cost", who="BJ01", period=MONTH, amount_minor=4_000,
+                       currency="CNY"),
+    )  # fmt: skip
+    scoring.drain()
+    told(scoring, scored)
+    return scoring
+
+
+def posted(scored: Scored, components: tuple[str, ...] = ()) -> dict[str, int]:
+    """The month's leaves by branch, counted here one by one."""
+    found: defaultdict[str, int] = defaultdict(int)
+    leaf: Leaf
+    for leaf in scored.posted.values():
+        if leaf.period == MONTH and (not components or leaf.component in components):
+            found[BRANCH_OF.get(leaf.customer_number, "")] += leaf.amount_minor
+    return found
+
+
+def table(scoring: ServiceUnderTest, actor: Actor = HEAD, **asked: str) -> dict[str, list[str]]:
+    client = scoring.client(actor)
+    body = client.get("/contribution/plans.csv", params={"period": MONTH, **asked}).text
+    return {line[0]: line[1:] for line in figures_of(body)[1:]}
+
+
+def test_actual_is_the_leaves_of_the_month_and_rows_add_up(
+    planned: ServiceUnderTest, scored: Scored
+) -> None:
+    lines = table(planned)
+    truth = posted(scored)
+    assert len(truth) == 3
+    total = lines.pop("Sum")
+    assert {code: int(Decimal(line[2]) * 100) for code, line in lines.items()} == (
+        {**truth, "HZ01": 0}
+    )
+    for column in (2, 3):
+        assert sum(Decimal(line[column]) for line in lines.values()) == Decimal(total[column])
+    shanghai = truth["SH01"]
+    assert lines["SH01"][1] == "100.00"
+    assert Decimal(lines["SH01"][4]) * 100 == shanghai - 10_000
+    ppm = shanghai * 1_000_000 // 10_000
+    assert Decimal(lines["SH01"][5]) * 10_000 == ppm
+    assert lines["BJ01"][1] == "No plan"
+    assert lines["BJ01"][4:] == ["", ""]
+    assert total[1] == "105.00"
+    assert Decimal(total[4]) * 100 == shanghai - 10_500, "of those with a plan"
+    open_sum = rows(planned, "select accrued_minor from contribution_totals where dimension='bank'")
+    assert Decimal(total[3]) * 100 == sum(row[0] for row in open_sum) != 0
+
+
+def test_costs_are_held_against_the_budget_as_positive_figures(
+    planned: ServiceUnderTest, scored: Scored
+) -> None:
+    lines = table(planned, kind="budget")
+    truth = posted(scored, COSTS)
+    spent = {c: -v for c, v in truth.items() if v}
+    found = {c: int(Decimal(line[2]) * 100) for c, line in lines.items() if c != "Sum"}
+    assert {c: v for c, v in found.items() if v} == spent
+    assert Decimal(lines["BJ01"][4]) * 100 == spent["BJ01"] - 4_000
+
+
+@pytest.mark.parametrize("way", ["branch", "manager", "line", "bank"])
+@pytest.mark.parametrize("kind", ["plan", "budget"])
+def test_every_way_gives_the_banks_actual_and_the_page_shows_its_csv(
+    planned: ServiceUnderTest, scored: Scored, way: str, kind: str
+) -> None:
+    client = planned.client(HEAD)
+    page = client.get("/contribution/plans", params={"by": way, "kind": kind, "period": MONTH})
+    assert page.status_code == 200
+    lines = table(planned, by=way, kind=kind)
+    total = int(Decimal(lines.pop("Sum")[2]) * 100)
+    truth = sum(posted(scored, COSTS if kind == "budget" else ()).values())
+    assert total == (-truth if kind == "budget" else truth)
+    shown = dict(re.findall(r'data-key="([^"]*)" data-plan="[^"]*" data-actual="(-?\d+)"',
+                            page.text))  # fmt: skip
+    assert shown == {code: str(int(Decimal(line[2]) * 100)) for code, line in lines.items()}
+    for door in set(re.findall(r'href="/scoring(/contribution/leaves\?[^"]*)"', page.text)):
+        assert client.get(html.unescape(door)).status_code == 200
+
+
+def test_a_manager_sees_himself_a_head_his_branch_and_each_the_figure_the_bank_sees(
+    space: Space, planned: ServiceUnderTest, scored: Scored
+) -> None:
+    whole = table(planned, by="manager")
+    mine = table(planned, own("RM1"), by="manager")
+    assert set(mine) == {"RM1", "Sum"}
+    assert mine["RM1"] == whole["RM1"]
+    manager(space, "C0", "RM2", "BJ01", date(2025, 6, 1))  # given away after the month
+    planned.drain()
+    assert table(planned, own("RM1"), by="manager")["RM1"][:3] == whole["RM1"][:3]
+    assert table(planned, own("RM2"), by="manager")["RM2"][:3] == whole["RM2"][:3]
+    for way in ("branch", "line", "bank"):
+        assert set(table(planned, own("RM1"), by=way)) == {"Sum"}, way
+        page = planned.client(own("RM1")).get("/contribution/plans", params={"by": way}).text
+        assert "data-row" not in page
+        assert "Not within what you may see" in page
+    nobody = replace(HEAD, id="S-X", scopes=())
+    assert set(table(planned, nobody, by="manager")) == {"Sum"}
+
+
+def test_a_month_is_complete_when_every_partition_has_closed_its_last_day(
+    space: Space, planned: ServiceUnderTest
+) -> None:
+    def complete() -> bool:
+        page = planned.client(HEAD).get("/contribution/plans", params={"period": MONTH}).text
+        return 'data-complete="1"' in page
+
+    def closes(partition: int, on: date | None) -> None:
+        with planned.database.transaction() as tx:
+            tx.session.execute(
+                text(
+                    """
+                    insert into control_totals (partition, position, count, sums, watermark_on)
+                    values (:partition, 1, 0, '{}', :on)
+                    on conflict (partition) do update set watermark_on = :on
+                    """
+                ),
+                {"partition": partition, "on": on},
+            )
+
+    assert not complete()
+    of_bank = "select partition from positions where topic = 'bank.events' order by 1"
+    partitions = [row[0] for row in rows(planned, of_bank)]
+    assert len(partitions) > 1
+    for partition in partitions:
+        assert not complete(), "a partition has told nothing yet"
+        closes(partition, date(2025, 2, 28))
+    assert complete()
+    closes(1, None)
+    assert not complete(), "one partition has closed nothing yet"
+    closes(1, date(2025, 2, 27))
+    assert not complete(), "the last day is missing"
+    closes(1, date(2025, 3, 1))
+    assert complete()
+
+
+def test_more_managers_than_a_page_holds_stand_in_one_row_that_adds_up(
+    space: Space, planned: ServiceUnderTest, scored: Scored
+) -> None:
+    space.publish(*(plan(f"X{n:03d}", 100 + n, "manager") for n in range(60)))
+    planned.drain()
+    lines = table(planned, by="manager")
+    assert len(lines) == 52
+    total = lines.pop("Sum")
+    for column in (2, 3):
+        assert sum(Decimal(line[column]) for line in lines.values()) == Decimal(total[column])
+    planned_minor = 30_000 + sum(100 + n for n in range(60))
+    assert Decimal(total[1]) * 100 == planned_minor
+    assert sum(Decimal(line[1]) for line in lines.values() if line[1] != "No plan") == (
+        Decimal(planned_minor) / 100
+    )
+
+
+def test_empty_page_says_what_will_appear_and_a_bad_month_is_refused(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    party(space, "P1", "C1")
+    scoring.drain()
+    client = scoring.client(HEAD)
+    assert "Nothing is planned for this month" in client.get("/contribution/plans").text
+    for period in ("2025-13", "2025", "x"):
+        assert client.get("/contribution/plans", params={"period": period}).status_code == 422
