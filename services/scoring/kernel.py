@@ -44,7 +44,7 @@ from services.scoring.scores.compiling import compiled
 from services.scoring.scores.contribution import booking
 from services.scoring.scores.contribution.entries import E_USED
 from services.scoring.scores.contribution.ledger import L_COUNT, Book
-from services.scoring.scores.looking import look
+from services.scoring.scores.looking import look, most_crossings
 from services.scoring.scores.waiting import fits
 from services.scoring.scores.watching import Watch, on_booking, sooner
 
@@ -343,41 +343,39 @@ def _fire(
 
 @compiled
 def fire(
-    due_rows: Ints, watermark: int, offset: int, customers: Rows, armed: Ints, stamps: Ints,
-    first_account: Ints, next_account: Ints, watch: Watch, balance_factors: Ints, mass: Ints,
-    touched: Ints, signals: Ints, arms: Ints, counters: Ints,
-) -> None:  # fmt: skip
-    """The timers that a closed day has reached. A row that is ahead of this close has seen it."""
-    for k in range(due_rows.shape[0]):
+    begin: int, due_rows: Ints, watermark: int, offset: int, customers: Rows, armed: Ints,
+    stamps: Ints, first_account: Ints, next_account: Ints, watch: Watch, balance_factors: Ints,
+    mass: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
+) -> int:  # fmt: skip
+    """The timers that a closed day has reached. A row that is ahead of this close has seen it.
+
+    Returns where it stopped: before the end when the crossings need more room.
+    """
+    for k in range(begin, due_rows.shape[0]):
         row = due_rows[k]
         c = customers[row]
-        armed[row] = 0
         if c.offset < offset:
+            looks = 0 < watch.looks[row] <= watermark
+            if looks and watch.written[0] + most_crossings(
+                watch, row, first_account, next_account, watermark
+            ) > len(watch.crossings):
+                return k
+            armed[row] = 0
             changed = _fire(
                 customers, row, watermark, offset, balance_factors, mass, signals, counters
             )
-            if 0 < watch.looks[row] <= watermark:
+            if looks:
                 changed |= look(watch, row, first_account, next_account, watermark, offset)
             if changed:
                 c.offset = offset
                 _touch(stamps, touched, counters, row)
             counters[ARMED] = _arm(customers, watch.looks, armed, arms, counters[ARMED], row)
         else:
+            armed[row] = 0
             due = due_on(customers, watch.looks, row)
             if due > 0:  # its own next close is later than this one
                 armed[row] = max(due, watermark + 1)
                 arms[counters[ARMED], 0] = row
                 arms[counters[ARMED], 1] = armed[row]
                 counters[ARMED] += 1
-
-
-@compiled
-def accounts_of(rows: Ints, first_account: Ints, next_account: Ints) -> int:
-    """How many accounts these customers have."""
-    n = 0
-    for k in range(rows.shape[0]):
-        account = first_account[rows[k]]
-        while account >= 0:
-            n += 1
-            account = next_account[account]
-    return n
+    return due_rows.shape[0]  # type: ignore[no-any-return]

@@ -59,14 +59,16 @@ class Run:
             grown = np.zeros((needed + len(self._signals), SIGNAL_WORDS), np.int64)
             grown[: len(self._signals)] = self._signals
             self._signals = grown
-        accounts = kernel.accounts_of(due, p.first_account, p.next_account)
-        p.watched.make_room_for(accounts)
         self._arms = np.zeros((max(len(due), len(self._arms)), 2), np.int64)
-        kernel.fire(
-            due, mark, offset, p.customers, p.armed, p.stamps, p.first_account, p.next_account,
-            p.watched.watch(), model.balance_factors, model.activity_mass, self._touched,
-            self._signals, self._arms, counters,
-        )  # fmt: skip
+        begin = 0
+        while begin < len(due):
+            begin = kernel.fire(
+                begin, due, mark, offset, p.customers, p.armed, p.stamps, p.first_account,
+                p.next_account, p.watched.watch(), model.balance_factors, model.activity_mass,
+                self._touched, self._signals, self._arms, counters,
+            )  # fmt: skip
+            if begin < len(due):
+                p.watched.make_room_to_cross()
         self._take_arms()
 
     def _take_arms(self) -> None:

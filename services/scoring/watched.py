@@ -26,7 +26,7 @@ class Watched:
         self.heads: Ints = np.full(_START, -1, np.int64)
         self.entries: Ints = np.zeros((_START, waiting.WORDS), np.int64)
         self.used: Ints = np.array([0, -1], np.int64)
-        self.crossings: Ints = np.zeros((1, CROSSING_WORDS), np.int64)
+        self.crossings: Ints = np.zeros((watching.SLOTS, CROSSING_WORDS), np.int64)
         self.written: Ints = np.zeros(1, np.int64)
         self._end = 0
 
@@ -55,11 +55,9 @@ class Watched:
         if needed > len(self.entries):
             self.entries = _grown(self.entries, 2 * needed)
 
-    def make_room_for(self, accounts: int) -> None:
-        """So that each of these accounts may cross with all of its rules."""
-        needed = int(self.written[0]) + watching.SLOTS * accounts
-        if needed > len(self.crossings):
-            self.crossings = _grown(self.crossings, 2 * needed)
+    def make_room_to_cross(self) -> None:
+        """The kernel has stopped for want of it."""
+        self.crossings = _grown(self.crossings, 2 * len(self.crossings))
 
     def watch(self) -> Watch:
         """All of it as the kernel takes it."""

@@ -91,10 +91,32 @@ def test_an_idle_account_is_looked_at_when_it_crosses_and_at_no_day_before(plan:
             crossed[day] = told
     (day,) = crossed
     assert [one.kind for one in crossed[day]] == ["raised"]
-    # Bought last on day 56: seven days of a young silence, then the crossing, then nothing.
-    begin = BEGIN.toordinal()
-    assert set(looks) == {0, *(begin + n for n in (60, 61, 62, 63, day))}
-    assert looks.count(begin + day) > 30
+    # Bought last on day 56: probes at fixed lengths of the silence, the crossing between two.
+    probes = [56 + silence for silence in (4, 8, 16, 32, 64, 128, 256, 512)]
+    assert {look - BEGIN.toordinal() for look in looks} == {*probes, day}
+    assert day not in probes
+
+
+def test_closes_that_come_late_and_all_at_once_tell_what_each_would_have_told(plan: Plan) -> None:
+    """The watermark then moves over the days of many looks in one step."""
+
+    def fed(days: list[int]) -> Live:
+        live = Live(plan)
+        live.close_through(0, 59)
+        for n in range(40):
+            for day in range(60, 100 + n, 2 + n // 2):
+                live.buys(day, f"c{n}")
+        live.replay.result.signals.clear()
+        for day in days:
+            live.close(day)
+        return live
+
+    each = fed(list(range(60, 900)))
+    at_once = fed([*range(61, 900), 60])
+    assert told(at_once.replay) == told(each.replay)
+    assert len(told(each.replay)) >= 40
+    assert features(at_once.replay) == features(each.replay)
+    assert told(fed([*range(61, 900)]).replay) == {}, "the first day held all of them"
 
 
 def test_no_earlier_day_of_the_silence_stood_at_the_line(

@@ -1,9 +1,10 @@
 """A look at an account when a day is closed: the features are settled and the rules are asked.
 
 Inputs, state, terms: those of `watching`.
-While a silence is young the next look is the day after; then the crossing is searched, once, and
-the next look is that day: nothing looks in between. P_H has its instant in closed form of the
-state, so the next look is on its day at once.
+After a look the rules are asked for one later day only, the next of a few fixed lengths of silence:
+most customers come back before it. Where a rule would change by then, the next look is the day on
+which it does. P_H has its instant in closed form of the state, so its look is on that day at once.
+The day of a look follows from the row and the days closed: it need not be written.
 """
 
 # ruff: noqa: PLR0917 - compiled: numba takes no keywords
@@ -46,7 +47,7 @@ from services.scoring.scores.watching import (
 )
 
 Ints = NDArray[np.int64]
-YOUNG_DAYS: Final = 7  # of a silence: most customers come back within it and need no search
+FIRST_PROBE_DAYS: Final = 4  # of a silence; then 8, 16, 32 ... 256, 512, 877
 AGAIN_DAYS: Final = 365  # nobody is left alone for longer: the model of that day may say otherwise
 
 
@@ -73,14 +74,14 @@ def _cross(
 
 
 @compiled
-def _ask(watch: Watch, account: int, day: int, offset: int) -> bool:
-    """The linear rules at the end of a day. Says whether one crossed."""
+def _changing(watch: Watch, account: int, day: int) -> int:
+    """The slots, as bits, whose linear rules would begin or end to hold at the end of a day."""
     begin, of_set = watch.places[account, 0], watch.places[account, 1]
     kind = watch.sets[of_set, 0]
     head = watch.pool[begin : begin + HEAD]
     state = watch.pool[begin + HEAD : begin + WORDS[kind]]
     features = features_of(state, watch.methods, kind, day)
-    crossed = False
+    found = 0
     for slot in range(SLOTS):
         method = watch.sets[of_set, 1 + slot]
         if method < 0:
@@ -88,56 +89,43 @@ def _ask(watch: Watch, account: int, day: int, offset: int) -> bool:
         logit = logit_of(watch.methods, method, features)
         if head[EPISODES + slot] % 2 == 1:
             if logit < watch.methods.clears[method]:
-                _cross(watch, account, slot, 0, day, 0, offset)
-                crossed = True
+                found |= 1 << slot
         elif logit >= watch.methods.raises[method] and _asked(watch, head, state, kind, slot, day):
-            _cross(watch, account, slot, 1, day, 0, offset)
-            crossed = True
-    return crossed
+            found |= 1 << slot
+    return found
 
 
 @compiled
-def _would_raise(watch: Watch, account: int, day: int) -> bool:
-    begin, of_set = watch.places[account, 0], watch.places[account, 1]
-    kind = watch.sets[of_set, 0]
-    head = watch.pool[begin : begin + HEAD]
-    state = watch.pool[begin + HEAD : begin + WORDS[kind]]
-    features = features_of(state, watch.methods, kind, day)
+def _ask(watch: Watch, account: int, day: int, offset: int) -> None:
+    """The linear rules at the end of a day."""
+    begin = watch.places[account, 0]
+    changing = _changing(watch, account, day)
     for slot in range(SLOTS):
-        method = watch.sets[of_set, 1 + slot]
-        if (
-            method >= 0
-            and head[EPISODES + slot] % 2 == 0
-            and logit_of(watch.methods, method, features) >= watch.methods.raises[method]
-            and _asked(watch, head, state, kind, slot, day)
-        ):
-            return True
-    return False
+        if changing >> slot & 1:
+            raised = 1 - watch.pool[begin + EPISODES + slot] % 2
+            _cross(watch, account, slot, raised, day, 0, offset)
 
 
 @compiled
-def _all_hold(watch: Watch, head: Ints, of_set: int) -> bool:
-    for slot in range(SLOTS):
-        if watch.sets[of_set, 1 + slot] >= 0 and head[EPISODES + slot] % 2 == 0:
-            return False
-    return True
+def _probe_after(last: int, day: int) -> int:
+    """The first of the fixed lengths of a silence that ends behind a day."""
+    silence = FIRST_PROBE_DAYS
+    while last + silence <= day:
+        silence += min(silence, AGAIN_DAYS)
+    return last + silence
 
 
 @compiled
-def crossing_after(watch: Watch, account: int, day: int) -> int:
-    """A day on which a rule would be raised and on the day before would not, if nothing comes.
-
-    A doubled bracket and a bisection: the first such day where the score rises all the way.
-    """
-    low, high, step = day, day + 1, 1
-    while not _would_raise(watch, account, high):
-        if high == day + AGAIN_DAYS:
-            return high
-        step *= 2
-        low, high = high, min(high + step, day + AGAIN_DAYS)
+def next_look(watch: Watch, account: int, last: int, day: int) -> int:
+    """Where nothing comes after the last booking: the next probe, or before it a day on which a
+    rule changes and on the day before did not: the first such day where scores move one way."""
+    probe = _probe_after(last, day)
+    if not _changing(watch, account, probe):
+        return probe
+    low, high = day, probe
     while high - low > 1:
         middle = (low + high) // 2
-        if _would_raise(watch, account, middle):
+        if _changing(watch, account, middle):
             high = middle
         else:
             low = middle
@@ -210,51 +198,91 @@ def _look_on(watch: Watch, account: int, day: int, offset: int) -> int:
     if _by_process(watch, account):
         return _look_at_process(watch, account, watch.sets[of_set, 1], day, offset)
     _ask(watch, account, day, offset)
-    if day - last < YOUNG_DAYS:
-        return day + 1
-    return 0 if _all_hold(watch, head, of_set) else crossing_after(watch, account, day)
+    return next_look(watch, account, last, day)
+
+
+@compiled
+def _first_wait(watch: Watch, account: int) -> int:
+    """The earliest day of what waits, 0: nothing does."""
+    place = watch.waiting.heads[account]
+    return waiting.day_of(watch.waiting, place) if place >= 0 else 0
 
 
 @compiled
 def look(
     watch: Watch, row: int, first_account: Ints, next_account: Ints, watermark: int, offset: int
 ) -> bool:
-    """The looks of a customer's accounts that a watermark has reached.
-
-    Says whether something is to be written: a crossing, or a day that was searched for. The next
-    day, and the instant of a process, follow from what is written already.
-    """
-    crossed, searched, earliest = watch.written[0], False, 0
+    """The looks of a customer's accounts that a watermark has reached. Says whether a rule crossed:
+    nothing else is to be written."""
+    crossed, earliest = watch.written[0], 0
     account = first_account[row]
     while account >= 0:
         begin = watch.places[account, 0]
         if begin >= 0:
             due = watch.pool[begin + DUE]
             while 0 < due <= watermark:
-                looked = due
-                due = _look_on(watch, account, looked, offset)
-                searched |= due != looked + 1 and not _by_process(watch, account)
-            waits = watch.waiting.heads[account]
-            if waits >= 0:
-                due = sooner(due, waiting.day_of(watch.waiting, waits))
+                due = _look_on(watch, account, due, offset)
+                due = sooner(due, _first_wait(watch, account))
             watch.pool[begin + DUE] = due
             earliest = sooner(earliest, due)
         account = next_account[account]
     watch.looks[row] = earliest
-    return searched or watch.written[0] > crossed
+    return bool(watch.written[0] > crossed)
+
+
+@compiled
+def most_crossings(
+    watch: Watch, row: int, first_account: Ints, next_account: Ints, watermark: int
+) -> int:
+    """So many crossings at most can `look` write: of each rule one a day."""
+    days = 0
+    account = first_account[row]
+    while account >= 0:
+        if watch.places[account, 0] >= 0:
+            due = watch.pool[watch.places[account, 0] + DUE]
+            days += max(watermark + 1 - due, 0) if due > 0 else 0
+        account = next_account[account]
+    return SLOTS * days
+
+
+@compiled
+def _due_again(watch: Watch, account: int, watermark: int) -> int:
+    """The next look of an account that was written before its last looks: nothing came of those.
+
+    They are gone through again without asking, so that it is the very day of the worker that made
+    them. A day behind the watermark can only be that of another model.
+    """
+    begin, of_set = watch.places[account, 0], watch.places[account, 1]
+    head = watch.pool[begin : begin + HEAD]
+    state = watch.pool[begin + HEAD : begin + WORDS[watch.sets[of_set, 0]]]
+    due, looked, last = head[DUE], 0, 0
+    if due == 0 or due > watermark:
+        return due  # type: ignore[no-any-return]
+    if _by_process(watch, account):
+        return watermark + 1
+    while 0 < due <= watermark:
+        looked = due
+        settle(watch, account, looked)
+        closed = 0 < head[CLOSED_ON] <= looked
+        last = 0 if closed else last_on(state, watch.sets[of_set, 0])
+        due = sooner(_probe_after(last, looked) if last > 0 else 0, _first_wait(watch, account))
+    if last == 0:
+        return due  # type: ignore[no-any-return]
+    found = sooner(next_look(watch, account, last, looked), _first_wait(watch, account))
+    return max(found, watermark + 1)
 
 
 @compiled
 def arm_anew(
     watch: Watch, first_account: Ints, next_account: Ints, customers: int, watermark: int
 ) -> None:
-    """After a recovery the next looks lie behind the watermark: those before it were made."""
+    """After a recovery: the next looks, all behind the watermark."""
     for row in range(customers):
         watch.looks[row] = 0
         account = first_account[row]
         while account >= 0:
             begin = watch.places[account, 0]
-            if begin >= 0 and watch.pool[begin + DUE] > 0:
-                watch.pool[begin + DUE] = max(watch.pool[begin + DUE], watermark + 1)
+            if begin >= 0:
+                watch.pool[begin + DUE] = _due_again(watch, account, watermark)
                 watch.looks[row] = sooner(watch.looks[row], watch.pool[begin + DUE])
             account = next_account[account]
