@@ -156,6 +156,9 @@ GET /contribution/earned.csv                    score.view
 GET /contribution/leaves                        score.view
 GET /contribution/leaves.csv                    score.view
 GET /contribution/leaf                          score.view
+GET /contribution/month                         score.view
+GET /contribution/month/figures                 score.view
+GET /contribution/month.csv                     score.view
 GET /contribution/plans                         score.view
 GET /contribution/plans/figures                 score.view
 GET /contribution/plans.csv                     score.view

@@ -2,18 +2,19 @@
 
 import csv
 import io
+import json
 from datetime import date
 from random import Random
 
 import pytest
 
-from services.scoring.commands.fold import fold_state
+from services.scoring.commands.fold import fold_state, keep_totals
 from services.scoring.commands.leaves import keep_leaves
 from services.scoring.leaves import encode
 from shared.events import bank, customer
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
-from tests.integration.scoring_room import party
+from tests.integration.scoring_room import party, rows
 from tests.ledger_bank import Bank, Scored, random_bank, stream
 
 
@@ -74,3 +75,18 @@ def told(scoring: ServiceUnderTest, scored: Scored) -> None:
 
 def figures_of(body: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(body.removeprefix("\ufeff"))))
+
+
+def closes(scoring: ServiceUnderTest, partition: int, on: date | None) -> None:
+    """The worker tells until which day the bank has closed a partition."""
+    told = {"partition": partition, "position": 1, "count": 0, "sum_minor": {}}
+    told["watermark"] = on.toordinal() if on else 0
+    record = Record(topic="scoring.totals", partition=0, offset=0, key=None,
+                    value=json.dumps(told).encode(), timestamp_ms=0)  # fmt: skip
+    with scoring.database.transaction() as tx:
+        keep_totals(tx, [record])
+
+
+def partitions_of(scoring: ServiceUnderTest) -> list[int]:
+    of_bank = "select partition from positions where topic = 'bank.events' order by 1"
+    return [row[0] for row in rows(scoring, of_bank)]

@@ -8,14 +8,20 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import text
 
 from services.scoring.leaves import Leaf
 from shared.events import bank
 from shared.policy import Actor, Scope
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import ledger_room, scoring_room
-from tests.integration.ledger_room import figures_of, manager, reference, told
+from tests.integration.ledger_room import (
+    closes,
+    figures_of,
+    manager,
+    partitions_of,
+    reference,
+    told,
+)
 from tests.integration.scoring_room import party, rows
 from tests.ledger_bank import Bank, Scored
 
@@ -155,32 +161,18 @@ def test_a_month_is_complete_when_every_partition_has_closed_its_last_day(
         page = planned.client(HEAD).get("/contribution/plans", params={"period": MONTH}).text
         return 'data-complete="1"' in page
 
-    def closes(partition: int, on: date | None) -> None:
-        with planned.database.transaction() as tx:
-            tx.session.execute(
-                text(
-                    """
-                    insert into control_totals (partition, position, count, sums, watermark_on)
-                    values (:partition, 1, 0, '{}', :on)
-                    on conflict (partition) do update set watermark_on = :on
-                    """
-                ),
-                {"partition": partition, "on": on},
-            )
-
     assert not complete()
-    of_bank = "select partition from positions where topic = 'bank.events' order by 1"
-    partitions = [row[0] for row in rows(planned, of_bank)]
+    partitions = partitions_of(planned)
     assert len(partitions) > 1
     for partition in partitions:
         assert not complete(), "a partition has told nothing yet"
-        closes(partition, date(2025, 2, 28))
+        closes(planned, partition, date(2025, 2, 28))
     assert complete()
-    closes(1, None)
+    closes(planned, 1, None)
     assert not complete(), "one partition has closed nothing yet"
-    closes(1, date(2025, 2, 27))
+    closes(planned, 1, date(2025, 2, 27))
     assert not complete(), "the last day is missing"
-    closes(1, date(2025, 3, 1))
+    closes(planned, 1, date(2025, 3, 1))
     assert complete()
 
 
@@ -208,5 +200,5 @@ def test_empty_page_says_what_will_appear_and_a_bad_month_is_refused(
     scoring.drain()
     client = scoring.client(HEAD)
     assert "Nothing is planned for this month" in client.get("/contribution/plans").text
-    for period in ("2025-13", "2025", "x"):
+    for period in ("2025-13", "2025", "x", "0000-01"):
         assert client.get("/contribution/plans", params={"period": period}).status_code == 422

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from services.scoring.pages import contribution as value_pages
+from services.scoring.pages import month_report, words
 from services.scoring.pages import plans as plan_pages
-from services.scoring.pages import words
 from services.scoring.pages.value import share_ppm
 from services.scoring.queries import alerts, contribution, cursors, events, figures, names
 from services.scoring.queries.events import Door
@@ -22,6 +22,7 @@ from shared.http import Context, requires
 router = APIRouter()
 router.include_router(value_pages.router)
 router.include_router(plan_pages.router)
+router.include_router(month_report.router)
 Code = Annotated[str | None, Query(max_length=100)]
 ViewScores = Annotated[Context, requires("score.view")]
 ViewAlerts = Annotated[Context, requires("alert.view")]

@@ -1,18 +1,18 @@
 """Plans and budgets beside what really came, for a month and a dimension."""
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from babel.numbers import get_currency_precision
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from services.scoring.pages import value as values
 from services.scoring.pages import words
 from services.scoring.pages.contribution import NAME, SUM, leaves_url
+from services.scoring.pages.months import Period, around, is_complete, month_to_show
 from services.scoring.pages.sheets import decimal, percent, plain, sheet
 from services.scoring.queries import months, plans
 from services.scoring.queries.contribution import Sum
@@ -27,9 +27,7 @@ from shared.web.translations import N_
 
 router = APIRouter()
 ViewScores = Annotated[Context, requires("score.view")]
-Period = Annotated[str | None, Query(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 HOME = "/scoring/contribution/plans"
-MONTHS_SHOWN = 12
 CHARTED = 20
 HEADS: dict[Kind, tuple[str, str, str]] = {
     "plan": (N_("Plan"), N_("Actual, posted"), N_("Fulfilled")),
@@ -179,29 +177,3 @@ def _chart(ctx: Context, rows: list[Row]) -> list[dict[str, Any]]:
         for row in rows[:CHARTED]
         if not row.rest
     ]
-
-
-# Months ------------------------------------------------------------------------------------
-
-
-def month_to_show(posted: set[str], closed: date | None, today: date) -> str:
-    """The last month that is complete; before the first one the last that has entries."""
-    complete = [period for period in posted if is_complete(period, closed)]
-    return max(complete or posted, default=f"{today:%Y-%m}")
-
-
-def is_complete(period: str, closed: date | None) -> bool:
-    """All partitions have closed the month's last day."""
-    return closed is not None and f"{next_day(closed):%Y-%m}" > period
-
-
-def next_day(day: date) -> date:
-    return date.fromordinal(day.toordinal() + 1)
-
-
-def around(known: list[str], period: str) -> list[str]:
-    """Some months to choose from, the asked one among them."""
-    found = sorted({*known, period})
-    at = found.index(period)
-    first = max(min(at - MONTHS_SHOWN // 2, len(found) - MONTHS_SHOWN), 0)
-    return found[first : first + MONTHS_SHOWN]

@@ -101,7 +101,7 @@ PLANNED = {  # whose plans there are
     "branch": N_("Branch"),
     "manager": N_("Manager"),
     "line": N_("Line"),
-    "bank": N_("Bank"),
+    "bank": N_("Whole bank"),
 }
 OUTCOMES = {
     "kept": N_("Kept"),
@@ -110,3 +110,8 @@ OUTCOMES = {
     "false_alarm": N_("False alarm"),
 }
 LEVELS = {"kept": "green", "recovering": "blue", "lost": "red", "false_alarm": "yellow"}
+SECTIONS = {  # of the month's report, by what a line is
+    "component": N_("Component"),
+    "product": N_("Product"),
+    "sum": N_("Sum"),
+}

@@ -21,7 +21,7 @@ _CODE: Final[dict[Dimension, str]] = {
     "bank": "''", "branch": "branch_code", "manager": "manager_code", "line": "product_code",
 }  # fmt: skip
 # The bank's plan and a line's are held against all of the bank, so only who sees all sees them.
-_MINE: Final[dict[Dimension, str]] = {
+MINE: Final[dict[Dimension, str]] = {
     "bank": ":everything",
     "branch": "(:everything or branch_code = any(:branch_codes))",
     "manager": """(:everything or manager_code = any(:manager_codes)
@@ -36,7 +36,7 @@ CELLS = {
                sum(accrued_minor) as accrued_minor
           from month_totals
          where period in (:period, '') and (not :costs_only or component = any(:costs))
-           and {_MINE[dimension]}
+           and {MINE[dimension]}
          group by 1 having sum(posted_minor) <> 0 or sum(accrued_minor) <> 0
         """  # noqa: S608 - names are ours
     )

@@ -1,0 +1,97 @@
+"""A month's report: what was posted in it by component and product, by customer, for what month."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from services.scoring.queries.months import MINE
+from services.scoring.queries.reach import by_reach, parameters_of
+from shared.reach import Reach
+
+RANKED = 10
+
+CELLS = text(
+    f"""
+    select component, product_code,
+           coalesce(sum(posted_minor) filter (where period = :period), 0) as posted_minor,
+           coalesce(sum(posted_minor) filter (where period = :before), 0) as before_minor,
+           sum(accrued_minor) as accrued_minor
+      from month_totals
+     where period in (:period, :before, '') and {MINE["manager"]}
+     group by component, product_code
+    having bool_or(posted_minor <> 0 or accrued_minor <> 0)
+     order by component, product_code
+    """  # noqa: S608 - names are ours
+)
+CORRECTIONS = text(
+    f"""
+    select origin_period, component, count(*) as leaves, sum(amount_minor) as amount_minor
+      from leaves
+     where period = :period and origin_period <> period and {MINE["manager"]}
+     group by origin_period, component order by origin_period desc, component
+    """  # noqa: S608 - names are ours
+)
+_RANKED = """
+    select c.customer_number, c.posted_minor, n.party_id
+      from customer_months c join numbers n on n.customer_number = c.customer_number
+     where c.period = :period and {{mine}}
+     order by c.posted_minor {order}, c.customer_number {order} limit :limit
+    """
+TOP = by_reach(_RANKED.format(order="desc"), number="c.customer_number")
+BOTTOM = by_reach(_RANKED.format(order="asc"), number="c.customer_number")
+# The whole bank's month by three sums that are kept apart from each other.
+RESIDUAL = text(
+    """
+    select max(v) - min(v) from (
+      select coalesce(sum(posted_minor), 0) as v from contribution_totals
+       where dimension = 'month' and code = :period
+      union all
+      select coalesce(sum(posted_minor), 0) from month_totals where period = :period
+      union all
+      select coalesce(sum(posted_minor), 0) from customer_months where period = :period) x
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One component of one product: posted in the month and in the one before; accrued now."""
+
+    component: str
+    product_code: str
+    posted_minor: int
+    before_minor: int
+    accrued_minor: int
+
+
+def cells(session: Session, reach: Reach, period: str, before: str) -> list[Cell]:
+    asked = {**parameters_of(reach), "period": period, "before": before}
+    return [
+        Cell(
+            row.component,
+            row.product_code,
+            int(row.posted_minor),
+            int(row.before_minor),
+            int(row.accrued_minor),
+        )
+        for row in session.execute(CELLS, asked)
+    ]
+
+
+def corrections(session: Session, reach: Reach, period: str) -> Sequence[Any]:
+    """What was posted in the month for earlier ones, by the month that it corrects."""
+    return session.execute(CORRECTIONS, {**parameters_of(reach), "period": period}).all()
+
+
+def ranked(session: Session, reach: Reach, period: str, *, top: bool) -> Sequence[Any]:
+    """Customer numbers that brought most, or least."""
+    asked = {**parameters_of(reach), "period": period, "limit": RANKED}
+    return session.execute((TOP if top else BOTTOM)[reach.everything], asked).all()
+
+
+def residual_minor(session: Session, period: str) -> int:
+    """Between the sums of the whole bank's month, whoever asks; must be 0."""
+    return int(session.execute(RESIDUAL, {"period": period}).scalar_one())

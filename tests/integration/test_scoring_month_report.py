@@ -1,0 +1,169 @@
+"""The month's report: there when the month is closed everywhere, and then exactly its leaves."""
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text
+
+from services.scoring.leaves import Leaf
+from shared.policy import Scope
+from shared.testing.space import ServiceUnderTest, Space
+from tests.integration import ledger_room, scoring_room
+from tests.integration.ledger_room import (
+    closes,
+    figures_of,
+    manager,
+    partitions_of,
+    reference,
+    told,
+)
+from tests.ledger_bank import Bank, Scored
+
+scoring = scoring_room.scoring
+made, scored = ledger_room.made, ledger_room.scored
+HEAD = replace(scoring_room.HEAD, language="en")
+MONTH, BEFORE = "2025-02", "2025-01"
+COSTS = ("abc_txn", "abc_maint", "el")
+
+
+@pytest.fixture
+def reported(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
+) -> ServiceUnderTest:
+    reference(space, made)
+    manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
+    manager(space, "C1", "RM2", "BJ01", date(2025, 1, 1))
+    scoring.drain()
+    told(scoring, scored)
+    for partition in partitions_of(scoring):
+        closes(scoring, partition, date(2025, 2, 28))
+    return scoring
+
+
+def minor(cell: str) -> int:
+    return int(Decimal(cell) * 100)
+
+
+def report(scoring: ServiceUnderTest, actor=HEAD, period: str = MONTH) -> list[list[str]]:
+    answer = scoring.client(actor).get("/contribution/month.csv", params={"period": period})
+    assert answer.status_code == 200
+    return figures_of(answer.text)[1:]
+
+
+def of(leaves: list[Leaf], period: str) -> list[Leaf]:
+    return [leaf for leaf in leaves if leaf.period == period]
+
+
+def test_the_report_is_the_leaves_of_the_month_by_component_and_product(
+    reported: ServiceUnderTest, scored: Scored
+) -> None:
+    leaves = list(scored.posted.values())
+    truth: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for leaf in of(leaves, MONTH):
+        truth[leaf.component, leaf.product_code] += leaf.amount_minor
+    found: dict[tuple[str, str], int] = {}
+    sums: dict[str, list[str]] = {}
+    component = ""
+    for section, code, *figures in report(reported):
+        if section == "Component":
+            component = code
+            sums[code] = figures
+        elif section == "Product":
+            found[component, code] = minor(figures[1])
+        elif section == "Sum":
+            sums[code] = figures
+    assert {k: v for k, v in found.items() if v} == {k: v for k, v in truth.items() if v}
+    for one in {component for component, _ in truth}:
+        assert minor(sums[one][1]) == sum(v for (c, _), v in truth.items() if c == one)
+    net, before = sum(truth.values()), sum(x.amount_minor for x in of(leaves, BEFORE))
+    assert [minor(cell) for cell in sums["net"][1:4]] == [net, before, net - before]
+    spent = sum(v for (c, _), v in truth.items() if c in COSTS)
+    assert minor(sums["cost"][1]) == spent
+    assert minor(sums["income"][1]) == net - spent
+    assert sums["cost"][5] == "100.0000"
+    shares = [Decimal(sums[one][5]) for one in COSTS if one in sums]
+    assert Decimal("99.9997") < sum(shares) <= 100
+    with reported.database.read() as session:
+        accrued = session.execute(text("select sum(accrued_minor) from numbers")).scalar_one()
+    assert minor(sums["net"][4]) == accrued != 0
+
+
+def test_corrections_of_earlier_months_stand_apart_and_are_in_the_sum(
+    reported: ServiceUnderTest, scored: Scored
+) -> None:
+    late = [x for x in of(list(scored.posted.values()), MONTH) if x.origin_period != MONTH]
+    by_origin: defaultdict[str, int] = defaultdict(int)
+    for leaf in late:
+        by_origin[leaf.origin_period] += leaf.amount_minor
+    assert late
+    found: defaultdict[str, int] = defaultdict(int)
+    for section, code, _, amount, *_ in report(reported):
+        if section == "Corrections of earlier months":
+            found[code] += minor(amount)
+    assert found == by_origin
+
+
+def test_the_ten_who_brought_most_and_least(reported: ServiceUnderTest, scored: Scored) -> None:
+    sums: defaultdict[str, int] = defaultdict(int)
+    for leaf in of(list(scored.posted.values()), MONTH):
+        sums[leaf.customer_number] += leaf.amount_minor
+    lines = report(reported)
+    top = [(line[1], minor(line[3])) for line in lines if line[0] == "Top ten"]
+    assert top == sorted(sums.items(), key=lambda one: (-one[1], one[0]))
+    assert [(line[1], minor(line[3])) for line in lines if line[0] == "Bottom ten"] == top[::-1]
+    page = reported.client(HEAD).get("/contribution/month", params={"period": MONTH}).text
+    assert 'data-label="party:P0"' in page, "names are asked for and masked where they are kept"
+
+
+def test_a_manager_reads_the_month_of_his_own(reported: ServiceUnderTest, scored: Scored) -> None:
+    own = replace(HEAD, id="S-RM1", scopes=(Scope("score.view", "own"),), staff_codes=("RM1",))
+    mine = sum(x.amount_minor for x in of(list(scored.posted.values()), MONTH)
+               if x.customer_number == "C0")  # fmt: skip
+    lines = report(reported, own)
+    (net,) = [line for line in lines if line[:2] == ["Sum", "net"]]
+    assert minor(net[3]) == mine
+    assert {line[1] for line in lines if line[0] in {"Top ten", "Bottom ten"}} == {"C0"}
+    assert report(reported, replace(own, id="S-X", scopes=())) == []
+
+
+def test_the_residual_is_0_and_shows_what_is_missing(
+    reported: ServiceUnderTest, scored: Scored
+) -> None:
+    client = reported.client(HEAD)
+    page = client.get("/contribution/month", params={"period": MONTH}).text
+    net = sum(x.amount_minor for x in of(list(scored.posted.values()), MONTH))
+    assert 'data-residual="0"' in page
+    assert f'data-net="{net}"' in page
+    with reported.database.transaction() as tx:
+        tx.session.execute(
+            text(
+                """
+                update customer_months set posted_minor = posted_minor - 13
+                 where period = :period and customer_number = 'C0'
+                """
+            ),
+            {"period": MONTH},
+        )
+    assert 'data-residual="13"' in client.get("/contribution/month?period=" + MONTH).text
+
+
+def test_before_the_close_the_page_says_how_far_the_bank_is(reported: ServiceUnderTest) -> None:
+    client = reported.client(HEAD)
+    page = client.get("/contribution/month", params={"period": "2025-03"}).text
+    assert 'data-complete="0"' in page
+    assert re.search(r"closed its days until.*Feb|closed its days until.*2025-02-28", page)
+    assert "data-net" not in page
+    assert client.get("/contribution/month.csv", params={"period": "2025-03"}).status_code == 404
+    assert f"· {MONTH}" in client.get("/contribution/month").text, "the last complete one"
+    panel = client.get("/contribution/month/figures", params={"period": MONTH})
+    assert "data-net" in panel.text
+    assert "<html" not in panel.text
+
+
+def test_a_bank_without_any_close_has_no_report(space: Space, scoring: ServiceUnderTest) -> None:
+    page = scoring.client(HEAD).get("/contribution/month").text
+    assert "The bank has not closed a day yet." in page
