@@ -25,7 +25,17 @@ NOT_COMPARED = text(
      group by what order by what
     """
 )
-PERIODS = text("select distinct period from plans where length(period) = 7")
+# One step of the index for each period: there are few of them, and many plans in each.
+PERIODS = text(
+    """
+    with recursive p(period) as (
+      (select period from plans order by period limit 1)
+      union all
+      select (select x.period from plans x where x.period > p.period order by x.period limit 1)
+        from p where p.period is not null)
+    select period from p where length(period) = 7
+    """
+)
 
 
 def plans(
