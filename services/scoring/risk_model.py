@@ -22,6 +22,8 @@ Positive = Annotated[int, Meta(gt=0)]
 Micro = Annotated[int, Meta(ge=-(10**9), le=10**9)]  # times a feature within 64 bits
 Ppm = Annotated[int, Meta(ge=0, le=1_000_000)]
 Share = Annotated[int, Meta(gt=0, lt=1_000_000)]  # ppm that a score may reach
+FEATURE_MAX = 100_000_000  # no feature is beyond it: twice ln(2**63) in millionths
+SUM_MAX = 1 << 62  # of weights times features
 NAMES = {"purchase": purchase_features.NAMES, "account": account_features.NAMES}
 # The state of every account decays by these, whatever the model: e^-(1/tau) at 60 bits.
 TAUS_DAYS = (15, 45, 180)
@@ -72,6 +74,9 @@ class Linear(
             raise ValueError("time constants are not those of this release")
         if not len(self.names) == len(self.weights_micro) == len(self.means_micro):
             raise ValueError("names, weights and means are not of one length")
+        parts = zip(self.weights_micro, self.means_micro, strict=True)
+        if sum(abs(weight) * (FEATURE_MAX + abs(mean)) for weight, mean in parts) >= SUM_MAX:
+            raise ValueError("weights are too great: their sum would leave the exact figures")
 
     @cached_property
     def weights(self) -> Ints:

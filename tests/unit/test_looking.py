@@ -9,7 +9,7 @@ import pytest
 from services.scoring import risk_plan
 from services.scoring.risk_model import RiskModel
 from services.scoring.scores import account_features as af
-from services.scoring.scores import looking, questions, waiting, watching
+from services.scoring.scores import linear, looking, questions, waiting, watching
 from services.scoring.scores.watching import HEAD, Watch
 from services.scoring.watched import Watched
 from tests.risk_live import hand_made
@@ -139,3 +139,26 @@ def test_a_row_written_before_its_last_looks_is_due_on_the_day_it_would_have_bee
             assert recovered.looks[0] == watch.looks[0]
             compared += 1
     assert compared > 5_000
+
+
+def test_one_division_of_the_sum_says_what_the_sum_of_rounded_terms_says() -> None:
+    """At the line itself and within the roundings of it too."""
+    rng, near = Random(15), 0
+    for _ in range(3_000):
+        n = rng.choice((1, 17, 68))
+        features, weights, means = (
+            np.array([rng.randrange(-(10**9), 10**9) // 100 for _ in range(n)]) for _ in range(3)
+        )
+        base = rng.randrange(-(10**9), 10**9)
+        logit = linear.logit_micro(base, linear.terms(features, weights, means))
+        whole = base + int((weights * (features - means)).sum()) // 1_000_000
+        for line in (logit - n, logit - 1, logit, logit + 1, whole, logit + n + 1):
+            assert linear.reaches(features, weights, means, base, line) == (logit >= line)
+        near += whole > logit
+    assert near > 1_000, "else the roundings play no part"
+
+
+def test_weights_whose_sum_could_leave_the_exact_figures_are_no_model() -> None:
+    method = hand_made("CA-P").scores[0].methods["linear"]
+    with pytest.raises(ValueError, match="weights are too great"):
+        msgspec.structs.replace(method, weights_micro=(10**9,) * len(af.NAMES))

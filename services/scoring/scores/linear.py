@@ -38,6 +38,24 @@ def terms(
     return weights * (features - means) // 1_000_000
 
 
+@compiled
+def reaches(
+    features: NDArray[np.int64], weights: NDArray[np.int64], means: NDArray[np.int64], base: int,
+    line: int,
+) -> bool:  # fmt: skip
+    """Is the logit at or above a line? Each term is rounded down by less than one, so one division
+    of their sum decides, but for sums within so many units of the line."""
+    n, whole = features.shape[0], 0
+    for i in range(n):
+        whole += weights[i] * (features[i] - means[i])
+    above = base + whole // 1_000_000 - line
+    if 0 <= above < n:
+        above = base - line
+        for i in range(n):
+            above += weights[i] * (features[i] - means[i]) // 1_000_000
+    return bool(above >= 0)
+
+
 def logit_micro(base: int, parts: NDArray[np.int64]) -> int:
     """The sum: nothing is rounded after the terms."""
     return base + int(parts.sum())

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.scores import no_purchase, purchase_features, questions, waiting
+from services.scoring.scores import linear, no_purchase, purchase_features, questions, waiting
 from services.scoring.scores.alive import DAY_S
 from services.scoring.scores.compiling import compiled
 from services.scoring.scores.watching import (
@@ -39,7 +39,6 @@ from services.scoring.scores.watching import (
     Watch,
     features_of,
     last_on,
-    logit_of,
     process_of,
     process_ppm,
     settle,
@@ -52,10 +51,10 @@ AGAIN_DAYS: Final = 365  # nobody is left alone for longer: the model of that da
 
 
 @compiled
-def _asked(watch: Watch, head: Ints, state: Ints, kind: int, slot: int, day: int) -> bool:
+def _asked(factors: Ints, head: Ints, state: Ints, kind: int, slot: int, day: int) -> bool:
     if kind == PURCHASES:
         return True
-    return questions.asked(state, watch.methods.factors, head[TROUBLE_ON], slot, day)
+    return questions.asked(state, factors, head[TROUBLE_ON], slot, day)
 
 
 @compiled
@@ -80,17 +79,19 @@ def _changing(watch: Watch, account: int, day: int) -> int:
     kind = watch.sets[of_set, 0]
     head = watch.pool[begin : begin + HEAD]
     state = watch.pool[begin + HEAD : begin + WORDS[kind]]
-    features = features_of(state, watch.methods, kind, day)
+    methods = watch.methods
+    features = features_of(state, methods, kind, day)
     found = 0
     for slot in range(SLOTS):
         method = watch.sets[of_set, 1 + slot]
         if method < 0:
             continue
-        logit = logit_of(watch.methods, method, features)
-        if head[EPISODES + slot] % 2 == 1:
-            if logit < watch.methods.clears[method]:
-                found |= 1 << slot
-        elif logit >= watch.methods.raises[method] and _asked(watch, head, state, kind, slot, day):
+        holds = head[EPISODES + slot] % 2 == 1
+        line = methods.clears[method] if holds else methods.raises[method]
+        beyond = linear.reaches(
+            features, methods.weights[method], methods.means[method], methods.bases[method], line
+        )
+        if holds != beyond and (holds or _asked(methods.factors, head, state, kind, slot, day)):
             found |= 1 << slot
     return found
 
