@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down status test check lint types imports rules catalogue bench figures token clean
+.PHONY: help setup demo down status test check lint types imports rules catalogue bench bench-scoring figures token clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ catalogue:  ## Write what docs/ generates: AsyncAPI, JSON Schema and events.md, 
 bench:  ## Measure the running system: latency, throughput, each with its effects asserted
 	$(SETUP) venv jars pages browser
 	@$(PY) -m tests.load
+
+bench-scoring:  ## Measure the whole scorer on a real broker, and its idle days (QUICK=1: a tenth)
+	$(SETUP) venv jars
+	@$(PY) -m tests.load.bench_worker --risk --rates --events 2000000 \
+	  --polls 5000 --polls 500 $(if $(QUICK),--quick)
+	@$(PY) -m tests.load.idle_days $(if $(QUICK),--customers 1000000)
 
 figures:  ## Draw the figures of the last bench into figures/
 	$(SETUP) venv

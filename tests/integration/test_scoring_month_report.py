@@ -164,6 +164,25 @@ def test_before_the_close_the_page_says_how_far_the_bank_is(reported: ServiceUnd
     assert "<html" not in panel.text
 
 
+def test_an_account_that_has_not_posted_the_month_is_counted(reported: ServiceUnderTest) -> None:
+    def shown() -> int:
+        page = reported.client(HEAD).get("/contribution/month", params={"period": MONTH}).text
+        found = re.search(r"Accounts still to post</div>\s*<div[^>]*>(?:<[^>]*>)*(\d+)", page)
+        assert found is not None
+        return int(found.group(1))
+
+    before = shown()
+    with reported.database.transaction() as tx:
+        later = "update open_leaves set settled_on = date '2025-03-01'"
+        assert tx.session.execute(text(later)).rowcount > before
+    assert shown() == 0
+    with reported.database.transaction() as tx:
+        one = """update open_leaves set settled_on = date '2025-02-28'
+                  where account_number = (select min(account_number) from open_leaves)"""
+        tx.session.execute(text(one))
+    assert shown() > 0
+
+
 def test_a_bank_without_any_close_has_no_report(space: Space, scoring: ServiceUnderTest) -> None:
     page = scoring.client(HEAD).get("/contribution/month").text
     assert "The bank has not closed a day yet." in page

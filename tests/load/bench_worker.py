@@ -16,18 +16,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Annotated
+from typing import Annotated, Any
 
 import psutil
 import typer
 
 from services.scoring import risk_model
 from shared.events import bank as bank_events
-from shared.events.envelope import encode
+from shared.events.bank import RateSet
+from shared.events.envelope import Event, encode, wrap
 from shared.ids import partition_of
 from shared.testing.servers import Servers, servers
 from tests.risk_live import hand_made
-from tests.workers import FIRST_DAY, WorkerSpace, closed, described, transaction
+from tests.workers import FIRST_DAY, SOURCE, WorkerSpace, closed, described, instant, transaction
 
 PARTITIONS = 8
 DAYS = 30
@@ -134,7 +135,7 @@ def _run(
     assert {n: c.count for n, c in customers.items()} == found.counts
     return (
         f"{workers} worker(s): {found.events:,} events of {found.bytes_each:.0f} B in {wall:.1f} s "
-        f"= {found.events / wall:,.0f} events/s; scores per event {rows / found.events:.2f}; "
+        f"= {found.events / wall:,.0f} events/s; state rows per event {rows / found.events:.2f}; "
         f"CPU s workers {[round(c, 1) for c in cpu]}, broker {broker_cpu:.1f}; "
         f"{found.events / sum(cpu):,.0f} events per worker CPU s; yard {yard:.1f} us; "
         f"{len(customers):,} customers equal, holes 0"
@@ -154,31 +155,68 @@ def main(
     events: Annotated[int, typer.Option(min=1000)] = 1_000_000,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[list[int] | None, typer.Option(help="default: 1 and 2")] = None,
+    polls: Annotated[list[int] | None, typer.Option(help="records of one; default: 5000")] = None,
     risk: Annotated[bool, typer.Option(help="a model of three rules on every account")] = False,
+    rates: Annotated[
+        bool, typer.Option(help="rates for the contribution of every account")
+    ] = False,
+    quick: Annotated[bool, typer.Option(help="a tenth of the events and customers")] = False,
 ) -> None:
     """Measure the scorer's throughput on a real broker."""
     _compile()
+    if quick:
+        events, customers = events // 10, customers // 10
     with servers() as found_servers, tempfile.TemporaryDirectory() as folder:
-        for count in workers or [1, 2]:
-            _measure(found_servers, Path(folder), events, customers, count, risk)
+        for records_max in polls or [5000]:
+            for count in workers or [1, 2]:
+                bank = _Bank(events, customers, risk, rates)
+                _measure(found_servers, Path(folder), bank, count, records_max)
 
 
-def _measure(
-    found: Servers, folder: Path, events: int, customers: int, workers: int, risk: bool
-) -> None:
-    settings = {}
-    if risk:
+@dataclass(frozen=True)
+class _Bank:
+    """What is loaded, and what of the engine is on."""
+
+    events: int
+    customers: int
+    risk: bool
+    rates: bool
+
+
+def _rates() -> Iterator[Event[Any]]:
+    """So that every booking moves interest, margin and cost."""
+    facts = [
+        RateSet(kind=kind, product_code="CA-P", from_on=FIRST_DAY, value=value)
+        for kind, value in (("transfer_price", 21_000), ("customer_rate", 2_000), ("margin", 9_000))
+    ]
+    facts += [
+        RateSet(kind="cost_driver", driver_code=driver, from_on=FIRST_DAY, currency="CNY", value=30)
+        for driver in ("card", "account_day")
+    ]
+    for fact in facts:
+        yield wrap(fact, id=f"rate-{fact.entry}", source=SOURCE, time=instant(FIRST_DAY),
+                   businessdate=FIRST_DAY)  # fmt: skip
+
+
+def _measure(found: Servers, folder: Path, bank: _Bank, workers: int, records_max: int) -> None:
+    settings = {"GUANXI_WORKER_RECORDS_MAX": str(records_max)}
+    if bank.risk:
         file = folder / "model.json"
         risk_model.save(hand_made("CA-P"), file)
         settings["GUANXI_RISK_MODEL"] = str(file)
     space = WorkerSpace(found, folder, PARTITIONS)
     try:
-        space.describe(described())
-        loaded = Preloaded(events, {}, {}, 0.0)
+        space.describe(described(), *(_rates() if bank.rates else ()))
+        loaded = Preloaded(bank.events, {}, {}, 0.0)
         begun = time.monotonic()
-        space.send(_records(events, customers, loaded))
-        typer.echo(f"{events:,} events preloaded in {time.monotonic() - begun:.0f} s", err=True)
-        typer.echo(_run(space, loaded, workers, folder / f"go-{workers}", settings))
+        space.send(_records(bank.events, bank.customers, loaded))
+        typer.echo(
+            f"{bank.events:,} events preloaded in {time.monotonic() - begun:.0f} s", err=True
+        )
+        gate = folder / f"go-{workers}-{records_max}"
+        typer.echo(f"polls of {records_max}, {_run(space, loaded, workers, gate, settings)}")
+        ledgers = [a.ledger for c in space.customers().values() for a in c.accounts]
+        assert all(ledgers) == bank.rates, "contribution was not what was to be measured"
     finally:
         space.close()
 

@@ -122,12 +122,14 @@ def _figures(
     groups = values.Groups(session, ctx.runtime.directory)
     cells = month_report.cells(session, mine, period, before)
     lines = _lines(cells, groups)
+    next_month = (first_day(period) + timedelta(days=31)).replace(day=1)
     return {
         "lines": lines,
         "sums": {one.code: one for one in lines if one.level == "sum"},
         "corrections": month_report.corrections(session, mine, period),
         "top": month_report.ranked(session, mine, period, top=True),
         "bottom": month_report.ranked(session, mine, period, top=False),
+        "waiting": month_report.waiting(session, mine, next_month),
         "residual_minor": month_report.residual_minor(session, period),
     }
 
