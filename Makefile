@@ -19,7 +19,7 @@ setup:  ## All that is needed: packages, Kafka's jars, front-end packages, a bro
 	$(SETUP)
 
 demo:  ## A live bank on http://127.0.0.1:8800 (N= customers, DATA= folder, FRESH=1 starts over)
-	$(SETUP) venv jars pages
+	$(SETUP) venv kernels jars pages
 	@exec $(PY) -m deploy.local up $(if $(N),--customers $(N)) $(if $(DATA),--data $(DATA)) $(if $(filter 1,$(FRESH)),--fresh)
 
 down:  ## Stop the demo that runs elsewhere
@@ -29,7 +29,7 @@ status:  ## What of the demo runs, and where
 	@$(PY) -m deploy.local status
 
 test: check  ## The checks, then all tests but the long ones (T= one path)
-	$(SETUP) browser
+	$(SETUP) kernels browser
 	@$(PY) -m pytest -m "not long" $(or $(T),$(SIDE_BY_SIDE) tests/chaos tests/e2e tests/integration tests/unit)
 
 check: lint types imports rules  ## Style, types, who may import what, and the contracts

@@ -1,8 +1,8 @@
 """python3.11 -m deploy.local.prepare: all that Guanxi needs, each part once.
 
 Runs before anything is installed, so this file imports nothing but the standard library. Parts:
-venv (packages by hash), jars, pages (front-end packages), browser and prometheus (for the tests).
-A part that stands is skipped by its stamp, the hash of what it was made from.
+venv (packages by hash), kernels (the scorer's machine code), jars, pages (front-end packages),
+browser and prometheus (for the tests). A part that stands is skipped.
 """
 
 import argparse
@@ -21,15 +21,17 @@ from deploy.local.places import CHECKOUT, StackError, refuse_other_platforms
 VENV = CHECKOUT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = CHECKOUT / "requirements.lock"
-PARTS = ("venv", "jars", "pages", "browser", "prometheus")
+PARTS = ("venv", "kernels", "jars", "pages", "browser", "prometheus")
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="deploy.local.prepare", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; none: all")
     wanted = parser.parse_args(argv).parts or list(PARTS)
+    beside: list[subprocess.Popen[bytes]] = []
     makers: dict[str, Callable[[], None]] = {
         "venv": make_venv,
+        "kernels": lambda: beside.append(start_part("services.scoring.warm")),
         "jars": lambda: run_part("Kafka's jars", "deploy.local.jars"),
         "pages": lambda: run_part("front-end packages", "shared.web.install"),
         "browser": lambda: run_part("a Chromium for the tests", "deploy.local.chromium"),
@@ -41,9 +43,14 @@ def main(argv: Sequence[str]) -> int:
             if part not in makers:
                 raise StackError(f"no part {part!r}: there are {', '.join(PARTS)}")
             makers[part]()
+        if any(part.wait() != 0 for part in beside):
+            raise StackError("the scorer's rules: not compiled, see above")
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    finally:
+        for left in beside:
+            left.kill()
     return 0
 
 
@@ -110,6 +117,11 @@ def install_packages() -> None:
 
 def run_part(what: str, module: str) -> None:
     run([str(PYTHON), "-m", module], f"{what}: not complete, see above")
+
+
+def start_part(module: str) -> subprocess.Popen[bytes]:
+    """Busy with the processor while the other parts wait for the network."""
+    return subprocess.Popen([str(PYTHON), "-m", module], cwd=CHECKOUT)
 
 
 def run(command: list[str], failure: str) -> None:

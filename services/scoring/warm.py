@@ -1,4 +1,7 @@
-"""Compiles every kernel before the worker joins its group: cold it takes longer than a session."""
+"""Compiles every kernel before the worker joins its group: cold it takes longer than a session.
+
+`python -m services.scoring.warm` does it ahead; what is compiled is kept (compiling.CACHE).
+"""
 
 import time
 from datetime import UTC, date, datetime
@@ -12,6 +15,7 @@ from services.scoring.engine import Engine
 from services.scoring.rate import Rate
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.scores import watching
+from services.scoring.scores.compiling import CACHE
 from services.scoring.state import pack_spilled
 from services.scoring.watermark import Source
 from shared.events.bank import DayClosed, TransactionBooked
@@ -82,3 +86,9 @@ def _records(day: date) -> list[Delivered]:
         wrap(closed, id=closed.event_id("warm"), source="warm", time=at, businessdate=day),
     ]
     return [_Record(0, b"1", encode(events[0])), _Record(1, None, encode(events[1]))]
+
+
+if __name__ == "__main__":
+    if not CACHE.exists():
+        print("the scorer: compiling its rules (half a minute the first time)", flush=True)
+    compile_kernels()

@@ -11,6 +11,7 @@ from services.scoring.__main__ import SERVICE
 from services.scoring.commands.worker_letters import keep_refusals
 from services.scoring.queries import figures
 from services.scoring.seen import repeats
+from shared import positions
 from shared.events import bank, customer, workflow
 from shared.events.fact import Cause
 from shared.testing.space import ServiceUnderTest, Space
@@ -122,7 +123,10 @@ def test_what_the_worker_quarantines_counts_neither_as_seen_nor_behind_a_figure(
     with scoring.database.read() as session:
         anew = columns.Asked(SOURCE, "early", stored[3][0], stored[3][0] - 1)
         again = repeats(session, records[0].partition, [anew])
+        (line,) = [r for r in positions.reconcile(session) if r["topic"] == "bank.events"]
     assert again == set(), "the one sent anew with a right date is the first that counts"
+    told = {name: line.get(name, 0) for name in ("applied", "refused", "duplicate", "difference")}
+    assert told == {"applied": 2, "refused": 2, "duplicate": 0, "difference": 0}
 
 
 def test_alerts_are_told_with_risk_stake_and_a_sentence(space, scoring, scored):
@@ -318,3 +322,5 @@ def test_the_store_knows_a_repeat_by_its_first_offset(space, scoring, scored):
     with scoring.database.read() as session:
         assert repeats(session, partition, asked) == {offsets[2], offsets[3]}
         assert repeats(session, partition + 1, asked) == set()
+        (line,) = [r for r in positions.reconcile(session) if r["topic"] == "bank.events"]
+    assert (line["applied"], line["duplicate"], line["difference"]) == (2, 2, 0)

@@ -104,7 +104,10 @@ class Room:
 
     def balanced(self) -> None:
         with self.scoring.database.read() as session:
-            assert {row["difference"] for row in positions.reconcile(session)} == {0}
+            told = {row["topic"]: row for row in positions.reconcile(session)}
+        assert {row["difference"] for row in told.values()} == {0}
+        empty = self.rows("select count(*) from bank_events where type is null")[0][0]
+        assert told["bank.events"].get("refused", 0) == empty
 
 
 @pytest.fixture

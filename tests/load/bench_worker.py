@@ -145,9 +145,7 @@ def _run(
 def _compile() -> None:
     """So that no measured worker compiles."""
     subprocess.run(
-        [sys.executable, "-c", "from services.scoring import warm; warm.compile_kernels()"],
-        check=True,
-        env=os.environ,
+        [sys.executable, "-m", "services.scoring.warm"], check=True, env=os.environ
     )
 
 

@@ -7,9 +7,13 @@ judge with a clock of its own could refuse what has its figure already, and its 
 The worker asks it whether an event of a closed day was there before, and every figure on a page
 opens the events behind it. One table, not partitioned by month yet: a look-up by identity would
 have to probe every month, and the first version is asked by identity and by customer, not by date.
+
+The listener counts every record as applied. What the worker does not count is told apart here, as
+the store knows it by then: a repeat is a duplicate, a place without an event is refused.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +22,7 @@ from sqlalchemy import text
 
 from services.scoring.commands import placing
 from services.scoring.commands.copying import copy_rows
+from shared import positions
 from shared.db import Tx
 from shared.events.bank import AccountOpened, CustomerPlaced, TransactionBooked
 from shared.events.envelope import (
@@ -41,6 +46,18 @@ TOPIC = "bank.events"
 _NOTHING = (None,) * (len(COLUMNS) - 2)
 # Which fields of a fact go into which column, where it has them.
 _FIELDS = ("customer_number", "account_number", "product_code", "kind")
+# An earlier record of the same event (b), which the worker calls a repeat: services.scoring.seen.
+_REPEATED = """exists (
+    select 1 from bank_events e where e.source = b.source and e.event_id = b.event_id
+       and e.partition = b.partition and e.event_offset < b.event_offset)"""
+_PLACES = "unnest(cast(:partitions as int[]), cast(:offsets as bigint[])) as o (at_partition, at)"
+REPEATS = text(
+    f"""
+    select b.partition, count(*) as number
+      from {_PLACES} join bank_events b on b.partition = o.at_partition and b.event_offset = o.at
+     where {_REPEATED} group by b.partition
+    """  # noqa: S608 - names are ours
+)
 REMOVE = text(
     """
     delete from bank_events where partition = :partition and event_offset = :event_offset
@@ -56,8 +73,15 @@ REFUSED = text(
 )
 FORGET = text(
     f"""
-    update bank_events set {", ".join(f"{name} = null" for name in COLUMNS[2:-1])}
-     where partition = :at_partition and event_offset = :at_offset and type is not null
+    with gone as (
+      select b.partition, b.event_offset, {_REPEATED} as repeated
+        from {_PLACES} join bank_events b on b.partition = o.at_partition and b.event_offset = o.at
+       where b.type is not null for update of b
+    ), emptied as (
+      update bank_events b set {", ".join(f"{name} = null" for name in COLUMNS[2:-1])}
+        from gone where b.partition = gone.partition and b.event_offset = gone.event_offset
+    )
+    select partition, repeated, count(*) as number from gone group by partition, repeated
     """  # noqa: S608 - names are ours
 )
 
@@ -66,8 +90,27 @@ def store_events(tx: Tx, records: list[Record]) -> None:
     """Appends a poll's records. Positions make a redelivery invisible, so a plain COPY is right."""
     refused = _refused(tx, records)
     places: list[tuple[int, Event[Any]]] = []
-    copy_rows(tx, "bank_events", COLUMNS, (_row(record, refused, places) for record in records))
+    rows = [_row(record, refused, places) for record in records]
+    copy_rows(tx, "bank_events", COLUMNS, rows)
     placing.note_places(tx, places)
+    empty = Counter(row[0] for row in rows if row[2:] == _NOTHING)
+    _recount(tx, empty, "refused")
+    repeats = tx.session.execute(REPEATS, _places((r.partition, r.offset) for r in records))
+    _recount(tx, {row.partition: row.number for row in repeats}, "duplicate")
+
+
+def _places(places: Iterable[tuple[int, int]]) -> dict[str, list[int]]:
+    partitions, offsets = zip(*places, strict=True)
+    return {"partitions": list(partitions), "offsets": list(offsets)}
+
+
+def _recount(tx: Tx, counts: Mapping[int, int], outcome: str, counted: str = "applied") -> None:
+    """Moves so many messages of each partition from one outcome of the equation to another."""
+    moved: Counter[tuple[str, int, str]] = Counter()
+    for partition, count in counts.items():
+        moved[TOPIC, partition, counted] -= count
+        moved[TOPIC, partition, outcome] += count
+    positions.tally(tx, moved)
 
 
 def _refused(tx: Tx, records: list[Record]) -> set[tuple[int, int]]:
@@ -95,15 +138,19 @@ def restore_event(tx: Tx, record: Record) -> None:
     if row[2:] == _NOTHING:
         return
     stored = tx.session.execute(REMOVE, place).first()
-    if stored is not None:
-        copy_rows(tx, "bank_events", COLUMNS, [(*row[:-1], stored.appended_at)])
+    if stored is None:
+        return
+    copy_rows(tx, "bank_events", COLUMNS, [(*row[:-1], stored.appended_at)])
+    repeat = tx.session.execute(REPEATS, _places([row[:2]])).first()
+    _recount(tx, {row[0]: 1}, "duplicate" if repeat else "applied", counted="refused")
 
 
 def forget_events(tx: Tx, places: Iterable[tuple[int, int]]) -> None:
     """The worker refused the events at these (partition, offset): they keep their place only."""
-    rows = [{"at_partition": p, "at_offset": o} for p, o in places]
-    if rows:
-        tx.session.execute(FORGET, rows)
+    places = list(places)
+    for row in tx.session.execute(FORGET, _places(places)) if places else ():
+        counted = "duplicate" if row.repeated else "applied"
+        _recount(tx, {row.partition: row.number}, "refused", counted)
 
 
 def _row(

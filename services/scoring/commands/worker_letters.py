@@ -1,7 +1,7 @@
 """What the worker refused: kept from `scoring.dead`, replayed through `scoring.inputs`.
 
-The worker's letters stand beside the service's own dead letters and outside its equation: the
-query side has taken the same event by its own verdict, and the worker counts its own messages.
+The worker's letters stand beside the service's own dead letters. In the service's equation their
+events are refused (commands.store).
 """
 
 from base64 import b64encode

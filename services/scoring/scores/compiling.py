@@ -44,7 +44,7 @@ def cache_folder() -> Path:
     return base / "guanxi-kernel" / sources_hash()
 
 
-os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+CACHE = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder())))
 
 import numba  # noqa: E402 - reads the folder when it is imported
 
