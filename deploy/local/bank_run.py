@@ -50,7 +50,7 @@ class BankRun:
         self._state: dict[str, Any] = {}
         self._steps: list[_Step] = []
         self._running: tuple[_Step, Child] | None = None
-        self._began = 0.0
+        self._began = time.monotonic()
         self._applied: Applied | None = None  # while services are behind the published history
         self.ended: set[str] = set()
         self.is_live = False
@@ -86,7 +86,6 @@ class BankRun:
 
     def begin(self, applied: Applied, say: Callable[[str], None]) -> None:
         """Starts the first step that is not done; `watch` starts the next ones."""
-        self._began = time.monotonic()
         history = self._folder / "history.jsonl"
         if not self._state["published"]:
             if not history.exists():
