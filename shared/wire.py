@@ -17,7 +17,7 @@ from kafka import (
     KafkaProducer,
     TopicPartition,
 )
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from shared.settings import Settings
@@ -308,4 +308,10 @@ class Sender:
         self._producer.flush(timeout=timeout_s)
 
     def close(self) -> None:
-        self._producer.close(timeout=5)
+        """What is not delivered by now is given up: it stays in its outbox. The library would
+        leave its thread sending, and raise where only the end of a broker's outage was awaited."""
+        try:
+            self._producer.close(timeout=5)
+        except KafkaTimeoutError as error:
+            log.warning("producer_cut_off", error=str(error)[:200])
+            self._producer._sender.force_close()

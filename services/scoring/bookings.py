@@ -2,6 +2,10 @@
 
 from typing import get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring.scanning import AMOUNT, CUSTOMER, INITIATOR, KIND, KINDS, REVERSES
 from services.scoring.scores import account_features
 from services.scoring.scores.watching import PURCHASE
 from shared.events.bank import TransactionBooked
@@ -25,3 +29,18 @@ def flags_of(fact: TransactionBooked) -> int:
         return _ALWAYS.get(fact.kind, 0)
     flags = _BY_CUSTOMER[fact.kind]
     return flags if fact.amount_minor > 0 else flags | PURCHASE
+
+
+_SCANNED = np.array(
+    [[_ALWAYS.get(kind, 0), _BY_CUSTOMER[kind], _BY_CUSTOMER[kind] | PURCHASE] for kind in KINDS],
+    np.int64,
+)
+
+
+def flags_of_scanned(found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same of rows of the scanner."""
+    is_action = (found[:, INITIATOR] == CUSTOMER) & (found[:, REVERSES] == 0)
+    flags: NDArray[np.int64] = _SCANNED[
+        found[:, KIND], np.where(is_action, np.where(found[:, AMOUNT] > 0, 1, 2), 0)
+    ]
+    return flags

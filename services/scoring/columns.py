@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
@@ -24,6 +24,7 @@ from shared.events.bank import DayClosed, TransactionBooked
 from shared.events.envelope import (
     EARLIEST_ON,
     EVENT_CLASSES,
+    Event,
     Undecodable,
     UnknownType,
     UnknownVersion,
@@ -129,6 +130,23 @@ class Columns:
     refused: list[Refused] = field(default_factory=list)
     waiting: bool = False  # a rate or a loan is missing
     ignored: Counter[str] = field(default_factory=Counter)
+    scanned: Any = None  # `reading.Scanned`, when some were taken at once; then of each row:
+    origins: Words | None = None  # its place in `ids`, or ~ its place in the batch
+
+    def id_of(self, i: int) -> str:
+        at = i if self.origins is None else self.origins[i]
+        return self.ids[at] if at >= 0 else str(self.scanned.id_of(~at))
+
+    def source_of(self, i: int) -> str:
+        at = i if self.origins is None else self.origins[i]
+        return self.sources[at] if at >= 0 else str(self.scanned.source_of(~at))
+
+    def time_of(self, i: int) -> datetime:
+        at = i if self.origins is None else self.origins[i]
+        if at >= 0:
+            return self.times[at]
+        event: Event[Any] = decode(self.scanned.values[~at])
+        return event.time
 
     def arrays(self) -> tuple[NDArray[np.int64], ...]:
         """rows, accounts, amounts, days, offsets, flags, hashes, sequences, uses, kinds."""
@@ -154,20 +172,13 @@ class Context:
     latest_day: int
 
 
-def read(context: Context, partition: Partition, records: Sequence[Delivered]) -> Columns:
-    """The columns of a batch in partition order. Never raises for what a record holds."""
-    out = Columns()
-    add(out, context, partition, records, frozenset(partition.closes.quarantined))
-    return out
-
-
 def add(
     out: Columns, context: Context, partition: Partition, records: Sequence[Delivered],
     held: frozenset[int],
 ) -> None:  # fmt: skip
     """Reads records into columns; those at the offsets `held` were refused for their date before,
     and the verdict stays."""
-    rows, accounts = partition.rows, partition.accounts_by_number
+    rows = partition.rows
     currency, latest, sources = context.currency, context.latest_day, context.sources
     priced, use = partition.books.rates.active, uses.UNUSED
     watches = partition.watched.plan.model is not None
@@ -180,7 +191,7 @@ def add(
             continue
         data = event.data
         number, name = data.customer_number, event.source
-        row = rows.get(number, -1)
+        row = rows.get(number.encode(), -1)
         if row < 0 or event.subject != number or record.key != number.encode():
             reason = _place(context, partition.number, record, event)
             if reason is not None:
@@ -209,14 +220,9 @@ def add(
             use, flags = (uses.UNUSED, flags) if found is None else (found, flags | IN_LEDGER)
         if row < 0:
             row = partition.new_row(number)
-        # One string instead of four to hash: an account nearly always has one owner and product.
-        known = accounts.get(data.account_number)
-        if known is not None and known[1:] == (row, data.product_code, data.currency):
-            account = known[0]
-        else:
-            account = partition.account(
-                row, (number, data.account_number, data.product_code, data.currency, "")
-            )
+        account = partition.account(
+            row, (number, data.account_number, data.product_code, data.currency, "")
+        )
         out.rows.append(row)
         out.accounts.append(account)
         out.amounts.append(data.amount_minor)
@@ -226,6 +232,9 @@ def add(
         if priced or watches:
             out.uses.extend(use)
             out.kinds.append(bookings.flags_of(data) if watches else 0)
+        partition.sources[name] = None
+        if data.channel_code is not None:
+            partition.channels[data.channel_code] = None
         out.hashes.append(xxh3_64_intdigest(f"{name}\0{event.id}".encode()))
         out.ids.append(event.id)
         out.sources.append(name)
@@ -263,7 +272,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
             out.ignored[event.type] += 1
         return
     use, key, amount = found
-    row = partition.rows.get(key[0], -1)
+    row = partition.rows.get(key[0].encode(), -1)
     if row < 0:
         row = partition.new_row(key[0])
     account = partition.account(row, key)
@@ -309,7 +318,9 @@ def _other(context: Context, partition: int, record: Delivered, event: Any, out:
     elif type(event) is _CLOSED:
         day = event.data.day.toordinal()
         if not EARLIEST_DAY <= day <= context.latest_day:
-            out.refused.append(_out_of_time(context, partition, record, event, None))
+            out.refused.append(
+                _out_of_time(context, partition, record, event, None, event.data.day)
+            )
         else:
             out.closes.append(Close(len(out.rows), record.offset, event.source, day))
     else:
@@ -346,9 +357,10 @@ def refuse(  # noqa: PLR0917
 
 
 def _out_of_time(
-    context: Context, partition: int, record: Delivered, event: Any, source: Source | None
-) -> Refused:
-    day = event.businessdate
+    context: Context, partition: int, record: Delivered, event: Any, source: Source | None,
+    closed: date | None = None,
+) -> Refused:  # fmt: skip
+    day = closed or event.businessdate
     if source is not None and day.toordinal() < source.active_from:
         reason = f"{day} is before {event.source} became active"
     elif day < EARLIEST_ON:
@@ -357,7 +369,8 @@ def _out_of_time(
         reason = "it was refused before; the verdict on an event stays"
     else:
         reason = f"{day} lies in the future of the bank"
-    return refuse(context, partition, record, "quarantined", "businessdate", reason, event.type)
+    field_ = "data.day" if closed else "businessdate"
+    return refuse(context, partition, record, "quarantined", field_, reason, event.type)
 
 
 def latest_day(bank_now: datetime) -> int:

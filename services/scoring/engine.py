@@ -20,13 +20,13 @@ from services.scoring.columns import (
     Context,
     Delivered,
     Refused,
-    read,
     refuse,
 )
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
 from services.scoring.partition import Partition, Record
 from services.scoring.rate import Rate
+from services.scoring.reading import read
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import (
     APPLIED,
@@ -71,13 +71,14 @@ class Batch:
         if not self.of_inputs:
             return [
                 Asked(
-                    columns.sources[i], columns.ids[i], columns.offsets[i], columns.offsets[i] - 1
+                    columns.source_of(i), columns.id_of(i), columns.offsets[i],
+                    columns.offsets[i] - 1
                 )
                 for i in self.late
             ]
         reached, settled = partition.customers["offset"], frozenset(partition.closes.replayed)
         return [
-            Asked(columns.sources[i], columns.ids[i], columns.offsets[i],
+            Asked(columns.source_of(i), columns.id_of(i), columns.offsets[i],
                   int(reached[columns.rows[i]]), settled)
             for i in self.late
         ]  # fmt: skip
@@ -150,9 +151,10 @@ class Engine:
         columns = read(self._context, partition, records)
         marks = _watermarks(partition, columns, self.sources)
         late: list[int] = []
+        days = np.asarray(columns.days)
         for segment, (begin, end) in enumerate(_segments(columns)):
             mark = marks[segment]
-            late += [i for i in range(begin, end) if columns.days[i] <= mark]
+            late += (begin + np.flatnonzero(days[begin:end] <= mark)).tolist()
         return Batch(partition, records, latest_day, columns, marks, late)
 
     def read_inputs(self, number: int, records: Sequence[Delivered], latest_day: int) -> Batch:
@@ -163,7 +165,7 @@ class Engine:
         partition.books.look_at(self.rates, partition.closes.watermark, partition.latest_on)
         columns, origins = inputs.read(self._context, partition, records)
         mark = partition.closes.watermark
-        late = [i for i, day in enumerate(columns.days) if day <= mark]
+        late = np.flatnonzero(np.asarray(columns.days) <= mark).tolist()
         return Batch(partition, origins, latest_day, columns, [mark], late, of_inputs=True)
 
     def restate(self, number: int) -> Iterator[Outcome]:
@@ -193,7 +195,7 @@ class Engine:
         partition, columns = batch.partition, batch.columns
         met: set[tuple[str, str]] = set()
         for i in batch.late:
-            identity = (columns.sources[i], columns.ids[i])
+            identity = (columns.source_of(i), columns.id_of(i))
             if columns.offsets[i] in duplicates or (batch.of_inputs and identity in met):
                 columns.flags[i] |= SEEN_BEFORE
             met.add(identity)

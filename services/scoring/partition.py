@@ -76,13 +76,16 @@ class Partition:
         self.number = number
         self.home_currency = currency
         self.closes = watermark.fresh(number)
-        self.rows: dict[str, int] = {}
+        self.rows: dict[bytes, int] = {}  # by customer number
         self.keys: list[bytes] = []
         self.accounts_of: dict[AccountKey, int] = {}
         self.account_keys: list[AccountKey] = []
-        self.accounts_by_number: dict[str, tuple[int, int, str, str]] = {}
+        self.accounts_by_number: dict[bytes, int] = {}  # the first of its number; no loan
         self.currencies: dict[str, int] = {}  # code -> its number below
         self.currency_of: Ints = np.zeros(_START, np.int64)  # of each account row
+        self.owner_of: Ints = np.zeros(_START, np.int64)  # the customer's row
+        self.sources: dict[str, None] = {}  # heard of, and channels: the scanner knows no others
+        self.channels: dict[str, None] = {}
         self.customers = np.zeros(_START, CUSTOMER)
         self.customers["offset"] = -1
         self.accounts = np.zeros(_START, ACCOUNT)
@@ -122,9 +125,15 @@ class Partition:
             self.heads[begun:, 0] = -1
             self.first_account = _grown(self.first_account, size, -1)
             self.watched.looks = _grown(self.watched.looks, size)
-        self.rows[customer_number] = row
-        self.keys.append(customer_number.encode())
+        key = customer_number.encode()
+        self.rows[key] = row
+        self.keys.append(key)
         return row
+
+    def account_of(self, number: str) -> AccountKey | None:
+        """Whose account of which product it is."""
+        account = self.accounts_by_number.get(number.encode())
+        return None if account is None else self.account_keys[account]
 
     def account(self, row: int, key: AccountKey) -> int:
         """The account row of a customer, product and currency; a new one if there is none."""
@@ -139,6 +148,7 @@ class Partition:
             self.next_account = _grown(self.next_account, size, -1)
             self.texts = _grown(self.texts, size)
             self.currency_of = _grown(self.currency_of, size)
+            self.owner_of = _grown(self.owner_of, size)
         text = np.frombuffer(state.account_text(*key[1:]), "<i8")
         end = self.text_end + len(text)
         if end > len(self.text_words):
@@ -151,9 +161,10 @@ class Partition:
         self.accounts_of[key] = account
         self.account_keys.append(key)
         if not key[4]:
-            self.accounts_by_number.setdefault(key[1], (account, row, key[2], key[3]))
+            self.accounts_by_number.setdefault(key[1].encode(), account)
         self.books.own(account, key)
         self.watched.own(account, self.set_of(key))
+        self.owner_of[account] = row
         self.currency_of[account] = self.currencies.setdefault(key[3], len(self.currencies))
         return account
 
@@ -296,7 +307,7 @@ class Partition:
         rows, kept = [], []
         for key, value in newest.items():
             number = key.decode()
-            row = self.rows.get(number)
+            row = self.rows.get(key)
             if row is None:
                 row = self.new_row(number)
             known = self.customers[row]
@@ -338,7 +349,7 @@ class Partition:
     def _restore_spilled(self, key: bytes, value: bytes) -> None:
         found = state.unpack(key, value)
         assert isinstance(found, state.SpilledIds)
-        row = self.rows.get(found.customer_number)
+        row = self.rows.get(found.customer_number.encode())
         if row is None:
             row = self.new_row(found.customer_number)
         self._know(row, found.ids, spilled=True)

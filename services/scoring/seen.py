@@ -60,10 +60,8 @@ class KeepsAll:
         self._others: dict[tuple[int, str, str], set[int]] = {}
 
     def note(self, partition: int, columns: Columns) -> None:
-        for source, event_id, offset in zip(
-            columns.sources, columns.ids, columns.offsets, strict=True
-        ):
-            identity = (partition, source, event_id)
+        for i, offset in enumerate(columns.offsets):
+            identity = (partition, columns.source_of(i), columns.id_of(i))
             if self._first.setdefault(identity, offset) != offset:
                 self._others.setdefault(identity, set()).add(offset)
 

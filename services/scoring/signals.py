@@ -79,7 +79,7 @@ class Writer:
         on = date.fromordinal(row[r.S_ON])
         terms = self._terms(row)
         if cause >= 0:
-            at = columns.times[cause]
+            at = columns.time_of(cause)
         else:
             at = datetime(on.year, on.month, on.day, tzinfo=self._zone)
         return Signal(
@@ -92,7 +92,7 @@ class Writer:
             episode=row[r.S_EPISODE],
             score=terms.pop("risk_ppm"),
             terms=terms,
-            events=() if cause < 0 else (columns.ids[cause],),
+            events=() if cause < 0 else (columns.id_of(cause),),
             model_version=self._model.version,
             position=Position(partition.number, row[r.S_OFFSET]),
         )

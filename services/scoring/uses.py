@@ -21,7 +21,7 @@ OPENED, CLOSED, GRANTED = (
     EVENT_CLASSES[fact] for fact in (AccountOpened, AccountClosed, LoanGranted)
 )
 STEPPED = frozenset({OPENED, CLOSED, GRANTED})  # beside transactions, with prices or a model
-_ACTIONS = {"fee": r.FEE, "interest_paid": r.PAID, "interest_received": r.RECEIVED,
+ACTIONS = {"fee": r.FEE, "interest_paid": r.PAID, "interest_received": r.RECEIVED,
             "loan_instalment": r.INSTALMENT}  # fmt: skip
 _OF_LOANS = frozenset({r.RECEIVED, r.INSTALMENT})
 
@@ -33,7 +33,7 @@ def of_transaction(partition: Partition, data: TransactionBooked, day: int) -> U
     driver, covered_from = books.rates.use(data.product_code, data.kind, data.channel_code)
     if min(day, value_day) < covered_from:
         return _no_rate(data.product_code, min(day, value_day), covered_from)
-    action, loan = _ACTIONS.get(data.kind, r.PLAIN), -1
+    action, loan = ACTIONS.get(data.kind, r.PLAIN), -1
     if data.loan_number is not None and action in _OF_LOANS:
         loan = books.loans.get((data.customer_number, data.loan_number), -1)
         if loan < 0:
@@ -47,12 +47,10 @@ def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, Accou
     data, day = event.data, event.businessdate.toordinal()
     rates = partition.books.rates
     if type(event) is CLOSED:
-        known = partition.accounts_by_number.get(data.account_number)
-        if known is None or partition.keys[known[1]] != data.customer_number.encode():
+        known = partition.account_of(data.account_number)
+        if known is None or known[0] != data.customer_number:
             return ""
-        product, money = known[2], known[3]
-        key = (data.customer_number, data.account_number, product, money, "")
-        action, amount = r.CLOSED, 0
+        key, action, amount = known, r.CLOSED, 0
     elif type(event) is OPENED:
         key = (data.customer_number, data.account_number, data.product_code, data.currency, "")
         action, amount = r.OPENED, 0
@@ -82,10 +80,10 @@ def is_watched(partition: Partition, event: Any) -> bool:
     if type(event) is OPENED:
         key = ("", "", event.data.product_code, event.data.currency, "")
     elif type(event) is CLOSED:
-        known = partition.accounts_by_number.get(event.data.account_number)
+        known = partition.account_of(event.data.account_number)
         if known is None:
             return False
-        key = ("", "", known[2], known[3], "")
+        key = known
     else:
         return False
     return partition.set_of(key) >= 0

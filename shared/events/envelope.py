@@ -140,6 +140,10 @@ def decode(value: bytes | str) -> Event[Any]:
         raise Undecodable("", f"not JSON: {error}") from None
     except RecursionError:
         raise Undecodable("", "nested too deeply") from None
+    for name, instant in (("time", event.time), ("rootat", event.rootat)):
+        # Beyond them another time zone may have no such year.
+        if instant is not None and not EARLIEST_ON.year <= instant.year < date.max.year:
+            raise Undecodable(name, f"the year {instant.year} is a date gone wrong")
     text = value.encode() if isinstance(value, str) else value
     if rb"\u0000" in text:  # or a backslash and the same letters
         zero = _zero_character(msgspec.to_builtins(event))
@@ -253,8 +257,8 @@ def _located(message: str) -> tuple[str, str]:
 def _raise_if_unknown(value: bytes | str) -> None:
     try:
         name = _header.decode(value).type
-    except msgspec.ValidationError:
-        return  # no `type`, or not text: the first verdict stands
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # no `type`, not text, or no JSON further on: the first verdict stands
     if name.rpartition(".v")[0] in _NAMES:
         raise UnknownVersion(name)
     raise UnknownType(name)

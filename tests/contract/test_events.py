@@ -172,6 +172,23 @@ def test_unknown_type_and_unknown_version_are_told_apart() -> None:
         assert caught.value.type == name
 
 
+@pytest.mark.parametrize("name", ["weather.changed", "bank.transaction_booked.v2"])
+def test_of_an_unknown_type_that_is_cut_short_only_the_reader_is_told(name: str) -> None:
+    text = json.dumps(changed(sample(TRANSACTION), ("type",), name))
+    for length in range(1, len(text), 7):
+        with pytest.raises((Undecodable, UnknownType, UnknownVersion)):
+            decode(text[:length])
+    with pytest.raises((Undecodable, UnknownType, UnknownVersion)):
+        decode(text.encode()[:-9] + b"\xff" + text.encode()[-8:])
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00",
+                                  "1969-12-31T23:59:59Z"])  # fmt: skip
+def test_an_instant_that_another_zone_may_not_have_is_refused_by_name(time: str) -> None:
+    for name in ("time", "rootat"):
+        assert refused(changed(sample(TRANSACTION), (name,), time)).field == name
+
+
 def test_amount_without_currency_is_refused_where_both_are_optional() -> None:
     for name, amount in [
         ("bank.relation_recorded.v1", "amount_minor"),

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 import structlog
+from kafka.errors import KafkaTimeoutError
 from sqlalchemy import delete, select, text, update
 
 from shared import logs, outbox, positions, timers
@@ -16,7 +17,7 @@ from shared.db import DeadLetterRow, InboxRow, OutboxRow, PositionRow
 from shared.events import envelope
 from shared.ids import partition_of
 from shared.testing.space import TOPICS
-from shared.wire import KafkaSource
+from shared.wire import KafkaSource, Sender
 from tests.ledger import BROKEN, contact, entries
 
 
@@ -339,3 +340,18 @@ def test_a_line_of_several_records_claims_no_story(space, ledger):
     home = partition_of("C1", TOPICS["bank.events"])
     assert told_of(records) == {"records": 3, "offsets": {f"bank.events/{home}": [0, 2]}}
     assert told_of(records[:1])["correlation_id"] == envelope.decode(records[0].value).id
+
+
+def test_a_sender_that_cannot_deliver_any_more_is_cut_off_and_raises_nothing(space, monkeypatch):
+    """An outage may outlast the flush of a close; the relay that closes must go on living."""
+    sender = Sender(space.settings("test"))
+    thread = sender._producer._sender
+    assert thread.is_alive()
+
+    def flush(timeout=None):
+        raise KafkaTimeoutError("records are still there")
+
+    monkeypatch.setattr(sender._producer, "flush", flush)
+    sender.close()
+    thread.join(10)
+    assert not thread.is_alive(), "it would go on sending what the next one sends again"

@@ -17,7 +17,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _HERE = Path(__file__).parent
 _SOURCES = (
     *sorted(_HERE.rglob("*.py")),
-    *(_HERE.parent / name for name in ("applied_ids.py", "kernel.py", "packing.py", "rows.py")),
+    *(_HERE.parent / name for name in ("applied_ids.py", "json_text.py", "kernel.py", "packing.py",
+                                     "rows.py", "scanning.py")),
 )
 
 

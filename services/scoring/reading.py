@@ -1,0 +1,205 @@
+"""A batch of `bank.events` as columns: what the scanner takes at once, the rest one by one.
+
+Taken at once is a transaction of a customer and an account that are known, from a source, with a
+product, currency and channel that are, on a day that counts, with its price. All else goes the way
+of `columns.add`, in its order: whatever that finds out about an event never depends on those taken
+at once, for nothing known is ever changed by a later event.
+"""
+
+from array import array
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
+
+from services.scoring import bookings, scanning, uses
+from services.scoring.columns import EARLIEST_DAY, Columns, Context, Delivered, Words, add
+from services.scoring.partition import Partition
+from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
+from services.scoring.scanning import (
+    ACCOUNT,
+    ACCOUNT_END,
+    AMOUNT,
+    CHANNEL,
+    CURRENCY,
+    CUSTOMER,
+    DAY,
+    HOT,
+    ID,
+    ID_END,
+    INITIATOR,
+    KIND,
+    KINDS,
+    NONE,
+    PRODUCT,
+    SOURCE,
+    VALUE_DAY,
+)
+from services.scoring.scores.contribution.rates import NEVER
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+_WORDS_MAX = 64  # of one vocabulary: they are looked through one by one
+_ACTIONS = np.array([uses.ACTIONS.get(kind, uses.UNUSED[0]) for kind in KINDS], np.int64)
+
+
+class Scanned:
+    """The events of a batch as the scanner found them; `places` are those taken at once."""
+
+    def __init__(self, partition: Partition, records: Sequence[Delivered]) -> None:
+        self.records = records
+        self.values = [record.value or b"" for record in records]
+        keys = [record.key or b"" for record in records]
+        self.offsets = np.array([record.offset for record in records], np.int64)
+        self.sources = list(islice(partition.sources, _WORDS_MAX))
+        self.channels = list(islice(partition.channels, _WORDS_MAX))
+        self.products = list(islice(partition.books.rates.products, _WORDS_MAX))
+        self.found = np.empty((len(records), scanning.FOUND_WORDS), np.int64)
+        scanning.scan(
+            *_joined(self.values), *_joined(keys),
+            scanning.vocabulary(
+                self.sources, self.products, islice(partition.currencies, _WORDS_MAX), self.channels
+            ),
+            self.found,
+        )  # fmt: skip
+        rows, numbers = partition.rows, partition.accounts_by_number
+        begins, ends = self.found[:, ACCOUNT].tolist(), self.found[:, ACCOUNT_END].tolist()
+        self.rows = np.array([rows.get(key, -1) for key in keys], np.int64)
+        self.accounts = np.array(
+            [numbers.get(value[begin:end], -1)
+             for value, begin, end in zip(self.values, begins, ends, strict=True)], np.int64,
+        )  # fmt: skip
+        self.uses = np.tile(np.array(uses.UNUSED, np.int64), (len(records), 1))
+        self.is_priced = np.zeros(len(records), np.bool_)
+        self.places = np.zeros(0, np.int64)
+
+    def id_of(self, i: int) -> str:
+        begin, end = self.found[i, ID], self.found[i, ID_END]
+        return self.values[i][begin:end].decode()
+
+    def source_of(self, i: int) -> str:
+        return self.sources[int(self.found[i, SOURCE])]
+
+    def choose(self, context: Context, partition: Partition, held: frozenset[int]) -> None:
+        """Settles which events are taken at once."""
+        found, accounts = self.found, self.accounts
+        days = found[:, DAY]
+        active_from = np.array(
+            [context.sources[name].active_from if name in context.sources else 0
+             for name in self.sources] or [0], np.int64,
+        )  # fmt: skip
+        taken = (
+            (found[:, HOT] == 1) & (self.rows >= 0) & (accounts >= 0)
+            & (partition.owner_of[accounts] == self.rows)
+            & (partition.books.owners[accounts, 0] == found[:, PRODUCT])
+            & (partition.currency_of[accounts] == found[:, CURRENCY])
+            & (days >= EARLIEST_DAY) & (days <= context.latest_day)
+            & (days >= active_from[found[:, SOURCE]])
+        )  # fmt: skip
+        if held:
+            taken &= ~np.isin(self.offsets, list(held))
+        if partition.books.rates.active:
+            taken &= self._price(partition, taken, partition.currencies.get(context.currency, NONE))
+        self.places = np.flatnonzero(taken)
+
+    def _price(self, partition: Partition, taken: Flags, home: int) -> Flags:
+        """What each is to the ledgers; False: it has to wait for its price."""
+        found, rates = self.found, partition.books.rates
+        width = len(self.channels) + 1
+        codes = (found[:, PRODUCT] * len(KINDS) + found[:, KIND]) * width + found[:, CHANNEL] + 1
+        drivers, covered = np.empty_like(codes), np.full_like(codes, NEVER)
+        every, of_each = np.unique(codes[taken], return_inverse=True)
+        prices = [
+            rates.use(
+                self.products[code // width // len(KINDS)], KINDS[code // width % len(KINDS)],
+                self.channels[code % width - 1] if code % width else None,
+            )
+            for code in every.tolist()
+        ]  # fmt: skip
+        if prices:
+            drivers[taken], covered[taken] = np.array(prices, np.int64)[of_each].T
+        days, value_days = found[:, DAY], found[:, VALUE_DAY]
+        value_days = np.where(value_days > 0, value_days, days)
+        self.is_priced = found[:, CURRENCY] == home
+        used = np.stack((_ACTIONS[found[:, KIND]], value_days, drivers, np.full_like(days, -1)), 1)
+        self.uses[:] = np.where(self.is_priced[:, None], used, np.array(uses.UNUSED))
+        result: Flags = ~self.is_priced | (np.minimum(days, value_days) >= covered)
+        return result
+
+    def flags(self, home: int) -> Ints:
+        chosen = self.found[self.places]
+        flags: Ints = (
+            BY_CUSTOMER * (chosen[:, INITIATOR] == CUSTOMER)
+            + HOME_CURRENCY * (chosen[:, CURRENCY] == home)
+            + IN_LEDGER * self.is_priced[self.places]
+        )
+        return flags
+
+    def hashes(self) -> NDArray[np.uint64]:
+        prefixes = [f"{name}\0".encode() for name in self.sources]
+        values, found = self.values, self.found[self.places]
+        return np.array(
+            [
+                xxh3_64_intdigest(prefixes[source] + values[i][begin:end])
+                for i, source, begin, end in zip(
+                    self.places.tolist(), found[:, SOURCE].tolist(), found[:, ID].tolist(),
+                    found[:, ID_END].tolist(), strict=True,
+                )
+            ],
+            np.uint64,
+        )  # fmt: skip
+
+
+def read(context: Context, partition: Partition, records: Sequence[Delivered]) -> Columns:
+    """The columns of a batch in partition order. Never raises for what a record holds."""
+    held = frozenset(partition.closes.quarantined)
+    out = Columns()
+    if not records:
+        return out
+    scanned = Scanned(partition, records)
+    scanned.choose(context, partition, held)
+    is_odd = np.ones(len(records), np.bool_)
+    is_odd[scanned.places] = False
+    add(out, context, partition, [records[i] for i in np.flatnonzero(is_odd).tolist()], held)
+    return _together(out, scanned, context, partition) if len(scanned.places) else out
+
+
+def _together(out: Columns, scanned: Scanned, context: Context, partition: Partition) -> Columns:
+    """Both in the order of their offsets."""
+    places, found = scanned.places, scanned.found[scanned.places]
+    order = np.argsort(np.concatenate((out.offsets, scanned.offsets[places])), kind="stable")
+
+    def both(odd: Words, hot: NDArray[Any]) -> Words:
+        width = len(hot) // len(places)
+        joined = np.concatenate((np.asarray(odd, hot.dtype), hot)).reshape(-1, width)
+        return array(odd.typecode, joined[order].tobytes())
+
+    watches = partition.watched.plan.model is not None
+    merged = Columns(
+        rows=both(out.rows, scanned.rows[places]),
+        accounts=both(out.accounts, scanned.accounts[places]),
+        amounts=both(out.amounts, found[:, AMOUNT]),
+        days=both(out.days, found[:, DAY]),
+        offsets=both(out.offsets, scanned.offsets[places]),
+        flags=both(out.flags, scanned.flags(partition.currencies.get(context.currency, NONE))),
+        hashes=both(out.hashes, scanned.hashes()),
+        ids=out.ids, sources=out.sources, times=out.times, closes=out.closes,
+        refused=out.refused, waiting=out.waiting, ignored=out.ignored,
+        scanned=scanned,
+        origins=both(array("q", range(len(out.rows))), ~places),
+    )  # fmt: skip
+    if watches or partition.books.rates.active:
+        merged.uses = both(out.uses, scanned.uses[places].reshape(-1))
+        kinds = bookings.flags_of_scanned(found) if watches else np.zeros_like(places)
+        merged.kinds = both(out.kinds, kinds)
+    for close in merged.closes:
+        close.before = int(np.searchsorted(merged.offsets, close.offset))
+    return merged
+
+
+def _joined(parts: list[bytes]) -> tuple[NDArray[np.uint8], Ints]:
+    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
+    return np.frombuffer(b"".join(parts) or b"\0", np.uint8), ends

@@ -1,0 +1,259 @@
+"""The scanner against the catalogue: what it takes at once, the catalogue reads the same."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.scoring import columns, model, reading, reference
+from services.scoring.engine import Engine
+from services.scoring.scanning import HOT
+from services.scoring.watermark import Source
+from shared.events.bank import AccountOpened, RateSet, TransactionBooked
+from shared.events.envelope import encode, wrap
+
+DAY = date(2025, 3, 1)
+LATEST = DAY.toordinal() + 1
+AT = datetime(2025, 3, 1, 9, 30, 1, 250, tzinfo=UTC)
+TOPIC = "bank.events"
+
+
+@dataclass
+class Delivered:
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+def envelope(**changes: Any) -> dict[str, Any]:
+    """A transaction as its JSON; `data` may be changed by its own fields."""
+    data = {
+        "customer_number": "C1", "transaction_id": "T1", "account_number": "A1",
+        "product_code": "CA", "amount_minor": -1250, "currency": "CNY", "kind": "card",
+        "initiated_by": "customer", "booked_on": "2025-03-01",
+    } | changes.pop("data", {})  # fmt: skip
+    return {
+        "type": "bank.transaction_booked.v1", "specversion": "1.0", "id": "txn-1",
+        "source": "core", "subject": "C1", "time": "2025-03-01T09:30:01Z",
+        "datacontenttype": "application/json", "businessdate": "2025-03-01",
+    } | changes | {"data": data}  # fmt: skip
+
+
+def engine(*, priced: bool = False) -> Engine:
+    made = Engine(model.load(), topic=TOPIC, partitions=1, currency="CNY", zone="Asia/Shanghai")
+    made.describe("core", Source(closes_days=True, active_from=date(2024, 1, 1).toordinal()))
+    made.describe("late", Source(closes_days=True, active_from=DAY.toordinal() + 1))
+    for kind, value in (("transfer_price", 20_000), ("cost_driver", 30)) if priced else ():
+        own = {"product_code": "CA"} if kind == "transfer_price" else {"driver_code": "card"}
+        rate = RateSet(kind=kind, from_on=date(2025, 1, 1), value=value, currency="CNY", **own)
+        reference.tell(made, encode(wrap(rate, id="r", source="core", time=AT, businessdate=DAY)))
+    learnt = [
+        envelope(id=f"know-{n}", source=source, subject=number, businessdate="2025-03-02",
+                 data={"customer_number": number, "account_number": account, "currency": currency,
+                       "channel_code": channel})
+        for n, (source, number, account, currency, channel) in enumerate([
+            ("core", "C1", "A1", "CNY", "app"), ("late", "C1", "A2", "CNY", "网点"),
+            ("core", "客2", "账1", "USD", "app"),
+        ])
+    ]  # fmt: skip
+    records = [
+        Delivered(n, one["subject"].encode(), written(one))
+        for n, one in enumerate(learnt)
+    ]
+    batch = made.read(0, records, LATEST + 400)
+    made.apply(batch, set())
+    return made
+
+
+def both(records: list[Delivered], *, priced: bool = False) -> tuple[Any, Any, int]:
+    """What is read of them with the scanner and without it, and how many it took at once."""
+    one, other = engine(priced=priced), engine(priced=priced)
+    scanned = one.read(0, records, LATEST).columns
+    plain = columns.Columns()
+    partition = other.partition(0)
+    partition.books.look_at(other.rates, 0, 0)
+    other._context.latest_day = LATEST
+    columns.add(plain, other._context, partition, records, frozenset())
+    taken = 0 if scanned.scanned is None else len(scanned.scanned.places)
+    return told(scanned), told(plain), taken
+
+
+def told(found: columns.Columns) -> dict[str, Any]:
+    count = len(found.rows)
+    return {
+        "arrays": [array.tolist() for array in found.arrays()],
+        "identities": [(found.source_of(i), found.id_of(i), found.time_of(i))
+                       for i in range(count)],
+        "closes": [(c.before, c.offset, c.source, c.day) for c in found.closes],
+        "refused": found.refused, "waiting": found.waiting, "ignored": found.ignored,
+    }  # fmt: skip
+
+
+def written(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, ensure_ascii=False).encode()
+
+
+def delivered(*events: dict[str, Any] | bytes, key: bytes | None = b"C1") -> list[Delivered]:
+    return [
+        Delivered(100 + n, key, one if isinstance(one, bytes) else written(one))
+        for n, one in enumerate(events)
+    ]
+
+
+TEXTS = st.one_of(
+    st.sampled_from(["A1", "CA", "网点", "", "x" * 100, "x" * 101, 'a"b', "a\\b", "é" * 60, "\x7f",
+                     "\0", "𠮷", "null"]),
+    st.text(max_size=12),
+)  # fmt: skip
+DATES = st.one_of(
+    st.sampled_from(["2025-02-28", "2025-02-29", "2024-02-29", "2025-03-02", "2025-03-03",
+                     "1969-12-31", "2025-13-01", "2025-00-10", "2025-3-01", "2025-03-01T00:00:00Z",
+                     "0001-01-01", "9999-12-31", "2023-12-31"]),
+    st.dates(date(1890, 1, 1), date(2410, 1, 1)).map(date.isoformat),
+)  # fmt: skip
+TIMES = st.one_of(
+    st.sampled_from([
+        "2025-03-01T09:30:01Z", "2025-03-01T09:30:01.5+08:00", "2025-03-01T09:30:01",
+        "2025-03-01T24:00:00Z", "2025-03-01T23:59:60Z", "2025-03-01t09:30:01z",
+        "2025-03-01 09:30:01Z", "2025-03-01T09:30:01.1234567Z", "2025-03-01T09:30:01.Z",
+        "2025-03-01T09:30:01-00:00", "2025-03-01T09:30:01+24:00", "2025-02-30T09:30:01Z",
+        "2025-03-01T09:30:01+23:59", "2025-03-01T09:30:01+0800", "2025-03-01T09:30Z", "now",
+        "2025-03-01T09:30:01.000001-11:30", "2025-03-01T09:60:01Z",
+        "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-10:00", "2025-03-01T09:30:01+08:60",
+    ]),
+    st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+)  # fmt: skip
+NUMBERS = st.one_of(
+    st.integers(-(2**60), 2**60),
+    st.sampled_from([0, -1, 10**15 - 1, 10**15, 2**53, 2**53 + 1, -(2**53), 1.0, 1.5, 1e3, True]),
+)
+ANYTHING = st.one_of(TEXTS, DATES, TIMES, NUMBERS, st.none(), st.just({}), st.just([]))
+DATA = {
+    "customer_number": TEXTS, "transaction_id": TEXTS, "account_number": TEXTS,
+    "product_code": TEXTS, "amount_minor": NUMBERS,
+    "currency": st.sampled_from(["CNY", "USD", "XXX", "cny", ""]),
+    "kind": st.sampled_from(["card", "fee", "cash_in", "interest_paid", "loan_instalment", "x"]),
+    "initiated_by": st.sampled_from(["customer", "bank", "nobody"]), "booked_on": DATES,
+    "value_on": DATES, "channel_code": st.sampled_from(["app", "网点", "new", "", None]),
+    "branch_code": TEXTS, "purpose_code": TEXTS, "loan_number": TEXTS,
+    "counterparty": st.one_of(st.just({}), st.none(), st.fixed_dictionaries(
+        {}, optional={"bank_code": ANYTHING, "account_number": TEXTS, "name": TEXTS})),
+    "payment_reference": TEXTS, "order_in_day": NUMBERS, "reverses": TEXTS, "later_field": ANYTHING,
+}  # fmt: skip
+ENVELOPE = {
+    "type": st.sampled_from(["bank.transaction_booked.v2", "bank.unheard_of.v1", "x", ""]),
+    "specversion": st.sampled_from(["1.0", "1.1"]), "id": TEXTS,
+    "source": st.sampled_from(["core", "late", "new"]), "subject": TEXTS, "time": TIMES,
+    "datacontenttype": st.sampled_from(["application/json", "text/plain"]), "businessdate": DATES,
+    "sequence": NUMBERS, "correlationid": TEXTS, "causationid": TEXTS, "rootat": TIMES,
+    "later_attribute": ANYTHING,
+}  # fmt: skip
+
+
+@st.composite
+def events(draw: st.DrawFn) -> bytes:
+    """A transaction with up to three fields changed or left out, in any order and spacing."""
+    event = envelope()
+    for _ in range(draw(st.integers(0, 3))):
+        place, of = draw(st.sampled_from([(event, ENVELOPE), (event["data"], DATA)]))
+        name = draw(st.sampled_from(sorted(of)))
+        if draw(st.integers(0, 5)) == 0:
+            place.pop(name, None)
+        else:
+            place[name] = draw(st.one_of(of[name], ANYTHING) if draw(st.booleans()) else of[name])
+    if draw(st.booleans()):
+        event = dict(draw(st.permutations(list(event.items()))))
+        event["data"] = dict(draw(st.permutations(list(event["data"].items()))))
+    spacing = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t:\r\n")]))
+    text = json.dumps(event, separators=spacing, ensure_ascii=draw(st.booleans()))
+    value = bytearray(text.encode(errors="surrogatepass"))
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):  # bytes gone wrong on the way
+        at = draw(st.integers(0, len(value) - 1))
+        value[at] = draw(st.one_of(st.sampled_from(b'{}[]",:\\ 0-.eE\x80\xc3\xed\xf4'),
+                                   st.integers(0, 255)))  # fmt: skip
+    return bytes(value[: draw(st.sampled_from([len(value)] * 9 + [len(value) // 2]))])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(events(), min_size=1, max_size=4), st.booleans())
+def test_whatever_comes_is_read_as_the_catalogue_does(values: list[bytes], priced: bool) -> None:
+    scanned, plain, _ = both(delivered(*values), priced=priced)
+    assert scanned == plain
+
+
+@pytest.mark.parametrize("priced", [False, True])
+def test_what_banks_send_is_taken_at_once(priced: bool) -> None:
+    full = envelope(sequence=7, correlationid="c", causationid="d", rootat="2025-03-01T09:30:01Z",
+                    time="2025-03-01T17:30:01.250+08:00",
+                    data={"value_on": "2025-02-27", "channel_code": "网点", "branch_code": "沪一",
+                          "purpose_code": "p", "payment_reference": "r", "order_in_day": 3,
+                          "reverses": None,
+                          "counterparty": {"bank_code": None, "account_number": "对"}})  # fmt: skip
+    fact = TransactionBooked(
+        transaction_id="2", account_number="A1", customer_number="C1", product_code="CA",
+        amount_minor=5, currency="CNY", kind="card", initiated_by="bank", booked_on=DAY,
+        reverses="1",
+    )  # fmt: skip
+    ours = encode(wrap(fact, id="t", source="core", time=AT, businessdate=DAY, sequence=1))
+    spaced = json.dumps(envelope(), indent=2).encode() + b"\n"
+    scanned, plain, taken = both(delivered(full, ours, spaced), priced=priced)
+    assert scanned == plain
+    assert taken == 3
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        envelope(id="a\\b"), envelope(sequence=1.0), envelope(later=1),
+        envelope(data={"loan_number": "L1"}), envelope(data={"account_number": "A9"}),
+        envelope(data={"product_code": "CB"}), envelope(data={"amount_minor": 2**53}),
+        envelope(businessdate="2025-03-03"), envelope(source="late"), envelope(source="new"),
+        envelope(data={"channel_code": "kiosk"}), envelope(data={"customer_number": "C2"}),
+        b"", b"null", b'{"type":', json.dumps(envelope()).encode() + b"}",
+        json.dumps(envelope()).encode().replace(b'"id"', b'"id": "x", "id"'),
+    ],
+)  # fmt: skip
+def test_what_it_is_not_sure_of_goes_the_other_way(odd: Any) -> None:
+    scanned, plain, taken = both(delivered(envelope(), odd, envelope(id="txn-2")))
+    assert scanned == plain
+    assert taken == 2
+
+
+def test_what_an_earlier_event_of_the_batch_says_holds_for_a_later_one() -> None:
+    """An account that is opened, and a close of the day, stand between those taken at once."""
+    opened = AccountOpened(customer_number="C1", account_number="A7", product_code="CA",
+                           currency="CNY", opened_on=DAY)  # fmt: skip
+    value = encode(wrap(opened, id="o", source="core", time=AT, businessdate=DAY))
+    first = envelope(id="n1", data={"account_number": "A7"})
+    scanned, plain, taken = both(
+        delivered(envelope(), value, first, envelope(id="n2", data={"account_number": "A7"})),
+        priced=True,
+    )
+    assert scanned == plain
+    assert taken == 1, "the new account is known from the next batch on"
+
+
+def test_the_far_past_the_future_and_its_own_price_decide_as_always() -> None:
+    dates = [DAY + timedelta(days=n) for n in (-20_000, -500, -100, 0, 1, 2)]
+    values = [envelope(id=f"d{n}", businessdate=str(on)) for n, on in enumerate(dates)]
+    values += [envelope(id=f"v{n}", data={"value_on": str(on)}) for n, on in enumerate(dates)]
+    scanned, plain, taken = both(delivered(*values), priced=True)
+    assert scanned == plain
+    assert 0 < taken < len(values)
+    assert scanned["waiting"], "some days have no price"
+
+
+def test_a_batch_of_nothing_is_nothing() -> None:
+    assert told(engine().read(0, [], LATEST).columns)["identities"] == []
+
+
+def test_the_scanners_verdict_is_a_flag_for_each_record() -> None:
+    made = engine()
+    scanned = reading.Scanned(made.partition(0), delivered(envelope(), b"x", envelope(id="2")))
+    assert np.flatnonzero(scanned.found[:, HOT]).tolist() == [0, 2]
