@@ -68,6 +68,7 @@ class AlertOut(BaseModel):
     risk_ppm: int
     at_stake_minor: int
     margin_at_risk_minor: int
+    recoverable_minor: int
     currency: str
     terms: dict[str, Any]
     event_ids: list[str]

@@ -84,6 +84,7 @@ class AlertRaised(AlertFact, kw_only=True, frozen=True):
     risk_ppm: Ppm
     contribution_minor: Minor
     margin_at_risk_minor: Minor
+    recoverable_minor: Minor | None = None  # of it, what work has saved so far: alerts rank by it
     currency: Currency
     terms: tuple[Term, ...]
     text: Text

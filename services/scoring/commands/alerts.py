@@ -11,9 +11,10 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.scoring.commands import causes, parties
-from services.scoring.rules import episodes, stake, wording
+from services.scoring.commands import causes, outcomes, parties
+from services.scoring.rules import episodes, recovery, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
+from services.scoring.rules.recovery import Outcomes
 from services.scoring.rules.stake import Evidence
 from services.scoring.settings import home_currency
 from services.scoring.tables import AlertRow, CustomerStateRow, NumberRow, PartyFigureRow, SignalRow
@@ -174,9 +175,10 @@ def refresh(tx: Tx, party_ids: Collection[str]) -> None:
     """Makes the alerts of these locked parties what their signals say; tells the difference."""
     if not party_ids:
         return
+    judged = outcomes.outcomes_by_rule(tx)
     for party in _load(tx, sorted(party_ids)):
         for rule in sorted({*party.signals, *party.alerts}):
-            _compare(tx, party, rule)
+            _compare(tx, party, rule, judged)
     tx.session.flush()
     tx.session.execute(RISK, {"parties": sorted(party_ids)})
 
@@ -211,7 +213,7 @@ def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
     return list(found.values())
 
 
-def _compare(tx: Tx, party: _Party, rule: str) -> None:
+def _compare(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]) -> None:
     """Acts on every difference between the recorded alerts and what the signals say now."""
     alerts = {a.alert_id: a for a in party.alerts[rule]}
     signals = {s.id: s for s in party.signals[rule]}
@@ -223,6 +225,9 @@ def _compare(tx: Tx, party: _Party, rule: str) -> None:
             continue
         if act in ("raise", "record"):
             alert = _new_alert(tx, party, rule, alert_id, episode, signals)
+            alert.recoverable_minor = recovery.recoverable_minor(
+                alert.margin_at_risk_minor, recovery.chance_of(rule, judged)
+            )
             tx.session.add(alert)
         else:
             alert = alerts[alert_id]
@@ -295,6 +300,7 @@ def _tell_raised(tx: Tx, alert: AlertRow, party: _Party, moved_by: SignalRow | N
             risk_ppm=alert.risk_ppm,
             contribution_minor=_tellable(alert.contribution_minor),
             margin_at_risk_minor=_tellable(alert.margin_at_risk_minor),
+            recoverable_minor=_tellable(alert.recoverable_minor),
             currency=alert.currency,
             terms=_terms(alert),
             text=alert.text,
