@@ -83,7 +83,7 @@ def _ranked(row: figures.Figure) -> RankedOut:
         net_transactions_minor=row.sum_minor,
         transactions=row.transactions,
         mean_balance_minor=row.mean_minor,
-        risk_ppm={"outflow": row.outflow_risk_ppm, "silence": row.silence_risk_ppm},
+        risk_ppm=row.risk_ppm,
         margin_at_risk_minor=row.margin_at_risk_minor,
         manager_staff_id=row.manager_staff_id,
         products=[

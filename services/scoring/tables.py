@@ -192,8 +192,9 @@ class PartyFigureRow(Base):
     mean_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     last_on: Mapped[date | None]
     as_of_on: Mapped[date | None]
-    outflow_risk_ppm: Mapped[int] = mapped_column(server_default=sql("0"))
-    silence_risk_ppm: Mapped[int] = mapped_column(server_default=sql("0"))
+    risk_ppm: Mapped[dict[str, Any]] = mapped_column(  # by rule; 0: it does not hold
+        server_default=sql("""'{"outflow": 0, "silence": 0}'""")
+    )
     margin_at_risk_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     posted_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     accrued_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))

@@ -87,20 +87,26 @@ WITH_SIGNALS_OR_ALERTS = text(
     union select a.party_id from alerts a where a.party_id = any(:parties)
     """
 )
+# The small rules are always told; another rule from its first alert on.
 RISK = text(
     """
-    with open as (
-      select p.party_id,
-             coalesce(max(a.risk_ppm) filter (where a.rule = 'outflow'), 0) as outflow,
-             coalesce(max(a.risk_ppm) filter (where a.rule = 'silence'), 0) as silence,
-             coalesce(max(a.margin_at_risk_minor), 0) as margin
+    with ruled as (
+      select p.party_id, r.rule,
+             coalesce(max(a.risk_ppm) filter (where a.valid and a.ended_at is null), 0) as ppm,
+             coalesce(max(a.margin_at_risk_minor)
+                        filter (where a.valid and a.ended_at is null), 0) as margin
         from unnest(cast(:parties as text[])) as p(party_id)
-        left join alerts a on a.party_id = p.party_id and a.valid and a.ended_at is null
-       group by p.party_id)
+       cross join lateral (
+         values ('outflow'), ('silence')
+         union select x.rule from alerts x where x.party_id = p.party_id) r(rule)
+        left join alerts a on a.party_id = p.party_id and a.rule = r.rule
+       group by p.party_id, r.rule),
+    told as (
+      select party_id, jsonb_object_agg(rule, ppm) as risk_ppm, max(margin) as margin
+        from ruled group by party_id)
     update party_figures f
-       set outflow_risk_ppm = o.outflow, silence_risk_ppm = o.silence,
-           margin_at_risk_minor = o.margin, dirty = true
-      from open o where f.party_id = o.party_id
+       set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin, dirty = true
+      from told t where f.party_id = t.party_id
     """
 )
 

@@ -1,7 +1,9 @@
-"""What can be recovered of an alert's margin at risk, by what came of its rule's alerts so far."""
+"""What can be recovered of an alert's margin at risk, by what came of its rule's alerts so far;
+risks of a party by rule, also those of a model."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0013"
 down_revision = "0010"
@@ -23,6 +25,17 @@ select rule, count(*) filter (where saved), count(*) from alerts
 """
 
 
+RISKS = """
+update party_figures f
+   set risk_ppm = jsonb_build_object('outflow', outflow_risk_ppm, 'silence', silence_risk_ppm)
+                  || coalesce((select jsonb_object_agg(a.rule, a.risk_ppm) from (
+                       select rule, coalesce(max(risk_ppm) filter (where ended_at is null), 0)
+                              as risk_ppm
+                         from alerts where party_id = f.party_id and valid group by rule) a), '{}')
+ where margin_at_risk_minor > 0 or exists (select from alerts a where a.party_id = f.party_id)
+"""
+
+
 def upgrade() -> None:
     op.create_table(
         "rule_outcomes",
@@ -37,6 +50,13 @@ def upgrade() -> None:
     # Nothing was told with those raised before: they rank by the margin at risk, as workflow does.
     op.execute("update alerts set recoverable_minor = margin_at_risk_minor")
     op.alter_column("alerts", "recoverable_minor", nullable=False)
+    none = sa.text("""'{"outflow": 0, "silence": 0}'""")
+    op.add_column(
+        "party_figures", sa.Column("risk_ppm", JSONB, nullable=False, server_default=none)
+    )
+    op.execute(RISKS)
+    op.drop_column("party_figures", "outflow_risk_ppm")
+    op.drop_column("party_figures", "silence_risk_ppm")
     op.create_index(
         "alerts_ranked",
         "alerts",

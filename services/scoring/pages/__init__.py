@@ -10,7 +10,7 @@ from services.scoring.pages import contribution as value_pages
 from services.scoring.pages import month_report, words
 from services.scoring.pages import plans as plan_pages
 from services.scoring.pages.value import share_ppm
-from services.scoring.queries import alerts, contribution, cursors, events, figures, names
+from services.scoring.queries import alerts, contribution, cursors, events, figures, names, risks
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach_of_party
 from services.scoring.rules.stake import MILLION, Piece, Whole, whole_of
@@ -186,6 +186,7 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         if party is None:
             raise NotFound
         known = alerts.alerts_of_party(session, party_id)
+        holding = risks.holding(session, [party_id]).get(party_id, [])
         earned = contribution.totals_of_party(session, mine, party_id)
         bank = contribution.bank(session)
         products = names.products(session)
@@ -197,6 +198,8 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         "leaves_url": value_pages.leaves_url,
         "components": words.COMPONENTS,
         "alerts": [a for a in known if a.valid],
+        "risks": [(one, whole_of(one.rule, one.terms)) for one in holding],
+        "pieces": words.PIECES,
         "currency": home_currency(),
         "residual_minor": party.residual_minor(home_currency()),
         "events_url": events_url,
