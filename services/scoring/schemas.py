@@ -73,6 +73,7 @@ class AlertOut(BaseModel):
     terms: dict[str, Any]
     event_ids: list[str]
     text: dict[str, str]
+    advice: dict[str, str] | None
     process_instance_id: str | None
     outcome_code: str | None
 

@@ -261,6 +261,7 @@ class AlertRow(Base):
     event_ids: Mapped[list[str]]
     term_events: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     text: Mapped[dict[str, Any]]
+    advice: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     model_version: Mapped[str]
     __table_args__ = (
         Index("alerts_of_party", "party_id", "rule"),

@@ -292,6 +292,8 @@ class AlertRow(Base):
     cause: Mapped[list[dict[str, Any]]]
     correlation_id: Mapped[str | None]
     customer_number: Mapped[str | None]
+    opens_work: Mapped[bool]  # False: a finding, which only goes to the work there is
+    advice: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     state: Mapped[str]
     instance_id: Mapped[str | None]
 

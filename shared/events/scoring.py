@@ -102,6 +102,8 @@ class AlertRaised(AlertFact, kw_only=True, frozen=True):
     currency: Currency
     terms: tuple[Term, ...]
     text: Text
+    advice: Text | None = None  # what the manager can do
+    opens_work: bool = True  # False: a finding, which goes to the work there is
     cause: Cause | None = None  # the bank's event that moved the rule; for silence the day's close
 
 

@@ -137,6 +137,8 @@ FIGURES = {  # of scores, and the terms of alerts
     "silent_days": N_("Days without a transaction"),
     "mean_gap_milli_days": N_("Usual days between transactions"),
     "horizon_days": N_("Days ahead"),
+    "pace_milli": N_("Times a month now"),
+    "usual_pace_milli": N_("Times a month as usual"),
     "base": N_("Where all customers begin"),
     "purchases": N_("Number of purchases"),
     "silence": N_("Days without activity"),
@@ -182,6 +184,7 @@ RULES = {
     "collapse": N_("Collapse of activity ahead"),
     "outflow_ahead": N_("Outflow ahead"),
     "distress": N_("First distress ahead"),
+    "use_falls": N_("Use falls"),
 }
 FOUND_BY = {
     "name": N_("Name"),

@@ -16,6 +16,7 @@ from services.scoring.rules import episodes, recovery, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
 from services.scoring.rules.recovery import Outcomes
 from services.scoring.rules.stake import Evidence
+from services.scoring.rules.wording_of_use import advice_of
 from services.scoring.settings import home_currency
 from services.scoring.tables import AlertRow, CustomerStateRow, NumberRow, PartyFigureRow, SignalRow
 from shared import outbox
@@ -85,6 +86,13 @@ WITH_SIGNALS_OR_ALERTS = text(
      where n.party_id = any(:parties)
        and exists (select 1 from signals g where g.customer_number = n.customer_number)
     union select a.party_id from alerts a where a.party_id = any(:parties)
+    """
+)
+LINE_OF = text(
+    """
+    select p.line_code from account_figures f join products p on p.product_code = f.product_code
+     where f.customer_number = :number and f.account_number = :account
+     order by f.product_code limit 1
     """
 )
 # The small rules are always told; another rule from its first alert on.
@@ -267,6 +275,7 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         ],
     )
     at_stake = max(party.mean_minor, 0)
+    finding = rule in stake.FINDINGS
     currency = home_currency()
     return AlertRow(
         alert_id=alert_id,
@@ -280,14 +289,22 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         risk_ppm=why.risk_ppm,
         contribution_minor=party.sum_minor,
         at_stake_minor=at_stake,
-        margin_at_risk_minor=stake.margin_at_risk(why.risk_ppm, at_stake),
+        margin_at_risk_minor=0 if finding else stake.margin_at_risk(why.risk_ppm, at_stake),
         currency=currency,
         terms=dict(why.terms),
         event_ids=list(why.event_ids),
         term_events=causes.of_terms(tx, signals[why.signal_id]),
         text=wording.raised_text(rule, why.terms, currency),
+        advice=_advice(tx, signals[why.signal_id]) if finding else None,
         model_version=max(s.model_version for s in raised_by),
     )
+
+
+def _advice(tx: Tx, signal: SignalRow) -> dict[str, str]:
+    """By the type of the product that the signal is on."""
+    place = {"number": signal.customer_number, "account": signal.account_number}
+    line_code = tx.session.execute(LINE_OF, place).scalar()
+    return advice_of(line_code)
 
 
 def _take_back(tx: Tx, alert: AlertRow, party: _Party) -> None:
@@ -310,6 +327,8 @@ def _tell_raised(tx: Tx, alert: AlertRow, party: _Party, moved_by: SignalRow | N
             currency=alert.currency,
             terms=_terms(alert),
             text=alert.text,
+            advice=alert.advice,
+            opens_work=alert.rule not in stake.FINDINGS,
             cause=cause,
         ),
         origin=origin,

@@ -1,5 +1,6 @@
 """What can be recovered of an alert's margin at risk, by what came of its rule's alerts so far;
-risks of a party by rule, also those of a model."""
+risks of a party by rule, also those of a model; advice with a finding.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -44,6 +45,7 @@ def upgrade() -> None:
         sa.Column("judged", sa.BigInteger, nullable=False),
     )
     op.add_column("alerts", sa.Column("saved", sa.Boolean))
+    op.add_column("alerts", sa.Column("advice", JSONB))
     op.add_column("alerts", sa.Column("recoverable_minor", sa.Numeric(38, 0)))
     op.execute(JUDGED)
     op.execute(COUNTED)

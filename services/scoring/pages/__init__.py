@@ -13,7 +13,7 @@ from services.scoring.pages.value import share_ppm
 from services.scoring.queries import alerts, contribution, cursors, events, figures, names, risks
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach_of_party
-from services.scoring.rules.stake import MILLION, Piece, Whole, whole_of
+from services.scoring.rules.stake import FINDINGS, MILLION, Piece, Whole, whole_of
 from services.scoring.settings import home_currency, risk_card
 from shared import positions
 from shared.errors import NotFound
@@ -292,11 +292,17 @@ def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
         "precision": precision,
         "model": risk_card(),
         "methods": words.METHODS,
-        "wholes": [w for w in (whole_of(alert.rule, alert.terms), _stake(alert)) if w],
+        "wholes": [w for w in _wholes(alert) if w],
         "kinds": words.KINDS,
         "types": words.TYPES,
         **_words(),
     }
+
+
+def _wholes(alert: Any) -> list[Whole | None]:
+    """The terms, and of what there is work for the money."""
+    terms = whole_of(alert.rule, alert.terms)
+    return [terms] if alert.rule in FINDINGS else [terms, _stake(alert)]
 
 
 def _stake(alert: Any) -> Whole:
@@ -318,6 +324,7 @@ def _stake(alert: Any) -> Whole:
 def _words() -> dict[str, Any]:
     return {
         "rules": words.RULES,
+        "findings": FINDINGS,
         "pieces": words.PIECES,
         "outcomes": words.OUTCOMES,
         "levels": words.LEVELS,

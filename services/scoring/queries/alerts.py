@@ -10,16 +10,18 @@ from sqlalchemy.orm import Session
 
 from services.scoring.queries import cursors
 from services.scoring.queries.reach import IN_REACH, NUMBERS, parameters_of, reach_of_party
+from services.scoring.rules.stake import FINDINGS
 from shared.open_work import Desk
 from shared.reach import Reach
 
 PAGE_ROWS = 30
-State = Literal["open", "waiting", "ended"]
+State = Literal["open", "waiting", "findings", "ended"]
 
 _ALERT = """
   a.alert_id, a.party_id, a.rule, a.episode, a.at, a.ended_at, a.valid, a.told, a.reason_code,
   a.customer_number, a.risk_ppm, a.contribution_minor, a.at_stake_minor, a.margin_at_risk_minor,
-  a.recoverable_minor, a.currency, a.terms, a.event_ids, a.term_events, a.text, a.model_version,
+  a.recoverable_minor, a.currency, a.terms, a.event_ids, a.term_events, a.text, a.advice,
+  a.model_version,
   m.manager_staff_id, m.manager_code, m.desk,
   w.process_instance_id, w.outcome_code, w.outcome_text, w.finished_at
   from alerts a
@@ -35,7 +37,7 @@ _ALERT = """
 """
 # Told to workflow, which has made no work of it: it waits for a place at the manager's desk.
 _WAITS = """
-  a.valid and a.told and a.ended_at is null
+  a.valid and a.told and a.ended_at is null and a.rule <> all(:findings)
   and a.at >= (select cast(min(l.on_date) as timestamp) at time zone :zone from went_live l)
   and not exists (select from process_alerts pa where pa.alert_id = a.alert_id)
   and not exists (select from processes p where p.party_id = a.party_id and p.finished_at is null)
@@ -76,11 +78,23 @@ RANKS = text(
 OPEN = text(
     f"""
     select {_ALERT}
-     where a.valid and a.ended_at is null and (cast(:rule as text) is null or a.rule = :rule)
+     where a.valid and a.ended_at is null and a.rule <> all(:findings)
+       and (cast(:rule as text) is null or a.rule = :rule)
        and {IN_REACH.format(party="a.party_id")}
        and (cast(:after as numeric) is null
             or (a.margin_at_risk_minor, a.alert_id) < (cast(:after as numeric), :after_id))
      order by a.margin_at_risk_minor desc, a.alert_id desc limit :limit
+    """
+)
+FOUND = text(
+    f"""
+    select {_ALERT}
+     where a.valid and a.ended_at is null and a.rule = any(:findings)
+       and (cast(:rule as text) is null or a.rule = :rule)
+       and {IN_REACH.format(party="a.party_id")}
+       and (cast(:after as timestamptz) is null
+            or (a.at, a.alert_id) < (cast(:after as timestamptz), :after_id))
+     order by a.at desc, a.alert_id desc limit :limit
     """
 )
 ENDED = text(
@@ -93,7 +107,7 @@ ENDED = text(
      order by a.at desc, a.alert_id desc limit :limit
     """
 )
-LISTS = {"open": OPEN, "waiting": WAITING, "ended": ENDED}
+LISTS = {"open": OPEN, "waiting": WAITING, "findings": FOUND, "ended": ENDED}
 PARTY_OF = text("select party_id from alerts where alert_id = :alert_id")
 ONE = text(
     f"""select {_ALERT} where a.alert_id = :alert_id
@@ -106,7 +120,8 @@ COUNTS = text(
     f"""
     select count(*) as open, coalesce(sum(x.margin), 0) as margin_minor from (
       select a.party_id, max(a.margin_at_risk_minor) as margin from alerts a
-       where a.valid and a.ended_at is null and {IN_REACH.format(party="a.party_id")}
+       where a.valid and a.ended_at is null and a.rule <> all(:findings)
+         and {IN_REACH.format(party="a.party_id")}
        group by a.party_id) x
     """  # noqa: S608 - names are ours
 )
@@ -141,12 +156,15 @@ def alerts_of(
     limit: int = PAGE_ROWS,
 ) -> list[Any]:
     """Alerts in reach: open ones, most money at risk first; those that wait for a place, most to
-    recover first; or ended ones, latest first. `after` is the cursor of the last seen."""
-    place = cursors.instant_and_id(after) if state == "ended" else cursors.number_and_id(after)
+    recover first; findings that hold, or what has ended, latest first. `after` is the cursor of the
+    last seen."""
+    by_money = state in ("open", "waiting")
+    place = cursors.number_and_id(after) if by_money else cursors.instant_and_id(after)
     asked = {
         **parameters_of(reach),
         "rule": rule,
         "zone": zone.key,
+        "findings": sorted(FINDINGS),
         "after": place[0] if place else None,
         "after_id": place[1] if place else None,
         "limit": limit,
@@ -173,6 +191,7 @@ def ranks(session: Session, found: Sequence[Any], zone: ZoneInfo) -> dict[str, i
             "desks": sorted({one.desk for one in asked if one.desk}),
             "parties": sorted({one.party_id for one in asked}),
             "zone": zone.key,
+            "findings": sorted(FINDINGS),
         },
     )
     return {row.party_id: row.rank for row in rows}
@@ -195,7 +214,7 @@ def alerts_of_party(session: Session, party_id: str) -> list[Any]:
 
 def open_counts(session: Session, reach: Reach) -> tuple[int, int]:
     """Parties with an open alert, and the sum of what is at risk with them."""
-    row = session.execute(COUNTS, parameters_of(reach)).one()
+    row = session.execute(COUNTS, {**parameters_of(reach), "findings": sorted(FINDINGS)}).one()
     return row.open, int(row.margin_minor)
 
 

@@ -63,8 +63,11 @@ def take_alert(tx: Tx, alert: AlertRaised, cause: Cause) -> None:
         return  # an episode is raised once; a repeat changes nothing
     else:
         row.cleared_at = None  # its end was taken back
-    on = business_date(alert.at, tx.clock.zone)
-    if row.state == "recorded" and becomes_work(on, went_live_on(tx)):
+    if row.state != "recorded":
+        return
+    if not row.opens_work:
+        _attach_finding(tx, row)
+    elif becomes_work(business_date(alert.at, tx.clock.zone), went_live_on(tx)):
         _place(tx, row)
 
 
@@ -83,6 +86,8 @@ def _recorded(tx: Tx, alert: AlertRaised, cause: Cause) -> AlertRow:
         cause=[msgspec.to_builtins(cause)],
         correlation_id=story,
         customer_number=alert.customer_number,
+        opens_work=alert.opens_work,
+        advice=dict(alert.advice) if alert.advice else None,
         state="recorded",
     )
 
@@ -108,7 +113,7 @@ def take_recorded(tx: Tx) -> None:
     live_on = went_live_on(tx)
     rows = tx.session.scalars(
         select(AlertRow)
-        .where(AlertRow.state == "recorded", AlertRow.cleared_at.is_(None))
+        .where(AlertRow.state == "recorded", AlertRow.cleared_at.is_(None), AlertRow.opens_work)
         .order_by(AlertRow.margin_at_risk_minor.desc(), AlertRow.alert_id)
     ).all()
     for row in rows:
@@ -237,7 +242,7 @@ def _place(tx: Tx, alert: AlertRow) -> None:
 def _attach(tx: Tx, alert: AlertRow, instance: InstanceRow) -> None:
     alert.state = "attached"
     alert.instance_id = instance.instance_id
-    add_entry(tx, instance, "alert_attached", alert.text)
+    add_entry(tx, instance, "alert_attached", _with_advice(alert))
     if alert.margin_at_risk_minor > instance.stake_minor:
         instance.stake_minor = alert.margin_at_risk_minor
         for task in tx.session.scalars(
@@ -246,6 +251,23 @@ def _attach(tx: Tx, alert: AlertRow, instance: InstanceRow) -> None:
             )
         ):
             task.stake_minor = alert.margin_at_risk_minor
+
+
+def _attach_finding(tx: Tx, alert: AlertRow) -> None:
+    """A finding goes to the open process, if there is one; else it waits for one to be opened."""
+    instance = _open_instance_of(tx, alert.party_id)
+    if instance is not None:
+        _attach(tx, alert, instance)
+
+
+def _with_advice(alert: AlertRow) -> dict[str, str]:
+    if alert.advice is None:
+        return dict(alert.text)
+    stops = {"zh-CN": "。", "en": ". "}
+    return {
+        language: f"{said}{stops.get(language, ' ')}{alert.advice.get(language, '')}"
+        for language, said in alert.text.items()
+    }
 
 
 def _open(tx: Tx, party_id: str, desk: Desk) -> None:
@@ -280,6 +302,17 @@ def _open(tx: Tx, party_id: str, desk: Desk) -> None:
         alert.state = "attached"
         alert.instance_id = instance.instance_id
     tx.session.execute(delete(WaitingPartyRow).where(WaitingPartyRow.party_id == party_id))
+    for finding in tx.session.scalars(
+        select(AlertRow)
+        .where(
+            AlertRow.party_id == party_id,
+            AlertRow.state == "recorded",
+            AlertRow.cleared_at.is_(None),
+            ~AlertRow.opens_work,
+        )
+        .order_by(AlertRow.raised_at, AlertRow.alert_id)
+    ).all():
+        _attach(tx, finding, instance)
 
 
 def _causes(alerts: Sequence[AlertRow]) -> list[Cause]:

@@ -1,7 +1,10 @@
-"""Places for new alerts, by manager, and the margin that can be recovered, by which they rank."""
+"""Places for new alerts, by manager, and the margin that can be recovered, by which they rank;
+findings, of which no work comes.
+"""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0004"
 down_revision = "0003"
@@ -19,6 +22,11 @@ def upgrade() -> None:
     op.add_column("alerts", sa.Column("recoverable_minor", sa.BigInteger))
     op.execute("update alerts set recoverable_minor = margin_at_risk_minor")
     op.alter_column("alerts", "recoverable_minor", nullable=False)
+    op.add_column(
+        "alerts", sa.Column("opens_work", sa.Boolean, nullable=False, server_default=sa.true())
+    )
+    op.alter_column("alerts", "opens_work", server_default=None)
+    op.add_column("alerts", sa.Column("advice", JSONB))
     op.drop_index("waiting_by_stake", "waiting_parties")
     op.alter_column("waiting_parties", "margin_at_risk_minor", new_column_name="recoverable_minor")
     op.create_index(
