@@ -30,6 +30,7 @@ KINDS: Mapping[type[Fact], str] = {
     facts.RoleDescribed: "role",
     facts.RoleGranted: "grant",
     facts.LimitSet: "limit",
+    facts.CapacitySet: "capacity",
     facts.AbsenceSet: "absence",
 }
 

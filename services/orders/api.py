@@ -116,9 +116,7 @@ def show(order_id: str, ctx: Annotated[Context, requires("order.view")]) -> Orde
 
 
 @router.put("/orders/{order_id}")
-def edit(
-    order_id: str, body: EditIn, ctx: Annotated[Context, requires("order.edit")]
-) -> PlacedOut:
+def edit(order_id: str, body: EditIn, ctx: Annotated[Context, requires("order.edit")]) -> PlacedOut:
     with ctx.transaction() as tx:
         return placed_out(
             orders.edit_order(tx, ctx.actor, order_id, body.draft(), version=body.version)

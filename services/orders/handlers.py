@@ -66,9 +66,7 @@ def on_notice_sent(tx: Tx, event: Event[NoticeSent]) -> None:
 def on_notice_failed(tx: Tx, event: Event[NoticeFailed]) -> None:
     data = event.data
     if data.order_id and data.reminder_id:
-        reminders.note_failed(
-            tx, data.order_id, data.reminder_id, data.notice_id, data.reason_code
-        )
+        reminders.note_failed(tx, data.order_id, data.reminder_id, data.notice_id, data.reason_code)
 
 
 HANDLERS: dict[type[Fact], Callable[[Tx, Event[Any]], None]] = {

@@ -281,9 +281,7 @@ def payments_of(session: Session, order_id: str) -> tuple[list[PaymentRow], set[
     """The payments that count for an order, and which of them were reversed."""
     rows = session.execute(
         select(PaymentRow, ReversalRow.transaction_id)
-        .outerjoin(
-            ReversalRow, ReversalRow.reversed_transaction_id == PaymentRow.transaction_id
-        )
+        .outerjoin(ReversalRow, ReversalRow.reversed_transaction_id == PaymentRow.transaction_id)
         .where(PaymentRow.order_id == order_id, PaymentRow.why_unmatched.is_(None))
         .order_by(PaymentRow.booked_on, PaymentRow.transaction_id)
     ).all()
@@ -315,9 +313,7 @@ def receiving_accounts(session: Session, closed_after: datetime) -> dict[str, st
             OrderRow.status != "cancelled",
             or_(OrderRow.closed_at.is_(None), OrderRow.closed_at > closed_after),
         )
-        .order_by(
-            OrderRow.receiving_account, OrderRow.closed_at.is_(None), OrderRow.created_at
-        )
+        .order_by(OrderRow.receiving_account, OrderRow.closed_at.is_(None), OrderRow.created_at)
     )
     return {account: order_id for account, order_id in rows if account}
 

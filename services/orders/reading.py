@@ -68,6 +68,4 @@ def orders_for(
 
 
 def _in_scope(actor: Actor, row: OrderRow | QuoteRow) -> bool:
-    return decide(
-        actor, "order.view", org_path=row.org_path, owner_id=row.owner_id
-    ).allowed
+    return decide(actor, "order.view", org_path=row.org_path, owner_id=row.owner_id).allowed

@@ -92,7 +92,7 @@ def train(  # noqa: PLR0917 - the options of a command
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="events, JSON Lines")],
     out: Annotated[Path, typer.Option(help="the model, JSON")],
     goal: Annotated[
-        list[str] | None, typer.Option(help="silence, collapse, outflow, distress; none: all")
+        list[str] | None, typer.Option(help="silence, collapse, outflow, distress, use; none: all")
     ] = None,
     split: Annotated[
         datetime | None,

@@ -83,7 +83,7 @@ def _ranked(row: figures.Figure) -> RankedOut:
         net_transactions_minor=row.sum_minor,
         transactions=row.transactions,
         mean_balance_minor=row.mean_minor,
-        risk_ppm={"outflow": row.outflow_risk_ppm, "silence": row.silence_risk_ppm},
+        risk_ppm=row.risk_ppm,
         margin_at_risk_minor=row.margin_at_risk_minor,
         manager_staff_id=row.manager_staff_id,
         products=[
@@ -96,30 +96,21 @@ def _ranked(row: figures.Figure) -> RankedOut:
 @router.get("/alerts")
 def list_alerts(
     ctx: Annotated[Context, requires("alert.view")],
-    state: Literal["open", "ended"] = "open",
+    state: alerts.State = "open",
     rule: Annotated[str | None, Query(max_length=100)] = None,
     after: str | None = None,
     limit: Limit = alerts.PAGE_ROWS,
 ) -> AlertsOut:
     mine = ctx.reach("alert.view")
     with ctx.read() as session:
-        if state == "open":
-            place = cursors.number_and_id(after)
-            rows = alerts.open_alerts(session, mine, rule=rule, after=place, limit=limit)
-        else:
-            at = cursors.instant_and_id(after)
-            rows = alerts.ended_alerts(session, mine, rule=rule, after=at, limit=limit)
+        rows = alerts.alerts_of(
+            session, mine, state, ctx.clock.zone, rule=rule, after=after, limit=limit
+        )
     more = len(rows) == limit
     return AlertsOut(
         items=[_alert(row) for row in rows],
-        next=next_alert(rows[-1], state) if more else None,
+        next=alerts.cursor(rows[-1], state) if more else None,
     )
-
-
-def next_alert(row: Any, state: str) -> str:
-    """The cursor behind an alert."""
-    value = row.margin_at_risk_minor if state == "open" else row.at.isoformat()
-    return f"{value}~{row.alert_id}"
 
 
 def _alert(row: Any) -> AlertOut:

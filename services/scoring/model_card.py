@@ -17,6 +17,7 @@ RULES: Final = {
     "collapse": "collapse",
     "outflow": "outflow_ahead",
     "distress": "distress",
+    "use": "use_falls",
 }
 
 

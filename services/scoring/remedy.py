@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring import use_falls
 from services.scoring.risk_plan import Plan
 from services.scoring.scores import account_features as af
 from services.scoring.scores import purchase_features, watching
@@ -36,7 +37,7 @@ def smallest(plan: Plan, of_set: int, method: int, row: Ints, on: date) -> dict[
         usual = _usual_minor(row)
         times = _first(lambda n: clears(n, -usual, PURCHASE), TIMES_MAX)
         return {"clear_purchases": times, "clear_purchase_minor": usual} if times else {}
-    if plan.rules[method].code == "collapse":
+    if plan.rules[method].code in ("collapse", use_falls.RULE):
         times = _first(lambda n: clears(n, 0, BY_HAND), TIMES_MAX)
         return {"clear_actions": times} if times else {}
     most = MONEY_MAX_MINOR // MONEY_STEP_MINOR

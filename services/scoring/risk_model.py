@@ -17,7 +17,7 @@ from services.scoring.scores import account_features, linear, no_purchase, purch
 from services.scoring.scores.alive import Process
 
 Ints = NDArray[np.int64]
-Goal = Literal["silence", "collapse", "outflow", "distress"]
+Goal = Literal["silence", "collapse", "outflow", "distress", "use"]
 Positive = Annotated[int, Meta(gt=0)]
 Micro = Annotated[int, Meta(ge=-(10**9), le=10**9)]  # times a feature within 64 bits
 Ppm = Annotated[int, Meta(ge=0, le=1_000_000)]

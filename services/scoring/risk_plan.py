@@ -15,8 +15,11 @@ from services.scoring.risk_model import Linear, NoPurchase, RiskModel, Score
 from services.scoring.scores import activity, decay
 from services.scoring.scores.watching import ACCOUNTS, LINEAR, PROCESS, PURCHASES, SLOTS, Methods
 
-RULES: Final = (("no_purchase",), ("collapse", "outflow_ahead", "distress"))  # by kind, by slot
-_SLOTS: Final = {"silence": 0, "collapse": 0, "outflow": 1, "distress": 2}
+RULES: Final = (  # by kind, by slot
+    ("no_purchase",),
+    ("collapse", "outflow_ahead", "distress", "use_falls"),
+)
+_SLOTS: Final = {"silence": 0, "collapse": 0, "outflow": 1, "distress": 2, "use": 3}
 FEATURES_MAX: Final = max(len(names) for names in risk_model.NAMES.values())
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import remedy
+from services.scoring import remedy, use_falls
 from services.scoring.partition import Partition
 from services.scoring.risk_model import Linear, NoPurchase
 from services.scoring.risk_plan import Plan, Rule
@@ -116,25 +116,25 @@ def explained(
     """
     kind, rule = plan.kind_of(of_set), plan.rules[method]
     state, day = row[HEAD : watching.WORDS[kind]], on.toordinal()
+    beside = {"horizon_days": rule.score.horizon_days}
     if isinstance(rule.method, NoPurchase):
         risk, terms = _of_process(rule.method, rule, state, day + second / DAY_S)
     else:
-        risk, terms = _of_linear(rule.method, plan, kind, state, day)
+        features = watching.features_of(state, plan.methods, kind, day)
+        risk, terms = _of_linear(rule.method, kind, features)
+        if rule.code == use_falls.RULE:
+            beside |= use_falls.paces(features)
     moved = {}
     for term in terms:
         offsets = [int(row[MOVED + by]) for by in _MOVERS[kind].get(term, ())]
         if any(offsets):
             moved[term] = max(offsets) - 1
     last = state[purchase_features.LAST_ON if kind == PURCHASES else af.LAST_ON]
-    beside = {"silent_days": day - int(last) if last else 0,
-              "horizon_days": rule.score.horizon_days}  # fmt: skip
+    beside["silent_days"] = day - int(last) if last else 0
     return risk, {**terms, **beside}, moved
 
 
-def _of_linear(
-    method: Linear, plan: Plan, kind: int, state: Ints, day: int
-) -> tuple[int, dict[str, int]]:
-    features = watching.features_of(state, plan.methods, kind, day)
+def _of_linear(method: Linear, kind: int, features: Ints) -> tuple[int, dict[str, int]]:
     terms = {BASE: method.base_micro}
     for name, value in zip(TERM_OF[kind], method.terms(features).tolist(), strict=True):
         terms[name] = terms.get(name, 0) + value

@@ -68,10 +68,12 @@ class AlertOut(BaseModel):
     risk_ppm: int
     at_stake_minor: int
     margin_at_risk_minor: int
+    recoverable_minor: int
     currency: str
     terms: dict[str, Any]
     event_ids: list[str]
     text: dict[str, str]
+    advice: dict[str, str] | None
     process_instance_id: str | None
     outcome_code: str | None
 

@@ -192,8 +192,9 @@ class PartyFigureRow(Base):
     mean_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     last_on: Mapped[date | None]
     as_of_on: Mapped[date | None]
-    outflow_risk_ppm: Mapped[int] = mapped_column(server_default=sql("0"))
-    silence_risk_ppm: Mapped[int] = mapped_column(server_default=sql("0"))
+    risk_ppm: Mapped[dict[str, Any]] = mapped_column(  # by rule; 0: it does not hold
+        server_default=sql("""'{"outflow": 0, "silence": 0}'""")
+    )
     margin_at_risk_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     posted_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     accrued_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
@@ -253,11 +254,14 @@ class AlertRow(Base):
     contribution_minor: Mapped[int] = mapped_column(Whole)
     at_stake_minor: Mapped[int] = mapped_column(Whole)
     margin_at_risk_minor: Mapped[int] = mapped_column(Whole)
+    recoverable_minor: Mapped[int] = mapped_column(Whole)  # as its rule's outcomes stood then
+    saved: Mapped[bool | None]  # what its work came to; none: nobody has said
     currency: Mapped[str]
     terms: Mapped[dict[str, Any]]
     event_ids: Mapped[list[str]]
     term_events: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     text: Mapped[dict[str, Any]]
+    advice: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     model_version: Mapped[str]
     __table_args__ = (
         Index("alerts_of_party", "party_id", "rule"),
@@ -266,6 +270,12 @@ class AlertRow(Base):
             sql("margin_at_risk_minor desc"),
             "alert_id",
             postgresql_where=sql("valid and ended_at is null"),
+        ),
+        Index(
+            "alerts_ranked",
+            sql("recoverable_minor desc"),
+            "alert_id",
+            postgresql_where=sql("valid and told and ended_at is null"),
         ),
         Index("alerts_latest", sql("at desc"), "alert_id", postgresql_where=sql("valid")),
     )
@@ -281,6 +291,18 @@ class ProcessRow(Base):
     finished_at: Mapped[datetime | None]
     outcome_code: Mapped[str | None]
     outcome_text: Mapped[dict[str, Any] | None]
+    __table_args__ = (
+        Index("processes_open", "party_id", postgresql_where=sql("finished_at is null")),
+    )
+
+
+class RuleOutcomesRow(Base):
+    """Of a rule's alerts, how many staff have judged, and how many of these were saved."""
+
+    __tablename__ = "rule_outcomes"
+    rule: Mapped[str] = mapped_column(primary_key=True)
+    saved: Mapped[int] = mapped_column(BigInteger)
+    judged: Mapped[int] = mapped_column(BigInteger)
 
 
 class ProcessAlertRow(Base):

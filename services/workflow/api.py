@@ -6,13 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
-from services.workflow.commands import definitions, tasks
+from services.workflow.commands import alerts, definitions, tasks
 from services.workflow.commands.instances import InstanceUnknown
 from services.workflow.commands.organisation import record
 from services.workflow.commands.story import link_of
 from services.workflow.queries import people, work
 from services.workflow.schemas import (
     CandidateOut,
+    CapacityIn,
     CompleteIn,
     DefinitionIn,
     DefinitionOut,
@@ -27,7 +28,7 @@ from services.workflow.schemas import (
 )
 from services.workflow.tables import InstanceRow, TaskRow
 from shared.clock import business_date
-from shared.events.workflow import LimitSet, RoleGranted
+from shared.events.workflow import CapacitySet, LimitSet, RoleGranted
 from shared.http import Context, requires
 from shared.ids import new_id
 
@@ -197,6 +198,15 @@ def limit(
     fact = LimitSet(limit_id=new_id("LI"), staff_id=staff_id, **body.model_dump())
     with ctx.transaction() as tx:
         return RecordOut(id=fact.limit_id, changed=record(tx, ctx.actor.id, fact))
+
+
+@router.post("/staff/{staff_id}/capacity")
+def capacity(
+    staff_id: str, body: CapacityIn, ctx: Annotated[Context, requires("organisation.edit")]
+) -> RecordOut:
+    fact = CapacitySet(staff_id=staff_id, alerts_per_day=body.alerts_per_day)
+    with ctx.transaction() as tx:
+        return RecordOut(id=staff_id, changed=alerts.set_capacity(tx, ctx.actor.id, fact))
 
 
 labels_router = APIRouter()

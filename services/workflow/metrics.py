@@ -17,7 +17,7 @@ def tasks_by_state(database: Database) -> Iterator[Metric]:
         "guanxi_process_instances", "Instances", labels=["definition", "outcome"]
     )
     alerts = GaugeMetricFamily("guanxi_alerts", "Alerts heard", labels=["rule", "state"])
-    waiting = GaugeMetricFamily("guanxi_waiting_parties", "Parties waiting for a desk's next day")
+    waiting = GaugeMetricFamily("guanxi_waiting_parties", "Parties waiting for a place at a desk")
     with database.read() as session:
         for step, state, count in session.execute(
             select(TaskRow.step_id, TaskRow.state, func.count()).group_by(

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 from shared.policy import within
 
-ALERT_TASKS_PER_DAY_MAX = 5  # new retention processes for one desk and business day
+ALERT_TASKS_PER_DAY = 5  # new retention processes for one desk and business day, if none is set
+ALERT_TASKS_PER_DAY_MAX = 50  # of what may be set for one person
 WORKDAY_ENDS = time(17, 30)
 WORKDAY_STARTS = time(8, 30)
-WAITING_LIST_MAX = 5_000  # parties waiting for one desk; beyond it the least at stake drop out
 DAYS_AHEAD_MAX = 400
 
 IsWorkday = Callable[[date], bool]
@@ -34,14 +34,18 @@ def due_after(start: datetime, workdays: int, is_workday: IsWorkday, zone: ZoneI
     raise ValueError(f"no {workdays} working days within {DAYS_AHEAD_MAX} days of {start}")
 
 
+def next_workday(day: date, is_workday: IsWorkday) -> date:
+    """The day itself, if the bank works; else the next one on which it does."""
+    for ahead in range(DAYS_AHEAD_MAX):
+        if is_workday(day + timedelta(days=ahead)):
+            return day + timedelta(days=ahead)
+    raise ValueError(f"no working day within {DAYS_AHEAD_MAX} days of {day}")
+
+
 def next_opening(now: datetime, is_workday: IsWorkday, zone: ZoneInfo) -> datetime:
     """When the desks open again: the next working day's start."""
-    day = now.astimezone(zone).date()
-    for _ in range(DAYS_AHEAD_MAX):
-        day += timedelta(days=1)
-        if is_workday(day):
-            return datetime.combine(day, WORKDAY_STARTS, zone)
-    raise ValueError(f"no working day within {DAYS_AHEAD_MAX} days of {now}")
+    tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+    return datetime.combine(next_workday(tomorrow, is_workday), WORKDAY_STARTS, zone)
 
 
 @dataclass(frozen=True, slots=True)

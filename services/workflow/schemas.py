@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from services.workflow.rules import ALERT_TASKS_PER_DAY_MAX
+
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 Code = Annotated[str, Field(min_length=1, max_length=100)]
 Minor = Annotated[int, Field(strict=True, ge=0, le=2**53)]
@@ -56,6 +58,12 @@ class LimitIn(In):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "CNY"
     from_on: date | None = None
     until_on: date | None = None
+
+
+class CapacityIn(In):
+    """New alerts a business day, from now on."""
+
+    alerts_per_day: Annotated[int, Field(strict=True, ge=0, le=ALERT_TASKS_PER_DAY_MAX)]
 
 
 class DefinitionIn(In):

@@ -126,6 +126,14 @@ class AbsenceRow(Base):
     cancelled: Mapped[bool] = mapped_column(server_default=sql("false"))
 
 
+class CapacityRow(Base):
+    """How many new alerts a person gets a business day; without a row the usual number."""
+
+    __tablename__ = "capacities"
+    staff_id: Mapped[str] = mapped_column(primary_key=True)
+    alerts_per_day: Mapped[int] = mapped_column(Integer)
+
+
 class OrganisationChangeRow(Base):
     """What changed in the organisation, by whom: before and after, whole records."""
 
@@ -268,7 +276,7 @@ class EntryRow(Base):
 class AlertRow(Base):
     """An alert episode as scoring said it, and what became of it here.
 
-    state: recorded (no work from it), waiting (for the desk's next day), attached, cleared.
+    state: recorded (no work from it), waiting (for a place at the desk), attached.
     """
 
     __tablename__ = "alerts"
@@ -278,11 +286,14 @@ class AlertRow(Base):
     raised_at: Mapped[datetime]
     cleared_at: Mapped[datetime | None]
     margin_at_risk_minor: Mapped[int] = mapped_column(BigInteger)
+    recoverable_minor: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     text: Mapped[dict[str, Any]]
     cause: Mapped[list[dict[str, Any]]]
     correlation_id: Mapped[str | None]
     customer_number: Mapped[str | None]
+    opens_work: Mapped[bool]  # False: a finding, which only goes to the work there is
+    advice: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     state: Mapped[str]
     instance_id: Mapped[str | None]
 
@@ -293,9 +304,9 @@ class WaitingPartyRow(Base):
     __tablename__ = "waiting_parties"
     party_id: Mapped[str] = mapped_column(primary_key=True)
     desk: Mapped[str]
-    margin_at_risk_minor: Mapped[int] = mapped_column(BigInteger)
+    recoverable_minor: Mapped[int] = mapped_column(BigInteger)
     since: Mapped[datetime]
-    __table_args__ = (Index("waiting_by_stake", "desk", sql("margin_at_risk_minor desc")),)
+    __table_args__ = (Index("waiting_ranked", "desk", sql("recoverable_minor desc"), "party_id"),)
 
 
 class IntakeRow(Base):

@@ -41,6 +41,19 @@ class Term(Part, kw_only=True, frozen=True):
     event_ids: tuple[Id, ...] = ()
 
 
+class Risk(Part, kw_only=True, frozen=True):
+    """A rule that holds on a customer number or on one of its accounts, as it was when it began."""
+
+    rule: Code
+    customer_number: Id
+    account_number: Id | None = None
+    product_code: Code | None = None
+    at: Instant
+    risk_ppm: Ppm
+    terms: tuple[Term, ...] = ()
+    model_version: Id
+
+
 class ScoreUpdated(Fact, kw_only=True, frozen=True):
     """A party's figures as of these positions; a later one replaces it."""
 
@@ -52,7 +65,8 @@ class ScoreUpdated(Fact, kw_only=True, frozen=True):
     customer_numbers: tuple[Id, ...]
     contribution: Contribution
     model_version: Id
-    risk_ppm: dict[Code, Ppm] = field(default_factory=dict)
+    risk_ppm: dict[Code, Ppm] = field(default_factory=dict)  # by rule; 0: it does not hold
+    risks: tuple[Risk, ...] = ()
     figures: dict[Code, Minor] = field(default_factory=dict)
     value_class: Code | None = None
     life_cycle_stage: Code | None = None
@@ -84,9 +98,12 @@ class AlertRaised(AlertFact, kw_only=True, frozen=True):
     risk_ppm: Ppm
     contribution_minor: Minor
     margin_at_risk_minor: Minor
+    recoverable_minor: Minor | None = None  # of it, what work has saved so far: alerts rank by it
     currency: Currency
     terms: tuple[Term, ...]
     text: Text
+    advice: Text | None = None  # what the manager can do
+    opens_work: bool = True  # False: a finding, which goes to the work there is
     cause: Cause | None = None  # the bank's event that moved the rule; for silence the day's close
 
 

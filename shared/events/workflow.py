@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from shared.events.fact import (
     Cause,
     Code,
+    Count,
     Currency,
     Fact,
     Id,
@@ -251,6 +252,19 @@ class LimitSet(DirectoryFact, kw_only=True, frozen=True):
     @property
     def entry(self) -> str:
         return f"limit/{self.limit_id}"
+
+
+class CapacitySet(DirectoryFact, kw_only=True, frozen=True):
+    """How many new alerts a member of staff gets a business day, from now on; 0: none."""
+
+    TYPE: ClassVar[str] = "workflow.capacity_set.v1"
+
+    staff_id: Id
+    alerts_per_day: Count
+
+    @property
+    def entry(self) -> str:
+        return f"capacity/{self.staff_id}"
 
 
 class AbsenceSet(DirectoryFact, kw_only=True, frozen=True):

@@ -133,6 +133,7 @@ POST /processes/{instance_id}/tasks/{task_id}/hand-off  task.handoff
 GET  /organisation                                      task.view
 GET  /organisation/chart                                task.view
 POST /organisation/staff/{staff_id}/limits              organisation.edit
+POST /organisation/staff/{staff_id}/capacity            organisation.edit
 GET  /ops                                               ops.view
 GET  /labels                                            task.view
 GET  /api/desk                                          task.view
@@ -146,6 +147,7 @@ GET  /api/processes/{instance_id}                       process.view
 POST /api/definitions                                   process.edit
 POST /api/staff/{staff_id}/grants                       organisation.edit
 POST /api/staff/{staff_id}/limits                       organisation.edit
+POST /api/staff/{staff_id}/capacity                     organisation.edit
 """,
     "scoring": """
 GET /contribution                               score.view

@@ -39,6 +39,12 @@ def test_every_page_renders_what_was_heard(space, customer, language):
         assert "<html" not in fragment.text
         assert "13800138000" not in page.text
     assert client.get("/parties/PC1/head").status_code == 200
+    risk = client.get("/parties/PC1?tab=risk").text
+    assert 'data-key="collapse/A7"' in risk
+    assert {"zh-CN": "谈一谈代发", "en": "Talk about payroll"}[language] in risk
+    assert {"zh-CN": "平时每月次数", "en": "Times a month as usual"}[language] in risk
+    assert {"zh-CN": "活跃度将下降", "en": "Collapse of activity ahead"}[language] in risk
+    assert {"zh-CN": "没有动静的天数 +1.25", "en": "Days without activity +1.25"}[language] in risk
     timeline = client.get("/parties/PC1?tab=timeline").text
     codes = ("salary", "loan_question", "inbound", "mobile", "relationship_manager", "login")
     assert [code for code in codes if f"· {code}<" in timeline] == []
@@ -123,10 +129,20 @@ def say_what_we_say(space: Space) -> None:
     space.publish(
         scoring.ScoreUpdated(party_id="PC1", customer_numbers=("C1",), model_version="m1",
                              contribution=contribution, risk_ppm={"silence": 640_000},
+                             risks=(scoring.Risk(
+                                 rule="collapse", customer_number="C1", account_number="A7",
+                                 product_code="CA-P", at=at, risk_ppm=310_000, model_version="m1",
+                                 terms=(scoring.Term(code="silence", value=1_250_000),
+                                        scoring.Term(code="clear_actions", value=2))),),
                              figures={"balance_minor": 12_000, "transactions": 2},
                              value_class="A", life_cycle_stage="mature"),
         scoring.AlertRaised(**alert, **money, risk_ppm=800_000, text=TEXT,
                             terms=(scoring.Term(code="days_silent", value=41, event_ids=("e1",)),)),
+        scoring.AlertRaised(**{**alert, "alert_id": "AL2", "rule": "use_falls"},
+                            **{**money, "margin_at_risk_minor": 0}, risk_ppm=500_000,
+                            text={"zh-CN": "使用变少", "en": "Used less"}, opens_work=False,
+                            advice={"zh-CN": "谈一谈代发", "en": "Talk about payroll"},
+                            terms=(scoring.Term(code="usual_pace_milli", value=9_500),)),
         workflow.ProcessStarted(**work, definition="retention", version=1, text=TEXT,
                                 cause=Cause(type="scoring.alert_raised.v1", id="x")),
         workflow.TaskAssigned(**task, to_staff_id="S001", due_at=at + timedelta(days=2)),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from services.scoring import risk_model, risk_plan
 from services.scoring.rules.stake import additive
@@ -13,6 +14,7 @@ from shared.policy import Actor
 from shared.testing.space import Space
 from tests.integration import scoring_room
 from tests.integration.scoring_room import HEAD, a_small_bank, day, rows
+from tests.integration.test_scoring_pages import publish_all
 from tests.risk_live import hand_made
 from tests.scoring_bank import ScoredBank
 
@@ -61,6 +63,45 @@ def test_a_models_alert_is_told_with_its_terms_and_the_events_that_moved_them(
         pass
     (cleared,) = [a for a in alerts_told(space, AlertCleared, "collapse") if a.party_id == "P2"]
     assert cleared.alert_id == raised.alert_id
+
+
+def test_every_rule_that_holds_is_published_with_its_account_and_terms(space, scoring, modelled):
+    a_small_bank(modelled, space)
+    modelled.score()
+    scoring.drain()
+    publish_all(scoring)
+    told = {e.data.party_id: e.data for e in space.read("score.updates")}
+    rules = {one.rule: one for one in told["P2"].risks}
+    assert {"collapse", "silence"} <= set(rules)
+    collapse = rules["collapse"]
+    assert (collapse.customer_number, collapse.account_number) == ("C2", "A-C2")
+    assert collapse.product_code == "CA-P"
+    assert collapse.model_version == "hand-made-1"
+    terms = {term.code: term.value for term in collapse.terms}
+    assert linear.risk_ppm(sum(additive(terms).values())) == collapse.risk_ppm
+    assert told["P2"].risk_ppm["collapse"] == collapse.risk_ppm
+    assert told["P2"].model_version == "hand-made-1+v1"
+    assert rules["silence"].account_number is None
+    assert told["P1"].risks == ()
+    assert told["P1"].risk_ppm["outflow"] == told["P1"].risk_ppm["silence"] == 0
+
+    page = scoring.client(HEAD).get("/contribution/parties/P2").text
+    assert 'data-key="collapse/C2/A-C2"' in page
+    assert "-2.000000" in page  # the base: the terms add up on this page too
+    modelled.book("C2", 5, day(151))
+    modelled.close(day(151))
+    modelled.score()
+    scoring.drain()
+    with scoring.database.transaction() as tx:
+        tx.session.execute(text("update party_figures set published_at = null"))
+    publish_all(scoring)
+    (*_, last) = [e.data for e in space.read("score.updates") if e.data.party_id == "P2"]
+    assert (last.risk_ppm["collapse"], last.risk_ppm["silence"]) == (0, 0)
+    assert "collapse" not in {one.rule for one in last.risks}
+    assert (
+        'data-key="collapse/C2/A-C2"'
+        not in scoring.client(HEAD).get("/contribution/parties/P2").text
+    )
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])

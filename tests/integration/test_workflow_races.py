@@ -12,7 +12,7 @@ from sqlalchemy import select
 from services.workflow.__main__ import SERVICE
 from services.workflow.commands import alerts
 from services.workflow.commands.seed import seed_organisation
-from services.workflow.rules import ALERT_TASKS_PER_DAY_MAX
+from services.workflow.rules import ALERT_TASKS_PER_DAY
 from services.workflow.tables import AlertRow, InstanceRow, TaskRow, WaitingPartyRow
 from shared.events.bank import WentLive
 from shared.events.customer import IdentityMerged, ManagerChanged
@@ -93,7 +93,7 @@ def test_share_of_the_day_holds_under_concurrent_alerts(
     workflow.drain()
     assert together(*(taking(workflow, alert(party)) for party in parties)) == [None] * 8
     with workflow.database.read() as session:
-        assert len(session.scalars(select(InstanceRow)).all()) == ALERT_TASKS_PER_DAY_MAX
+        assert len(session.scalars(select(InstanceRow)).all()) == ALERT_TASKS_PER_DAY
         assert len(session.scalars(select(WaitingPartyRow)).all()) == 3
 
 

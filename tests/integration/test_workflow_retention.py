@@ -1,91 +1,29 @@
 """Alerts become work, once and within capacity; people act; the outcome goes back."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from services.workflow.__main__ import SERVICE
 from services.workflow.commands.seed import seed_organisation
-from services.workflow.rules import ALERT_TASKS_PER_DAY_MAX
-from services.workflow.tables import InstanceRow, TaskRow, WaitingPartyRow
 from shared.events.bank import WentLive
-from shared.events.customer import ManagerChanged, PartyRecorded
-from shared.events.scoring import AlertCleared, AlertRaised
+from shared.events.customer import PartyRecorded
 from shared.testing.space import ServiceUnderTest, Space
+from tests.integration import workflow_room
+from tests.integration.workflow_room import (
+    LIVE_ON,
+    ORGANISATION,
+    alert,
+    cleared,
+    do,
+    instances,
+    managed_by,
+    open_tasks,
+)
 
-ORGANISATION = Path(__file__).parents[2] / "deploy" / "demo_organisation.yaml"
-LIVE_ON = date(2026, 3, 1)
-
-
-@pytest.fixture
-def workflow(space: Space) -> Iterator[ServiceUnderTest]:
-    service = space.service(SERVICE)
-    with service.database.transaction() as tx:
-        seed_organisation(tx, ORGANISATION)
-    space.publish(WentLive(on=LIVE_ON))
-    service.drain()
-    yield service
-
-
-def alert(party: str, number: int = 1, *, at: datetime | None = None, margin: int = 900_000) -> Any:
-    return AlertRaised(
-        alert_id=f"{party}:silence:{number}",
-        party_id=party,
-        rule="silence",
-        episode=number,
-        at=at or datetime(2026, 3, 2, 1, 0, tzinfo=UTC),
-        customer_number=f"C{party}",
-        risk_ppm=700_000,
-        contribution_minor=1_200_000,
-        margin_at_risk_minor=margin,
-        currency="CNY",
-        terms=(),
-        text={"zh-CN": "41 天没有交易,平时间隔 9 天", "en": "No transaction for 41 days"},
-    )
-
-
-def cleared(party: str, number: int = 1) -> Any:
-    return AlertCleared(
-        alert_id=f"{party}:silence:{number}",
-        party_id=party,
-        rule="silence",
-        episode=number,
-        at=datetime(2026, 3, 2, 3, 0, tzinfo=UTC),
-        reason_code="transaction",
-        text={"zh-CN": "客户恢复交易", "en": "The customer transacts again"},
-    )
-
-
-def managed_by(party: str, code: str | None, branch: str = "SH01") -> Any:
-    return ManagerChanged(
-        party_id=party,
-        customer_number=f"C{party}",
-        manager_code=code,
-        branch_code=branch,
-        effective_on=date(2025, 1, 1),
-    )
-
-
-def open_tasks(service: ServiceUnderTest, **where: Any) -> list[TaskRow]:
-    with service.database.read() as session:
-        query = select(TaskRow).filter_by(**where).where(TaskRow.completed_at.is_(None))
-        return list(session.scalars(query.order_by(TaskRow.assigned_at)))
-
-
-def instances(service: ServiceUnderTest) -> list[InstanceRow]:
-    with service.database.read() as session:
-        return list(session.scalars(select(InstanceRow).order_by(InstanceRow.opened_at)))
-
-
-def do(client: TestClient, path: str, **body: Any) -> Any:
-    answer = client.post(f"/api/tasks/{path}", json=body or None)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+workflow = workflow_room.workflow
 
 
 def types_of(events: list[Any]) -> list[str]:
@@ -164,7 +102,9 @@ def test_one_process_per_party_whatever_is_sent_twice(
 
 
 def test_cleared_alert_leaves_a_note_and_the_work(space: Space, workflow: ServiceUnderTest) -> None:
-    space.publish(managed_by("P1", "RM-SH01-1"), alert("P1"), cleared("P1"), cleared("P1"))
+    space.publish(managed_by("P1", "RM-SH01-1"), alert("P1"))
+    workflow.drain()
+    space.publish(cleared("P1"), cleared("P1"))
     workflow.drain()
     (instance,) = instances(workflow)
     page = workflow.client("S012").get(f"/api/processes/{instance.instance_id}").json()
@@ -220,30 +160,6 @@ def test_unmapped_code_goes_to_the_branch_head_and_finds_its_manager_later(
     workflow.drain()
     (found,) = open_tasks(workflow, party_id="P2")
     assert found.staff_id == "S033"
-
-
-def test_manager_gets_at_most_his_share_a_day_the_dearest_first(
-    space: Space, workflow: ServiceUnderTest
-) -> None:
-    parties = [f"P{n:02}" for n in range(9)]
-    space.publish(*(managed_by(party, "RM-SH01-2") for party in parties))
-    workflow.drain()
-    for n, party in enumerate(parties):
-        space.publish(alert(party, margin=100_000 * (n + 1)))
-        workflow.drain()
-    assert len(open_tasks(workflow, staff_id="S013")) == ALERT_TASKS_PER_DAY_MAX
-    with workflow.database.read() as session:
-        waiting = session.scalar(select(func.count()).select_from(WaitingPartyRow))
-    assert waiting == 4
-    space.publish(cleared("P08"))  # the dearest one that waits needs no work any more
-    workflow.drain()
-    space.clock.bank += timedelta(days=1)
-    workflow.drain()
-    assert len(open_tasks(workflow, staff_id="S013")) == 8
-    assert {t.party_id for t in open_tasks(workflow)} == set(parties) - {"P08"}
-    started = [e for e in space.read("task.handoffs") if e.type.startswith("workflow.process_st")]
-    by_alert = {e.data.cause.id: e.correlationid for e in started}
-    assert all(cause == story for cause, story in by_alert.items())  # each its own story
 
 
 def test_deputy_gets_the_work_of_who_is_away(space: Space, workflow: ServiceUnderTest) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from services.customer.commands.identity import merge_of, merge_parties, unmerge
 from services.customer.commands.personal import read_clear
-from services.customer.pages.words import ICONS, TABS, TOLD, word
+from services.customer.pages.words import ICONS, TABS, TOLD, UNITS, word
 from services.customer.queries import holdings
 from services.customer.queries.labels import staff_of_codes
 from services.customer.queries.parties import (
@@ -192,8 +192,13 @@ def _value_panel(_ctx: Context, session: Session, party: Party) -> dict[str, Any
 
 
 def _risk_panel(_ctx: Context, session: Session, party: Party) -> dict[str, Any]:
+    score = holdings.latest_score(session, party.party_id)
+    risks = (score.facts.get("risks") or []) if score is not None else []
+    codes = {("product", code) for one in risks if (code := one.get("product_code"))}
     return {
-        "score": holdings.latest_score(session, party.party_id),
+        "score": score,
+        "products": described(session, codes),
+        "units": UNITS,
         "alerts": holdings.open_alerts(session, party.ids),
         "cleared": holdings.closed_alerts(session, party.ids),
     }

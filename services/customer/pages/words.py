@@ -136,7 +136,37 @@ FIGURES = {  # of scores, and the terms of alerts
     "margin_at_risk_minor": N_("Margin at risk"),
     "silent_days": N_("Days without a transaction"),
     "mean_gap_milli_days": N_("Usual days between transactions"),
+    "horizon_days": N_("Days ahead"),
+    "pace_milli": N_("Times a month now"),
+    "usual_pace_milli": N_("Times a month as usual"),
+    "base": N_("Where all customers begin"),
+    "purchases": N_("Number of purchases"),
+    "silence": N_("Days without activity"),
+    "amounts": N_("Amounts of purchases"),
+    "gaps": N_("Usual gaps"),
+    "tenure": N_("Time with the bank"),
+    "actions": N_("What the customer does himself"),
+    "cash": N_("Cash and card use"),
+    "money_in": N_("Money that comes in"),
+    "money_out": N_("Money that goes out"),
+    "transfers_in": N_("Transfers that come in"),
+    "trouble": N_("Overdrafts and penalty interest"),
+    "balance": N_("Balance"),
+    "season": N_("Season"),
+    "lost": N_("Has left already"),
+    "waits": N_("Is here but will not buy"),
+    "clear_purchases": N_("Purchases that would end it"),
+    "clear_purchase_minor": N_("Usual purchase"),
+    "clear_actions": N_("Transactions that would end it"),
+    "clear_deposit_minor": N_("Deposit that would end it"),
 }
+# Terms of a model's score are millionths of its logit, of a process parts of the risk.
+UNITS = {
+    **dict.fromkeys(
+        ("base", "purchases", "silence", "amounts", "gaps", "tenure", "actions", "cash", "money_in",
+         "money_out", "transfers_in", "trouble", "balance", "season"), "points"),
+    **dict.fromkeys(("lost", "waits"), "ppm"),
+}  # fmt: skip
 STAGES = {
     "prospect": N_("prospective"),
     "new": N_("new"),
@@ -150,6 +180,11 @@ STAGES = {
 RULES = {
     "outflow": N_("Outflow of funds"),
     "silence": N_("Silence"),
+    "no_purchase": N_("No purchase expected"),
+    "collapse": N_("Collapse of activity ahead"),
+    "outflow_ahead": N_("Outflow ahead"),
+    "distress": N_("First distress ahead"),
+    "use_falls": N_("Use falls"),
 }
 FOUND_BY = {
     "name": N_("Name"),

@@ -15,6 +15,7 @@ from shared.http import Context, requires
 
 router = APIRouter()
 
+
 @router.get("/inbox")
 def inbox(ctx: Annotated[Context, requires("notice.view")]) -> HTMLResponse:
     return ctx.page("inbox.html", stale=False, **_list(ctx, None))

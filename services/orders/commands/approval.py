@@ -41,9 +41,7 @@ def approve_order(tx: Tx, actor: Actor, order_id: str, content_hash: str) -> Ord
     return order
 
 
-def refuse_order(
-    tx: Tx, actor: Actor, order_id: str, content_hash: str, reason: str
-) -> OrderRow:
+def refuse_order(tx: Tx, actor: Actor, order_id: str, content_hash: str, reason: str) -> OrderRow:
     """Refuses this content, with the reason. A limit is not asked: saying no needs none."""
     order = order_for(tx, actor, PERMISSION, order_id)
     following = status_after(order.status, Act.REFUSE)

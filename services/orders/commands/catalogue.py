@@ -22,9 +22,7 @@ RECORD_PARTY = _PARTY.on_conflict_do_update(
 )
 
 
-def record_party(
-    tx: Tx, party_id: str, customer_numbers: Sequence[str], as_of: datetime
-) -> None:
+def record_party(tx: Tx, party_id: str, customer_numbers: Sequence[str], as_of: datetime) -> None:
     """Takes over which numbers a party has; an older word never overwrites a newer one."""
     tx.bulk(
         RECORD_PARTY,

@@ -51,9 +51,7 @@ def place_order(tx: Tx, actor: Actor, draft: OrderDraft, *, submit: bool = False
     return order
 
 
-def edit_order(
-    tx: Tx, actor: Actor, order_id: str, draft: OrderDraft, *, version: int
-) -> OrderRow:
+def edit_order(tx: Tx, actor: Actor, order_id: str, draft: OrderDraft, *, version: int) -> OrderRow:
     """Other content. What was asked or given for the old content is void; none is kept."""
     order = order_for(tx, actor, "order.edit", order_id)
     following = status_after(order.status, Act.EDIT)

@@ -97,9 +97,10 @@ def offer_quote(tx: Tx, actor: Actor, quote_id: str) -> QuoteRow:
 def quote_for(tx: Tx, actor: Actor, permission: str, quote_id: str) -> QuoteRow:
     """The locked quote in the actor's scope. Raises NotFound."""
     quote = tx.session.get(QuoteRow, quote_id, with_for_update=True, populate_existing=True)
-    if quote is None or not decide(
-        actor, permission, org_path=quote.org_path, owner_id=quote.owner_id
-    ).allowed:
+    if (
+        quote is None
+        or not decide(actor, permission, org_path=quote.org_path, owner_id=quote.owner_id).allowed
+    ):
         raise NotFound(
             {"zh-CN": f"没有报价单 {quote_id}。", "en": f"There is no quote {quote_id}."}
         )

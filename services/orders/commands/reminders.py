@@ -240,6 +240,4 @@ def _answered(tx: Tx, order_id: str, asked_id: str) -> ReminderRow | None:
 
 def _again(tx: Tx, timer: Timer, pause: timedelta) -> None:
     data: dict[str, Any] = dict(timer.data)
-    timers.arm(
-        tx, REMINDER, timer.key, timer.due_at, data, not_before=tx.wall_now + pause
-    )
+    timers.arm(tx, REMINDER, timer.key, timer.due_at, data, not_before=tx.wall_now + pause)

@@ -75,9 +75,7 @@ def order_if_free(tx: Tx, order_id: str) -> OrderRow | None:
 def order_for(tx: Tx, actor: Actor, permission: str, order_id: str) -> OrderRow:
     """The locked order, if it lies in the actor's scope; outside of it there is none."""
     order = locked_order(tx, order_id)
-    if not decide(
-        actor, permission, org_path=order.org_path, owner_id=order.owner_id
-    ).allowed:
+    if not decide(actor, permission, org_path=order.org_path, owner_id=order.owner_id).allowed:
         raise NotFound(no_such_order(order_id))
     return order
 

@@ -69,9 +69,7 @@ def lines(ctx: Annotated[Context, requires("order.edit")], form: Form) -> HTMLRe
         typed.problems = {k: v for k, v in typed.problems.items() if not k.startswith("lines.")}
     else:
         typed.lines.append(TypedLine())
-    return ctx.page(
-        "form_lines.html", typed=typed, products=products, errors=_errors(ctx, typed)
-    )
+    return ctx.page("form_lines.html", typed=typed, products=products, errors=_errors(ctx, typed))
 
 
 @router.post("/forms/totals")

@@ -106,9 +106,7 @@ def what_may_be_done(ctx: Context, view: queries.OrderView) -> dict[str, Any]:
     order, actor = view.order, ctx.actor
 
     def reaches(permission: str) -> bool:
-        return decide(
-            actor, permission, org_path=order.org_path, owner_id=order.owner_id
-        ).allowed
+        return decide(actor, permission, org_path=order.org_path, owner_id=order.owner_id).allowed
 
     def may(permission: str, act: Act) -> bool:
         return allows(order.status, act) and reaches(permission)
@@ -205,5 +203,3 @@ def acted(ctx: Context, order_id: str, do: Callable[[Tx], object]) -> Response:
         problem=problem,
         **order_values(ctx, order_id),
     )
-
-

@@ -7,6 +7,7 @@ PPM = 1_000_000
 AMOUNT_MINOR_MAX = 2**53  # beyond it JSON readers lose units
 LINES_MAX = 200
 
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One product on a quote or an order. Price in minor units, discount in ppm."""

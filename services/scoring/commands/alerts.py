@@ -11,10 +11,12 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.scoring.commands import causes, parties
-from services.scoring.rules import episodes, stake, wording
+from services.scoring.commands import causes, outcomes, parties
+from services.scoring.rules import episodes, recovery, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
+from services.scoring.rules.recovery import Outcomes
 from services.scoring.rules.stake import Evidence
+from services.scoring.rules.wording_of_use import advice_of
 from services.scoring.settings import home_currency
 from services.scoring.tables import AlertRow, CustomerStateRow, NumberRow, PartyFigureRow, SignalRow
 from shared import outbox
@@ -86,20 +88,33 @@ WITH_SIGNALS_OR_ALERTS = text(
     union select a.party_id from alerts a where a.party_id = any(:parties)
     """
 )
+LINE_OF = text(
+    """
+    select p.line_code from account_figures f join products p on p.product_code = f.product_code
+     where f.customer_number = :number and f.account_number = :account
+     order by f.product_code limit 1
+    """
+)
+# The small rules are always told; another rule from its first alert on.
 RISK = text(
     """
-    with open as (
-      select p.party_id,
-             coalesce(max(a.risk_ppm) filter (where a.rule = 'outflow'), 0) as outflow,
-             coalesce(max(a.risk_ppm) filter (where a.rule = 'silence'), 0) as silence,
-             coalesce(max(a.margin_at_risk_minor), 0) as margin
+    with ruled as (
+      select p.party_id, r.rule,
+             coalesce(max(a.risk_ppm) filter (where a.valid and a.ended_at is null), 0) as ppm,
+             coalesce(max(a.margin_at_risk_minor)
+                        filter (where a.valid and a.ended_at is null), 0) as margin
         from unnest(cast(:parties as text[])) as p(party_id)
-        left join alerts a on a.party_id = p.party_id and a.valid and a.ended_at is null
-       group by p.party_id)
+       cross join lateral (
+         values ('outflow'), ('silence')
+         union select x.rule from alerts x where x.party_id = p.party_id) r(rule)
+        left join alerts a on a.party_id = p.party_id and a.rule = r.rule
+       group by p.party_id, r.rule),
+    told as (
+      select party_id, jsonb_object_agg(rule, ppm) as risk_ppm, max(margin) as margin
+        from ruled group by party_id)
     update party_figures f
-       set outflow_risk_ppm = o.outflow, silence_risk_ppm = o.silence,
-           margin_at_risk_minor = o.margin, dirty = true
-      from open o where f.party_id = o.party_id
+       set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin, dirty = true
+      from told t where f.party_id = t.party_id
     """
 )
 
@@ -174,9 +189,10 @@ def refresh(tx: Tx, party_ids: Collection[str]) -> None:
     """Makes the alerts of these locked parties what their signals say; tells the difference."""
     if not party_ids:
         return
+    judged = outcomes.outcomes_by_rule(tx)
     for party in _load(tx, sorted(party_ids)):
         for rule in sorted({*party.signals, *party.alerts}):
-            _compare(tx, party, rule)
+            _compare(tx, party, rule, judged)
     tx.session.flush()
     tx.session.execute(RISK, {"parties": sorted(party_ids)})
 
@@ -211,7 +227,7 @@ def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
     return list(found.values())
 
 
-def _compare(tx: Tx, party: _Party, rule: str) -> None:
+def _compare(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]) -> None:
     """Acts on every difference between the recorded alerts and what the signals say now."""
     alerts = {a.alert_id: a for a in party.alerts[rule]}
     signals = {s.id: s for s in party.signals[rule]}
@@ -223,6 +239,9 @@ def _compare(tx: Tx, party: _Party, rule: str) -> None:
             continue
         if act in ("raise", "record"):
             alert = _new_alert(tx, party, rule, alert_id, episode, signals)
+            alert.recoverable_minor = recovery.recoverable_minor(
+                alert.margin_at_risk_minor, recovery.chance_of(rule, judged)
+            )
             tx.session.add(alert)
         else:
             alert = alerts[alert_id]
@@ -256,6 +275,7 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         ],
     )
     at_stake = max(party.mean_minor, 0)
+    finding = rule in stake.FINDINGS
     currency = home_currency()
     return AlertRow(
         alert_id=alert_id,
@@ -269,14 +289,22 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         risk_ppm=why.risk_ppm,
         contribution_minor=party.sum_minor,
         at_stake_minor=at_stake,
-        margin_at_risk_minor=stake.margin_at_risk(why.risk_ppm, at_stake),
+        margin_at_risk_minor=0 if finding else stake.margin_at_risk(why.risk_ppm, at_stake),
         currency=currency,
         terms=dict(why.terms),
         event_ids=list(why.event_ids),
         term_events=causes.of_terms(tx, signals[why.signal_id]),
         text=wording.raised_text(rule, why.terms, currency),
+        advice=_advice(tx, signals[why.signal_id]) if finding else None,
         model_version=max(s.model_version for s in raised_by),
     )
+
+
+def _advice(tx: Tx, signal: SignalRow) -> dict[str, str]:
+    """By the type of the product that the signal is on."""
+    place = {"number": signal.customer_number, "account": signal.account_number}
+    line_code = tx.session.execute(LINE_OF, place).scalar()
+    return advice_of(line_code)
 
 
 def _take_back(tx: Tx, alert: AlertRow, party: _Party) -> None:
@@ -295,9 +323,12 @@ def _tell_raised(tx: Tx, alert: AlertRow, party: _Party, moved_by: SignalRow | N
             risk_ppm=alert.risk_ppm,
             contribution_minor=_tellable(alert.contribution_minor),
             margin_at_risk_minor=_tellable(alert.margin_at_risk_minor),
+            recoverable_minor=_tellable(alert.recoverable_minor),
             currency=alert.currency,
             terms=_terms(alert),
             text=alert.text,
+            advice=alert.advice,
+            opens_work=alert.rule not in stake.FINDINGS,
             cause=cause,
         ),
         origin=origin,

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from services.scoring.rules.recovery import Outcomes
+from services.scoring.tables import RuleOutcomesRow
 from shared.db import Tx
 from shared.events.bank import ProductDescribed
 
@@ -28,6 +30,32 @@ LINK = text(
     insert into process_alerts (process_instance_id, alert_id)
     select :process_instance_id, a from unnest(cast(:alert_ids as text[])) as x(a)
     on conflict do nothing
+    """
+)
+# An alert is judged once however often its process is told: what changed is counted.
+JUDGE = text(
+    """
+    with said as (
+      select pa.alert_id, bool_or(p.outcome_code in ('kept', 'recovering')) as saved
+        from process_alerts mine
+        join process_alerts pa on pa.alert_id = mine.alert_id
+        join processes p on p.process_instance_id = pa.process_instance_id
+       where mine.process_instance_id = :process_instance_id
+         and p.outcome_code in ('kept', 'recovering', 'lost', 'false_alarm')
+       group by pa.alert_id),
+    judged as (
+      update alerts a set saved = s.saved
+        from said s, alerts old
+       where a.alert_id = s.alert_id and old.alert_id = a.alert_id
+         and a.saved is distinct from s.saved
+      returning a.rule, old.saved as before, a.saved as now)
+    insert into rule_outcomes (rule, saved, judged)
+    select rule, sum(cast(now as int) - cast(coalesce(before, false) as int)),
+           count(*) filter (where before is null)
+      from judged group by rule order by rule
+    on conflict (rule) do update
+       set saved = rule_outcomes.saved + excluded.saved,
+           judged = rule_outcomes.judged + excluded.judged
     """
 )
 WENT_LIVE = text(
@@ -75,6 +103,13 @@ def note_process(
     tx.session.execute(
         LINK, {"process_instance_id": process_instance_id, "alert_ids": list(alert_ids)}
     )
+    tx.session.execute(JUDGE, {"process_instance_id": process_instance_id})
+
+
+def outcomes_by_rule(tx: Tx) -> dict[str, Outcomes]:
+    """What came of the alerts of each rule so far."""
+    asked = select(RuleOutcomesRow.rule, RuleOutcomesRow.saved, RuleOutcomesRow.judged)
+    return {rule: Outcomes(*counts) for rule, *counts in tx.session.execute(asked)}
 
 
 def note_went_live(tx: Tx, source: str, on: date, position: int) -> None:

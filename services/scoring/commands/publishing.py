@@ -5,17 +5,20 @@ loaded at most every 15 s. The row lock makes two publishers take turns.
 """
 
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import text
 
+from services.scoring.queries.risks import Risk as Holding
+from services.scoring.queries.risks import holding
 from services.scoring.settings import home_currency, model_version
 from shared import outbox
 from shared.clock import business_date
 from shared.db import Tx
-from shared.events.scoring import Contribution, ScoreUpdated
+from shared.events.scoring import Contribution, Risk, ScoreUpdated, Term
 from shared.money import MINOR_MAX
 from shared.runtime import Runtime
 
@@ -28,8 +31,8 @@ ROUND_S = 0.1
 
 TAKE = text(
     """
-    select party_id, sum_minor, count as transactions, customer_count, mean_minor, outflow_risk_ppm,
-           silence_risk_ppm, margin_at_risk_minor
+    select party_id, sum_minor, count as transactions, customer_count, mean_minor, risk_ppm,
+           margin_at_risk_minor
       from party_figures
      where dirty and (numbers > 0 or published_at is not null)
        and (published_at is null or published_at <= :loading_before
@@ -84,15 +87,18 @@ def publish_waiting(tx: Tx) -> int:
     numbers: dict[str, dict[str, int | None]] = {party: {} for party in parties}
     for party_id, number, position in tx.session.execute(POSITIONS, {"parties": parties}):
         numbers[party_id][number] = position
+    risks = holding(tx.session, parties)
     for row in rows:
-        fact = score_of(row, numbers[row.party_id])
+        fact = score_of(row, numbers[row.party_id], risks.get(row.party_id, []))
         if fact is not None:
             outbox.enqueue(tx, fact)
     tx.session.execute(TOLD, {"parties": parties, "wall_now": tx.wall_now})
     return len(parties)
 
 
-def score_of(row: Any, positions: dict[str, int | None]) -> ScoreUpdated | None:
+def score_of(
+    row: Any, positions: dict[str, int | None], risks: Sequence[Holding]
+) -> ScoreUpdated | None:
     """The fact of one party; none for sums that no event may carry (2**53), with an alarm."""
     sum_minor, mean_minor = int(row.sum_minor), int(row.mean_minor)
     margin = int(row.margin_at_risk_minor)
@@ -107,8 +113,9 @@ def score_of(row: Any, positions: dict[str, int | None]) -> ScoreUpdated | None:
             posted_minor=sum_minor,
             by_component={"net_transactions": sum_minor},
         ),
-        model_version=model_version(),
-        risk_ppm={"outflow": row.outflow_risk_ppm, "silence": row.silence_risk_ppm},
+        model_version="+".join(sorted({model_version(), *(one.model_version for one in risks)})),
+        risk_ppm=row.risk_ppm,
+        risks=tuple(_told(one) for one in risks),
         figures={
             "transactions": row.transactions,
             "customer_transactions": row.customer_count,
@@ -116,4 +123,17 @@ def score_of(row: Any, positions: dict[str, int | None]) -> ScoreUpdated | None:
             "margin_at_risk_minor": margin,
         },
         positions={n: at for n, at in positions.items() if at is not None and at >= 0},
+    )
+
+
+def _told(one: Holding) -> Risk:
+    return Risk(
+        rule=one.rule,
+        customer_number=one.customer_number,
+        account_number=one.account_number or None,
+        product_code=one.product_code,
+        at=one.at,
+        risk_ppm=one.risk_ppm,
+        terms=tuple(Term(code=code, value=value) for code, value in one.terms.items()),
+        model_version=one.model_version,
     )

@@ -1,6 +1,6 @@
 """Pages of scoring: contribution with its doors down to the events, and early warning."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query
@@ -10,10 +10,10 @@ from services.scoring.pages import contribution as value_pages
 from services.scoring.pages import month_report, words
 from services.scoring.pages import plans as plan_pages
 from services.scoring.pages.value import share_ppm
-from services.scoring.queries import alerts, contribution, cursors, events, figures, names
+from services.scoring.queries import alerts, contribution, cursors, events, figures, names, risks
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach_of_party
-from services.scoring.rules.stake import MILLION, Piece, Whole, whole_of
+from services.scoring.rules.stake import FINDINGS, MILLION, Piece, Whole, whole_of
 from services.scoring.settings import home_currency, risk_card
 from shared import positions
 from shared.errors import NotFound
@@ -186,6 +186,7 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         if party is None:
             raise NotFound
         known = alerts.alerts_of_party(session, party_id)
+        holding = risks.holding(session, [party_id]).get(party_id, [])
         earned = contribution.totals_of_party(session, mine, party_id)
         bank = contribution.bank(session)
         products = names.products(session)
@@ -197,6 +198,8 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         "leaves_url": value_pages.leaves_url,
         "components": words.COMPONENTS,
         "alerts": [a for a in known if a.valid],
+        "risks": [(one, whole_of(one.rule, one.terms)) for one in holding],
+        "pieces": words.PIECES,
         "currency": home_currency(),
         "residual_minor": party.residual_minor(home_currency()),
         "events_url": events_url,
@@ -210,7 +213,7 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
 @router.get("/risk")
 def risk(
     ctx: ViewAlerts,
-    state: Literal["open", "ended"] = "open",
+    state: alerts.State = "open",
     rule: Code = None,
     after: str | None = None,
 ) -> HTMLResponse:
@@ -221,7 +224,7 @@ def risk(
 @router.get("/risk/list")
 def risk_list(
     ctx: ViewAlerts,
-    state: Literal["open", "ended"] = "open",
+    state: alerts.State = "open",
     rule: Code = None,
     after: str | None = None,
     at: str | None = None,
@@ -241,23 +244,22 @@ def risk_alert_panel(alert_id: str, ctx: ViewAlerts, at: str | None = None) -> H
     return ctx.page("alert_panel.html", stale=stale, **_alert(ctx, alert_id))
 
 
-def _alerts(ctx: Context, state: str, rule: str | None, after: str | None) -> dict[str, Any]:
-    mine = ctx.reach("alert.view")
+def _alerts(
+    ctx: Context, state: alerts.State, rule: str | None, after: str | None
+) -> dict[str, Any]:
+    mine, zone = ctx.reach("alert.view"), ctx.clock.zone
     with ctx.read() as session:
-        if state == "open":
-            place = cursors.number_and_id(after)
-            rows = alerts.open_alerts(session, mine, rule=rule or None, after=place)
-        else:
-            at = cursors.instant_and_id(after)
-            rows = alerts.ended_alerts(session, mine, rule=rule or None, after=at)
+        rows = alerts.alerts_of(session, mine, state, zone, rule=rule or None, after=after)
+        ranks = alerts.ranks(session, rows, zone)
         count, margin_minor = alerts.open_counts(session, mine)
         precision = alerts.precision(session)
     kept = {"state": state, **({"rule": rule} if rule else {})}
-    following = {**kept, "after": _place(rows[-1], state)} if rows else None
+    following = {**kept, "after": alerts.cursor(rows[-1], state)} if rows else None
     more = len(rows) == alerts.PAGE_ROWS
     here = urlencode({**kept, **({"after": after} if after else {})})
     return {
         "rows": rows,
+        "ranks": ranks,
         "state": state,
         "rule": rule or "",
         "count": count,
@@ -271,11 +273,6 @@ def _alerts(ctx: Context, state: str, rule: str | None, after: str | None) -> di
     }
 
 
-def _place(row: Any, state: str) -> str:
-    value = row.margin_at_risk_minor if state == "open" else row.at.isoformat()
-    return f"{value}~{row.alert_id}"
-
-
 def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
     with ctx.read() as session:
         alert = alerts.alert(session, ctx.reach("alert.view"), ctx.desk(), alert_id)
@@ -285,19 +282,27 @@ def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
         moved = [*alert.event_ids, *(one for ids in alert.term_events.values() for one in ids)]
         behind = events.events_behind(session, alert.rule, numbers, moved, alert.at)
         history = alerts.alerts_of_party(session, alert.party_id)
+        ranks = alerts.ranks(session, [alert], ctx.clock.zone) if alert.valid else {}
         precision = alerts.precision(session)
     return {
         "alert": alert,
+        "ranks": ranks,
         "behind": behind,
         "history": history,
         "precision": precision,
         "model": risk_card(),
         "methods": words.METHODS,
-        "wholes": [w for w in (whole_of(alert.rule, alert.terms), _stake(alert)) if w],
+        "wholes": [w for w in _wholes(alert) if w],
         "kinds": words.KINDS,
         "types": words.TYPES,
         **_words(),
     }
+
+
+def _wholes(alert: Any) -> list[Whole | None]:
+    """The terms, and of what there is work for the money."""
+    terms = whole_of(alert.rule, alert.terms)
+    return [terms] if alert.rule in FINDINGS else [terms, _stake(alert)]
 
 
 def _stake(alert: Any) -> Whole:
@@ -319,6 +324,7 @@ def _stake(alert: Any) -> Whole:
 def _words() -> dict[str, Any]:
     return {
         "rules": words.RULES,
+        "findings": FINDINGS,
         "pieces": words.PIECES,
         "outcomes": words.OUTCOMES,
         "levels": words.LEVELS,

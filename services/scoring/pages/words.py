@@ -9,6 +9,7 @@ RULES = {
     "collapse": N_("Collapse of activity ahead"),
     "outflow_ahead": N_("Outflow ahead"),
     "distress": N_("First distress ahead"),
+    "use_falls": N_("Use falls"),
 }
 METHODS = {
     "linear": N_("Linear score"),

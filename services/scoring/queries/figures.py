@@ -21,7 +21,7 @@ def _ranking(by: By) -> Any:
     return text(
         f"""
         select f.party_id, f.numbers, f.sum_minor, f.count as transactions, f.customer_count,
-               f.mean_minor, f.last_on, f.outflow_risk_ppm, f.silence_risk_ppm,
+               f.mean_minor, f.last_on, f.risk_ppm,
                f.margin_at_risk_minor,
                m.manager_staff_id, m.manager_code, m.branch_code
           from party_figures f
@@ -138,8 +138,7 @@ class Figure:
     customer_count: int
     mean_minor: int
     last_on: date | None
-    outflow_risk_ppm: int
-    silence_risk_ppm: int
+    risk_ppm: dict[str, int]
     margin_at_risk_minor: int
     manager_staff_id: str | None
     manager_code: str | None
@@ -267,7 +266,7 @@ def party(session: Session, reach: Reach, party_id: str, currency: str) -> Party
         customer_count=row.customer_count,
         mean_minor=int(row.mean_minor),
         last_on=row.last_on,
-        risk_ppm={"outflow": row.outflow_risk_ppm, "silence": row.silence_risk_ppm},
+        risk_ppm=row.risk_ppm,
         margin_at_risk_minor=int(row.margin_at_risk_minor),
         published_at=row.published_at,
         accounts=list(session.execute(ACCOUNTS, asked)),

@@ -8,8 +8,11 @@ from typing import Any
 from services.scoring.rules.episodes import OF_ALL_NUMBERS
 
 MILLION = 1_000_000
-OF_A_MODEL = frozenset({"no_purchase", "collapse", "outflow_ahead", "distress"})
-_BESIDE = frozenset({"silent_days", "horizon_days"})  # what a model's alert tells beside its terms
+OF_A_MODEL = frozenset({"no_purchase", "collapse", "outflow_ahead", "distress", "use_falls"})
+FINDINGS = frozenset({"use_falls"})  # shown with advice: no work comes of them alone
+_BESIDE = frozenset(  # what a model's alert tells beside its terms
+    {"silent_days", "horizon_days", "pace_milli", "usual_pace_milli"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from services.scoring.rules.stake import OF_A_MODEL, additive
+from services.scoring.rules.wording_of_use import use_falls
 
 Text = dict[str, str]
 
@@ -46,6 +47,8 @@ def raised_text(rule: str, terms: Mapping[str, int], currency: str) -> Text:
             "en": f"Balance down to {money_en(balance, currency)}; "
             f"usually {money_en(mean, currency)} ({gone}% less)",
         }
+    if rule == "use_falls":
+        return use_falls(terms)
     if rule in OF_A_MODEL:
         return _of_model(rule, terms, currency)
     return {"zh-CN": f"规则 {rule} 触发", "en": f"Rule {rule} holds"}
@@ -59,6 +62,11 @@ def cleared_text(rule: str) -> Text:
         return {
             "zh-CN": "余额已接近平时水平",
             "en": "The balance is close to its usual level again",
+        }
+    if rule == "use_falls":
+        return {
+            "zh-CN": "使用频率已接近平时",
+            "en": "Use is close to its usual pace again",
         }
     if rule in OF_A_MODEL:
         return {

@@ -20,10 +20,10 @@ from services.scoring.scores.decay import ONE, decayed, factor
 
 Ints = NDArray[np.int64]
 
-COLLAPSE, OUTFLOW, DISTRESS = range(3)
+COLLAPSE, OUTFLOW, DISTRESS, USE = range(4)
 HISTORY_DAYS: Final = 120
 PAST_DAYS: Final = 90
-ACTIONS_MIN: Final = 6  # in 180 days: below it a collapse is chance
+ACTIONS_MIN: Final = 6  # in 180 days: below it a collapse, or a fall of use, is chance
 MEAN_MIN_MINOR: Final = 500_000
 STANDS: Final = 0.7  # of the mean: an outflow that is under way is no onset
 _MIDDLE: Final = 1  # of the three time constants: 45 days
@@ -36,7 +36,7 @@ def asked(state: Ints, factors: Ints, trouble_on: int, goal: int, day: int) -> b
     if tenure < HISTORY_DAYS:
         return False
     idle = day - state[af.ON]
-    if goal == COLLAPSE:
+    if goal in (COLLAPSE, USE):
         actions = decayed(state[af.ACTIONS + af.LONG], factor(factors[af.LONG], idle))
         return bool(actions >= ACTIONS_MIN * EVENT)
     balance = state[af.BALANCE]

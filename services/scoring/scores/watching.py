@@ -26,15 +26,15 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 PURCHASES, ACCOUNTS = range(2)  # kinds of features
-SLOTS: Final = 3  # rules of one account: of purchases the first only
+SLOTS: Final = 4  # rules of one account: of purchases the first only
 NO_PURCHASE = 0
 LINEAR, PROCESS = range(2)  # kinds of methods
 
 # Words of the head of a row
-DUE, CLOSED_ON, TROUBLE_ON, EPISODES, MOVED = 0, 1, 2, 3, 6
+DUE, CLOSED_ON, TROUBLE_ON, EPISODES, MOVED = 0, 1, 2, 3, 7
 # What moved the features last, as offset + 1: 0 is nothing
 BY_ACTION, BY_CASH, BY_MONEY_IN, BY_MONEY_OUT, BY_TRANSFER, BY_PENALTY = range(6)
-HEAD: Final = 12
+HEAD: Final = 13
 WORDS: Final = (HEAD + purchase_features.WORDS, HEAD + af.WORDS)  # by kind
 PURCHASE: Final = 16  # a flag of a booking, beside those of account_features
 OPENS: Final = 32  # no booking: the account was opened, on the day above OPENED_SHIFT

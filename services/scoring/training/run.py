@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from services.scoring import use_falls
 from services.scoring.risk_model import (
     DAY_FACTORS,
     TAUS_DAYS,
@@ -25,7 +26,8 @@ from services.scoring.training.history import Account, History, TrainError
 from services.scoring.training.measures import measured
 from services.scoring.training.snapshots import Ints, Table
 
-GOALS: Final[tuple[Goal, ...]] = ("silence", "collapse", "outflow", "distress")
+GOALS: Final[tuple[Goal, ...]] = ("silence", "collapse", "outflow", "distress", "use")
+_OF_ACCOUNTS: Final[tuple[Goal, ...]] = ("collapse", "outflow", "distress")
 SEASONS_DAYS: Final = 730
 RAISED, CLEARED = 0.9, 0.8  # quantiles of the risks
 ERROR = "Brier score on all accounts of the test snapshots"
@@ -77,15 +79,17 @@ def train(history: History, plan: Plan, trained_on: date) -> RiskModel:
                 scores.append(_silence(code, accounts, plan, early, late))
             except TrainError as error:
                 refused.append(f"silence of {code}: {error}")
-    asked: list[Goal] = [goal for goal in plan.goals if goal != "silence"]
+    asked: list[Goal] = [goal for goal in plan.goals if goal in _OF_ACCOUNTS]
     if asked and history.current():
         table = snapshots.of_bookings(history.current(), early + late, plan.horizon_days)
-        codes = tuple(sorted({account.product_code for account in history.current()}))
+        codes = _codes(history.current())
         for goal in asked:
             try:
                 scores.append(_of_accounts(goal, codes, table, plan))
             except TrainError as error:
                 refused.append(f"{goal}: {error}")
+    if "use" in plan.goals and history.current() and (scores or plan.goals == ("use",)):
+        scores.append(use_falls.score_of(_codes(history.current())))  # by hand: nothing to learn
     if not scores:
         raise TrainError(refused[0] if refused else "no account is of a product for these goals")
     record = Record(
@@ -104,6 +108,10 @@ def train(history: History, plan: Plan, trained_on: date) -> RiskModel:
     )
     version = f"{trained_on}-{history.sha256[:8]}"
     return RiskModel(format=2, version=version, scores=tuple(scores), record=record)
+
+
+def _codes(accounts: Sequence[Account]) -> tuple[str, ...]:
+    return tuple(sorted({account.product_code for account in accounts}))
 
 
 def _silence(

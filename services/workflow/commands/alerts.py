@@ -1,17 +1,24 @@
-"""Only workflow turns alerts into work: one open retention process per party, within capacity."""
+"""Only workflow turns alerts into work: one open retention process per party, within capacity.
+
+An alert whose party has no open process waits. When a batch of messages is applied, and when a
+timer says that desks open, each desk gives its free places of the business day to what waits, by
+the margin that can be recovered. So a burst of alerts is placed by rank, not by arrival.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import msgspec
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from services.workflow.commands.instances import Opening, open_instance
+from services.workflow.commands.organisation import record
 from services.workflow.commands.story import add_entry
 from services.workflow.queries import people
 from services.workflow.queries.people import Desk
-from services.workflow.rules import ALERT_TASKS_PER_DAY_MAX, becomes_work, next_opening
+from services.workflow.rules import becomes_work, next_opening, next_workday
 from services.workflow.tables import (
     OPEN,
     AlertRow,
@@ -24,39 +31,65 @@ from services.workflow.tables import (
 from services.workflow.workdays import is_workday
 from shared import outbox, timers
 from shared.clock import business_date
-from shared.db import Tx
+from shared.db import Message, Tx
 from shared.events.fact import Cause
 from shared.events.scoring import AlertCleared, AlertRaised
+from shared.events.workflow import CapacitySet
 
 RETENTION = "retention"
 RELEASE = "release_waiting"
 CAUSES_MAX = 5
+RANKED_MAX = 200  # parties looked at when a desk gives its places
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A party waits at a desk; `message` brought the alert, if one did."""
+
+    desk: str
+    party_id: str
+    message: Message | None
 
 
 def take_alert(tx: Tx, alert: AlertRaised, cause: Cause) -> None:
-    """A rule holds on a party: attach it to the open process, open one, or let it wait."""
+    """A rule holds on a party: attach it to the open process, or let it wait for a place."""
     lock_party(tx, alert.party_id)
-    row = AlertRow(
+    row = tx.session.get(AlertRow, alert.alert_id, with_for_update=True)
+    if row is None:
+        row = _recorded(tx, alert, cause)
+        tx.session.add(row)
+        tx.session.flush()
+    elif row.cleared_at is None:
+        return  # an episode is raised once; a repeat changes nothing
+    else:
+        row.cleared_at = None  # its end was taken back
+    if row.state != "recorded":
+        return
+    if not row.opens_work:
+        _attach_finding(tx, row)
+    elif becomes_work(business_date(alert.at, tx.clock.zone), went_live_on(tx)):
+        _place(tx, row)
+
+
+def _recorded(tx: Tx, alert: AlertRaised, cause: Cause) -> AlertRow:
+    recoverable = alert.recoverable_minor
+    story = tx.message.event.correlationid or tx.message.event.id if tx.message else None
+    return AlertRow(
         alert_id=alert.alert_id,
         party_id=alert.party_id,
         rule=alert.rule,
         raised_at=alert.at,
         margin_at_risk_minor=alert.margin_at_risk_minor,
+        recoverable_minor=alert.margin_at_risk_minor if recoverable is None else recoverable,
         currency=alert.currency,
         text=dict(alert.text),
         cause=[msgspec.to_builtins(cause)],
-        correlation_id=tx.message.event.correlationid or tx.message.event.id
-        if tx.message
-        else None,
+        correlation_id=story,
         customer_number=alert.customer_number,
+        opens_work=alert.opens_work,
+        advice=dict(alert.advice) if alert.advice else None,
         state="recorded",
     )
-    if tx.session.get(AlertRow, alert.alert_id) is not None:
-        return  # an episode is raised once; a repeat changes nothing
-    tx.session.add(row)
-    tx.session.flush()
-    if becomes_work(business_date(alert.at, tx.clock.zone), went_live_on(tx)):
-        _place(tx, row)
 
 
 def clear_alert(tx: Tx, cleared: AlertCleared) -> None:
@@ -80,7 +113,7 @@ def take_recorded(tx: Tx) -> None:
     live_on = went_live_on(tx)
     rows = tx.session.scalars(
         select(AlertRow)
-        .where(AlertRow.state == "recorded", AlertRow.cleared_at.is_(None))
+        .where(AlertRow.state == "recorded", AlertRow.cleared_at.is_(None), AlertRow.opens_work)
         .order_by(AlertRow.margin_at_risk_minor.desc(), AlertRow.alert_id)
     ).all()
     for row in rows:
@@ -97,28 +130,66 @@ def record_went_live(tx: Tx, source: str, on: date) -> None:
     take_recorded(tx)
 
 
+def set_capacity(tx: Tx, actor_id: str, fact: CapacitySet) -> bool:
+    """How many new alerts a manager gets a day; a greater number gives places at once."""
+    changed = record(tx, actor_id, fact)
+    if changed:
+        release_waiting(tx, f"staff:{fact.staff_id}")
+    return changed
+
+
 def release_waiting(tx: Tx, desk_key: str) -> None:
-    """A new day at a desk: what waits comes in the order of the money at stake."""
-    parties = tx.session.scalars(
+    """The desks have opened, or one has more places: gives this one's."""
+    _give_places(tx, desk_key, {})
+
+
+def _share_out(tx: Tx, asked: Sequence[Asked]) -> None:
+    """At the end of a batch: every desk that got something to wait for gives its places."""
+    brought = {one.party_id: one.message for one in asked}
+    for desk_key in sorted({one.desk for one in asked}):
+        _give_places(tx, desk_key, brought)
+
+
+def _give_places(tx: Tx, desk_key: str, brought: dict[str, Message | None]) -> None:
+    """The desk's free places go to what waits there, most to recover first.
+
+    Whoever gives a desk's places holds its timer; a party that somebody else holds is passed over,
+    so nobody who gives places waits for a party.
+    """
+    tx.session.flush()
+    opening = next_opening(tx.bank_now, is_workday, tx.clock.zone)
+    timers.arm(tx, RELEASE, desk_key, opening)
+    ranked = tx.session.scalars(
         select(WaitingPartyRow.party_id)
         .where(WaitingPartyRow.desk == desk_key)
-        .order_by(WaitingPartyRow.margin_at_risk_minor.desc(), WaitingPartyRow.party_id)
-        .limit(ALERT_TASKS_PER_DAY_MAX * 4)
+        .order_by(WaitingPartyRow.recoverable_minor.desc(), WaitingPartyRow.party_id)
+        .limit(RANKED_MAX)
     ).all()
-    for party_id in parties:
-        lock_party(tx, party_id)
-        waiting = tx.session.get(WaitingPartyRow, party_id, with_for_update=True)
-        if waiting is None:
+    for party_id in ranked:
+        if not _try_lock_party(tx, party_id):
+            continue
+        waiting = tx.session.get(
+            WaitingPartyRow, party_id, with_for_update=True, populate_existing=True
+        )
+        if waiting is None or waiting.desk != desk_key:
             continue
         desk = people.desk_of_party(tx.session, party_id, _today(tx))
-        if not _take_capacity(tx, desk):
-            _wait(tx, party_id, desk, waiting.margin_at_risk_minor)
+        if desk.key != desk_key:  # somebody else answers for the party now
+            waiting.desk = desk.key
+            timers.arm(tx, RELEASE, desk.key, tx.bank_now)
             continue
+        if not _take_capacity(tx, desk):
+            break
+        tx.message = brought.get(party_id)
         _open(tx, party_id, desk)
         outbox.write_drafts(tx)  # each belongs to the story of its own alert
-    left = tx.session.scalar(select(func.count()).where(WaitingPartyRow.desk == desk_key))
-    if left:
-        timers.arm(tx, RELEASE, desk_key, next_opening(tx.bank_now, is_workday, tx.clock.zone))
+        tx.message = None
+    else:
+        if len(ranked) == RANKED_MAX:  # there are more, and places may be left
+            timers.arm(tx, RELEASE, desk_key, tx.bank_now)
+    tx.session.flush()
+    if not tx.session.scalar(select(exists().where(WaitingPartyRow.desk == desk_key))):
+        timers.disarm(tx, RELEASE, desk_key)
 
 
 def lock_party(tx: Tx, party_id: str) -> None:
@@ -126,6 +197,16 @@ def lock_party(tx: Tx, party_id: str) -> None:
     tx.session.execute(
         text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"),
         {"name": f"party:{party_id}"},
+    )
+
+
+def _try_lock_party(tx: Tx, party_id: str) -> bool:
+    """The same lock, also when it is ours already; False: somebody else has it."""
+    return bool(
+        tx.session.scalar(
+            text("select pg_try_advisory_xact_lock(hashtextextended(:name, 0))"),
+            {"name": f"party:{party_id}"},
+        )
     )
 
 
@@ -139,23 +220,29 @@ def _place(tx: Tx, alert: AlertRow) -> None:
     if instance is not None:
         _attach(tx, alert, instance)
         return
-    waiting = tx.session.get(WaitingPartyRow, alert.party_id, with_for_update=True)
-    if waiting is not None:
-        alert.state = "waiting"
-        waiting.margin_at_risk_minor = max(waiting.margin_at_risk_minor, alert.margin_at_risk_minor)
-        return
-    desk = people.desk_of_party(tx.session, alert.party_id, _today(tx))
     alert.state = "waiting"
-    if _take_capacity(tx, desk):
-        _open(tx, alert.party_id, desk)
+    waiting = tx.session.get(
+        WaitingPartyRow, alert.party_id, with_for_update=True, populate_existing=True
+    )
+    if waiting is None:
+        desk = people.desk_of_party(tx.session, alert.party_id, _today(tx))
+        waiting = WaitingPartyRow(
+            party_id=alert.party_id,
+            desk=desk.key,
+            recoverable_minor=alert.recoverable_minor,
+            since=tx.bank_now,
+        )
+        tx.session.add(waiting)
     else:
-        _wait(tx, alert.party_id, desk, alert.margin_at_risk_minor)
+        waiting.recoverable_minor = max(waiting.recoverable_minor, alert.recoverable_minor)
+    tx.session.flush()
+    tx.together(_share_out, Asked(waiting.desk, alert.party_id, tx.message))
 
 
 def _attach(tx: Tx, alert: AlertRow, instance: InstanceRow) -> None:
     alert.state = "attached"
     alert.instance_id = instance.instance_id
-    add_entry(tx, instance, "alert_attached", alert.text)
+    add_entry(tx, instance, "alert_attached", _with_advice(alert))
     if alert.margin_at_risk_minor > instance.stake_minor:
         instance.stake_minor = alert.margin_at_risk_minor
         for task in tx.session.scalars(
@@ -164,6 +251,23 @@ def _attach(tx: Tx, alert: AlertRow, instance: InstanceRow) -> None:
             )
         ):
             task.stake_minor = alert.margin_at_risk_minor
+
+
+def _attach_finding(tx: Tx, alert: AlertRow) -> None:
+    """A finding goes to the open process, if there is one; else it waits for one to be opened."""
+    instance = _open_instance_of(tx, alert.party_id)
+    if instance is not None:
+        _attach(tx, alert, instance)
+
+
+def _with_advice(alert: AlertRow) -> dict[str, str]:
+    if alert.advice is None:
+        return dict(alert.text)
+    stops = {"zh-CN": "。", "en": ". "}
+    return {
+        language: f"{said}{stops.get(language, ' ')}{alert.advice.get(language, '')}"
+        for language, said in alert.text.items()
+    }
 
 
 def _open(tx: Tx, party_id: str, desk: Desk) -> None:
@@ -198,6 +302,17 @@ def _open(tx: Tx, party_id: str, desk: Desk) -> None:
         alert.state = "attached"
         alert.instance_id = instance.instance_id
     tx.session.execute(delete(WaitingPartyRow).where(WaitingPartyRow.party_id == party_id))
+    for finding in tx.session.scalars(
+        select(AlertRow)
+        .where(
+            AlertRow.party_id == party_id,
+            AlertRow.state == "recorded",
+            AlertRow.cleared_at.is_(None),
+            ~AlertRow.opens_work,
+        )
+        .order_by(AlertRow.raised_at, AlertRow.alert_id)
+    ).all():
+        _attach(tx, finding, instance)
 
 
 def _causes(alerts: Sequence[AlertRow]) -> list[Cause]:
@@ -206,43 +321,39 @@ def _causes(alerts: Sequence[AlertRow]) -> list[Cause]:
 
 
 def _take_capacity(tx: Tx, desk: Desk) -> bool:
-    """Counts one new process for the desk today; False when it had its share."""
-    statement = insert(IntakeRow).values(desk=desk.key, on_date=_today(tx), taken=1)
+    """Counts one new process for the desk's business day; False when it had its share.
+
+    What comes on a day without work counts for the next that has some.
+    """
+    most = people.capacity_of(tx.session, desk.staff_id)
+    if most == 0:
+        return False
+    day = next_workday(_today(tx), is_workday)
+    statement = insert(IntakeRow).values(desk=desk.key, on_date=day, taken=1)
     taken = tx.session.scalar(
         statement.on_conflict_do_update(
             index_elements=["desk", "on_date"],
             set_={"taken": IntakeRow.taken + 1},
-            where=IntakeRow.taken < ALERT_TASKS_PER_DAY_MAX,
+            where=IntakeRow.taken < most,
         ).returning(IntakeRow.taken)
     )
     return taken is not None
 
 
-def _wait(tx: Tx, party_id: str, desk: Desk, margin_at_risk_minor: int) -> None:
-    values = {"desk": desk.key, "margin_at_risk_minor": margin_at_risk_minor}
-    tx.session.execute(
-        insert(WaitingPartyRow)
-        .values(party_id=party_id, since=tx.bank_now, **values)
-        .on_conflict_do_update(index_elements=["party_id"], set_=values)
-        .execution_options(populate_existing=True)
-    )
-    timers.arm(tx, RELEASE, desk.key, next_opening(tx.bank_now, is_workday, tx.clock.zone))
-
-
 def _drop_if_nothing_waits(tx: Tx, party_id: str) -> None:
     tx.session.flush()
-    waiting = tx.session.scalar(
-        select(func.max(AlertRow.margin_at_risk_minor)).where(
+    recoverable = tx.session.scalar(
+        select(func.max(AlertRow.recoverable_minor)).where(
             AlertRow.party_id == party_id, AlertRow.state == "waiting"
         )
     )
     row = tx.session.get(WaitingPartyRow, party_id, with_for_update=True)
     if row is None:
         return
-    if waiting is None:
+    if recoverable is None:
         tx.session.delete(row)
     else:
-        row.margin_at_risk_minor = waiting
+        row.recoverable_minor = recoverable
     tx.session.flush()
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 from sqlalchemy.dialects.postgresql import insert
 
-from services.workflow.rules import overlaps
+from services.workflow.rules import ALERT_TASKS_PER_DAY_MAX, overlaps
 from services.workflow.tables import (
     AbsenceRow,
     Base,
+    CapacityRow,
     DepartmentRow,
     GrantRow,
     LimitRow,
@@ -32,6 +33,7 @@ RECORDS: dict[type[DirectoryFact], tuple[type[Base], str]] = {
     facts.RoleDescribed: (RoleRow, "role"),
     facts.RoleGranted: (GrantRow, "grant_id"),
     facts.LimitSet: (LimitRow, "limit_id"),
+    facts.CapacitySet: (CapacityRow, "staff_id"),
     facts.AbsenceSet: (AbsenceRow, "absence_id"),
 }
 
@@ -136,6 +138,18 @@ def _check_limit(tx: Tx, fact: Any) -> None:
         raise Invalid("amount_minor", {"zh-CN": "限额不能为负", "en": "A limit is not negative"})
 
 
+def _check_capacity(tx: Tx, fact: Any) -> None:
+    _need_staff(tx, fact.staff_id)
+    if fact.alerts_per_day > ALERT_TASKS_PER_DAY_MAX:
+        raise Invalid(
+            "alerts_per_day",
+            {
+                "zh-CN": f"每日不超过 {ALERT_TASKS_PER_DAY_MAX} 个",
+                "en": f"At most {ALERT_TASKS_PER_DAY_MAX} a day",
+            },
+        )
+
+
 def _check_absence(tx: Tx, fact: Any) -> None:
     _need_staff(tx, fact.staff_id)
     _need_order("until_on", fact.from_on, fact.until_on)
@@ -167,6 +181,7 @@ CHECKS: dict[type[DirectoryFact], Callable[[Tx, Any], None]] = {
     facts.StaffDescribed: _check_staff,
     facts.RoleGranted: _check_grant,
     facts.LimitSet: _check_limit,
+    facts.CapacitySet: _check_capacity,
     facts.AbsenceSet: _check_absence,
 }
 

@@ -22,6 +22,7 @@ SECTIONS: dict[str, type[DirectoryFact]] = {  # in the order in which records ne
     "staff": facts.StaffDescribed,
     "grants": facts.RoleGranted,
     "limits": facts.LimitSet,
+    "capacities": facts.CapacitySet,
     "absences": facts.AbsenceSet,
 }
 SEEDED_BY = "system"

@@ -6,11 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse
 
+from services.workflow.commands import alerts
 from services.workflow.commands.organisation import record
 from services.workflow.pages.words import FIELDS, KINDS, PERMISSIONS, SCOPES, UNSAID, today
 from services.workflow.queries import organisation
+from services.workflow.rules import ALERT_TASKS_PER_DAY, ALERT_TASKS_PER_DAY_MAX
 from shared.errors import Invalid
-from shared.events.workflow import LimitSet
+from shared.events.workflow import CapacitySet, LimitSet
 from shared.http import Context, requires
 from shared.ids import new_id
 from shared.money import AmountError, Money
@@ -58,6 +60,19 @@ def set_limit(
     return ctx.page("organisation_chart.html", **_view(ctx))
 
 
+@router.post("/organisation/staff/{staff_id}/capacity")
+def set_capacity(
+    staff_id: str,
+    ctx: Annotated[Context, requires("organisation.edit")],
+    alerts_per_day: Annotated[int, Form(ge=0, le=ALERT_TASKS_PER_DAY_MAX)],
+) -> HTMLResponse:
+    """How many new alerts a person gets a day; more gives places at once."""
+    with ctx.transaction() as tx:
+        fact = CapacitySet(staff_id=staff_id, alerts_per_day=alerts_per_day)
+        alerts.set_capacity(tx, ctx.actor.id, fact)
+    return ctx.page("organisation_chart.html", **_view(ctx))
+
+
 def _view(ctx: Context) -> dict[str, Any]:
     day = today(ctx)
     with ctx.read() as session:
@@ -70,5 +85,7 @@ def _view(ctx: Context) -> dict[str, Any]:
             "unsaid": UNSAID,
             "permissions_text": PERMISSIONS,
             "day": day,
+            "usual_capacity": ALERT_TASKS_PER_DAY,
+            "capacity_max": ALERT_TASKS_PER_DAY_MAX,
             "stale": False,
         }

@@ -39,6 +39,7 @@ KINDS = {
     "role": N_("Role"),
     "grant": N_("Granted role"),
     "limit": N_("Limit"),
+    "capacity": N_("New alerts a day"),
     "absence": N_("Absence"),
 }
 
@@ -68,6 +69,7 @@ PERMISSIONS = {
 
 
 FIELDS = {  # of the organisation's records, where a change is shown
+    "alerts_per_day": N_("New alerts a day"),
     "amount_minor": N_("Amount"),
     "branch_code": N_("Branch"),
     "cancelled": N_("Cancelled"),

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from services.workflow.queries.people import in_force
 from services.workflow.tables import (
     AbsenceRow,
+    CapacityRow,
     DepartmentRow,
     GrantRow,
     LimitRow,
@@ -32,6 +33,7 @@ class Chart:
     roles: list[RoleRow]
     grants: dict[str, list[GrantRow]]
     limits: dict[str, list[LimitRow]]
+    capacities: dict[str, int]  # new alerts a day, of whom a number is set for
     absences: dict[str, list[AbsenceRow]]
     changes: list[OrganisationChangeRow]
 
@@ -70,6 +72,9 @@ def chart(session: Session, day: date) -> Chart:
         roles=list(session.scalars(select(RoleRow).order_by(RoleRow.role))),
         grants=grants,
         limits=limits,
+        capacities={
+            row.staff_id: row.alerts_per_day for row in session.scalars(select(CapacityRow))
+        },
         absences=absences,
         changes=list(
             session.scalars(

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
-from services.workflow.rules import Candidate, by_nearness, may_take
+from services.workflow.rules import ALERT_TASKS_PER_DAY, Candidate, by_nearness, may_take
 from services.workflow.tables import (
     ON_A_DESK,
     AbsenceRow,
+    CapacityRow,
     DepartmentRow,
     GrantRow,
     LimitRow,
@@ -62,6 +63,12 @@ def staff_of_code(session: Session, code: str | None) -> StaffRow | None:
     return session.scalars(
         select(StaffRow).where(StaffRow.staff_codes.contains([code]), StaffRow.left_on.is_(None))
     ).first()
+
+
+def capacity_of(session: Session, staff_id: str | None) -> int:
+    """New alerts that a person, or a queue, gets a business day."""
+    row = session.get(CapacityRow, staff_id) if staff_id else None
+    return ALERT_TASKS_PER_DAY if row is None else row.alerts_per_day
 
 
 def absence_of(session: Session, staff_id: str, day: date) -> AbsenceRow | None:

@@ -59,7 +59,8 @@ class DeskView:
     approvals: list[Line]
     queued: list[Line]
     handed_on: list[Line]
-    waiting: int  # parties that come on the next working day
+    waiting: int  # parties that wait for a place
+    capacity: int  # places of a business day
     watched: list[str]  # audiences: the queues the person serves, the desks he stands in for
 
 
@@ -94,6 +95,7 @@ def desk_of(session: Session, actor: Actor, day: date) -> DeskView:
         queued=queued,
         handed_on=handed_on,
         waiting=waiting or 0,
+        capacity=people.capacity_of(session, actor.id),
         watched=[*_queues(session, grants), *(f"staff:{one}" for one in owners[1:])],
     )
 
