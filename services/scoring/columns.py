@@ -356,7 +356,7 @@ def refuse(  # noqa: PLR0917
     )  # fmt: skip
 
 
-def _out_of_time(
+def _out_of_time(  # noqa: PLR0917
     context: Context, partition: int, record: Delivered, event: Any, source: Source | None,
     closed: date | None = None,
 ) -> Refused:  # fmt: skip

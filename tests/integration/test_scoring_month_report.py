@@ -1,14 +1,15 @@
 """The month's report: there when the month is closed everywhere, and then exactly its leaves."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
 
+from services.scoring.commands.publishing import publish_waiting
 from services.scoring.leaves import Leaf
 from shared.policy import Scope
 from shared.testing.space import ServiceUnderTest, Space
@@ -21,6 +22,7 @@ from tests.integration.ledger_room import (
     reference,
     told,
 )
+from tests.integration.scoring_room import party
 from tests.ledger_bank import Bank, Scored
 
 scoring = scoring_room.scoring
@@ -186,3 +188,30 @@ def test_an_account_that_has_not_posted_the_month_is_counted(reported: ServiceUn
 def test_a_bank_without_any_close_has_no_report(space: Space, scoring: ServiceUnderTest) -> None:
     page = scoring.client(HEAD).get("/contribution/month").text
     assert "The bank has not closed a day yet." in page
+
+
+def test_what_others_are_told_of_a_party_are_its_leaves(
+    space: Space, reported: ServiceUnderTest, scored: Scored
+) -> None:
+    party(space, "P0", "C0", "C2")
+    party(space, "P1", "C1")
+    reported.drain()
+    space.clock.bank = datetime(2026, 1, 15, tzinfo=UTC)  # twelve months from 2025-02 on
+    with reported.database.transaction() as tx:
+        assert publish_waiting(tx) == 2
+    while reported.relay_once():
+        pass
+    party_of = {"C0": "P0", "C2": "P0", "C1": "P1"}
+    truth: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    recent: Counter[str] = Counter()
+    for leaf in scored.posted.values():
+        if mine := party_of.get(leaf.customer_number):
+            truth[mine][leaf.component] += leaf.amount_minor
+            recent[mine] += leaf.amount_minor if leaf.period >= "2025-02" else 0
+    told_facts = [event.data for event in space.read("score.updates")]
+    assert len(told_facts) == 2
+    for fact in told_facts:
+        earned, parts = fact.contribution, truth[fact.party_id]
+        assert earned.by_component == dict(parts)
+        assert earned.posted_minor == sum(parts.values()) != 0
+        assert earned.last_12_months_minor == recent[fact.party_id] != earned.posted_minor

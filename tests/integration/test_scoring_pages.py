@@ -38,7 +38,8 @@ def test_scores_are_published_once_per_change_and_slowly_while_history_loads(
     assert publish_all(scoring) == 3
     assert publish_all(scoring) == 0
     (one,) = [e.data for e in space.read("score.updates") if e.data.party_id == "P2"]
-    assert one.contribution.posted_minor == 13_000_000
+    assert one.contribution.posted_minor == 0, "a balance is no contribution"
+    assert one.figures["net_transactions_minor"] == 13_000_000
     assert one.customer_numbers == ("C2",)
     assert one.risk_ppm["silence"] > 900_000
     scored.book("C2", 5, day(151))

@@ -125,9 +125,9 @@ COMPONENTS = {
     "variance": N_("Variance"),
     "capital": N_("Cost of capital"),
     "tax": N_("Tax"),
-    "net_transactions": N_("Net of all transactions"),
 }
 FIGURES = {  # of scores, and the terms of alerts
+    "net_transactions_minor": N_("Net of all transactions"),
     "transactions": N_("Transactions"),
     "customer_transactions": N_("Transactions by the customer"),
     "balance_minor": N_("Balance"),

@@ -5,6 +5,7 @@ loaded at most every 15 s. The row lock makes two publishers take turns.
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -32,7 +33,7 @@ ROUND_S = 0.1
 TAKE = text(
     """
     select party_id, sum_minor, count as transactions, customer_count, mean_minor, risk_ppm,
-           margin_at_risk_minor
+           margin_at_risk_minor, posted_minor, accrued_minor
       from party_figures
      where dirty and (numbers > 0 or published_at is not null)
        and (published_at is null or published_at <= :loading_before
@@ -46,6 +47,21 @@ POSITIONS = text(
     select n.party_id, n.customer_number, s.position
       from numbers n left join customer_state s on s.customer_number = n.customer_number
      where n.party_id = any(:parties) order by n.customer_number
+    """
+)
+COMPONENTS = text(
+    """
+    select n.party_id, l.component, sum(l.amount_minor) as minor
+      from numbers n join leaves l using (customer_number)
+     where n.party_id = any(:parties) group by n.party_id, l.component order by l.component
+    """
+)
+MONTHS = text(
+    """
+    select n.party_id, sum(m.posted_minor) as minor
+      from numbers n join customer_months m
+        on m.customer_number = n.customer_number and m.period = any(:periods)
+     where n.party_id = any(:parties) group by n.party_id
     """
 )
 TOLD = text(
@@ -88,35 +104,62 @@ def publish_waiting(tx: Tx) -> int:
     for party_id, number, position in tx.session.execute(POSITIONS, {"parties": parties}):
         numbers[party_id][number] = position
     risks = holding(tx.session, parties)
+    earned = _contributions(tx, rows)
     for row in rows:
-        fact = score_of(row, numbers[row.party_id], risks.get(row.party_id, []))
+        fact = score_of(
+            row, earned[row.party_id], numbers[row.party_id], risks.get(row.party_id, [])
+        )
         if fact is not None:
             outbox.enqueue(tx, fact)
     tx.session.execute(TOLD, {"parties": parties, "wall_now": tx.wall_now})
     return len(parties)
 
 
+def _contributions(tx: Tx, rows: Sequence[Any]) -> dict[str, Contribution]:
+    """Sums of the parties' leaves; the twelve months are those up to the bank's today."""
+    asked = {"parties": [row.party_id for row in rows], "periods": _last_periods(tx)}
+    parts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for party_id, component, minor in tx.session.execute(COMPONENTS, asked):
+        parts[party_id][component] = int(minor)
+    months = {row.party_id: int(row.minor) for row in tx.session.execute(MONTHS, asked)}
+    return {
+        row.party_id: Contribution(
+            currency=home_currency(),
+            posted_minor=int(row.posted_minor),
+            accrued_minor=int(row.accrued_minor),
+            by_component=parts[row.party_id],
+            last_12_months_minor=months.get(row.party_id, 0),
+        )
+        for row in rows
+    }
+
+
+def _last_periods(tx: Tx) -> list[str]:
+    today = business_date(tx.bank_now, tx.clock.zone)
+    last = 12 * today.year + today.month - 1
+    return [f"{month // 12:04d}-{month % 12 + 1:02d}" for month in range(last - 11, last + 1)]
+
+
 def score_of(
-    row: Any, positions: dict[str, int | None], risks: Sequence[Holding]
+    row: Any, earned: Contribution, positions: dict[str, int | None], risks: Sequence[Holding]
 ) -> ScoreUpdated | None:
     """The fact of one party; none for sums that no event may carry (2**53), with an alarm."""
     sum_minor, mean_minor = int(row.sum_minor), int(row.mean_minor)
     margin = int(row.margin_at_risk_minor)
-    if max(abs(sum_minor), abs(mean_minor), abs(margin)) > MINOR_MAX:
+    sums = (sum_minor, mean_minor, margin, earned.posted_minor, earned.accrued_minor,
+            earned.last_12_months_minor or 0, *earned.by_component.values())  # fmt: skip
+    if max(map(abs, sums)) > MINOR_MAX:
         log.error("score_beyond_range", party_id=row.party_id)
         return None
     return ScoreUpdated(
         party_id=row.party_id,
         customer_numbers=tuple(positions),
-        contribution=Contribution(
-            currency=home_currency(),
-            posted_minor=sum_minor,
-            by_component={"net_transactions": sum_minor},
-        ),
+        contribution=earned,
         model_version="+".join(sorted({model_version(), *(one.model_version for one in risks)})),
         risk_ppm=row.risk_ppm,
         risks=tuple(_told(one) for one in risks),
         figures={
+            "net_transactions_minor": sum_minor,
             "transactions": row.transactions,
             "customer_transactions": row.customer_count,
             "mean_balance_minor": mean_minor,
