@@ -300,7 +300,11 @@ class Listener:
                 MESSAGES.labels(topic, outcome).inc(count)
 
     def apply_letter(self, tx: Tx, row: DeadLetterRow) -> None:
-        """Runs a stored message again; raises what its handler raises (see shared.replay)."""
+        """Runs a stored message again; raises what its handler raises (see shared.replay).
+
+        One that only waited behind a parked one is judged now, as if it had come alone: what is
+        dead or quarantined holds nobody.
+        """
         record = Record(
             row.topic,
             row.partition,
@@ -311,7 +315,12 @@ class Listener:
         )
         one = self._sort_one(record, set(), sources.window(tx))
         if one.verdict is not None:
-            raise ValueError(f"still {one.verdict.kind}: {one.verdict.reason}")
+            if row.kind != "parked":
+                raise ValueError(f"still {one.verdict.kind}: {one.verdict.reason}")
+            place = (row.topic, row.partition)
+            positions.tally(tx, Counter({(*place, row.kind): -1, (*place, one.verdict.kind): 1}))
+            dead_letters.judge(row, one.verdict)
+            return
         outcomes: Counter[Any] = Counter({(row.topic, row.partition, row.kind): -1})
         outcomes[row.topic, row.partition, one.outcome] += 1
         logs.at_work.set(partial(told_of, [record]))

@@ -159,6 +159,12 @@ def discard(tx: Tx, letter_id: int, reason: str) -> None:
     _audit(tx, "dead_letter.discard", row, reason=reason)
 
 
+def judge(row: DeadLetterRow, verdict: Verdict) -> None:
+    """A message that waited behind another has a verdict of its own now."""
+    row.kind, row.state = verdict.kind, "waiting"
+    row.field, row.reason = storable(verdict.field), storable(verdict.reason) or ""
+
+
 def resolve(tx: Tx, row: DeadLetterRow, state: str) -> None:
     row.state = state
     row.resolved_at = tx.wall_now

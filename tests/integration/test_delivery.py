@@ -115,6 +115,25 @@ def _replay_first(ledger):
         dead_letters.ask_replay(tx, letters(ledger.database, "waiting")[0].id)
 
 
+def test_what_waited_behind_a_parked_message_and_is_dead_itself_holds_nobody(space, ledger):
+    BROKEN.add("K1")
+    space.publish(contact(1))
+    space.sender.send("bank.events", b"C1", b"{").result(10)
+    space.publish(contact(2))
+    ledger.drain()
+    assert [r.kind for r in letters(ledger.database)] == ["parked"] * 3
+    BROKEN.clear()
+    _replay_first(ledger)
+    ledger.drain()
+    assert [v for k, v in entries(ledger.database) if k == "C1"] == ["K1", "K2"]
+    (left,) = letters(ledger.database, "waiting")
+    assert (left.kind, left.reason.split(":")[0]) == ("dead", "not JSON")
+    with ledger.database.read() as session:
+        (line,) = [r for r in positions.reconcile(session) if r["topic"] == "bank.events"]
+    told = {name: line.get(name, 0) for name in ("applied", "dead", "parked", "difference")}
+    assert told == {"applied": 2, "dead": 1, "parked": 0, "difference": 0}
+
+
 def test_a_replay_that_fails_again_keeps_the_key_waiting(space, ledger):
     BROKEN.add("K1")
     space.publish(contact(1), contact(2))
