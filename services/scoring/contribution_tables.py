@@ -212,7 +212,11 @@ class CustomerMonthRow(Base):
 
 
 class CostRateRow(Base):
-    """What one use of a driver costs from a day on; of all products when it names none."""
+    """What one use of a driver costs from a day on; of all products when it names none.
+
+    As the worker took it (`position`: the number of its restatement); of contacts as the bank said
+    it (`position`: of the record).
+    """
 
     __tablename__ = "cost_rates"
     driver_code: Mapped[str] = mapped_column(primary_key=True)

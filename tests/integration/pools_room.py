@@ -6,10 +6,14 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 
+from services.scoring import state
+from services.scoring.commands.fold import fold_state
 from services.scoring.commands.pools_closing import Closer
+from services.scoring.rate import Rate
 from shared.events import bank, encode
 from shared.events.envelope import key_of
 from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
 from tests.integration.ledger_room import closes, manager, partitions_of, reference, told
 from tests.integration.scoring_room import rows
 from tests.ledger_bank import Bank, Scored
@@ -39,6 +43,19 @@ def contact(number: str, contact_id: str, channel: str = "phone") -> bank.Contac
 def driver_rate(driver: str, value: int, from_on: date, product: str | None = None) -> bank.RateSet:
     return bank.RateSet(kind="cost_driver", driver_code=driver, from_on=from_on, value=value,
                         currency="CNY", product_code=product)  # fmt: skip
+
+
+def taken(scoring: ServiceUnderTest, *facts: bank.RateSet) -> None:
+    """The worker took these rates and says so."""
+    records = []
+    for n, fact in enumerate(facts):
+        rate = Rate(fact.key("core"), fact.kind, fact.product_code or "", fact.driver_code or "",
+                    fact.from_on.toordinal(), fact.value)  # fmt: skip
+        key, value = state.rate_record(0, rate)
+        records.append(Record(topic="scoring.state", partition=0, offset=n, key=key, value=value,
+                              timestamp_ms=0))  # fmt: skip
+    with scoring.database.transaction() as tx:
+        fold_state(tx, records)
 
 
 def send(space: Space, made: Bank) -> None:

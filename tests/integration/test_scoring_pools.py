@@ -25,6 +25,7 @@ from tests.integration.pools_room import (
     cost,
     driver_rate,
     sheet,
+    taken,
     uses,
     work,
 )
@@ -359,10 +360,11 @@ def test_a_rate_of_a_product_is_nearer_than_that_of_all(
 ) -> None:
     """Kind and channel before the kind, the product before all: as the worker prices a use."""
     on = date(2025, 1, 1)
-    space.publish(
-        driver_rate("card", 1, on), driver_rate("card", 10, on, "CA"),
+    taken(
+        scoring, driver_rate("card", 1, on), driver_rate("card", 10, on, "CA"),
         driver_rate("card/atm", 100, on), driver_rate("card/atm", 1_000, date(2025, 1, 20)),
     )  # fmt: skip
+    space.publish(driver_rate("card", 99_999, date(2025, 1, 2)))  # not taken: it came too late
     for n, (product, channel, day) in enumerate(
         [("SA", None, 5), ("CA", None, 5), ("CA", "web", 5), ("CA", "atm", 5), ("SA", "atm", 25)]
     ):

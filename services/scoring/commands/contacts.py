@@ -16,9 +16,9 @@ from services.scoring.commands.contribution import MOVE
 from services.scoring.leaf_sql import PLACE, last_day, place_of
 from services.scoring.open_leaf import COLUMNS
 from services.scoring.queries.events import CONTACTED, FIRST
+from services.scoring.rate import CONTACT
 from shared.db import Tx
 
-CONTACT = "contact"  # the driver, and the component
 CHUNK = 5_000
 # Every contact with what it costs.
 COSTING = f"""

@@ -1,12 +1,13 @@
 """What the bank says of its costs: rates of drivers, pools and their drivers, actual costs."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 import msgspec
 from sqlalchemy import text
 
 from services.scoring.commands import contacts
-from services.scoring.commands.contacts import CONTACT
+from services.scoring.rate import CONTACT, Rate
 from shared.db import Tx
 from shared.events.bank import CostBooked, CostPoolDescribed, RateSet
 
@@ -17,7 +18,7 @@ RATE = text(
     values (:driver_code, :product_code, :from_on, :value, :position)
     on conflict (driver_code, product_code, from_on) do update
        set value = excluded.value, position = excluded.position
-     where cost_rates.position < excluded.position
+     where cost_rates.position <= excluded.position
     """
 )
 POOL = text(
@@ -48,21 +49,30 @@ COST = text(
 
 
 def note_rate(tx: Tx, fact: RateSet, position: int) -> None:
-    """What a use of a driver costs. Of contacts it says what was not posted yet anew."""
-    if fact.kind != "cost_driver" or fact.driver_code is None or fact.grade_code is not None:
+    """What a contact costs; the other rates are the worker's to take (`note_taken`)."""
+    if (fact.driver_code or "").partition("/")[0] != CONTACT or fact.product_code is not None:
         return
-    tx.session.execute(
-        RATE,
+    told = {
+        "driver_code": fact.driver_code, "product_code": "", "from_on": fact.from_on,
+        "value": fact.value, "position": position,
+    }  # fmt: skip
+    tx.session.execute(RATE, told)
+    contacts.price_anew(tx)
+
+
+def note_taken(tx: Tx, rates: Sequence[Rate]) -> None:
+    """Rates that a partition of the worker took: only by these are uses charged. One that it
+    refused is none. What a restatement brought is newer than what was there."""
+    told = [
         {
-            "driver_code": fact.driver_code,
-            "product_code": fact.product_code or "",
-            "from_on": fact.from_on,
-            "value": fact.value,
-            "position": position,
-        },
-    )
-    if fact.driver_code.partition("/")[0] == CONTACT:
-        contacts.price_anew(tx)
+            "driver_code": rate.driver, "product_code": rate.product, "value": rate.value,
+            "from_on": date.fromordinal(rate.from_day), "position": rate.restatement,
+        }
+        for rate in rates
+        if rate.kind == "cost_driver"
+    ]  # fmt: skip
+    if told:
+        tx.session.execute(RATE, told)
 
 
 def note_pool(tx: Tx, fact: CostPoolDescribed, position: int) -> None:

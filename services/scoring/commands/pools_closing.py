@@ -25,7 +25,7 @@ log = structlog.get_logger()
 ROUND_S = 1.0
 CHUNK = 2_000  # customers whose leaves are posted in one transaction
 MONTHS_AT_MOST = 240  # that one looks back for the first closing
-TOPICS = ("bank.events", "bank.reference")
+TOPICS = ("bank.events", "bank.reference", "scoring.state")
 # One process at a time; the lock goes with the transaction.
 ALONE = text("select pg_try_advisory_xact_lock(hashtext(current_schema() || '.closings'))")
 # A listener may hold what we want and want what we hold: we give up first, and come again.

@@ -14,9 +14,10 @@ from typing import Any, Final
 from sqlalchemy import text
 
 from services.scoring.allocation_sql import BOOKED_POOLS, nearest, priced, shared_out
-from services.scoring.commands.contacts import CONTACT, COSTING
+from services.scoring.commands.contacts import COSTING
 from services.scoring.commands.copying import staged
 from services.scoring.queries.events import BOOKED, CONTACTED, FIRST
+from services.scoring.rate import CONTACT
 from services.scoring.rules.allocating import shared_out as shared_out_here
 from services.scoring.settings import home_currency
 from shared.db import Tx
