@@ -293,6 +293,7 @@ class AllocationProductRow(Base):
     product_code: Mapped[str] = mapped_column(primary_key=True)
     weight: Mapped[int] = mapped_column(Whole)
     amount_minor: Mapped[int] = mapped_column(Whole)
+    shared_minor: Mapped[int] = mapped_column(Whole)  # what its shares add up to
 
 
 class AllocationShareRow(Base):
@@ -308,4 +309,4 @@ class AllocationShareRow(Base):
     account_number: Mapped[str] = mapped_column(primary_key=True)
     weight: Mapped[int] = mapped_column(Whole)
     amount_minor: Mapped[int] = mapped_column(Whole)
-    __table_args__ = (Index("allocation_shares_of_customer", "customer_number", "period"),)
+    __table_args__ = (Index("allocation_shares_of_customer", "period", "customer_number"),)

@@ -118,10 +118,11 @@ def test_a_share_that_is_lost_shows(spread: ServiceUnderTest) -> None:
     client = spread.client(HEAD)
     page = client.get(PAGE, params={"period": JANUARY}).text
     door = html.unescape(re.findall(r'<a href="/scoring([^"]*/shares\?[^"]*)"', page)[0])
+    assert 'data-residual="0"' in client.get(door).text
     with spread.database.transaction() as tx:
-        tx.session.execute(text("update allocation_shares set amount_minor = amount_minor - 3"))
-    assert 'data-residual="0"' not in client.get(door).text
-    assert 'data-residual="0"' in client.get(PAGE, params={"period": JANUARY}).text
+        tx.session.execute(text("update allocation_products set shared_minor = shared_minor - 3"))
+    assert 'data-residual="3"' in client.get(door).text
+    assert 'data-residual="3"' in client.get(PAGE, params={"period": JANUARY}).text
     with spread.database.transaction() as tx:
         one = """update allocation_products set amount_minor = amount_minor - 5 where ctid =
                  (select ctid from allocation_products limit 1)"""

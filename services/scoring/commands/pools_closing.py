@@ -23,7 +23,7 @@ from shared.runtime import Runtime
 log = structlog.get_logger()
 
 ROUND_S = 1.0
-CHUNK = 2_000  # customers whose leaves are posted in one transaction
+CHUNK = 500  # customers whose leaves are posted in one transaction
 MONTHS_AT_MOST = 240  # that one looks back for the first closing
 TOPICS = ("bank.events", "bank.reference", "scoring.state")
 # One process at a time; the lock goes with the transaction.

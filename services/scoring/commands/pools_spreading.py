@@ -146,9 +146,9 @@ ALLOCATION = text(
 _POOL = "cast(:amount_minor as numeric) as pool_minor"
 TO_PRODUCTS = text(
     f"""
-    insert into allocation_products ({_KEY}, product_code, weight, amount_minor)
+    insert into allocation_products ({_KEY}, product_code, weight, amount_minor, shared_minor)
     select :period, :origin_period, :cost_centre_code, :driver_code, x.product_code, x.weight,
-           x.share_minor
+           x.share_minor, 0
       from ({shared_out(
         f"select '' as part, {_POOL}, product_code, sum(weight) as weight"
         " from pool_weights group by product_code", "product_code")}) x
@@ -168,6 +168,16 @@ TO_ACCOUNTS = text(
         "       = (:period, :origin_period, :cost_centre_code, :driver_code)",
         "customer_number, account_number")}) x
      where x.share_minor <> 0
+    """  # noqa: S608 - names are ours
+)
+_OF_POOL = """(period, origin_period, cost_centre_code, driver_code)
+             = (:period, :origin_period, :cost_centre_code, :driver_code)"""
+ADD_UP = text(
+    f"""
+    update allocation_products p set shared_minor = x.shared_minor
+      from (select product_code, sum(amount_minor) as shared_minor from allocation_shares
+             where {_OF_POOL} group by product_code) x
+     where p.product_code = x.product_code and {_OF_POOL}
     """  # noqa: S608 - names are ours
 )
 
@@ -191,6 +201,7 @@ def spread(tx: Tx, period: str) -> None:
         for row in rows:
             off = _charged_off(row, rows, charged)
             _spread_one(tx, period, row, off, month, is_priced=row.driver_code in with_rate)
+    tx.session.execute(text("analyze allocation_shares, allocation_products"))
 
 
 def _observe(tx: Tx, month: Mapping[str, Any]) -> dict[str, int]:
@@ -234,6 +245,7 @@ def _spread_one(
     if amount:
         tx.session.execute(TO_PRODUCTS, row)
         tx.session.execute(TO_ACCOUNTS, row)
+        tx.session.execute(ADD_UP, row)
 
 
 def _weigh(tx: Tx, driver: str, month: Mapping[str, Any], *, is_priced: bool) -> int:

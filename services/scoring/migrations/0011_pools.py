@@ -53,7 +53,9 @@ def upgrade() -> None:
         *_whole("actual_minor", "charged_minor", "before_minor", "amount_minor", "weight"),
     )
     op.create_table(
-        "allocation_products", *_key(*POOL, "product_code"), *_whole("weight", "amount_minor")
+        "allocation_products",
+        *_key(*POOL, "product_code"),
+        *_whole("weight", "amount_minor", "shared_minor"),
     )
     op.create_table(
         "allocation_shares",
@@ -61,7 +63,7 @@ def upgrade() -> None:
         *_whole("weight", "amount_minor"),
     )
     op.create_index(
-        "allocation_shares_of_customer", "allocation_shares", ["customer_number", "period"]
+        "allocation_shares_of_customer", "allocation_shares", ["period", "customer_number"]
     )
 
 

@@ -134,7 +134,7 @@ def _sheet(ctx: Context, asked: str | None) -> dict[str, Any]:
         without_rate = pools.contacts_without_rate(session, period) if mine.everything else 0
         products = names.products(session)
     whole = _sum(rows, everything=mine.everything)
-    apart = max((abs(pool.residual_minor) for pool in rows), default=0)
+    apart = max((pool.residual_minor for pool in rows), default=0)
     if posted is not None and closings.get(period):
         apart = max(apart, abs(whole.amount_minor + posted))
     return {
@@ -187,16 +187,15 @@ def _shares(ctx: Context, asked: Asked) -> dict[str, Any]:
         if pool is None or part is None:
             raise NotFound
         rows = pools.shares(session, mine, asked.key, place)
-        whole = pools.sum_of_shares(session, mine, asked.key)
         products = names.products(session)
     last = rows[-1] if len(rows) == pools.PAGE_ROWS else None
     here = f"{HOME}/shares?{urlencode(asked.key)}"
     cursor = urlencode({"after": f"{last.customer_number}~{last.account_number}"}) if last else ""
     code = asked.product_code
     return {
-        "rows": rows, "pool": pool, "part": part, "whole": whole, "period": asked.period,
+        "rows": rows, "pool": pool, "part": part, "period": asked.period,
         "product": products[code].names if code in products else code or words.NOWHERE["product"],
-        "residual_minor": part.amount_minor - int(whole.amount_minor),
+        "residual_minor": part.amount_minor - part.shared_minor,
         "driver": driver_name(ctx, asked.driver_code), "currency": home_currency(),
         "home": HOME, "csv_url": here.replace("/shares?", "/shares.csv?")
         + (f"&{urlencode({'after': asked.after})}" if asked.after else ""),

@@ -31,7 +31,7 @@ POOLS = text(
 )
 PRODUCTS = text(
     f"""
-    select {_KEY}, product_code, weight, amount_minor from allocation_products
+    select {_KEY}, product_code, weight, amount_minor, shared_minor from allocation_products
      where period = :period order by amount_minor desc, product_code
     """  # noqa: S608 - names are ours
 )
@@ -84,16 +84,8 @@ SHARES = by_reach(
     select s.customer_number, s.account_number, s.weight, s.amount_minor, n.party_id
       from allocation_shares s join numbers n on n.customer_number = s.customer_number
       {_SHARE_OF}
-       and (not :goes_on or (s.customer_number, s.account_number) > (:after_0, :after_1))
+       and (s.customer_number, s.account_number) > (:after_0, :after_1)
      order by s.customer_number, s.account_number limit :limit
-    """,  # noqa: S608 - names are ours
-    number="s.customer_number",
-)
-SUM_OF_SHARES = by_reach(
-    f"""
-    select count(*) as shares, coalesce(sum(s.weight), 0) as weight,
-           coalesce(sum(s.amount_minor), 0) as amount_minor
-      from allocation_shares s {_SHARE_OF}
     """,  # noqa: S608 - names are ours
     number="s.customer_number",
 )
@@ -126,6 +118,7 @@ class Part:
     product_code: str
     weight: int
     amount_minor: int
+    shared_minor: int  # what its accounts and customers bear together
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +150,11 @@ class Pool:
 
     @property
     def residual_minor(self) -> int:
-        """What the products do not add up to; must be 0."""
-        return self.amount_minor - sum(part.amount_minor for part in self.parts)
+        """By how much products, or what their customers bear, do not add up to it; must be 0."""
+        return max(
+            abs(self.amount_minor - sum(part.amount_minor for part in self.parts)),
+            *(abs(part.amount_minor - part.shared_minor) for part in self.parts), 0,
+        )  # fmt: skip
 
 
 def closings(session: Session) -> dict[str, bool]:
@@ -182,7 +178,8 @@ def sheet(session: Session, reach: Reach, period: str) -> list[Pool]:
     by_key = {pool.key: pool for pool in pools}
     for row in session.execute(PRODUCTS, asked):
         key = (row.origin_period, row.cost_centre_code, row.driver_code)
-        by_key[key].parts.append(Part(row.product_code, int(row.weight), int(row.amount_minor)))
+        part = Part(row.product_code, int(row.weight), int(row.amount_minor), int(row.shared_minor))
+        by_key[key].parts.append(part)
     return pools
 
 
@@ -194,7 +191,10 @@ def _mine(rows: Iterable[Any]) -> list[Pool]:
         Pool(
             *key, of_pool[0].component, of_pool[0].names, sum(int(r.weight) for r in of_pool),
             sum(int(r.amount_minor) for r in of_pool),
-            parts=[Part(r.product_code, int(r.weight), int(r.amount_minor)) for r in of_pool],
+            parts=[
+                Part(r.product_code, int(r.weight), int(r.amount_minor), int(r.amount_minor))
+                for r in of_pool
+            ],
         )
         for key, of_pool in found.items()
     ]  # fmt: skip
@@ -228,17 +228,10 @@ def shares(
     return list(
         session.execute(
             SHARES[reach.everything],
-            {**parameters_of(reach), **asked, "goes_on": after is not None, "limit": PAGE_ROWS,
-             "after_0": place[0], "after_1": place[1]},
+            {**parameters_of(reach), **asked, "limit": PAGE_ROWS, "after_0": place[0],
+             "after_1": place[1]},
         )
     )  # fmt: skip
-
-
-def sum_of_shares(session: Session, reach: Reach, asked: dict[str, str]) -> Any:
-    """All of them together: how many, their weight and their amount."""
-    return session.execute(
-        SUM_OF_SHARES[reach.everything], {**parameters_of(reach), **asked}
-    ).one()
 
 
 def of_leaf(session: Session, row: Any) -> list[Any]:
