@@ -183,7 +183,8 @@ def _shares(ctx: Context, asked: Asked) -> dict[str, Any]:
         pool = next((p for p in pools.sheet(session, mine, asked.period)
                      if p.key == (asked.origin_period, asked.cost_centre_code,
                                   asked.driver_code)), None)  # fmt: skip
-        part = pool and next((p for p in pool.parts if p.product_code == asked.product_code), None)
+        parts = pool.parts if pool else []
+        part = next((p for p in parts if p.product_code == asked.product_code), None)
         if pool is None or part is None:
             raise NotFound
         rows = pools.shares(session, mine, asked.key, place)
