@@ -151,7 +151,8 @@ def _rates(first_on: date) -> list[Fact]:
         for product, value in values.items()
     ]
     drivers = {"cash_in": 620, "cash_out": 580, "card": 35, "transfer_in": 12,
-               "transfer_out": 45, "account_day": 6}  # fmt: skip
+               "transfer_out": 45, "account_day": 6, "contact": 320, "contact/phone": 900,
+               "contact/branch": 2_600, "contact/visit": 12_000}  # fmt: skip
     facts += [
         RateSet(
             kind="cost_driver", driver_code=code, from_on=first_on, value=value, currency=CURRENCY

@@ -13,6 +13,7 @@ import numpy as np
 from deploy.bank import (
     bank_side,
     contacts,
+    costs,
     fates,
     identities,
     openings,
@@ -116,6 +117,7 @@ class Bank:
         self._pauses(day)
         self._customers_act(day)
         day.run()
+        day.at(_CLOSE_SECOND, self._book_costs)
         day.at(_CLOSE_SECOND, _close, on)
         day.run()
         return day.events
@@ -133,6 +135,7 @@ class Bank:
 
     def _describe(self, day: Day, ties: Ties) -> None:
         facts = places.reference_facts(self._branches, day.on)
+        facts += costs.pool_facts(day.on)
         facts += planning.plan_facts(
             self._branches, self.customers, facts,
             seed=self.plan.seed, first_on=day.on, until=self.plan.until,
@@ -149,6 +152,11 @@ class Bank:
             )
             record = identities.recorded(self.plan.seed, customer, name)
             openings.record_customer(day, record)
+
+    def _book_costs(self, day: Day) -> None:
+        plan = self.plan
+        for cost in costs.costs_of_day(plan.seed, day.on, plan.first_on, len(self.customers)):
+            day.say(cost, cost.cost_id)
 
     def _joiners(self, day: Day) -> None:
         """Spread evenly: with the last day of the history all planned customers are there."""

@@ -9,6 +9,7 @@ import typer
 
 from services.scoring import api, pages
 from services.scoring.commands import worker_letters
+from services.scoring.commands.pools_closing import close_months
 from services.scoring.commands.publishing import publish_scores
 from services.scoring.contribution_tables import LeafRow
 from services.scoring.gauges import gauges
@@ -23,7 +24,7 @@ SERVICE = Service(
     timers=TIMERS,
     routers=(api.router, pages.router),
     metadata=LeafRow.metadata,
-    jobs={"publish_scores": publish_scores},
+    jobs={"publish_scores": publish_scores, "close_months": close_months},
     metrics=gauges,
     batches=BATCHES,
     aging=(worker_letters.AGING,),

@@ -1,4 +1,5 @@
-"""Rows of the contribution: its leaves, what is not posted yet, where they belong, kept totals."""
+"""Rows of the contribution: its leaves, what is not posted yet, where they belong, kept totals;
+actual costs, what spreads them, and how they were spread."""
 
 from datetime import date, datetime
 from typing import Any
@@ -45,7 +46,8 @@ class OpenLeafRow(Base):
     """What one account accrued and has not posted yet, as of its state record.
 
     A column for each component: a close would post so much. `below_product_code` is the product
-    of a negative balance. Manager, branch and region are those of the bank's today.
+    of a negative balance. Manager, branch and region are those of the bank's today. What a
+    customer costs beside his accounts is a row without an account.
     """
 
     __tablename__ = "open_leaves"
@@ -66,6 +68,7 @@ class OpenLeafRow(Base):
     interest_received: Mapped[int] = mapped_column(BigInteger)
     fees: Mapped[int] = mapped_column(BigInteger)
     uses: Mapped[int] = mapped_column(BigInteger)
+    contact: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))  # see OPEN_PARTS
     manager_code: Mapped[str]
     branch_code: Mapped[str]
     region_code: Mapped[str]
@@ -73,6 +76,7 @@ class OpenLeafRow(Base):
         Index("open_leaves_of_manager", "manager_code", "customer_number"),
         Index("open_leaves_of_branch", "branch_code", "customer_number"),
         Index("open_leaves_of_region", "region_code", "customer_number"),
+        Index("open_leaves_of_contacts", "customer_number", postgresql_where=sql("contact <> 0")),
     )
 
 
@@ -205,3 +209,104 @@ class CustomerMonthRow(Base):
     __table_args__ = (
         Index("customer_months_ranked", "period", "posted_minor", "customer_number"),
     )
+
+
+class CostRateRow(Base):
+    """What one use of a driver costs from a day on; of all products when it names none.
+
+    As the worker took it (`position`: the number of its restatement); of contacts as the bank said
+    it (`position`: of the record).
+    """
+
+    __tablename__ = "cost_rates"
+    driver_code: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    from_on: Mapped[date] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class CostRow(Base):
+    """An actual cost as the bank last said it, under its own id."""
+
+    __tablename__ = "costs"
+    source: Mapped[str] = mapped_column(primary_key=True)
+    cost_id: Mapped[str] = mapped_column(primary_key=True)
+    cost_centre_code: Mapped[str]
+    driver_code: Mapped[str | None]
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    period: Mapped[str]  # a month, or a year
+    booked_on: Mapped[date]
+    set_at: Mapped[datetime]
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class CostPoolRow(Base):
+    """By which driver a cost centre's pool is spread from a day on; null: it is not spread."""
+
+    __tablename__ = "cost_pools"
+    cost_centre_code: Mapped[str] = mapped_column(primary_key=True)
+    from_on: Mapped[date] = mapped_column(primary_key=True)
+    names: Mapped[dict[str, Any]]
+    driver_code: Mapped[str | None]
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class ClosingRow(Base):
+    """A month whose pools were spread. Their leaves are posted for some customers at a time."""
+
+    __tablename__ = "closings"
+    period: Mapped[str] = mapped_column(primary_key=True)
+    after_number: Mapped[str]  # posted for the customers up to this one
+    posted: Mapped[bool]
+    closed_at: Mapped[datetime]  # on the bank's clock
+
+
+class AllocationRow(Base):
+    """What a month's close spread of a pool, the cost of `origin_period` of one cost centre.
+
+    `actual = charged + before + amount`, unless the pool has no driver or nobody used it.
+    """
+
+    __tablename__ = "allocations"
+    period: Mapped[str] = mapped_column(primary_key=True)
+    origin_period: Mapped[str] = mapped_column(primary_key=True)
+    cost_centre_code: Mapped[str] = mapped_column(primary_key=True)
+    driver_code: Mapped[str] = mapped_column(primary_key=True)  # empty: there is none
+    component: Mapped[str]  # variance: the driver has a rate; overhead: it has none
+    actual_minor: Mapped[int] = mapped_column(Whole)
+    charged_minor: Mapped[int] = mapped_column(Whole)  # by the driver's rate
+    before_minor: Mapped[int] = mapped_column(Whole)  # spread at earlier closes
+    amount_minor: Mapped[int] = mapped_column(Whole)
+    weight: Mapped[int] = mapped_column(Whole)
+
+
+class AllocationProductRow(Base):
+    """The part of one product in an allocation; '' is what is of customers, not of accounts."""
+
+    __tablename__ = "allocation_products"
+    period: Mapped[str] = mapped_column(primary_key=True)
+    origin_period: Mapped[str] = mapped_column(primary_key=True)
+    cost_centre_code: Mapped[str] = mapped_column(primary_key=True)
+    driver_code: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    weight: Mapped[int] = mapped_column(Whole)
+    amount_minor: Mapped[int] = mapped_column(Whole)
+    shared_minor: Mapped[int] = mapped_column(Whole)  # what its shares add up to
+
+
+class AllocationShareRow(Base):
+    """The part of one account, or of a customer, in a product's part. Of it leaves are made."""
+
+    __tablename__ = "allocation_shares"
+    period: Mapped[str] = mapped_column(primary_key=True)
+    origin_period: Mapped[str] = mapped_column(primary_key=True)
+    cost_centre_code: Mapped[str] = mapped_column(primary_key=True)
+    driver_code: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    account_number: Mapped[str] = mapped_column(primary_key=True)
+    weight: Mapped[int] = mapped_column(Whole)
+    amount_minor: Mapped[int] = mapped_column(Whole)
+    __table_args__ = (Index("allocation_shares_of_customer", "period", "customer_number"),)

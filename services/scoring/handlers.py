@@ -16,6 +16,7 @@ from services.scoring.commands import (
     parties,
     placing,
     plans,
+    pools,
     store,
     worker_letters,
 )
@@ -99,6 +100,23 @@ def on_plan_set(tx: Tx, event: Event[bank.PlanSet | bank.BudgetSet]) -> None:
     plans.note_plan(tx, event.data, event.source, event.time, tx.message.offset)
 
 
+def on_rate_set(tx: Tx, event: Event[bank.RateSet]) -> None:
+    assert tx.message is not None
+    pools.note_rate(tx, event.data, tx.message.offset)
+
+
+def on_cost_pool_described(tx: Tx, event: Event[bank.CostPoolDescribed]) -> None:
+    assert tx.message is not None
+    pools.note_pool(tx, event.data, tx.message.offset)
+
+
+def on_cost_booked(tx: Tx, event: Event[bank.CostBooked]) -> None:
+    assert tx.message is not None
+    pools.note_cost(
+        tx, event.data, event.source, event.businessdate, event.time, tx.message.offset
+    )
+
+
 def when_manager_effective(tx: Tx, timer: Timer) -> None:
     """The day of a future assignment has come: ask anew who answers for the number."""
     number = timer.key.rpartition("/")[0]
@@ -120,6 +138,9 @@ HANDLERS: Mapping[type[Fact], Callable[[Tx, Event[Any]], None]] = {
     bank.SourceDescribed: on_source_described,
     bank.PlanSet: on_plan_set,
     bank.BudgetSet: on_plan_set,
+    bank.RateSet: on_rate_set,
+    bank.CostPoolDescribed: on_cost_pool_described,
+    bank.CostBooked: on_cost_booked,
 }
 TIMERS: Mapping[str, TimerHandler] = {MANAGER_TIMER: when_manager_effective}
 BATCHES: Mapping[str, BatchHandler] = {

@@ -1,11 +1,12 @@
 """Pieces of SQL about leaves that writes and reads share. Names are ours, never from outside."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from services.scoring.open_leaf import COLUMNS
 
 # A component of the kernel, the name of its leaf, and whose product it is.
-OPEN_PARTS: Final = {
+KERNEL_PARTS: Final = {
     "net": ("ftp", "product_code"),
     "debit": ("ftp", "below_product_code"),
     "loss": ("el", "below_product_code"),
@@ -15,7 +16,9 @@ OPEN_PARTS: Final = {
     "fees": ("fee", "product_code"),
     "uses": ("abc_txn", "product_code"),
 }
-assert OPEN_PARTS.keys() == COLUMNS.keys()
+assert KERNEL_PARTS.keys() == COLUMNS.keys()
+# Contacts are of a customer, not of an account: the query side adds them up itself.
+OPEN_PARTS: Final = KERNEL_PARTS | {"contact": ("contact", "product_code")}
 PLACE = "manager_code, branch_code, region_code"
 # The slice of a contribution: 5 % wide, so a curve over some hundreds of them is the parties' own.
 SLICE = """cast(case when {v} = 0 then 0 else sign({v})
@@ -65,10 +68,10 @@ def last_day(period: str) -> str:
     return f"cast(cast({period} || '-01' as date) + interval '1 month - 1 day' as date)"
 
 
-def open_values(amount: str) -> str:
+def open_values(amount: str, parts: Mapping[str, tuple[str, str]] = OPEN_PARTS) -> str:
     """The columns of an open leaf as rows v(component, product_code, amount_minor)."""
     values = ", ".join(
         f"('{component}', o.{product}, {amount.format(name=name)})"
-        for name, (component, product) in OPEN_PARTS.items()
+        for name, (component, product) in parts.items()
     )
     return f"cross join lateral (values {values}) v(component, product_code, amount_minor)"

@@ -9,6 +9,7 @@ Kind = Literal[
 ]  # fmt: skip
 PRICES = ("transfer_price", "margin")
 PPM = 1_000_000
+CONTACT = "contact"  # the driver of contacts: the query side prices them, no ledger has them
 USE_MAX = 10**9  # minor units of one use
 DAY_MIN = 693_596  # 1900-01-01: keeps every prefix sum below 2**60
 

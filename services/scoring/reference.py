@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.scoring.engine import Engine
-from services.scoring.rate import Rate
+from services.scoring.rate import CONTACT, Rate
 from services.scoring.watermark import Source
 from shared.events.bank import ProductDescribed, RateSet, SourceDescribed
 from shared.events.envelope import Undecodable, UnknownType, UnknownVersion, decode
@@ -29,7 +29,8 @@ def tell(engine: Engine, value: bytes | None) -> None:
         until = data.active_until.toordinal() if data.active_until else 0
         engine.describe(data.source, Source(data.closes_days, data.active_from.toordinal(), until))
     elif isinstance(data, RateSet):
-        if data.grade_code is None:  # no account has a grade of its own yet
+        of_contacts = (data.driver_code or "").partition("/")[0] == CONTACT
+        if data.grade_code is None and not of_contacts:  # no account has a grade of its own yet
             engine.set_rate(_rate(data, event.source))
     elif isinstance(data, ProductDescribed) and data.overdraft_product_code:
         engine.set_rate(

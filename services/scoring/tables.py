@@ -81,6 +81,19 @@ class BankEventRow(Base):
     __table_args__ = (
         Index("bank_events_identity", "source", "event_id"),
         Index("bank_events_of_customer", "customer_number", "event_offset"),
+        Index("bank_events_on", "businessdate", postgresql_using="brin"),
+        Index(
+            "bank_events_of_contacts",
+            "customer_number",
+            "businessdate",
+            postgresql_where=sql("type = 'bank.contact_recorded.v1'"),
+        ),
+        Index(
+            "bank_events_of_openings",
+            "customer_number",
+            "account_number",
+            postgresql_where=sql("type in ('bank.account_opened.v1', 'bank.account_closed.v1')"),
+        ),
     )
 
 

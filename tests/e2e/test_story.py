@@ -246,6 +246,7 @@ HEAD_SEES = (
     "/scoring/contribution/transactions", "/scoring/contribution?by=region",
     "/scoring/contribution/plans", "/scoring/contribution/plans?kind=budget&by=manager",
     "/scoring/contribution/month", "/scoring/contribution/month?period=2025-08",
+    "/scoring/contribution/allocation", "/scoring/contribution/allocation?period=2025-08",
     "/scoring/contribution/leaves?by=component&code=fee", "{leaf}",
     "/scoring/contribution/leaves?by=party&code={party}&state=accrued",
     *(f"/customer/parties/{{party}}?tab={tab}" for tab in (

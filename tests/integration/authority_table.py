@@ -158,6 +158,11 @@ GET /contribution/earned.csv                    score.view
 GET /contribution/leaves                        score.view
 GET /contribution/leaves.csv                    score.view
 GET /contribution/leaf                          score.view
+GET /contribution/allocation                    score.view
+GET /contribution/allocation/figures            score.view
+GET /contribution/allocation.csv                score.view
+GET /contribution/allocation/shares             score.view
+GET /contribution/allocation/shares.csv         score.view
 GET /contribution/month                         score.view
 GET /contribution/month/figures                 score.view
 GET /contribution/month.csv                     score.view

@@ -14,6 +14,8 @@ from shared.events import CATALOGUE, Event, decode, encode, key_of
 from shared.events.bank import (
     AccountOpened,
     BudgetSet,
+    CostBooked,
+    CostPoolDescribed,
     CustomerRecorded,
     DayClosed,
     LoanOverdue,
@@ -252,3 +254,16 @@ def test_pay_days_on_a_holiday_move_to_the_working_day_before() -> None:
     assert business_days.is_working_day(date(2025, 9, 28))  # a make-up Sunday
     assert business_days.working_day_at_or_before(date(2025, 10, 5)) == date(2025, 9, 30)
     assert not business_days.is_working_day(date(2031, 10, 1))  # beyond the known calendar
+
+
+def test_each_month_books_what_the_cost_centres_cost_and_some_bills_come_late() -> None:
+    costs = [event for event in history()[1] if isinstance(event.data, CostBooked)]
+    described = {e.data.cost_centre_code for e in history()[1]
+                 if isinstance(e.data, CostPoolDescribed)}  # fmt: skip
+    assert {cost.data.cost_centre_code for cost in costs} == described
+    months = Counter(cost.data.period for cost in costs)
+    late = [cost for cost in costs if f"{cost.businessdate:%Y-%m}" != cost.data.period]
+    assert set(months) == {"2025-05", "2025-06", "2025-07", "2025-08"}
+    assert {cost.data.period for cost in late} == {"2025-05", "2025-06", "2025-07"}
+    assert min(cost.data.amount_minor for cost in costs) > 0
+    assert len({cost.data.cost_id for cost in costs}) == len(costs)

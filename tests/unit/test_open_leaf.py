@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from services.scoring import state
-from services.scoring.leaf_sql import OPEN_PARTS
+from services.scoring.leaf_sql import KERNEL_PARTS
 from services.scoring.open_leaf import COLUMNS, accrued, half_even, settled_on
 from services.scoring.scores.contribution.booking import post_all
 from tests.ledger_bank import Scored, random_bank, stream
@@ -41,7 +41,7 @@ def test_a_record_says_what_its_close_would_post(seed: int) -> None:
 
 
 def test_every_part_has_its_component() -> None:
-    assert list(OPEN_PARTS) == list(COLUMNS)
+    assert list(KERNEL_PARTS) == list(COLUMNS)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ its inputs; between two of the same place the later one in the log has seen more
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -13,9 +13,16 @@ from prometheus_client import Counter
 from sqlalchemy import text
 
 from services.scoring import state
-from services.scoring.commands import alerts, open_leaves, parties
+from services.scoring.commands import alerts, open_leaves, parties, pools
 from services.scoring.commands.copying import copy_lines, copy_rows, staged
-from services.scoring.rows import ACCOUNT_FIELDS, CUSTOMER_FIELDS, CUSTOMER_WORDS, KIND_CUSTOMER
+from services.scoring.rate import Rate
+from services.scoring.rows import (
+    ACCOUNT_FIELDS,
+    CUSTOMER_FIELDS,
+    CUSTOMER_WORDS,
+    KIND_CUSTOMER,
+    KIND_RATE,
+)
 from shared.db import Tx
 from shared.wire import Record
 
@@ -105,6 +112,7 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     """Takes a poll's records. Raises UnreadableState: a half-read log would be silent loss."""
     newest = conflated(records)
     ROWS.inc(len(records))
+    pools.note_taken(tx, list(_rates(records)))
     if not newest:
         return
     open_leaves.keep_open_leaves(tx, newest)
@@ -175,6 +183,14 @@ def conflated(records: Sequence[Record]) -> list[Record]:
         ):
             newest[record.key] = record
     return list(newest.values())
+
+
+def _rates(records: Iterable[Record]) -> Iterator[Rate]:
+    for record in records:
+        if record.value and state.kind_of(record.value) == KIND_RATE:
+            found = state.unpack(record.key or b"", record.value)
+            assert isinstance(found, Rate)
+            yield found
 
 
 def _stage(tx: Tx, records: Sequence[Record]) -> None:

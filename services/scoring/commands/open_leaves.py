@@ -9,7 +9,7 @@ from services.scoring import state
 from services.scoring.commands import contribution
 from services.scoring.commands.contribution import MOVE
 from services.scoring.commands.copying import copy_rows, staged
-from services.scoring.leaf_sql import PLACE, open_values, place_of
+from services.scoring.leaf_sql import KERNEL_PARTS, PLACE, open_values, place_of
 from services.scoring.open_leaf import COLUMNS, accrued, settled_on
 from shared.db import Tx
 from shared.wire import Record
@@ -52,7 +52,9 @@ DIFFERENCE = text(
     {MOVE}
     select o.customer_number, v.product_code, v.component, '', o.manager_code, o.branch_code,
            o.region_code, 0, v.amount_minor
-      from told_open t join open_leaves o using ({_SAME}) {open_values("t.{name} - o.{name}")}
+      from told_open t join open_leaves o using ({_SAME}) {
+        open_values("t.{name} - o.{name}", KERNEL_PARTS)
+    }
      where v.amount_minor <> 0
     """  # noqa: S608 - names are ours
 )

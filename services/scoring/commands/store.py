@@ -20,11 +20,12 @@ from typing import Any
 import structlog
 from sqlalchemy import text
 
-from services.scoring.commands import placing
+from services.scoring.commands import contacts, parties, placing
 from services.scoring.commands.copying import copy_rows
+from services.scoring.queries.events import CONTACTED
 from shared import positions
 from shared.db import Tx
-from shared.events.bank import AccountOpened, CustomerPlaced, TransactionBooked
+from shared.events.bank import AccountOpened, ContactRecorded, CustomerPlaced, TransactionBooked
 from shared.events.envelope import (
     Event,
     Undecodable,
@@ -84,6 +85,14 @@ FORGET = text(
     select partition, repeated, count(*) as number from gone group by partition, repeated
     """  # noqa: S608 - names are ours
 )
+CONTACTS_AT = text(
+    f"""
+    select distinct b.customer_number from bank_events b
+      join unnest(cast(:partitions as integer[]), cast(:offsets as bigint[]))
+           as x(partition, event_offset) using (partition, event_offset)
+     where b.type = '{CONTACTED}' and b.customer_number is not null
+    """  # noqa: S608 - names are ours
+)
 
 
 def store_events(tx: Tx, records: list[Record]) -> None:
@@ -92,7 +101,12 @@ def store_events(tx: Tx, records: list[Record]) -> None:
     places: list[tuple[int, Event[Any]]] = []
     rows = [_row(record, refused, places) for record in records]
     copy_rows(tx, "bank_events", COLUMNS, rows)
+    told = {event.data.customer_number for _, event in places}
+    contacted = {e.data.customer_number for _, e in places if type(e.data) is ContactRecorded}
+    if contacted:
+        parties.hold_numbers(tx, told)  # all of them at once, in one order
     placing.note_places(tx, places)
+    contacts.accrue(tx, contacted)
     empty = Counter(row[0] for row in rows if row[2:] == _NOTHING)
     _recount(tx, empty, "refused")
     repeats = tx.session.execute(REPEATS, _places((r.partition, r.offset) for r in records))
@@ -143,20 +157,29 @@ def restore_event(tx: Tx, record: Record) -> None:
     copy_rows(tx, "bank_events", COLUMNS, [(*row[:-1], stored.appended_at)])
     repeat = tx.session.execute(REPEATS, _places([row[:2]])).first()
     _recount(tx, {row[0]: 1}, "duplicate" if repeat else "applied", counted="refused")
+    contacts.accrue(tx, _contacts_at(tx, [row[:2]]))
 
 
 def forget_events(tx: Tx, places: Iterable[tuple[int, int]]) -> None:
     """The worker refused the events at these (partition, offset): they keep their place only."""
     places = list(places)
+    contacted = _contacts_at(tx, places) if places else set()
     for row in tx.session.execute(FORGET, _places(places)) if places else ():
         counted = "duplicate" if row.repeated else "applied"
         _recount(tx, {row.partition: row.number}, "refused", counted)
+    contacts.accrue(tx, contacted)
+
+
+def _contacts_at(tx: Tx, places: Iterable[tuple[int, int]]) -> set[str]:
+    """The customers whose contacts stand at these places."""
+    return set(tx.session.execute(CONTACTS_AT, _places(places)).scalars())
 
 
 def _row(
     record: Record, refused: set[tuple[int, int]], places: list[tuple[int, Event[Any]]]
 ) -> tuple[Any, ...]:
-    """The record's columns; what says where somebody lies is added to `places`."""
+    """The record's columns; what says where somebody lies, or that he was in contact with the
+    bank, is added to `places`."""
     place = (record.partition, record.offset)
     if place in refused:
         return place + _NOTHING
@@ -168,7 +191,7 @@ def _row(
     except (Undecodable, UnknownType, UnknownVersion):
         return place + _NOTHING
     data = event.data
-    if type(data) in (CustomerPlaced, AccountOpened):
+    if type(data) in (CustomerPlaced, AccountOpened, ContactRecorded):
         places.append((record.offset, event))
     booked = type(data) is TransactionBooked
     row = (
@@ -180,7 +203,7 @@ def _row(
         event.businessdate,
         event.time,
         data.amount_minor if booked else None,
-        data.currency if booked else None,
+        data.currency if booked or type(data) is AccountOpened else None,
         getattr(data, "channel_code", None),
         data.purpose_code if booked else None,
         datetime.fromtimestamp(record.timestamp_ms / 1000, UTC) if record.timestamp_ms else None,

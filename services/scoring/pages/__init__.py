@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse
 from services.scoring.pages import contribution as value_pages
 from services.scoring.pages import month_report, words
 from services.scoring.pages import plans as plan_pages
-from services.scoring.pages.value import share_ppm
+from services.scoring.pages import pools as pool_pages
+from services.scoring.pages.value import Profit, share_ppm
 from services.scoring.queries import alerts, contribution, cursors, events, figures, names, risks
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach_of_party
@@ -23,6 +24,7 @@ router = APIRouter()
 router.include_router(value_pages.router)
 router.include_router(plan_pages.router)
 router.include_router(month_report.router)
+router.include_router(pool_pages.router)
 Code = Annotated[str | None, Query(max_length=100)]
 ViewScores = Annotated[Context, requires("score.view")]
 ViewAlerts = Annotated[Context, requires("alert.view")]
@@ -195,6 +197,7 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         "earned": earned,
         "products": products,
         "rate_ppm": share_ppm(earned.whole(), bank),
+        "profit": Profit(earned.by_component()),
         "leaves_url": value_pages.leaves_url,
         "components": words.COMPONENTS,
         "alerts": [a for a in known if a.valid],

@@ -11,8 +11,8 @@ from fastapi.responses import HTMLResponse
 
 from services.scoring.pages import value as values
 from services.scoring.pages import words
-from services.scoring.pages.sheets import decimal, percent, plain, sheet
-from services.scoring.queries import contribution, cursors, earned
+from services.scoring.pages.sheets import decimal, driver_name, percent, plain, sheet
+from services.scoring.queries import contribution, cursors, earned, pools
 from services.scoring.queries.contribution import Sum
 from services.scoring.queries.earned import KEY
 from services.scoring.rules.concentration import MILLION, TEXTBOOK_PPM
@@ -28,6 +28,7 @@ Way = Literal["component", "product", "line", "region", "branch", "manager", "su
               "manager_now", "branch_now"]  # fmt: skip
 Code = Annotated[str, Query(max_length=200)]
 HOME = "/scoring/contribution"
+SPREAD = ("variance", "overhead")  # these come from pools, not from events
 NAME, POSTED, ACCRUED, SHARE = N_("Name"), N_("Posted"), N_("Accrued"), N_("Share")
 SUM, CUSTOMER = N_("Sum"), N_("Customer")
 
@@ -133,13 +134,17 @@ def leaf(  # noqa: PLR0917 - parameters of an address
         row = earned.leaf(session, ctx.reach("score.view"), key)
         if row is None:
             raise NotFound
-        events = earned.events_of_leaf(session, row, place)
+        is_spread = component in SPREAD
+        spread = pools.of_leaf(session, row) if is_spread else None
+        events = earned.events_of_leaf(session, row, place) if spread is None else []
     last = events[-1] if len(events) == earned.PAGE_ROWS else None
     here = f"{HOME}/leaf?{urlencode(key)}"
     return ctx.page(
         "leaf.html",
         leaf=row,
         rows=events,
+        spread=spread,
+        driver_name=lambda code: driver_name(ctx, code),
         kinds=words.KINDS,
         types=words.TYPES,
         components=words.COMPONENTS,

@@ -8,6 +8,7 @@ from typing import Any
 from babel.numbers import get_currency_precision
 from fastapi import Response
 
+from services.scoring.pages import words
 from services.scoring.settings import home_currency
 from shared.http import Context
 
@@ -52,3 +53,11 @@ def plain(name: Any, ctx: Context) -> str:
     if isinstance(name, dict):
         return str(name.get(ctx.actor.language) or next(iter(name.values()), ""))
     return ctx.runtime.pages.texts(ctx.actor.language).gettext(name)
+
+
+def driver_name(ctx: Context, code: str) -> str:
+    """A driver in the reader's words, with its channel."""
+    texts = ctx.runtime.pages.texts(ctx.actor.language)
+    kind, _, channel = code.partition("/")
+    name = texts.gettext(words.DRIVERS.get(kind, kind or words.NO_DRIVER))
+    return f"{name} · {channel}" if channel else name

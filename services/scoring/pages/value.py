@@ -18,6 +18,8 @@ from shared.reach import Reach
 ROWS_MAX = 50  # what is beyond stands in one row, so that a table adds up
 POINTS_MAX = 60
 REST = "…"
+MARGINAL: Final = ("fee", "interest_paid", "interest_recv", "abc_txn", "contact")
+BELOW_TOTAL: Final = ("el", "variance", "overhead")
 _GROUPED: Final = {"line": "product", "supervisor": "manager"}
 
 
@@ -46,14 +48,29 @@ class Value:
     last_period: str
 
     @property
+    def profit(self) -> "Profit":
+        return Profit(self.components)
+
+
+@dataclass(frozen=True, slots=True)
+class Profit:
+    """The three levels of profit of a contribution's components."""
+
+    components: Mapping[str, Sum]
+
+    @property
     def marginal(self) -> Sum:
-        """What an event more would bring: fees and interest, less the work of transactions."""
-        return self._of("fee", "interest_paid", "interest_recv", "abc_txn")
+        """What an event more would bring: fees and interest, less the work that it makes."""
+        return self._of(*MARGINAL)
 
     @property
     def total(self) -> Sum:
-        """Before expected loss."""
-        return self._of(*(code for code in self.components if code != "el"))
+        """Before expected loss and before what is spread from pools."""
+        return self._of(*(code for code in self.components if code not in BELOW_TOTAL))
+
+    @property
+    def net(self) -> Sum:
+        return self._of(*self.components)
 
     def _of(self, *codes: str) -> Sum:
         found = Sum()

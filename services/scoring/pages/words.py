@@ -32,6 +32,7 @@ TYPES = {  # of the bank's events that are no transactions
     "bank.day_closed.v1": N_("Day closed"),
     "bank.account_opened.v1": N_("Account opened"),
     "bank.account_closed.v1": N_("Account closed"),
+    "bank.contact_recorded.v1": N_("Contact"),
 }
 PIECES = {
     "silent_days": N_("Days without a transaction"),
@@ -68,8 +69,19 @@ COMPONENTS = {
     "fee": N_("Fees"),
     "abc_txn": N_("Cost of transactions"),
     "abc_maint": N_("Cost of keeping accounts"),
+    "contact": N_("Cost of contacts"),
     "el": N_("Expected loss"),
+    "variance": N_("Cost beyond the rates"),
+    "overhead": N_("Overhead"),
 }
+DRIVERS = KINDS | {  # what the pools of actual costs are spread by
+    "account_day": N_("Days of open accounts"),
+    "account": N_("Open accounts"),
+    "transaction": N_("Number of transactions"),
+    "turnover": N_("Turnover"),
+    "contact": N_("Number of contacts"),
+}
+NO_DRIVER = N_("No driver")
 OPEN = N_("Not posted yet")
 NOWHERE = {  # a leaf that has no code in a dimension
     "manager": N_("Nobody"),
@@ -79,6 +91,7 @@ NOWHERE = {  # a leaf that has no code in a dimension
     "branch_now": N_("No branch"),
     "region": N_("No region"),
     "line": N_("No line"),
+    "product": N_("No product"),
     "bank": N_("Whole bank"),
 }
 LINES = {

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.scoring.leaf_sql import last_day, open_values
-from services.scoring.queries.events import BOOKED
+from services.scoring.queries.events import BOOKED, CONTACTED
 from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
 from shared.reach import Reach
 
@@ -140,8 +140,10 @@ KINDS_OF: Final = {
 EVENTS = text(
     f"""
     select e.* from bank_events e
-     where e.customer_number = :customer_number and e.account_number = :account_number
-       and e.type is not null and (:all_kinds or e.kind = any(:kinds))
+     where e.customer_number = :customer_number
+       and case when :contacts then e.type = '{CONTACTED}'
+                else e.account_number = :account_number and e.type is not null end
+       and (:all_kinds or e.kind = any(:kinds))
        and (not :booked_only or e.type = '{BOOKED}')
        and (:begin = '' or e.businessdate >= cast(:begin || '-01' as date))
        and (:end = '' or e.businessdate <= {last_day("nullif(:end, '')")})
@@ -230,6 +232,7 @@ def events_of_leaf(session: Session, row: Any, after: tuple[date, int] | None) -
                 "all_kinds": not kinds,
                 "kinds": list(kinds),
                 "booked_only": row.component == "abc_txn",
+                "contacts": row.component == "contact",
                 "begin": row.origin_period,
                 "end": row.period,
                 "after_on": after[0] if after else None,

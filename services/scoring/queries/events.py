@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 PAGE_ROWS = 50
 BOOKED = "bank.transaction_booked.v1"
+CONTACTED = "bank.contact_recorded.v1"
 
 # The first of an identity counts; what its producer sent again stands at a later offset.
-_FIRST = """not exists (
+FIRST = """not exists (
   select 1 from bank_events b where b.source = e.source and b.event_id = e.event_id
      and b.partition = e.partition and b.event_offset < e.event_offset and b.type is not null)"""
 _COLUMNS = """e.partition, e.event_offset, e.source, e.event_id, e.type, e.customer_number,
@@ -26,7 +27,7 @@ OF_ACCOUNT = text(
        and e.product_code = :product_code and e.currency = :currency and e.type = :booked
        and (cast(:after_on as date) is null
             or (e.businessdate, e.event_offset) < (:after_on, :after_offset))
-       and {_FIRST}
+       and {FIRST}
      order by e.businessdate desc, e.event_offset desc limit :limit
     """  # noqa: S608 - names are ours
 )
@@ -35,13 +36,13 @@ SUM_OF_ACCOUNT = text(
     select coalesce(sum(e.amount_minor), 0) as sum_minor, count(*) as events from bank_events e
      where e.customer_number = :customer_number and e.account_number = :account_number
        and e.product_code = :product_code and e.currency = :currency and e.type = :booked
-       and e.event_offset <= :position and {_FIRST}
+       and e.event_offset <= :position and {FIRST}
     """  # noqa: S608 - names are ours
 )
 BY_ID = text(
     f"""
     select {_COLUMNS} from bank_events e
-     where e.customer_number = any(:numbers) and e.event_id = any(:ids) and {_FIRST}
+     where e.customer_number = any(:numbers) and e.event_id = any(:ids) and {FIRST}
      order by e.time
     """  # noqa: S608 - names are ours
 )
@@ -51,7 +52,7 @@ BEFORE = text(
      where e.customer_number = any(:numbers) and e.type = :booked and e.time <= :at
        and (not :by_customer or e.initiated_by = 'customer')
        and (not :outgoing or e.amount_minor < 0)
-       and {_FIRST}
+       and {FIRST}
      order by e.businessdate desc, e.event_offset desc limit :limit
     """  # noqa: S608 - names are ours
 )

@@ -16,7 +16,7 @@ from services.scoring.queries.reach import parameters_of
 from shared.reach import Reach
 
 Dimension = Literal["bank", "branch", "manager", "line"]
-COSTS: Final = ("abc_txn", "abc_maint", "el")
+COSTS: Final = ("abc_txn", "abc_maint", "contact", "el", "variance", "overhead")
 _CODE: Final[dict[Dimension, str]] = {
     "bank": "''", "branch": "branch_code", "manager": "manager_code", "line": "product_code",
 }  # fmt: skip

@@ -108,8 +108,23 @@ class DistrictDescribed(ReferenceFact, kw_only=True, frozen=True):
         return _entry("district", self.district_code, self.from_on)
 
 
+class CostPoolDescribed(ReferenceFact, kw_only=True, frozen=True):
+    """From a day on a cost centre's cost is spread by this driver; without one it is not spread."""
+
+    TYPE: ClassVar[str] = "bank.cost_pool_described.v1"
+
+    cost_centre_code: Code
+    names: Text
+    driver_code: Code | None = None
+    from_on: date | None = None
+
+    @property
+    def entry(self) -> str:
+        return _entry("cost_pool", self.cost_centre_code, self.from_on)
+
+
 class CostBooked(DocumentFact, kw_only=True, frozen=True):
-    """A cost centre's actual cost of a period."""
+    """A cost centre's actual cost of a period; said again under its id it holds as said last."""
 
     TYPE: ClassVar[str] = "bank.cost_booked.v1"
     KEY: ClassVar[str] = "cost_id"

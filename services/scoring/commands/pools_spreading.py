@@ -1,0 +1,265 @@
+"""Spreads the pools of a closing: cost centre -> products -> accounts, to the unit.
+
+A pool is what one cost centre cost in one month. What the rate of its driver charged already (in
+the leaves of cost) is taken off; the rest goes to who used the driver, by how much he used it. A
+pool that was spread before is spread by the difference only, so a late cost, one that is said
+anew, a driver that is another from now on back, all end in the same sums.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any, Final
+
+from sqlalchemy import text
+
+from services.scoring.allocation_sql import BOOKED_POOLS, nearest, priced, shared_out
+from services.scoring.commands.contacts import COSTING
+from services.scoring.commands.copying import staged
+from services.scoring.queries.events import BOOKED, CONTACTED, FIRST
+from services.scoring.rate import CONTACT
+from services.scoring.rules.allocating import shared_out as shared_out_here
+from services.scoring.settings import home_currency
+from shared.db import Tx
+
+# Transactions of so many months behind may still come late: their pools are looked at again.
+LATE_MONTHS: Final = 2
+ACCOUNT_DAY, ACCOUNT, TRANSACTION, TURNOVER = "account_day", "account", "transaction", "turnover"
+NO_DRIVER = ""
+
+LONG = text("set local statement_timeout = '10min'")  # a month of a large bank is read once
+USES = """customer_number text, account_number text, product_code text, kind text, channel text,
+    driver_code text, many bigint, turnover numeric"""
+SPANS = "customer_number text, account_number text, product_code text, begin_on date, end_on date"
+WEIGHTS = "customer_number text, account_number text, product_code text, weight numeric"
+NOTHING_STAGED = text("truncate pool_uses, pool_spans")
+BOOKED_IN = f"""
+      from bank_events e
+     where e.type = '{BOOKED}' and e.currency = :currency and e.businessdate >= :first
+       and e.businessdate < :following and {FIRST}"""
+NOTE_USES = text(
+    f"""
+    with uses as materialized (
+      select e.customer_number, e.account_number, e.product_code, e.kind,
+             coalesce(e.channel_code, '') as channel, count(*) as many,
+             sum(abs(e.amount_minor)) as turnover {BOOKED_IN} group by 1, 2, 3, 4, 5),
+    ways as (
+      select w.*, of_driver.driver_code
+        from (select distinct kind, channel, product_code from uses) w
+        {nearest("w.kind", "w.channel", "w.product_code", "left join lateral")} on true)
+    insert into pool_uses
+    select u.customer_number, u.account_number, u.product_code, u.kind, u.channel, w.driver_code,
+           u.many, u.turnover
+      from uses u join ways w using (kind, channel, product_code)
+    """  # noqa: S608 - names are ours
+)
+# An account is open from the day of its opening on, and no longer on the day of its closing.
+NOTE_SPANS = text(
+    """
+    insert into pool_spans
+    select customer_number, account_number, product_code, greatest(opened_on, :first),
+           least(closed_on, :following)
+      from (select customer_number, account_number, max(product_code) as product_code,
+                   max(currency) as currency,
+                   min(businessdate) filter (where type = 'bank.account_opened.v1') as opened_on,
+                   min(businessdate) filter (where type = 'bank.account_closed.v1') as closed_on
+              from bank_events
+             where type in ('bank.account_opened.v1', 'bank.account_closed.v1')
+             group by 1, 2) x
+     where coalesce(currency, :currency) = :currency and opened_on < :following
+       and coalesce(closed_on, :following) > greatest(opened_on, :first)
+    """
+)
+CHARGED = text(
+    f"""
+    select of_driver.driver_code, sum(u.many * rate.value) as minor
+      from (select e.kind, e.channel_code, e.product_code, e.businessdate, count(*) as many
+            {BOOKED_IN} group by 1, 2, 3, 4) u
+      {priced("u.kind", "u.channel_code", "u.product_code", "u.businessdate")} group by 1
+    union all
+    select of_driver.driver_code, sum(rate.value) {COSTING}
+       and e.businessdate >= :first and e.businessdate < :following group by 1
+    union all
+    select '{ACCOUNT_DAY}', sum((least(s.end_on, r.until) - greatest(s.begin_on, r.from_on))
+                                * s.accounts * r.value)
+      from (select s.begin_on, s.end_on, count(*) as accounts,
+                   case when exists (select 1 from cost_rates r where r.driver_code =
+                     '{ACCOUNT_DAY}' and r.product_code = s.product_code)
+                        then s.product_code else '' end as priced_as
+              from pool_spans s group by s.begin_on, s.end_on, s.product_code) s
+      join (select product_code, from_on, value, lead(from_on, 1, 'infinity') over (
+                     partition by product_code order by from_on) as until
+              from cost_rates where driver_code = '{ACCOUNT_DAY}') r
+        on r.product_code = s.priced_as and r.from_on < s.end_on and r.until > s.begin_on
+    """  # noqa: S608 - names are ours
+)
+CONTACTS_IN = f"""select e.customer_number, '', '', count(*) from bank_events e
+     where e.type = '{CONTACTED}' and {FIRST} and e.businessdate >= :first
+       and e.businessdate < :following
+       and :driver_code in ('{CONTACT}', '{CONTACT}/' || e.channel_code) group by 1"""  # noqa: S608
+PRICED = text("select distinct driver_code from cost_rates")
+WEIGH: Final = {
+    ACCOUNT_DAY: "select customer_number, account_number, product_code, end_on - begin_on"
+                 " from pool_spans",
+    ACCOUNT: "select customer_number, account_number, product_code, 1 from pool_spans",
+    TRANSACTION: "select customer_number, account_number, product_code, sum(many)"
+                 " from pool_uses group by 1, 2, 3",
+    TURNOVER: "select customer_number, account_number, product_code, sum(turnover)"
+              " from pool_uses group by 1, 2, 3",
+    CONTACT: CONTACTS_IN,
+    # Of a driver with a rate: the uses that it was charged for. Else those of its name.
+    "use": """select customer_number, account_number, product_code, sum(many) from pool_uses
+     where case when :priced then driver_code = :driver_code
+                else :driver_code in (kind, kind || '/' || channel) end group by 1, 2, 3""",
+}  # fmt: skip
+WEIGHING = {
+    name: text(f"insert into pool_weights select * from ({sql}) x")  # noqa: S608
+    for name, sql in WEIGH.items()
+}
+NO_WEIGHTS = text("truncate pool_weights")
+WEIGHT = text("select coalesce(sum(weight), 0) from pool_weights")
+_KNOWN_BY_NOW = "c.period <= :period and to_char(c.booked_on, 'YYYY-MM') <= :period"
+# Every month that has something new or may have, with all of its pools.
+POOLS = text(
+    f"""
+    with {BOOKED_POOLS.format(only=_KNOWN_BY_NOW)},
+    pools as (
+      select origin_period, cost_centre_code, driver_code, coalesce(b.actual, 0) as actual_minor,
+             coalesce(t.before, 0) as before_minor,
+             coalesce(b.actual, 0) <> coalesce(t.actual, 0) as changed
+        from booked b full join told t using (origin_period, cost_centre_code, driver_code))
+    select * from pools
+     where origin_period >= :recent
+        or origin_period in (select origin_period from pools where changed)
+     order by origin_period, driver_code, cost_centre_code
+    """  # noqa: S608 - names are ours
+)
+_KEY = "period, origin_period, cost_centre_code, driver_code"
+ALLOCATION = text(
+    f"""
+    insert into allocations ({_KEY}, component, actual_minor, charged_minor, before_minor,
+                             amount_minor, weight)
+    values (:period, :origin_period, :cost_centre_code, :driver_code, :component, :actual_minor,
+            :charged_minor, :before_minor, :amount_minor, :weight)
+    """  # noqa: S608 - names are ours
+)
+_POOL = "cast(:amount_minor as numeric) as pool_minor"
+TO_PRODUCTS = text(
+    f"""
+    insert into allocation_products ({_KEY}, product_code, weight, amount_minor, shared_minor)
+    select :period, :origin_period, :cost_centre_code, :driver_code, x.product_code, x.weight,
+           x.share_minor, 0
+      from ({shared_out(
+        f"select '' as part, {_POOL}, product_code, sum(weight) as weight"
+        " from pool_weights group by product_code", "product_code")}) x
+     where x.weight > 0
+    """  # noqa: S608 - names are ours
+)
+TO_ACCOUNTS = text(
+    f"""
+    insert into allocation_shares ({_KEY}, product_code, customer_number, account_number, weight,
+                                   amount_minor)
+    select :period, :origin_period, :cost_centre_code, :driver_code, x.product_code,
+           x.customer_number, x.account_number, x.weight, x.share_minor
+      from ({shared_out(
+        "select w.product_code as part, p.amount_minor as pool_minor, w.*"
+        "  from pool_weights w join allocation_products p on p.product_code = w.product_code"
+        "   and (p.period, p.origin_period, p.cost_centre_code, p.driver_code)"
+        "       = (:period, :origin_period, :cost_centre_code, :driver_code)",
+        "customer_number, account_number")}) x
+     where x.share_minor <> 0
+    """  # noqa: S608 - names are ours
+)
+_OF_POOL = """(period, origin_period, cost_centre_code, driver_code)
+             = (:period, :origin_period, :cost_centre_code, :driver_code)"""
+ADD_UP = text(
+    f"""
+    update allocation_products p set shared_minor = x.shared_minor
+      from (select product_code, sum(amount_minor) as shared_minor from allocation_shares
+             where {_OF_POOL} group by product_code) x
+     where p.product_code = x.product_code and {_OF_POOL}
+    """  # noqa: S608 - names are ours
+)
+
+
+def spread(tx: Tx, period: str) -> None:
+    """All pools of a month that closes, and of earlier ones what is new."""
+    tx.session.execute(LONG)
+    for name, columns in (("uses", USES), ("spans", SPANS), ("weights", WEIGHTS)):
+        staged(tx, f"pool_{name}", columns)
+    asked = {"period": period, "recent": _months_before(period, LATE_MONTHS),
+             "currency": home_currency()}  # fmt: skip
+    by_origin: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in tx.session.execute(POOLS, asked):
+        by_origin[row.origin_period].append(row)
+    with_rate = frozenset(tx.session.execute(PRICED).scalars())
+    for origin, rows in by_origin.items():
+        first = date.fromisoformat(f"{origin}-01")
+        month = {"first": first, "following": (first + timedelta(days=31)).replace(day=1),
+                 "currency": home_currency()}  # fmt: skip
+        charged = _observe(tx, month)
+        for row in rows:
+            off = _charged_off(row, rows, charged)
+            _spread_one(tx, period, row, off, month, is_priced=row.driver_code in with_rate)
+    tx.session.execute(text("analyze allocation_shares, allocation_products"))
+
+
+def _observe(tx: Tx, month: Mapping[str, Any]) -> dict[str, int]:
+    """Who used what in a month; returns what each driver's rate charged for it."""
+    tx.session.execute(NOTHING_STAGED)
+    tx.session.execute(NOTE_USES, month)
+    tx.session.execute(NOTE_SPANS, month)
+    tx.session.execute(text("analyze pool_uses, pool_spans"))
+    found = tx.session.execute(CHARGED, month)
+    return {row.driver_code: int(row.minor) for row in found if row.minor is not None}
+
+
+def _charged_off(pool: Any, pools: list[Any], charged: Mapping[str, int]) -> int:
+    """What the driver's rate charged of this pool; pools of one driver share it by their cost."""
+    costs = {
+        one.cost_centre_code: max(int(one.actual_minor), 0)
+        for one in pools
+        if one.driver_code == pool.driver_code
+    }
+    parts = shared_out_here(charged.get(pool.driver_code, 0), costs)
+    return parts.get(pool.cost_centre_code, 0)
+
+
+def _spread_one(
+    tx: Tx, period: str, pool: Any, charged: int, month: Mapping[str, Any], *, is_priced: bool
+) -> None:  # fmt: skip
+    driver = pool.driver_code
+    weight = _weigh(tx, driver, month, is_priced=is_priced) if driver != NO_DRIVER else 0
+    due = int(pool.actual_minor) - charged - int(pool.before_minor)
+    amount = due if weight else 0
+    if pool.origin_period != period and not amount and not pool.changed:
+        return
+    row = {
+        "period": period, "origin_period": pool.origin_period, "driver_code": driver,
+        "cost_centre_code": pool.cost_centre_code,
+        "component": "variance" if is_priced else "overhead",
+        "actual_minor": int(pool.actual_minor), "charged_minor": charged,
+        "before_minor": int(pool.before_minor), "amount_minor": amount, "weight": weight,
+    }  # fmt: skip
+    tx.session.execute(ALLOCATION, row)
+    if amount:
+        tx.session.execute(TO_PRODUCTS, row)
+        tx.session.execute(TO_ACCOUNTS, row)
+        tx.session.execute(ADD_UP, row)
+
+
+def _weigh(tx: Tx, driver: str, month: Mapping[str, Any], *, is_priced: bool) -> int:
+    """How much each account, or customer, used the driver in the month; returns the sum."""
+    kind = driver.partition("/")[0]
+    tx.session.execute(NO_WEIGHTS)
+    tx.session.execute(
+        WEIGHING[kind if kind in WEIGHING else "use"],
+        {**month, "driver_code": driver, "priced": is_priced},
+    )
+    tx.session.execute(text("analyze pool_weights"))
+    return int(tx.session.execute(WEIGHT).scalar_one())
+
+
+def _months_before(period: str, many: int) -> str:
+    year, month = divmod(int(period[:4]) * 12 + int(period[5:]) - 1 - many, 12)
+    return f"{year:04d}-{month + 1:02d}"
