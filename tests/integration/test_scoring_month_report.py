@@ -9,10 +9,13 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
+from services.scoring.commands.alerts import keep_signals
 from services.scoring.commands.publishing import publish_waiting
 from services.scoring.leaves import Leaf
+from services.scoring.signals import Position, Signal, encode
 from shared.policy import Scope
 from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
 from tests.integration import ledger_room, scoring_room
 from tests.integration.ledger_room import (
     closes,
@@ -22,7 +25,7 @@ from tests.integration.ledger_room import (
     reference,
     told,
 )
-from tests.integration.scoring_room import party
+from tests.integration.scoring_room import party, rows
 from tests.ledger_bank import Bank, Scored
 
 scoring = scoring_room.scoring
@@ -215,3 +218,34 @@ def test_what_others_are_told_of_a_party_are_its_leaves(
         assert earned.by_component == dict(parts)
         assert earned.posted_minor == sum(parts.values()) != 0
         assert earned.last_12_months_minor == recent[fact.party_id] != earned.posted_minor
+
+
+def test_what_an_alert_puts_at_stake_is_the_partys_contribution(
+    space: Space, reported: ServiceUnderTest, scored: Scored
+) -> None:
+    space.clock.bank = datetime(2026, 1, 15, tzinfo=UTC)
+    signals_told = [
+        Signal(
+            id=f"distress/{number}/1/raised", customer_number=number, rule="distress",
+            kind="raised", at=datetime(2025, 3, 1, tzinfo=UTC), on=date(2025, 3, 1), episode=1,
+            score=600_000, terms={"base": 400_000, "horizon_days": 90}, events=(),
+            model_version="1", position=Position(0, 0),
+        )
+        for number in ("C0", "C1", "C2")
+    ]  # fmt: skip
+    with reported.database.transaction() as tx:
+        keep_signals(tx, [Record("scoring.signals", 0, n, None, encode(one), 0)
+                          for n, one in enumerate(signals_told)])  # fmt: skip
+    recent: Counter[str] = Counter()
+    for leaf in scored.posted.values():
+        if leaf.period >= "2025-02":
+            recent["P" + leaf.customer_number[1:]] += leaf.amount_minor
+    accrued = dict(rows(reported, "select party_id, accrued_minor from party_figures"))
+    found = rows(reported, "select party_id, contribution_minor, at_stake_minor,"
+                           " margin_at_risk_minor from alerts order by party_id")  # fmt: skip
+    assert [row[0] for row in found] == ["P0", "P1", "P2"]
+    for party_id, contribution, at_stake, margin in found:
+        assert contribution == recent[party_id] + accrued[party_id]
+        assert at_stake == max(contribution, 0)
+        assert margin == at_stake * 600_000 // 1_000_000
+    assert any(row[1] > 0 for row in found)

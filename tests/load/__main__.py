@@ -6,7 +6,6 @@ It starts a system of its own beside the demo, measures, and writes figures/benc
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -109,28 +108,8 @@ def worker(quick: bool) -> dict[str, Any]:
     lines = program(
         "bench_worker", *(["--events", "50000", "--customers", "2000"] if quick else [])
     )
-    found: dict[str, Any] = {}
-    for line in lines:
-        read = WORKER_LINE.match(line)
-        if read:
-            events, rate, ratio = (number(read[name]) for name in ("events", "rate", "ratio"))
-            found[f"with_{read['workers']}"] = {
-                "events": events, "events_per_s": rate, "scores_per_event": ratio,
-                "cpu": read["cpu"],
-            }  # fmt: skip
-    if not found:
-        raise RuntimeError("bench_worker printed no figures")
-    return found
-
-
-WORKER_LINE = re.compile(
-    r"(?P<workers>\d+) worker\(s\): (?P<events>[\d,]+) events .*= (?P<rate>[\d,]+) events/s; "
-    r"scores per event (?P<ratio>[\d.]+); (?P<cpu>.*)"
-)
-
-
-def number(digits: str) -> float:
-    return float(digits.replace(",", ""))
+    measured = [json.loads(line) for line in lines]
+    return {f"with_{one['workers']}": one for one in measured}
 
 
 def fold(quick: bool) -> dict[str, Any]:

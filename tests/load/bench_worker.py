@@ -2,9 +2,11 @@
 
 Preloads the topic, then runs one worker and two, each on a fresh group and fresh state, until the
 group has committed everything. The clock runs from the moment all workers are assigned to the
-broker's report of the last commit; CPU is that of the processes, compiled code warm.
+broker's report of the last commit; CPU is that of the processes, compiled code warm. Prints one
+line of JSON for each measurement.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -81,8 +83,6 @@ def _records(
 
 def _yard_us() -> float:
     """Microseconds of one json.loads of an event here and now: the machine's own pace."""
-    import json
-
     value = encode(transaction(1, "C000000001", "A0000000011", 1, FIRST_DAY))
     best = 9.0
     for _ in range(5):
@@ -108,7 +108,7 @@ def _broker_pid(address: str) -> int | None:
 
 def _run(
     space: WorkerSpace, found: Preloaded, workers: int, gate: Path, settings: dict[str, str]
-) -> str:
+) -> dict[str, Any]:
     """One measurement; the workers wait until the events are there: they are preloaded."""
     broker = _broker_pid(space.servers.kafka)
     yard = _yard_us()
@@ -133,20 +133,25 @@ def _run(
     customers = space.customers()
     assert {n: c.sum_minor for n, c in customers.items()} == found.sums
     assert {n: c.count for n, c in customers.items()} == found.counts
-    return (
-        f"{workers} worker(s): {found.events:,} events of {found.bytes_each:.0f} B in {wall:.1f} s "
-        f"= {found.events / wall:,.0f} events/s; state rows per event {rows / found.events:.2f}; "
-        f"CPU s workers {[round(c, 1) for c in cpu]}, broker {broker_cpu:.1f}; "
-        f"{found.events / sum(cpu):,.0f} events per worker CPU s; yard {yard:.1f} us; "
-        f"{len(customers):,} customers equal, holes 0"
-    )
+    return {
+        "workers": workers,
+        "events": found.events,
+        "bytes_each": round(found.bytes_each),
+        "seconds": round(wall, 1),
+        "events_per_s": round(found.events / wall),
+        "state_rows_per_event": round(rows / found.events, 2),
+        "worker_cpu_s": [round(c, 1) for c in cpu],
+        "broker_cpu_s": round(broker_cpu, 1),
+        "events_per_worker_cpu_s": round(found.events / sum(cpu)),
+        "yard_us": round(yard, 1),
+        "customers_equal": len(customers),
+    }
 
 
 def _compile() -> None:
     """So that no measured worker compiles."""
-    subprocess.run(
-        [sys.executable, "-m", "services.scoring.warm"], check=True, env=os.environ
-    )
+    subprocess.run([sys.executable, "-m", "services.scoring.warm"], check=True,
+                   stdout=subprocess.DEVNULL, env=os.environ)  # fmt: skip
 
 
 def main(
@@ -212,7 +217,8 @@ def _measure(found: Servers, folder: Path, bank: _Bank, workers: int, records_ma
             f"{bank.events:,} events preloaded in {time.monotonic() - begun:.0f} s", err=True
         )
         gate = folder / f"go-{workers}-{records_max}"
-        typer.echo(f"polls of {records_max}, {_run(space, loaded, workers, gate, settings)}")
+        measured = _run(space, loaded, workers, gate, settings)
+        typer.echo(json.dumps({"polls_of": records_max} | measured))
         ledgers = [a.ledger for c in space.customers().values() for a in c.accounts]
         assert all(ledgers) == bank.rates, "contribution was not what was to be measured"
     finally:

@@ -11,7 +11,8 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.scoring.commands import causes, outcomes, parties
+from services.scoring.commands import causes, contribution, outcomes, parties
+from services.scoring.queries import months
 from services.scoring.rules import episodes, recovery, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
 from services.scoring.rules.recovery import Outcomes
@@ -124,8 +125,8 @@ class _Party:
     """What is known of one party while its alerts are compared."""
 
     party_id: str
-    sum_minor: int = 0
-    mean_minor: int = 0
+    contribution_minor: int = 0  # of twelve months, with what is not posted yet
+    at_stake_minor: int = 0
     active_from: dict[str, datetime | None] = field(default_factory=dict)
     signals: dict[str, list[SignalRow]] = field(default_factory=lambda: defaultdict(list))
     alerts: dict[str, list[AlertRow]] = field(default_factory=lambda: defaultdict(list))
@@ -199,12 +200,7 @@ def refresh(tx: Tx, party_ids: Collection[str]) -> None:
 
 def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
     found = {party_id: _Party(party_id) for party_id in party_ids}
-    for party_id, sum_minor, mean_minor in tx.session.execute(
-        select(PartyFigureRow.party_id, PartyFigureRow.sum_minor, PartyFigureRow.mean_minor).where(
-            PartyFigureRow.party_id.in_(party_ids)
-        )
-    ):
-        found[party_id].sum_minor, found[party_id].mean_minor = sum_minor, mean_minor
+    _load_stakes(tx, found)
     for of, number, first_on in tx.session.execute(
         select(NumberRow.party_id, NumberRow.customer_number, CustomerStateRow.first_on)
         .outerjoin(CustomerStateRow, CustomerStateRow.customer_number == NumberRow.customer_number)
@@ -225,6 +221,21 @@ def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
     ).scalars():
         found[alert.party_id].alerts[alert.rule].append(alert)
     return list(found.values())
+
+
+def _load_stakes(tx: Tx, found: Mapping[str, _Party]) -> None:
+    """What a party would take along: its contribution, or its usual balance where the bank tells
+    no prices."""
+    lately = months.posted_lately(tx.session, found, contribution.today_of(tx))
+    has_contribution = months.has_contribution(tx.session)
+    row = PartyFigureRow
+    for party_id, accrued_minor, mean_minor in tx.session.execute(
+        select(row.party_id, row.accrued_minor, row.mean_minor).where(row.party_id.in_(found))
+    ):
+        party = found[party_id]
+        party.contribution_minor = lately.get(party_id, 0) + accrued_minor
+        stake_minor = party.contribution_minor if has_contribution else mean_minor
+        party.at_stake_minor = max(stake_minor, 0)
 
 
 def _compare(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]) -> None:
@@ -274,7 +285,6 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
             for s in raised_by
         ],
     )
-    at_stake = max(party.mean_minor, 0)
     finding = rule in stake.FINDINGS
     currency = home_currency()
     return AlertRow(
@@ -287,9 +297,11 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         valid=True,
         customer_number=why.customer_number,
         risk_ppm=why.risk_ppm,
-        contribution_minor=party.sum_minor,
-        at_stake_minor=at_stake,
-        margin_at_risk_minor=0 if finding else stake.margin_at_risk(why.risk_ppm, at_stake),
+        contribution_minor=party.contribution_minor,
+        at_stake_minor=party.at_stake_minor,
+        margin_at_risk_minor=0
+        if finding
+        else stake.margin_at_risk(why.risk_ppm, party.at_stake_minor),
         currency=currency,
         terms=dict(why.terms),
         event_ids=list(why.event_ids),

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import text
 
+from services.scoring.queries import months
 from services.scoring.queries.risks import Risk as Holding
 from services.scoring.queries.risks import holding
 from services.scoring.settings import home_currency, model_version
@@ -54,14 +55,6 @@ COMPONENTS = text(
     select n.party_id, l.component, sum(l.amount_minor) as minor
       from numbers n join leaves l using (customer_number)
      where n.party_id = any(:parties) group by n.party_id, l.component order by l.component
-    """
-)
-MONTHS = text(
-    """
-    select n.party_id, sum(m.posted_minor) as minor
-      from numbers n join customer_months m
-        on m.customer_number = n.customer_number and m.period = any(:periods)
-     where n.party_id = any(:parties) group by n.party_id
     """
 )
 TOLD = text(
@@ -117,27 +110,22 @@ def publish_waiting(tx: Tx) -> int:
 
 def _contributions(tx: Tx, rows: Sequence[Any]) -> dict[str, Contribution]:
     """Sums of the parties' leaves; the twelve months are those up to the bank's today."""
-    asked = {"parties": [row.party_id for row in rows], "periods": _last_periods(tx)}
+    parties = [row.party_id for row in rows]
     parts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for party_id, component, minor in tx.session.execute(COMPONENTS, asked):
+    for party_id, component, minor in tx.session.execute(COMPONENTS, {"parties": parties}):
         parts[party_id][component] = int(minor)
-    months = {row.party_id: int(row.minor) for row in tx.session.execute(MONTHS, asked)}
+    today = business_date(tx.bank_now, tx.clock.zone)
+    lately = months.posted_lately(tx.session, parties, today)
     return {
         row.party_id: Contribution(
             currency=home_currency(),
             posted_minor=int(row.posted_minor),
             accrued_minor=int(row.accrued_minor),
             by_component=parts[row.party_id],
-            last_12_months_minor=months.get(row.party_id, 0),
+            last_12_months_minor=lately.get(row.party_id, 0),
         )
         for row in rows
     }
-
-
-def _last_periods(tx: Tx) -> list[str]:
-    today = business_date(tx.bank_now, tx.clock.zone)
-    last = 12 * today.year + today.month - 1
-    return [f"{month // 12:04d}-{month % 12 + 1:02d}" for month in range(last - 11, last + 1)]
 
 
 def score_of(

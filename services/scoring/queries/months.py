@@ -4,6 +4,7 @@ A leaf is counted under who answered at the end of its origin month, and whoever
 all of it: a plan's fulfilment is the same for the manager, his head and the bank.
 """
 
+from collections.abc import Collection
 from datetime import date
 from typing import Final, Literal
 
@@ -43,6 +44,15 @@ CELLS = {
     for dimension, code in _CODE.items()
 }
 MONTHS = text("select distinct code from contribution_totals where dimension = 'month'")
+OF_PARTIES = text(
+    """
+    select n.party_id, sum(m.posted_minor) as minor
+      from numbers n join customer_months m
+        on m.customer_number = n.customer_number and m.period = any(:periods)
+     where n.party_id = any(:parties) group by n.party_id
+    """
+)
+PRICED = text("select exists (select 1 from contribution_totals where dimension = 'bank')")
 # Every partition that has events must have told its watermark; a close goes to all of them.
 CLOSED_THROUGH = text(
     """
@@ -79,6 +89,19 @@ def actuals(
 def months(session: Session) -> set[str]:
     """Months that something is posted in."""
     return {code for code in session.execute(MONTHS).scalars() if code}
+
+
+def posted_lately(session: Session, parties: Collection[str], today: date) -> dict[str, int]:
+    """What the leaves of the last twelve months add up to, this one included; none: no leaf."""
+    last = 12 * today.year + today.month - 1
+    periods = [f"{month // 12:04d}-{month % 12 + 1:02d}" for month in range(last - 11, last + 1)]
+    found = session.execute(OF_PARTIES, {"parties": sorted(parties), "periods": periods})
+    return {row.party_id: int(row.minor) for row in found}
+
+
+def has_contribution(session: Session) -> bool:
+    """Has anything earned or cost something yet? Not in a bank that tells no prices."""
+    return bool(session.execute(PRICED).scalar_one())
 
 
 def closed_through(session: Session) -> date | None:
