@@ -228,7 +228,7 @@ def test_what_an_alert_puts_at_stake_is_the_partys_contribution(
         Signal(
             id=f"distress/{number}/1/raised", customer_number=number, rule="distress",
             kind="raised", at=datetime(2025, 3, 1, tzinfo=UTC), on=date(2025, 3, 1), episode=1,
-            score=600_000, terms={"base": 400_000, "horizon_days": 90}, events=(),
+            score=600_000, terms={"base": 1, "horizon_days": 90, "silent_days": 28}, events=(),
             model_version="1", position=Position(0, 0),
         )
         for number in ("C0", "C1", "C2")
