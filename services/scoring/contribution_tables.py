@@ -253,6 +253,22 @@ class CostPoolRow(Base):
     position: Mapped[int] = mapped_column(BigInteger)
 
 
+class TaxRateRow(Base):
+    """Tax on what customers earn, in ppm, from a day on. None: there is no tax."""
+
+    __tablename__ = "tax_rates"
+    from_on: Mapped[date] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class UntaxedRow(Base):
+    """A customer whose leaves changed since tax was posted on them."""
+
+    __tablename__ = "untaxed"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+
+
 class ClosingRow(Base):
     """A month whose pools were spread. Their leaves are posted for some customers at a time."""
 

@@ -18,6 +18,7 @@ from services.scoring.commands import (
     plans,
     pools,
     store,
+    taxes,
     worker_letters,
 )
 from services.scoring.commands.parties import MANAGER_TIMER
@@ -103,6 +104,7 @@ def on_plan_set(tx: Tx, event: Event[bank.PlanSet | bank.BudgetSet]) -> None:
 def on_rate_set(tx: Tx, event: Event[bank.RateSet]) -> None:
     assert tx.message is not None
     pools.note_rate(tx, event.data, tx.message.offset)
+    taxes.note_rate(tx, event.data, tx.message.offset)
 
 
 def on_cost_pool_described(tx: Tx, event: Event[bank.CostPoolDescribed]) -> None:

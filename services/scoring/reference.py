@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.scoring.engine import Engine
-from services.scoring.rate import CONTACT, Rate
+from services.scoring.rate import CONTACT, Kind, Rate
 from services.scoring.watermark import Source
 from shared.events.bank import ProductDescribed, RateSet, SourceDescribed
 from shared.events.envelope import Undecodable, UnknownType, UnknownVersion, decode
@@ -29,9 +29,11 @@ def tell(engine: Engine, value: bytes | None) -> None:
         until = data.active_until.toordinal() if data.active_until else 0
         engine.describe(data.source, Source(data.closes_days, data.active_from.toordinal(), until))
     elif isinstance(data, RateSet):
+        if data.kind == "tax":
+            return  # no ledger pays it: the query side posts it at a month's close
         of_contacts = (data.driver_code or "").partition("/")[0] == CONTACT
         if data.grade_code is None and not of_contacts:  # no account has a grade of its own yet
-            engine.set_rate(_rate(data, event.source))
+            engine.set_rate(_rate(data, data.kind, event.source))
     elif isinstance(data, ProductDescribed) and data.overdraft_product_code:
         engine.set_rate(
             Rate(data.key(event.source), "overdraft", data.product_code, "", 0, 0,
@@ -39,8 +41,8 @@ def tell(engine: Engine, value: bytes | None) -> None:
         )  # fmt: skip
 
 
-def _rate(data: RateSet, source: str) -> Rate:
+def _rate(data: RateSet, kind: Kind, source: str) -> Rate:
     return Rate(
-        data.key(source), data.kind, data.product_code or "", data.driver_code or "",
+        data.key(source), kind, data.product_code or "", data.driver_code or "",
         data.from_on.toordinal(), data.value,
     )  # fmt: skip

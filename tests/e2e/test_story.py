@@ -208,6 +208,25 @@ def test_totals_move_within_a_second_of_an_event_and_open_down_to_it(system, des
     expect(head.get_by_text(paid["id"])).to_be_visible()
 
 
+def test_the_sheet_of_a_closed_month_adds_up_down_to_who_bears_it(system, desk):
+    head = desk("S011", "/scoring/contribution")
+    head.get_by_role("link", name="费用分解表").click()
+    figures = head.locator("#allocation [data-spread]")
+    expect(figures).to_be_visible(timeout=FAST_MS)
+    expect(head.locator("#allocation [data-residual]")).to_have_attribute("data-residual", "0")
+    expect(head.locator("[data-pool=CC-LEGAL]")).to_contain_text("无成本动因")
+    amounts = {
+        kind: [int(row.get_attribute(kind)) for row in head.locator(f"[{kind}]").all()]
+        for kind in ("data-amount", "data-part")
+    }
+    spread = int(figures.get_attribute("data-spread"))
+    assert sum(amounts["data-amount"]) == sum(amounts["data-part"]) == spread != 0
+    head.locator("tr[data-row][data-part] a").first.focus()
+    head.keyboard.press("Enter")
+    expect(head.locator("tr[data-share]").first).to_be_visible(timeout=FAST_MS)
+    expect(head.locator("[data-residual]")).to_have_attribute("data-residual", "0")
+
+
 @pytest.fixture(scope="module")
 def records(system, browser) -> dict[str, str]:
     """One of each: a customer, the alert and the process about him, a quote, an order of it."""

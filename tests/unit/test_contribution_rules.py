@@ -203,6 +203,21 @@ def test_a_rate_for_the_future_is_taken_and_no_ledger_is_walked() -> None:
     assert book.leaves() == {("CA", "ftp", JAN, JAN): 20 + 22}
 
 
+def test_rates_of_contacts_and_of_tax_are_not_the_ledgers_and_never_a_restatement() -> None:
+    book = Book()
+    book.tell(book.booked(1_000, FIRST_DAY))
+    book.close(FIRST_DAY, FIRST_DAY + timedelta(days=40))
+    known = len(book.scored.engine.rates)
+    contact = RateSet(kind="cost_driver", driver_code="contact/phone", from_on=FIRST_DAY, value=5,
+                      currency="CNY")  # fmt: skip
+    tax = RateSet(kind="tax", from_on=FIRST_DAY, value=250_000)
+    for n, fact in enumerate((contact, tax)):
+        reference.tell(book.scored.engine, encode(event_of(fact, f"late-{n}", FIRST_DAY)))
+    assert len(book.scored.engine.rates) == known
+    assert list(book.scored.engine.restate(0)) == []
+    assert book.scored.alarms == []
+
+
 def test_the_first_price_after_the_first_event_is_refused() -> None:
     book = Book([])
     book.tell(book.booked(1_000, FIRST_DAY))

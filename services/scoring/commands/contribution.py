@@ -186,6 +186,15 @@ TO_MOVED = text(
        set moved_minor = moved.moved_minor + excluded.moved_minor
     """
 )
+# Whose leaves a tax is due on anew, where the bank has one; see `taxes`.
+TO_UNTAXED = text(
+    """
+    insert into untaxed (customer_number)
+    select distinct customer_number from leaf_moves
+     where posted_minor <> 0 and exists (select 1 from tax_rates)
+    on conflict do nothing
+    """
+)
 FORGET_MOVED = text("delete from moved where on_date < :before")
 MOVED_KEPT = timedelta(days=7)
 
@@ -202,6 +211,7 @@ def count_moves(tx: Tx) -> None:
     tx.session.execute(TO_OWNERS)
     tx.session.execute(TO_MONTHS)
     tx.session.execute(TO_CUSTOMER_MONTHS)
+    tx.session.execute(TO_UNTAXED)
     touched = set(tx.session.execute(TO_NUMBERS).scalars())
     today = today_of(tx)
     tx.session.execute(TO_MOVED, {"today": today})

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import structlog
 from sqlalchemy import text
 
-from services.scoring.commands import contacts, contribution, pools_spreading
+from services.scoring.commands import contacts, contribution, pools_spreading, taxes
 from services.scoring.commands.contribution import MOVE
 from services.scoring.leaf_sql import PLACE, last_day, place_of
 from services.scoring.queries import months
@@ -36,7 +36,10 @@ FIRST = text(
     f"""
     select least((select min(period) from costs where length(period) = 7),
                  (select to_char(min(businessdate), 'YYYY-MM') from bank_events
-                   where type = '{CONTACTED}'))
+                   where type = '{CONTACTED}'),
+                 (select min(code) from contribution_totals
+                   where dimension = 'month' and code <> ''
+                     and exists (select 1 from tax_rates)))
     """  # noqa: S608 - names are ours
 )
 CLOSE = text(
@@ -52,7 +55,10 @@ NEXT_NUMBERS = text(
         where period = :period and customer_number > :after order by 1 limit :limit)
       union
       (select distinct customer_number from open_leaves
-        where contact <> 0 and customer_number > :after order by 1 limit :limit)) x
+        where contact <> 0 and customer_number > :after order by 1 limit :limit)
+      union
+      (select customer_number from untaxed
+        where customer_number > :after order by 1 limit :limit)) x
      order by 1 limit :limit
     """
 )
@@ -130,7 +136,7 @@ class Closer:
 
 
 def _due(tx: Tx) -> str | None:
-    """The month to close next: the first that has a cost, then one after the other."""
+    """The month to close next: the first that has something to post, then one by one."""
     closed = months.closed_through(tx.session)
     if closed is None:
         return None
@@ -167,5 +173,7 @@ def _post(tx: Tx, period: str, after: str) -> None:
     contribution.prepare_moves(tx, numbers)
     tx.session.execute(POST, {"period": period, "numbers": numbers})
     contacts.post(tx, numbers, period)
+    taxes.post(tx, numbers, period)
     contribution.count_moves(tx)
+    taxes.settle(tx, numbers, period)
     tx.session.execute(GO_ON, {"period": period, "after": numbers[-1]})

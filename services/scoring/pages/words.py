@@ -73,6 +73,7 @@ COMPONENTS = {
     "el": N_("Expected loss"),
     "variance": N_("Cost beyond the rates"),
     "overhead": N_("Overhead"),
+    "tax": N_("Tax"),
 }
 DRIVERS = KINDS | {  # what the pools of actual costs are spread by
     "account_day": N_("Days of open accounts"),

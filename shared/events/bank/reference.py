@@ -38,7 +38,7 @@ class RateSet(ReferenceFact, kw_only=True, frozen=True):
 
     TYPE: ClassVar[str] = "bank.rate_set.v1"
 
-    kind: Literal["transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd"]
+    kind: Literal["transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd", "tax"]
     from_on: date
     value: Minor
     product_code: Code | None = None
