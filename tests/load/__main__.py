@@ -108,7 +108,9 @@ def worker(quick: bool) -> dict[str, Any]:
     lines = program(
         "bench_worker", *(["--events", "50000", "--customers", "2000"] if quick else [])
     )
-    measured = [json.loads(line) for line in lines]
+    measured = [json.loads(line) for line in lines if line.startswith("{")]
+    if not measured:
+        raise RuntimeError("bench_worker printed no figures")
     return {f"with_{one['workers']}": one for one in measured}
 
 
