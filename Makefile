@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 PY := .venv/bin/python
 SETUP := @$(PYTHON) -m deploy.local.prepare
-# Eight processes start from bytecode: without it each compiles its packages anew.
+# Nine processes start from bytecode: without it each compiles its packages anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 # Tests wait for servers half of the time. A file stays together, and each third has its own servers.

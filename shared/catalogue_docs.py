@@ -61,6 +61,12 @@ TOPICS: Final[dict[str, Topic]] = {
         "scoring (query side)",
         "scoring (worker)",
     ),
+    "scoring.rules": Topic(
+        "set of rules",
+        "compacted, private to scoring",
+        "scoring (query side)",
+        "scoring (worker)",
+    ),
     "notice.requests": Topic("receiver id", "14 days", "any service", "notify"),
     "notice.deliveries": Topic("notice id", "for ever", "notify", "customer, orders, workflow"),
 }

@@ -145,7 +145,9 @@ def source_of(service: str) -> str:
 
 
 # Whole records: no sequence when written, no inbox when read; the greatest position wins.
-COMPACT_TOPICS = frozenset({"staff.directory", "score.updates", "bank.reference"})
+COMPACT_TOPICS = frozenset(
+    {"staff.directory", "score.updates", "bank.reference", "scoring.rules"}
+)
 
 
 def _event_of(tx: Tx, draft: Draft, sequence: int) -> Event[Any]:

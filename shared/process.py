@@ -1,4 +1,5 @@
-"""The roles of a service's process: api, listen, relay, migrate; `all` runs three in threads."""
+"""The roles of a service's process: api, listen, relay, migrate, and what a service adds; `all`
+runs three in threads."""
 
 import signal
 import threading
@@ -43,6 +44,8 @@ def cli(service: Service) -> typer.Typer:
     role("api", ("api",), "Serve HTTP: pages, API, health, metrics.")
     role("listen", ("listen",), "Apply events and fire timers; serve health and metrics.")
     role("relay", ("relay",), "Publish the outbox in order; serve health and metrics.")
+    for name, (_, text) in service.roles.items():
+        role(name, (name,), text)
     role("all", ("api", "listen", "relay"), "All three in one process (the local stack).")
 
     @app.command("migrate", help="Make role and schema, then bring the schema up to date.")
@@ -70,6 +73,11 @@ def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
     threads = []
     if "listen" in roles:
         threads += [_thread(name, work) for name, work in work_of_listen(runtime, stop).items()]
+    threads += [
+        _thread(name, partial(work, runtime, stop))
+        for name, (work, _) in runtime.service.roles.items()
+        if name in roles
+    ]
     if "relay" in roles:
         threads.append(_thread("relay", lambda: runtime.relay().run(stop)))
     if "api" in roles:

@@ -53,6 +53,7 @@ class Service:
     routers: tuple[APIRouter, ...]
     metadata: MetaData
     jobs: Mapping[str, Job] = field(default_factory=dict)  # extra threads of the listen role
+    roles: Mapping[str, tuple[Job, str]] = field(default_factory=dict)  # of its own: work, help
     aging: tuple[Aging, ...] = ()  # rows of its own that grow old
     metrics: Extra | None = None
     batches: Mapping[str, BatchHandler] = field(default_factory=dict)  # private topics, not events

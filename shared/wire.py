@@ -4,7 +4,7 @@ Topics carry the settings' prefix on the broker and their plain name everywhere 
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -259,6 +259,36 @@ class Broker:
                 reconnect_backoff_max_ms=RECONNECT_MAX_MS,
             )
         return self._consumer
+
+
+def read_span(
+    settings: Settings, topic: str, partition: int, end: int, *, begin: int = 0,
+    records_max: int = 5000,
+) -> Iterator[list[Record]]:  # fmt: skip
+    """What a partition holds from `begin` up to `end`, outside any group, in bounded lists."""
+    tp = TopicPartition(settings.topic(topic), partition)
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.kafka.split(","),
+        client_id=f"{settings.service}-reads-again",
+        enable_auto_commit=False,
+        allow_auto_create_topics=False,
+        max_partition_fetch_bytes=4 << 20,
+        reconnect_backoff_max_ms=RECONNECT_MAX_MS,
+    )
+    try:
+        consumer.assign([tp])
+        consumer.seek(tp, begin)
+        while consumer.position(tp) < end:
+            polled = consumer.poll(timeout_ms=500, max_records=records_max).get(tp, ())
+            records = [
+                Record(topic, partition, r.offset, r.key, r.value, r.timestamp)
+                for r in polled
+                if r.offset < end
+            ]
+            if records:
+                yield records
+    finally:
+        consumer.close(autocommit=False)
 
 
 class Sender:

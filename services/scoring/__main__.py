@@ -8,13 +8,14 @@ import msgspec
 import typer
 
 from services.scoring import api, pages
-from services.scoring.commands import worker_letters
+from services.scoring.commands import rehearsals, worker_letters
 from services.scoring.commands.pools_closing import close_months
 from services.scoring.commands.publishing import publish_scores
 from services.scoring.contribution_tables import LeafRow
 from services.scoring.gauges import gauges
 from services.scoring.handlers import BATCHES, HANDLERS, TIMERS
 from services.scoring.queries.worker_letters import waiting_count, waiting_letters
+from services.scoring.rehearsing import rehearse
 from shared.process import Service, cli
 from shared.runtime import OtherLetters
 
@@ -25,9 +26,10 @@ SERVICE = Service(
     routers=(api.router, pages.router),
     metadata=LeafRow.metadata,
     jobs={"publish_scores": publish_scores, "close_months": close_months},
+    roles={"rehearse": (rehearse, "Run proposed rules over the stored events; serve health.")},
     metrics=gauges,
     batches=BATCHES,
-    aging=(worker_letters.AGING,),
+    aging=(worker_letters.AGING, rehearsals.AGING),
     letters=OtherLetters(waiting_letters, waiting_count),
 )
 
@@ -86,6 +88,40 @@ def replay(  # noqa: PLR0917 - the options of a command
             (signals.encode(s, with_position=False) for s in one.result.signals), alerts
         )
     typer.echo(f"{dict(one.result.counts)}", err=True)
+
+
+@app.command()
+def rebuild(
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="the last day closed; none: compare with live"),
+    ] = None,
+) -> None:
+    """Build the worker's state anew from the log and tell its hash; writes nothing."""
+    from services.scoring import rebuild as rebuilding
+    from services.scoring.canonical import Digest
+    from shared.db import Database
+    from shared.process import settings_of
+
+    settings = settings_of(SERVICE)
+    database = Database(settings)
+    one = rebuilding.Rebuild(settings, database)
+    sides = {"rebuilt": one.from_log(as_of.date() if as_of else None)}
+    if as_of is None:
+        sides["live"] = one.live()
+    found = {}
+    for side, parts in sides.items():
+        whole = Digest()
+        for part in parts:
+            whole = whole.plus(part.digest)
+            typer.echo(f"{side} {part.partition}: through {part.closed_on}, {part.digest.text}")
+        typer.echo(f"{side}: {whole.customers} customers, {whole.accounts} accounts, {whole.text}")
+        found[side] = whole
+    one.close()
+    database.close()
+    if len(set(found.values())) > 1:
+        typer.echo("error: the live state is not what the log makes", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

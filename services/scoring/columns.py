@@ -181,7 +181,7 @@ def add(
     rows = partition.rows
     currency, latest, sources = context.currency, context.latest_day, context.sources
     priced, use = partition.books.rates.active, uses.UNUSED
-    watches = partition.watched.plan.model is not None
+    watches = bool(partition.watched.plan.products)
     for record in records:
         event = _decoded(context, partition.number, record, out)
         if event is None:

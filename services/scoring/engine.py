@@ -23,6 +23,7 @@ from services.scoring.columns import (
     refuse,
 )
 from services.scoring.leaves import Leaf
+from services.scoring.live_sets import LiveSet, LiveSets
 from services.scoring.model import Model
 from services.scoring.partition import Partition, Record
 from services.scoring.rate import Rate
@@ -37,6 +38,7 @@ from services.scoring.rows import (
     SEEN_BEFORE,
 )
 from services.scoring.signals import Signal, Writer
+from services.scoring.state import UnreadableState
 from services.scoring.stepping import Run
 from services.scoring.watermark import Source
 from shared.events.bank import TransactionBooked
@@ -118,22 +120,42 @@ class Engine:
 
     def __init__(self, model: Model, *, topic: str, partitions: int, currency: str, zone: str,
                  plan: Plan = NO_PLAN) -> None:  # fmt: skip
-        self.model = model
-        self.plan = plan
+        self.sets = LiveSets(model, plan)
         self.currency = currency
         self.sources: dict[str, Source] = {}
         self.rates: list[Rate] = []  # in the order of `bank.reference`
         self.partitions: dict[int, Partition] = {}
         self._context = Context(topic, partitions, currency, self.sources, 0)
-        self._writer = Writer(model, zone)
-        self._crossings = risk_signals.Writer(plan, zone)
+        self._writer = Writer(zone)
+        self._crossings = risk_signals.Writer(zone)
 
     def partition(self, number: int) -> Partition:
         """The partition's state; an empty one for a partition that has none."""
         found = self.partitions.get(number)
         if found is None:
-            found = self.partitions[number] = Partition(number, self.plan, self.currency)
+            found = self.partitions[number] = Partition(number, self.sets.first, self.currency)
         return found
+
+    def recovered(self, partition: Partition) -> None:
+        """When its last record is in: its timers, by the sets of rules that were live meanwhile.
+
+        Raises UnreadableState where the state has lived by rules that are not known here.
+        """
+        seed = partition.closes.seed
+        if seed and seed != self.sets.seed:
+            raise UnreadableState(
+                f"its first rules were {seed}, not {self.sets.seed}: GUANXI_RISK_MODEL names"
+                " another model than at the start; propose it as a set, or rebuild the state"
+            )
+        for number, first_day in partition.closes.sets:
+            try:
+                live = self.sets.of(number)
+            except KeyError:
+                raise UnreadableState(f"set {number} of rules is not on scoring.rules") from None
+            # The looks since a row was written are gone through by the rules of their day.
+            partition.arm_anew(first_day - 1)
+            _go_over(partition, live)
+        partition.recovered()
 
     def describe(self, source: str, described: Source) -> None:
         """Takes a source's description; the newest replaces what was known."""
@@ -199,18 +221,17 @@ class Engine:
             if columns.offsets[i] in duplicates or (batch.of_inputs and identity in met):
                 columns.flags[i] |= SEEN_BEFORE
             met.add(identity)
-        run = Run(self.model, partition, columns)
-        changed = False
+        run = Run(partition, columns)
+        changed, signals = False, list[Signal]()
         rates, alarms = partition.books.told(partition.number)
         partition.latest_on = max(partition.latest_on, max(columns.days, default=0))
         for segment, (begin, end) in enumerate(_segments(columns)):
             run.step(begin, end, batch.watermarks[segment])
             if segment < len(columns.closes):
-                moved, alarm = self._close(run, partition, columns.closes[segment])
+                moved, alarm = self._close(run, partition, columns, segment, signals)
                 changed |= moved
                 alarms += alarm
-        signals = self._writer.signals(partition, columns, run.signals())
-        signals += self._crossings.signals(partition, partition.watched.crossed())
+        signals += self._signals(run, partition, columns)
         beyond = self._beyond(batch, run.verdicts)
         changed |= _keep_verdicts(batch, run.verdicts)
         touched = run.touched()
@@ -243,7 +264,17 @@ class Engine:
             for i in places
         ]  # fmt: skip
 
-    def _close(self, run: Run, partition: Partition, close: Close) -> tuple[bool, list[str]]:
+    def _signals(self, run: Run, partition: Partition, columns: Columns) -> list[Signal]:
+        """What has crossed since they were last taken, in the words of the rules that did it."""
+        found = self._writer.signals(partition, columns, run.signals())
+        found += self._crossings.signals(partition, partition.watched.crossed())
+        run.forget_signals()
+        return found
+
+    def _close(
+        self, run: Run, partition: Partition, columns: Columns, at: int, signals: list[Signal]
+    ) -> tuple[bool, list[str]]:
+        close: Close = columns.closes[at]
         source, day, offset = close.source, close.day, close.offset
         closes = partition.closes
         if offset <= closes.offset:
@@ -255,10 +286,30 @@ class Engine:
         if verdict in ("duplicate", "not_holding"):
             return False, []
         closes.offset = offset
-        if closes.watermark > before:
-            run.fire(closes.watermark, offset)
         alarm = [f"{source} closed {day} before the day it follows"] if verdict == "held" else []
+        if closes.watermark > before:
+            closes.seed = self.sets.seed
+            due = self.sets.due(partition.live.number, closes.watermark)
+            if due is not None:
+                signals += self._signals(run, partition, columns)
+                _go_over(partition, due)
+                closes.sets.append((due.number, before + 1))
+                if before >= due.first_day:
+                    alarm.append(_heard_late(due, before + 1))
+            run.fire(closes.watermark, offset)
         return True, alarm
+
+
+def _go_over(partition: Partition, live: LiveSet) -> None:
+    """Another set of rules judges from here on. No row changes before it is looked at."""
+    books = partition.books
+    partition.live = live
+    partition.watched.go_over(live.plan, books.rates.products, books.owners[:, 0])
+
+
+def _heard_late(live: LiveSet, first_day: int) -> str:
+    """Days that the set should have judged are closed; they stay as they were judged."""
+    return f"late_rules set {live.number} judges from day {first_day}, not from {live.first_day}"
 
 
 def _keep_verdicts(batch: Batch, verdicts: Ints) -> bool:

@@ -313,13 +313,31 @@ def step(
 
 
 @compiled
+def _ask_again(
+    customers: Rows, row: int, watermark: int, factors: Ints, mass: Ints, limits: Ints
+) -> bool:
+    """By the limits of now: others may have set the timers. Says whether one lies elsewhere."""
+    c = customers[row]
+    recovers_on, silent_on = c.recovers_on, c.silent_on
+    if 0 < recovers_on <= watermark:
+        c.recovers_on = outflow.recovers_on(
+            factors, c.sum_minor, c.mean_minor, c.mean_on, limits[T_CLEAR], limits[T_MEAN_MIN]
+        )
+    if c.silence == 0 and 0 < silent_on <= watermark:
+        c.silent_on = silence.of_now(
+            mass, c.activity, c.customer_count, c.first_on, c.last_on, limits[T_GAPS:]
+        )
+    return bool(recovers_on != c.recovers_on or silent_on != c.silent_on)
+
+
+@compiled
 def _fire(
     customers: Rows, row: int, watermark: int, offset: int,
-    balance_factors: Ints, mass: Ints, signals: Ints, counters: Ints,
+    balance_factors: Ints, mass: Ints, limits: Ints, signals: Ints, counters: Ints,
 ) -> bool:  # fmt: skip
     """What a closed day does to one customer: says whether anything changed."""
     c = customers[row]
-    changed = False
+    changed = _ask_again(customers, row, watermark, balance_factors, mass, limits)
     if 0 < c.recovers_on <= watermark:
         mean = balance.mean_on(balance_factors, c.mean_minor, c.mean_on, c.sum_minor, c.recovers_on)
         c.outflow = 0
@@ -345,7 +363,7 @@ def _fire(
 def fire(
     begin: int, due_rows: Ints, watermark: int, offset: int, customers: Rows, armed: Ints,
     stamps: Ints, first_account: Ints, next_account: Ints, watch: Watch, balance_factors: Ints,
-    mass: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
+    mass: Ints, limits: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
 ) -> int:  # fmt: skip
     """The timers that a closed day has reached. A row that is ahead of this close has seen it.
 
@@ -362,8 +380,9 @@ def fire(
                 return k
             armed[row] = 0
             changed = _fire(
-                customers, row, watermark, offset, balance_factors, mass, signals, counters
-            )
+                customers, row, watermark, offset, balance_factors, mass, limits, signals,
+                counters,
+            )  # fmt: skip
             if looks:
                 changed |= look(watch, row, first_account, next_account, watermark, offset)
             if changed:

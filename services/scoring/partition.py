@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from services.scoring import applied_ids, kernel, packing, state, watermark
 from services.scoring.books import AccountKey, Books
+from services.scoring.live_sets import LiveSet
 from services.scoring.rate import Rate
-from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import (
     ACCOUNT,
     ACCOUNT_WORDS,
@@ -72,8 +72,9 @@ class Timers:
 class Partition:
     """All state of one partition of `bank.events`."""
 
-    def __init__(self, number: int, plan: Plan = NO_PLAN, currency: str = "") -> None:
+    def __init__(self, number: int, first: LiveSet, currency: str) -> None:
         self.number = number
+        self.live = first  # the set of rules that judges from the last closed day on
         self.home_currency = currency
         self.closes = watermark.fresh(number)
         self.rows: dict[bytes, int] = {}  # by customer number
@@ -102,7 +103,7 @@ class Partition:
         self.slots: Ints = np.full(4 * _START, -1, np.int64)
         self.counters: Ints = np.zeros(kernel.COUNTERS, np.int64)
         self.books = Books()
-        self.watched = Watched(plan)
+        self.watched = Watched(first.plan)
         self.latest_on = 0  # the last business day of an event stepped
         self.timers = Timers()
         self.recovered_to = -1  # the greatest offset of a recovered row
@@ -373,15 +374,16 @@ class Partition:
         self.timers = Timers()
         self.armed[:] = 0
         self.latest_on = max(int(self.accounts["last_on"].max()), self.closes.watermark)
-        looking.arm_anew(
-            self.watched.watch(), self.first_account, self.next_account, len(self.keys),
-            self.closes.watermark,
-        )  # fmt: skip
+        self.arm_anew(self.closes.watermark)
         for row in range(len(self.keys)):
             due = int(kernel.due_on(self.customers, self.watched.looks, row))
             if due > 0:
                 self.armed[row] = due
                 self.timers.arm([(row, due)])
+
+    def arm_anew(self, through: int) -> None:
+        watch = self.watched.watch()
+        looking.arm_anew(watch, self.first_account, self.next_account, len(self.keys), through)
 
     # Figures --------------------------------------------------------------------------------
 

@@ -177,7 +177,7 @@ def _together(out: Columns, scanned: Scanned, context: Context, partition: Parti
         joined = np.concatenate((np.asarray(odd, hot.dtype), hot)).reshape(-1, width)
         return array(odd.typecode, joined[order].tobytes())
 
-    watches = partition.watched.plan.model is not None
+    watches = bool(partition.watched.plan.products)
     merged = Columns(
         rows=both(out.rows, scanned.rows[places]),
         accounts=both(out.accounts, scanned.accounts[places]),

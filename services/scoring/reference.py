@@ -1,12 +1,22 @@
-"""What the scorer takes from `bank.reference`: who closes days, and all rates."""
+"""What the scorer takes from `bank.reference`, who closes days and all rates, and from
+`scoring.rules`, the sets of rules."""
 
 from typing import Any
 
+import msgspec
+import structlog
+
+from services.scoring import rule_set
 from services.scoring.engine import Engine
+from services.scoring.metrics import ALARMS
 from services.scoring.rate import CONTACT, Kind, Rate
+from services.scoring.risk_plan import ModelRefused
 from services.scoring.watermark import Source
 from shared.events.bank import ProductDescribed, RateSet, SourceDescribed
 from shared.events.envelope import Undecodable, UnknownType, UnknownVersion, decode
+from shared.events.scoring import RuleSetAccepted
+
+log = structlog.get_logger()
 
 
 def readable(value: bytes | None) -> Any:
@@ -39,6 +49,19 @@ def tell(engine: Engine, value: bytes | None) -> None:
             Rate(data.key(event.source), "overdraft", data.product_code, "", 0, 0,
                  data.overdraft_product_code)
         )  # fmt: skip
+    elif isinstance(data, RuleSetAccepted):
+        _take_set(engine, data)
+
+
+def _take_set(engine: Engine, data: RuleSetAccepted) -> None:
+    """The query side lets no set pass that the workers cannot run. One that came all the same is
+    left out by every worker alike: the rules of before go on."""
+    try:
+        rules = rule_set.decoded(data.rules)
+        engine.sets.take(data.number, data.effective_on.toordinal(), rules)
+    except (msgspec.MsgspecError, ModelRefused) as error:
+        ALARMS.labels("rules_refused").inc()
+        log.error("rules_refused", number=data.number, why=str(error))
 
 
 def _rate(data: RateSet, kind: Kind, source: str) -> Rate:

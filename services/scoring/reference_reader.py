@@ -1,4 +1,5 @@
-"""Reads `bank.reference`, one partition, whole, in every worker: at the start and when asked."""
+"""Reads `bank.reference` and `scoring.rules`, one partition each, whole, in every worker: at the
+start, before the state is recovered for the last time, and before a close is taken."""
 
 import asyncio
 
@@ -9,7 +10,7 @@ from services.scoring.engine import Engine
 from services.scoring.reference import tell
 from shared.settings import Settings
 
-TOPIC = "bank.reference"
+TOPICS = ("bank.reference", "scoring.rules")
 _POLL_MS = 50
 
 
@@ -19,20 +20,20 @@ class ReferenceReader:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._engine = engine
         self._settings = settings
-        self._place = TopicPartition(settings.topic(TOPIC), 0)
+        self._places = [TopicPartition(settings.topic(topic), 0) for topic in TOPICS]
         self._consumer: AIOKafkaConsumer | None = None
         self._lock = asyncio.Lock()
 
     async def catch_up(self) -> None:
-        """Applies everything up to the end that the topic has now."""
+        """Applies everything up to the ends that the topics have now."""
         async with self._lock:
             consumer = await self._started()
-            ends = await consumer.end_offsets([self._place])
-            end = ends[self._place]
-            while await consumer.position(self._place) < end:
-                polled = await consumer.getmany(self._place, timeout_ms=_POLL_MS)
-                for record in polled.get(self._place, ()):
-                    tell(self._engine, record.value)
+            ends = await consumer.end_offsets(self._places)
+            for place in self._places:
+                while await consumer.position(place) < ends[place]:
+                    polled = await consumer.getmany(place, timeout_ms=_POLL_MS)
+                    for record in polled.get(place, ()):
+                        tell(self._engine, record.value)
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
@@ -41,8 +42,8 @@ class ReferenceReader:
                 fetch_max_wait_ms=_POLL_MS,
             )  # fmt: skip
             await consumer.start()
-            consumer.assign([self._place])
-            await consumer.seek_to_beginning(self._place)
+            consumer.assign(self._places)
+            await consumer.seek_to_beginning(*self._places)
             self._consumer = consumer
         return self._consumer
 

@@ -72,7 +72,6 @@ class Replay:
             model, topic=TOPIC, partitions=1, currency=currency, zone=zone, plan=plan
         )
         self.result = Replayed()
-        self._model = model
         self._seen = KeepsAll()
         self._latest_day = until.toordinal() + 1
 
@@ -106,8 +105,9 @@ class Replay:
     def ask(self, on: date) -> None:
         """Scores of all customers as they stand now, on this day."""
         for customer in self.customers():
-            scores, terms = risk.scores_on(self._model, customer, on)
-            found = risk.of_model(self.engine.plan, self.engine.currency, customer, on)
+            live = self.engine.partition(0).live
+            scores, terms = risk.scores_on(live.model, customer, on)
+            found = risk.of_model(live.plan, self.engine.currency, customer, on)
             scores |= found[0]
             terms |= found[1]
             self.result.scores.append(

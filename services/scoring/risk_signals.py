@@ -70,8 +70,7 @@ TERM_OF: Final = (
 class Writer:
     """Turns the kernel's crossings into signals. `zone` is the bank's."""
 
-    def __init__(self, plan: Plan, zone: str) -> None:
-        self._plan = plan
+    def __init__(self, zone: str) -> None:
         self._zone = ZoneInfo(zone)
 
     def signals(self, partition: Partition, crossings: Iterable[list[int]]) -> list[Signal]:
@@ -79,16 +78,17 @@ class Writer:
 
     def _signal(self, partition: Partition, one: list[int]) -> Signal:
         customer, account, *_ = partition.account_keys[one[C_ACCOUNT]]
-        rule, kind = self._plan.rules[one[C_METHOD]], "raised" if one[C_RAISED] else "cleared"
+        plan = partition.live.plan
+        rule, kind = plan.rules[one[C_METHOD]], "raised" if one[C_RAISED] else "cleared"
         of_set = int(partition.watched.places[one[C_ACCOUNT], 1])
         row = np.array(one[C_ROW:], np.int64)
         on = date.fromordinal(one[C_ON])
         at = datetime.combine(on, time(), self._zone) + timedelta(seconds=one[C_SECOND])
         risk, terms, moved = explained(
-            self._plan, of_set, one[C_METHOD], row, on, second=one[C_SECOND]
+            plan, of_set, one[C_METHOD], row, on, second=one[C_SECOND]
         )
         if one[C_RAISED]:
-            terms |= remedy.smallest(self._plan, of_set, one[C_METHOD], row, on)
+            terms |= remedy.smallest(plan, of_set, one[C_METHOD], row, on)
         return Signal(
             id=f"{rule.code}/{customer}/{account}/{one[C_EPISODE]}/{kind}",
             customer_number=customer,
@@ -100,7 +100,7 @@ class Writer:
             score=risk,
             terms=terms,
             events=(),
-            model_version=self._plan.version,
+            model_version=plan.version,
             account_number=account,
             position=Position(partition.number, one[C_OFFSET], moved),
         )

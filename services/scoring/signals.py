@@ -63,8 +63,7 @@ def encode(signal: Signal, *, with_position: bool = True) -> bytes:
 class Writer:
     """Turns the kernel's signal rows into signals. `zone` is the bank's."""
 
-    def __init__(self, model: Model, zone: str) -> None:
-        self._model = model
+    def __init__(self, zone: str) -> None:
         self._zone = ZoneInfo(zone)
 
     def signals(
@@ -77,7 +76,8 @@ class Writer:
         rule, kind = RULES[row[r.S_RULE]], KINDS[row[r.S_KIND]]
         cause = row[r.S_EVENT]
         on = date.fromordinal(row[r.S_ON])
-        terms = self._terms(row)
+        model = partition.live.model
+        terms = _terms(model, row)
         if cause >= 0:
             at = columns.time_of(cause)
         else:
@@ -93,23 +93,24 @@ class Writer:
             score=terms.pop("risk_ppm"),
             terms=terms,
             events=() if cause < 0 else (columns.id_of(cause),),
-            model_version=self._model.version,
+            model_version=model.version,
             position=Position(partition.number, row[r.S_OFFSET]),
         )
 
-    def _terms(self, row: list[int]) -> dict[str, Any]:
-        if row[r.S_RULE] == r.OUTFLOW:
-            return {
-                "risk_ppm": outflow.risk_ppm(
-                    row[r.S_BALANCE], row[r.S_MEAN], self._model.outflow_mean_min_minor
-                ),
-                "balance_minor": row[r.S_BALANCE],
-                "mean_minor": row[r.S_MEAN],
-            }
-        silent_days = row[r.S_ON] - row[r.S_LAST_ON]
+
+def _terms(model: Model, row: list[int]) -> dict[str, Any]:
+    if row[r.S_RULE] == r.OUTFLOW:
         return {
-            "risk_ppm": silence.risk_ppm(self._model.gap_powers, silent_days, row[r.S_GAP]),
-            "last_on": date.fromordinal(row[r.S_LAST_ON]).isoformat(),
-            "silent_days": silent_days,
-            "mean_gap_milli_days": row[r.S_GAP],
+            "risk_ppm": outflow.risk_ppm(
+                row[r.S_BALANCE], row[r.S_MEAN], model.outflow_mean_min_minor
+            ),
+            "balance_minor": row[r.S_BALANCE],
+            "mean_minor": row[r.S_MEAN],
         }
+    silent_days = row[r.S_ON] - row[r.S_LAST_ON]
+    return {
+        "risk_ppm": silence.risk_ppm(model.gap_powers, silent_days, row[r.S_GAP]),
+        "last_on": date.fromordinal(row[r.S_LAST_ON]).isoformat(),
+        "silent_days": silent_days,
+        "mean_gap_milli_days": row[r.S_GAP],
+    }

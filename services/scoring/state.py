@@ -148,6 +148,9 @@ class PartitionState(msgspec.Struct):
     replayed: list[int] = msgspec.field(default_factory=list)  # of those, what an input settled
     refused_inputs: list[tuple[str, int]] = msgspec.field(default_factory=list)  # key, sequence
     restated: int = 0  # the number of the last restatement that all ledgers had
+    seed: str = ""  # the set of rules with which it began, by what it says
+    sets: list[tuple[int, int]] = msgspec.field(default_factory=list)  # that followed: number,
+    # and the first day that it judged
 
 
 State = CustomerState | SpilledIds | PartitionState | Rate

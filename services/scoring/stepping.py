@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from services.scoring import kernel
 from services.scoring.columns import Columns
-from services.scoring.model import Model
 from services.scoring.partition import Partition
 from services.scoring.rows import REDELIVERED, SIGNAL_WORDS
 
@@ -17,10 +16,9 @@ Ints = NDArray[np.int64]
 class Run:
     """The kernel's outputs while one batch is stepped."""
 
-    def __init__(self, model: Model, partition: Partition, columns: Columns) -> None:
+    def __init__(self, partition: Partition, columns: Columns) -> None:
         n = len(columns.rows)
         partition.make_room(n)
-        self._model = model
         self._partition = partition
         self._arrays: tuple[Any, ...] = columns.arrays()
         self.verdicts: Ints = np.full(n, REDELIVERED, np.int64)
@@ -33,7 +31,7 @@ class Run:
         partition.books.written[:] = partition.watched.written[:] = 0
 
     def step(self, begin: int, end: int, mark: int) -> None:
-        p, model = self._partition, self._model
+        p, model = self._partition, self._partition.live.model
         rows, accounts, amounts, days, offsets, flags, hashes, sequences, uses, kinds = self._arrays
         while begin < end:
             begin = kernel.step(
@@ -49,7 +47,7 @@ class Run:
 
     def fire(self, mark: int, offset: int) -> None:
         """The timers that this watermark has reached."""
-        p, model = self._partition, self._model
+        p, model = self._partition, self._partition.live.model
         due = p.timers.due(mark, p.armed)
         if not len(due):
             return
@@ -65,7 +63,7 @@ class Run:
             begin = kernel.fire(
                 begin, due, mark, offset, p.customers, p.armed, p.stamps, p.first_account,
                 p.next_account, p.watched.watch(), model.balance_factors, model.activity_mass,
-                self._touched, self._signals, self._arms, counters,
+                model.numbers, self._touched, self._signals, self._arms, counters,
             )  # fmt: skip
             if begin < len(due):
                 p.watched.make_room_to_cross()
@@ -86,3 +84,7 @@ class Run:
             : int(self._partition.counters[kernel.SIGNALS])
         ].tolist()
         return rows
+
+    def forget_signals(self) -> None:
+        """They were taken."""
+        self._partition.counters[kernel.SIGNALS] = self._partition.watched.written[0] = 0

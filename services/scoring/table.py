@@ -46,8 +46,12 @@ class ColumnStore(Store):  # type: ignore[misc]
         mine = {tp.partition for tp in active_tps} | {tp.partition for tp in standby_tps}
         for number in [n for n in self._engine.partitions if n not in mine]:
             del self._engine.partitions[number]
-        for partition in self._engine.partitions.values():
-            partition.recovered()
+        try:
+            await self.app.reference.catch_up()  # the state may have lived by a set not read here
+            for partition in self._engine.partitions.values():
+                self._engine.recovered(partition)
+        except Exception as error:
+            self._fatal(f"recovery failed: {error!r}")
         gc.collect()
         gc.freeze()  # millions of rows are never walked again
         log.info(

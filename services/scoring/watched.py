@@ -1,6 +1,6 @@
 """The watched accounts of one partition: rows of features, what waits, crossings of the batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -34,6 +34,16 @@ class Watched:
         """The set of a product; -1: not watched. The weights know the bank's own money only."""
         return self.plan.products.get(product_code, -1) if currency == home else -1
 
+    def go_over(self, plan: Plan, products: Mapping[str, int], owners: Ints) -> None:
+        """Other rules on the same accounts; `owners` has the product of each by its number. Their
+        features stay."""
+        self.plan = plan
+        sets = np.full(len(products) + 1, -1, np.int64)
+        for product, number in products.items():
+            sets[number] = plan.products.get(product, -1)
+        watched = np.flatnonzero(self.places[:, 0] >= 0)
+        self.places[watched, 1] = sets[owners[watched]]
+
     def own(self, account: int, of_set: int) -> None:
         """A new account row, watched by a set."""
         if account >= len(self.places):
@@ -49,7 +59,7 @@ class Watched:
 
     def make_room(self, bookings: int) -> None:
         """So that the kernel never runs out of places for what waits."""
-        if self.plan.model is None:
+        if not self.plan.products:
             return
         needed = int(self.used[waiting.E_USED]) + bookings
         if needed > len(self.entries):

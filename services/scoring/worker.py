@@ -79,6 +79,7 @@ def create_app(settings: WorkerSettings, partitions: int, plan: Plan) -> ScorerA
         model.load(), topic=TOPIC, partitions=partitions, currency=settings.currency,
         zone=settings.bank_time_zone, plan=plan,
     )  # fmt: skip
+    app.reference = ReferenceReader(settings, app.engine)
     _add_table(app, partitions)
     _add_agent(app)
     _add_pages(app)
@@ -107,7 +108,6 @@ def _add_agent(app: ScorerApp) -> None:
 
     @app.agent(topic, name="scorer")  # type: ignore[untyped-decorator]
     async def scorer(stream: Any) -> None:
-        app.reference = ReferenceReader(settings, app.engine)
         app.driver = Driver(
             app.engine,
             seen,

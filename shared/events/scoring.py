@@ -1,8 +1,10 @@
 """`score.updates` and `score.alerts`: what a party is worth, and when it may leave.
 
-And `scoring.inputs`, private to scoring: what its worker is to take beside the bank's events.
+And, private to scoring, what its worker is to take beside the bank's events: `scoring.inputs`, and
+`scoring.rules`, which every worker knows to its end before it takes the close of a day.
 """
 
+from datetime import date
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, field
@@ -133,3 +135,19 @@ class EventReplayed(Fact, kw_only=True, frozen=True):
     partition: Count
     offset: Count
     payload: Annotated[str, Meta(min_length=1)]
+
+
+class RuleSetAccepted(Fact, kw_only=True, frozen=True):
+    """A set of rules that a second person has accepted: it judges the close of `effective_on` and
+    what follows. `rules` is the whole set as JSON: thresholds and a model of risk."""
+
+    TYPE: ClassVar[str] = "scoring.rule_set_accepted.v1"
+    TOPIC: ClassVar[str] = "scoring.rules"
+    KEY: ClassVar[str] = "set_id"
+
+    set_id: Id
+    number: Ordinal
+    effective_on: date  # of each set later than those of all accepted before it
+    rules: Annotated[str, Meta(min_length=1)]
+    proposed_by: Id
+    accepted_by: Id

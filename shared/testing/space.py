@@ -37,7 +37,7 @@ TOPICS = {
     "order.lifecycle": 2, "task.handoffs": 2, "staff.directory": 1, "score.updates": 2,
     "score.alerts": 2, "notice.requests": 2, "notice.deliveries": 2,
     "scoring.state": 4, "scoring.leaves": 4, "scoring.signals": 4, "scoring.totals": 4,
-    "scoring.inputs": 4, "scoring.dead": 1,
+    "scoring.inputs": 4, "scoring.rules": 1, "scoring.dead": 1,
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ MENU: tuple[MenuEntry, ...] = (
     MenuEntry("/orders/orders", "file-invoice", N_("Orders"), "order.view"),
     MenuEntry("/scoring/contribution", "chart-bar", N_("Contribution"), "score.view"),
     MenuEntry("/scoring/risk", "alert-triangle", N_("Early warning"), "alert.view"),
+    MenuEntry("/scoring/rules", "adjustments", N_("Rehearsal"), "rules.view"),
     MenuEntry("/workflow/processes", "sitemap", N_("Processes"), "process.view"),
     MenuEntry("/workflow/organisation", "building", N_("Organisation"), "task.view"),
     MenuEntry("/notify/inbox", "inbox", N_("Inbox"), "notice.view"),

@@ -37,6 +37,7 @@ HEARD_OUTSIDE_HANDLERS = {
     "bank.rate_set.v1": "scoring",
     "bank.source_described.v1": "scoring",
     "scoring.event_replayed.v1": "scoring",
+    "scoring.rule_set_accepted.v1": "scoring",
 }
 UNSAID = {
     "workflow.reassignment_requested.v1": "customer reassignment comes as a process of its own"

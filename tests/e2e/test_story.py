@@ -228,6 +228,28 @@ def test_the_sheet_of_a_closed_month_adds_up_down_to_who_bears_it(system, desk):
     expect(head.locator("[data-residual]")).to_have_attribute("data-residual", "0")
 
 
+def test_a_rehearsal_is_run_and_accepted_from_the_page(system, desk):
+    maker = desk("S004", "/scoring/rules")
+    maker.locator("#silence_gaps_milli").fill("3")
+    maker.locator("#silence_days_min").fill("10")
+    maker.locator("#reason").fill("希望更早提示沉默的客户，间隔减为三倍")
+    maker.locator("#rule-form button[type=submit]").click()
+    maker.wait_for_url(re.compile(r"/scoring/rules/\d+$"))
+    maker.locator("form[hx-post$='/rehearse'] button").click()
+    counted = {}
+    for side in ("now", "proposed"):
+        row = maker.locator(f"tr[data-key='silence/{side}']")
+        expect(row).to_be_visible(timeout=3 * FAST_MS)
+        counted[side] = int(row.get_attribute("data-alerts"))
+    assert counted["proposed"] > counted["now"]
+    expect(maker.locator("[data-chart=months] canvas")).to_be_visible()
+    expect(maker.locator("[data-own]")).to_be_visible()
+    assert maker.locator("form[hx-post$='/accept']").count() == 0
+    checker = desk("S005", maker.url.removeprefix(system.url))
+    checker.locator("form[hx-post$='/accept'] button").click()
+    expect(checker.locator("[data-state=accepted]")).to_be_visible(timeout=FAST_MS)
+
+
 @pytest.fixture(scope="module")
 def records(system, browser) -> dict[str, str]:
     """One of each: a customer, the alert and the process about him, a quote, an order of it."""
@@ -276,6 +298,7 @@ PAGES = {
     "S011": HEAD_SEES,
     "S003": ("/workflow/ops", "/workflow/processes"),
     "S002": ("/workflow/organisation",),
+    "S004": ("/scoring/rules", "/scoring/rules/1"),
 }
 
 

@@ -18,24 +18,31 @@ MAY = {
     "order.approve": {"approver", "branch_head"},
     "order.collect": {"relationship_manager", "branch_head"},
     "task.view": {
-        "relationship_manager", "teller", "approver", "branch_head", "ops", "administrator",
+        "relationship_manager", "teller", "approver", "branch_head", "risk_officer", "ops",
+        "administrator",
     },
     "task.act": {"relationship_manager", "teller", "approver", "branch_head"},
     "task.handoff": {"relationship_manager", "approver", "branch_head"},
     "process.view": {
-        "relationship_manager", "teller", "approver", "branch_head", "ops", "administrator",
+        "relationship_manager", "teller", "approver", "branch_head", "risk_officer", "ops",
+        "administrator",
     },
     "process.edit": {"administrator"},
     "organisation.edit": {"administrator"},
     "score.view": {"relationship_manager", "approver", "branch_head"},
     "alert.view": {"relationship_manager", "branch_head"},
+    "rules.view": {"risk_officer"},
+    "rules.propose": {"risk_officer"},
+    "rules.accept": {"risk_officer"},
     "notice.view": {
-        "relationship_manager", "teller", "approver", "branch_head", "ops", "administrator",
+        "relationship_manager", "teller", "approver", "branch_head", "risk_officer", "ops",
+        "administrator",
     },
     "ops.view": {"ops", "administrator"},
     "ops.act": {"ops", "administrator"},
     PUBLIC: {
-        "relationship_manager", "teller", "approver", "branch_head", "ops", "administrator",
+        "relationship_manager", "teller", "approver", "branch_head", "risk_officer", "ops",
+        "administrator",
         "system_bank", "nobody",
     },
 }  # fmt: skip
@@ -182,6 +189,14 @@ GET /risk/list                                  alert.view
 GET /risk/alerts/{alert_id}                     alert.view
 GET /risk/alerts/{alert_id}/panel               alert.view
 GET /alerts                                     alert.view
+GET /rules                                      rules.view
+GET /rules/{number}                             rules.view
+GET /rules/{number}/panel                       rules.view
+POST /forms/rules                               rules.propose
+POST /forms/rules/{number}/rehearse             rules.propose
+POST /forms/rules/{number}/rehearsals/{rehearsal_id}/cancel rules.propose
+POST /forms/rules/{number}/accept               rules.accept
+POST /forms/rules/{number}/reject               rules.accept
 POST /ops/worker-letters/{letter_id}/replay     ops.act
 POST /ops/worker-letters/{letter_id}/discard    ops.act
 """,

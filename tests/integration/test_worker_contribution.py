@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.scoring import leaves, state
-from services.scoring.partition import Partition
+from services.scoring import leaves, model, state
+from services.scoring.engine import Engine
 from services.scoring.scores.contribution.ledger import HISTORY_DAYS
 from shared.events import Event
 from shared.events.bank import RateSet
@@ -49,7 +49,9 @@ def still_open(space: WorkerSpace) -> list[leaves.Leaf]:
     for number, key, value in space.read("scoring.state"):
         log[number].append((key or b"", value))
     for number, records in log.items():
-        partition = Partition(number)
+        partition = Engine(
+            model.load(), topic="bank.events", partitions=1, currency="CNY", zone="Asia/Shanghai"
+        ).partition(number)
         partition.restore(records)
         until = partition.closes.watermark + 1
         rows = partition.books.open_leaves(len(partition.account_keys), until)

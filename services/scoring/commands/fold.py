@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from sqlalchemy import text
 
 from services.scoring import state
-from services.scoring.commands import alerts, open_leaves, parties, pools
+from services.scoring.commands import alerts, open_leaves, parties, pools, rule_sets
 from services.scoring.commands.copying import copy_lines, copy_rows, staged
 from services.scoring.rate import Rate
 from services.scoring.rows import (
@@ -110,6 +110,7 @@ FOLD_ACCOUNTS = text(
 
 def fold_state(tx: Tx, records: list[Record]) -> None:
     """Takes a poll's records. Raises UnreadableState: a half-read log would be silent loss."""
+    rule_sets.note_partitions(tx, records)
     newest = conflated(records)
     ROWS.inc(len(records))
     pools.note_taken(tx, list(_rates(records)))

@@ -16,7 +16,8 @@ from sqlalchemy import text
 from services.scoring.queries import months
 from services.scoring.queries.risks import Risk as Holding
 from services.scoring.queries.risks import holding
-from services.scoring.settings import home_currency, model_version
+from services.scoring.queries.rule_sets import live_version
+from services.scoring.settings import home_currency
 from shared import outbox
 from shared.clock import business_date
 from shared.db import Tx
@@ -93,6 +94,7 @@ def publish_waiting(tx: Tx) -> int:
     if not rows:
         return 0
     parties = [row.party_id for row in rows]
+    version = live_version(tx.session)
     numbers: dict[str, dict[str, int | None]] = {party: {} for party in parties}
     for party_id, number, position in tx.session.execute(POSITIONS, {"parties": parties}):
         numbers[party_id][number] = position
@@ -100,7 +102,7 @@ def publish_waiting(tx: Tx) -> int:
     earned = _contributions(tx, rows)
     for row in rows:
         fact = score_of(
-            row, earned[row.party_id], numbers[row.party_id], risks.get(row.party_id, [])
+            row, earned[row.party_id], numbers[row.party_id], risks.get(row.party_id, []), version
         )
         if fact is not None:
             outbox.enqueue(tx, fact)
@@ -129,8 +131,9 @@ def _contributions(tx: Tx, rows: Sequence[Any]) -> dict[str, Contribution]:
 
 
 def score_of(
-    row: Any, earned: Contribution, positions: dict[str, int | None], risks: Sequence[Holding]
-) -> ScoreUpdated | None:
+    row: Any, earned: Contribution, positions: dict[str, int | None], risks: Sequence[Holding],
+    version: str,
+) -> ScoreUpdated | None:  # fmt: skip
     """The fact of one party; none for sums that no event may carry (2**53), with an alarm."""
     sum_minor, mean_minor = int(row.sum_minor), int(row.mean_minor)
     margin = int(row.margin_at_risk_minor)
@@ -143,7 +146,7 @@ def score_of(
         party_id=row.party_id,
         customer_numbers=tuple(positions),
         contribution=earned,
-        model_version="+".join(sorted({model_version(), *(one.model_version for one in risks)})),
+        model_version="+".join(sorted({version, *(one.model_version for one in risks)})),
         risk_ppm=row.risk_ppm,
         risks=tuple(_told(one) for one in risks),
         figures={

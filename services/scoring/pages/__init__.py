@@ -6,16 +6,18 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
+from services.scoring.model_card import Card
 from services.scoring.pages import contribution as value_pages
-from services.scoring.pages import month_report, words
+from services.scoring.pages import month_report, rule_sets, words
 from services.scoring.pages import plans as plan_pages
 from services.scoring.pages import pools as pool_pages
 from services.scoring.pages.value import Profit, share_ppm
 from services.scoring.queries import alerts, contribution, cursors, events, figures, names, risks
+from services.scoring.queries import rule_sets as sets_of_rules
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach_of_party
 from services.scoring.rules.stake import FINDINGS, MILLION, Piece, Whole, whole_of
-from services.scoring.settings import home_currency, risk_card
+from services.scoring.settings import home_currency
 from shared import positions
 from shared.errors import NotFound
 from shared.http import Context, requires
@@ -25,6 +27,7 @@ router.include_router(value_pages.router)
 router.include_router(plan_pages.router)
 router.include_router(month_report.router)
 router.include_router(pool_pages.router)
+router.include_router(rule_sets.router)
 Code = Annotated[str | None, Query(max_length=100)]
 ViewScores = Annotated[Context, requires("score.view")]
 ViewAlerts = Annotated[Context, requires("alert.view")]
@@ -220,7 +223,7 @@ def risk(
     rule: Code = None,
     after: str | None = None,
 ) -> HTMLResponse:
-    found = {**_alerts(ctx, state, rule, after), "model": risk_card(), "methods": words.METHODS}
+    found = {**_alerts(ctx, state, rule, after), "model": _model(ctx), "methods": words.METHODS}
     return ctx.page("risk.html", stale=False, **found)
 
 
@@ -245,6 +248,12 @@ def risk_alert(alert_id: str, ctx: ViewAlerts) -> HTMLResponse:
 def risk_alert_panel(alert_id: str, ctx: ViewAlerts, at: str | None = None) -> HTMLResponse:
     stale = ctx.stale(at)
     return ctx.page("alert_panel.html", stale=stale, **_alert(ctx, alert_id))
+
+
+def _model(ctx: Context) -> Card | None:
+    """The model that warns now."""
+    with ctx.read() as session:
+        return sets_of_rules.live_card(session)
 
 
 def _alerts(
@@ -293,7 +302,7 @@ def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
         "behind": behind,
         "history": history,
         "precision": precision,
-        "model": risk_card(),
+        "model": _model(ctx),
         "methods": words.METHODS,
         "wholes": [w for w in _wholes(alert) if w],
         "kinds": words.KINDS,

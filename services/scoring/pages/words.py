@@ -130,3 +130,8 @@ SECTIONS = {  # of the month's report, by what a line is
     "product": N_("Product"),
     "sum": N_("Sum"),
 }
+LINES_OF_ALERTS = {  # of a model of risk
+    "raise_ppm": N_("begins at, in percent"),
+    "clear_ppm": N_("ends below, in percent"),
+    "model": N_("Model of risk"),
+}

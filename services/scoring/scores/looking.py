@@ -247,11 +247,30 @@ def most_crossings(
 
 
 @compiled
+def _process_due_again(watch: Watch, account: int, watermark: int) -> int:
+    begin = watch.places[account, 0]
+    head = watch.pool[begin : begin + HEAD]
+    state = watch.pool[begin + HEAD : begin + WORDS[PURCHASES]]
+    due = head[DUE]
+    while 0 < due <= watermark:
+        looked, due = due, 0
+        settle(watch, account, looked)
+        closed = 0 < head[CLOSED_ON] <= looked
+        if not closed and state[purchase_features.LAST_ON] > 0 and head[EPISODES] % 2 == 0:
+            second = _process_at(watch, account, watch.sets[watch.places[account, 1], 1])
+            on = state[purchase_features.FIRST_ON] + second // DAY_S
+            # A crossing would have been written: on the line itself the next close asks.
+            due = min(on, looked + AGAIN_DAYS) if on > looked else watermark + 1
+        due = sooner(due, _first_wait(watch, account))
+    return due  # type: ignore[no-any-return]
+
+
+@compiled
 def _due_again(watch: Watch, account: int, watermark: int) -> int:
     """The next look of an account that was written before its last looks: nothing came of those.
 
-    They are gone through again without asking, so that it is the very day of the worker that made
-    them. A day behind the watermark can only be that of another model.
+    They are gone through again without asking, by the rules that were live up to this watermark, so
+    that it is the very day of the worker that made them.
     """
     begin, of_set = watch.places[account, 0], watch.places[account, 1]
     head = watch.pool[begin : begin + HEAD]
@@ -260,7 +279,7 @@ def _due_again(watch: Watch, account: int, watermark: int) -> int:
     if due == 0 or due > watermark:
         return due  # type: ignore[no-any-return]
     if _by_process(watch, account):
-        return watermark + 1
+        return _process_due_again(watch, account, watermark)
     while 0 < due <= watermark:
         looked = due
         settle(watch, account, looked)

@@ -10,7 +10,10 @@ customer of this pace would have come by now (1 - e^-(days / gap)).
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring.scores.activity import mean_gap_milli
 from services.scoring.scores.compiling import compiled
+
+GAPS, DAYS_MIN, DAYS_MAX, COUNT_MIN, TENURE_MIN = range(5)  # order of its limits
 
 
 @compiled
@@ -20,6 +23,19 @@ def silent_on(last_on: int, gap_milli: int, gaps_milli: int, days_min: int, days
         return 0
     days = (gap_milli * gaps_milli + 999_999) // 1_000_000
     return last_on + min(max(days, days_min), days_max)
+
+
+@compiled
+def of_now(  # noqa: PLR0917 - compiled: numba takes no keywords
+    mass: NDArray[np.int64], activity: int, count: int, first_on: int, last_on: int,
+    limits: NDArray[np.int64],
+) -> int:  # fmt: skip
+    """The day by these limits, from the same state as the last event left it. 0: none."""
+    tenure = last_on - first_on
+    if count < limits[COUNT_MIN] or tenure < limits[TENURE_MIN]:
+        return 0
+    gap = mean_gap_milli(mass, activity, tenure)
+    return silent_on(last_on, gap, limits[GAPS], limits[DAYS_MIN], limits[DAYS_MAX])
 
 
 def risk_ppm(powers: NDArray[np.int64], silent_days: int, gap_milli: int) -> int:

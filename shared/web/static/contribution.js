@@ -1,5 +1,5 @@
 // Charts of the contribution: the waterfall of its components, the curve of concentration, plan
-// beside actual.
+// beside actual; and alerts of a rehearsal by month.
 // Their data come with the live panel in attributes of #chart-data; the figures stand in tables.
 "use strict";
 (() => {
@@ -56,7 +56,20 @@ function plan(text, dataset) {
     ],
   };
 }
-const KINDS = { waterfall: [waterfall, 2], curve: [curve, 2], plan: [plan, 1] }; // the fewest that are a chart
+function months(text, dataset) {
+  const rows = JSON.parse(dataset.months);
+  return {
+    grid: { left: 8, right: 8, top: 40, bottom: 8, containLabel: true },
+    legend: { top: 0, textStyle: { color: text } }, tooltip: { trigger: "axis" },
+    xAxis: { type: "category", data: rows.map((one) => one.name), axisLabel: { color: text } },
+    yAxis: { type: "value", minInterval: 1, axisLabel: { color: text } },
+    series: [
+      { name: dataset.now, type: "bar", data: rows.map((one) => one.now), color: "#adb5bd" },
+      { name: dataset.proposed, type: "bar", data: rows.map((one) => one.proposed), color: "#4263eb" },
+    ],
+  };
+}
+const KINDS = { months: [months, 1], waterfall: [waterfall, 2], curve: [curve, 2], plan: [plan, 1] }; // the fewest that are a chart
 function draw() {
   const dataset = document.getElementById("chart-data")?.dataset;
   if (!dataset) return;

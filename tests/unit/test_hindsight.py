@@ -1,0 +1,117 @@
+"""What came true after a warning, and what came without one, by hand-made accounts."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from services.scoring.hindsight import Asked, Booking, Given, Tally, judge
+from shared.events.bank import AccountClosed, AccountOpened, TransactionBooked
+
+BEGIN = date(2025, 1, 1)
+LAST = 400
+ASKED = Asked(
+    BEGIN + timedelta(days=130), BEGIN + timedelta(days=LAST),
+    {"CA": {"outflow_ahead": 90, "distress": 90, "collapse": 90}, "CARD": {"no_purchase": 60}},
+)  # fmt: skip
+
+
+def on(n: int) -> int:
+    return (BEGIN + timedelta(days=n)).toordinal()
+
+
+def booked(
+    n: int, amount: int, *, product: str = "CA", kind: str = "transfer_in", by: str = "customer"
+) -> Booking:
+    return Booking(TransactionBooked.TYPE, "A", product, on(n), amount, kind, by)
+
+
+def opened(product: str = "CA") -> Booking:
+    return Booking(AccountOpened.TYPE, "A", product, on(0), 0, "", "")
+
+
+def drained(n: int) -> list[Booking]:
+    """Twenty thousand from the first day, all but a tenth of it gone on a day."""
+    return [opened(), booked(0, 2_000_000), booked(n, -1_800_000, kind="transfer_out")]
+
+
+def given(rule: str, n: int, *, until: int = 0, carried: bool = False, account: str = "A") -> Given:
+    return Given(rule, account, on(n), until and on(until), carried)
+
+
+def told(events: list[Booking], *warnings: Given) -> dict[str, Tally]:
+    tallies: dict[str, Tally] = {}
+    judge(ASKED, events, warnings, tallies)
+    return tallies
+
+
+def test_a_warning_before_an_outflow_is_a_hit_with_its_lead() -> None:
+    found = told(drained(200), given("outflow_ahead", 180))["outflow_ahead"]
+    assert (found.judged, found.hits, found.wrong, found.misses) == (1, 1, 0, 0)
+    assert found.figures()["lead_days"] == 20
+    assert (found.figures()["precision_ppm"], found.figures()["recall_ppm"]) == (10**6, 10**6)
+
+
+def test_the_same_warning_without_an_outflow_is_wrong() -> None:
+    found = told(drained(399), given("outflow_ahead", 180))["outflow_ahead"]
+    assert (found.judged, found.hits, found.wrong, found.misses) == (1, 0, 1, 0)
+    assert found.figures()["lead_days"] is None
+    assert found.figures()["recall_ppm"] is None
+
+
+@pytest.mark.parametrize(
+    ("warning", "misses"),
+    [
+        ((), 1),
+        ((given("outflow_ahead", 30, until=60),), 1),  # long over before it came
+        ((given("outflow_ahead", 60),), 0),  # it holds still
+        ((given("outflow_ahead", 190),), 0),
+        ((given("collapse", 190),), 1),  # of something else
+    ],
+)
+def test_an_outflow_that_nobody_warned_of_is_missed_once(
+    warning: tuple[Given, ...], misses: int
+) -> None:
+    assert told(drained(200), *warning)["outflow_ahead"].misses == misses
+
+
+def test_what_is_not_over_or_was_no_question_is_not_judged() -> None:
+    late = told(drained(200), given("outflow_ahead", LAST - 89))["outflow_ahead"]
+    under_way = told(drained(200), given("outflow_ahead", 205))["outflow_ahead"]
+    before = told(drained(200), given("outflow_ahead", 180, carried=True))["outflow_ahead"]
+    assert [one.judged for one in (late, under_way, before)] == [0, 0, 0]
+
+
+def test_trouble_leads_by_its_first_day() -> None:
+    events = [opened(), booked(0, 50_000), booked(220, -60_000, kind="card")]
+    found = told(events, given("distress", 200))["distress"]
+    assert (found.hits, found.figures()["lead_days"]) == (1, 20)
+
+
+def test_no_purchase_is_judged_over_its_own_horizon() -> None:
+    buys = [booked(n, -500, product="CARD", kind="card") for n in (*range(0, 200, 10), 300)]
+    events = [opened("CARD"), *buys]
+    hit = told(events, given("no_purchase", 200))["no_purchase"]
+    wrong = told(events, given("no_purchase", 250))["no_purchase"]
+    assert (hit.hits, hit.wrong) == (1, 0)
+    assert (wrong.hits, wrong.wrong) == (0, 1)
+    assert told(events)["no_purchase"].misses == 1
+
+
+def test_the_small_rules_are_judged_by_all_accounts_of_the_customer() -> None:
+    acts = [booked(n, 100) for n in range(0, 200, 5)]
+    by_bank = [booked(n, 1, by="bank") for n in range(200, 380, 10)]
+    silent = told([opened(), *acts, *by_bank], given("silence", 210, account=""))["silence"]
+    assert (silent.hits, silent.wrong) == (1, 0)
+    came = [booked(n, 100) for n in (250, 251)]
+    back = told([opened(), *acts, *came], given("silence", 210, account=""))["silence"]
+    assert (back.hits, back.wrong) == (0, 1)
+    gone = told(drained(200), given("outflow", 200, account=""))["outflow"]
+    assert (gone.hits, gone.misses) == (1, 0)
+    other = booked(150, 5_000_000)._replace(account_number="B")
+    assert told([*drained(200), other], given("outflow", 200, account=""))["outflow"].wrong == 1
+
+
+def test_nothing_is_asked_of_a_closed_account() -> None:
+    closed = Booking(AccountClosed.TYPE, "A", "CA", on(230), 0, "", "")
+    found = told([*drained(200), closed], given("outflow_ahead", 180))["outflow_ahead"]
+    assert (found.judged, found.misses) == (0, 0)
