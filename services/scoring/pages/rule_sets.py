@@ -17,7 +17,6 @@ from services.scoring.pages.rule_forms import Typed
 from services.scoring.pages.value import Groups
 from services.scoring.queries import rule_sets as queries
 from services.scoring.rule_set_tables import RehearsalRow
-from services.scoring.settings import home_currency
 from shared.clock import business_date
 from shared.db import Tx
 from shared.errors import DomainError, NotFound
@@ -98,7 +97,6 @@ def _form(ctx: Context, typed: Typed, number: int, base: rule_set.RuleSet) -> di
         "labels": rule_forms.LABELS,
         "scores": [rule_forms.named(score) for score in rule_forms.scores_of(base)],
         "rules": words.RULES,
-        "currency": home_currency(),
     }
 
 
