@@ -144,7 +144,8 @@ def scoring(space: Space) -> ServiceUnderTest:
                     alert_id=f"a{n}", party_id=f"P{n}", rule="silence", episode=1,
                     at=datetime(2026, 3, 1, tzinfo=UTC), valid=True, told=True,
                     customer_number=f"C{n}", risk_ppm=700_000, contribution_minor=1_200_000,
-                    at_stake_minor=1_200_000, margin_at_risk_minor=840_000, currency="CNY",
+                    at_stake_minor=1_200_000, margin_at_risk_minor=840_000,
+                    recoverable_minor=420_000, currency="CNY",
                     terms={}, event_ids=[], model_version="1",
                     text={"zh-CN": "41 天没有交易", "en": "No transaction for 41 days"},
                 )

@@ -162,7 +162,7 @@ def test_directory_carries_whole_records(space: Space, workflow: ServiceUnderTes
         for e in space.read("staff.directory")
         if e.type == "workflow.staff_described.v1"
     }
-    assert len(people) == 17
+    assert len(people) == 19
     assert people["S012"].staff_codes == ("RM-SH01-1", "RM-SH01-4")
     assert people["S012"].supervisor_staff_id == "S011"
     actor = workflow.runtime.directory.actor("S015", space.clock.bank)

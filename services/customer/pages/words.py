@@ -120,6 +120,7 @@ COMPONENTS = {
     "fee": N_("Fees"),
     "abc_txn": N_("Cost of transactions"),
     "abc_maint": N_("Cost of keeping the account"),
+    "contact": N_("Cost of contacts"),
     "el": N_("Expected loss"),
     "overhead": N_("Overhead"),
     "variance": N_("Variance"),
