@@ -117,6 +117,7 @@ addEventListener("online", connect);
 
 // --- Requests: position, token, panels that must not move ----------------------------------
 const isHint = (event) => event?.type?.startsWith("guanxi:");
+const asks = new WeakMap(); // how a panel that asked by itself asks once more
 const held = new Map(); // panels the reader reads far down or types in: they wait behind the pill
 // A panel in which somebody types, chooses or has opened something is not taken from under him.
 const FIELDS = "input:not([type=hidden]), textarea, select";
@@ -147,17 +148,21 @@ body.addEventListener("htmx:confirm", (event) => {
   const asked = triggeringEvent && !isHint(triggeringEvent);
   const inUse = !asked && event.detail.verb === "get" && elt.childElementCount > 0 && busy(elt);
   if (!triggeringEvent && inUse) event.preventDefault(); // asked by the clock: it asks again
+  if (!asked) asks.set(elt, issueRequest);
   if (!isHint(triggeringEvent) || !(inUse || (elt.hasAttribute("data-hold") && scrollY >= 150))) return;
   event.preventDefault();
-  const entry = held.get(elt) || { count: 0 };
-  held.set(elt, { count: entry.count + 1, issueRequest, busy: inUse });
+  hold(elt, issueRequest, inUse);
+});
+function hold(panel, issueRequest, inUse) {
+  const entry = held.get(panel) || { count: 0 };
+  held.set(panel, { count: entry.count + 1, issueRequest, busy: inUse });
   const count = [...held.values()].reduce((sum, one) => sum + one.count, 0);
   pill(say("fresh", { count }), () => {
     scrollTo({ top: 0 });
     for (const one of held.values()) one.issueRequest(true);
     held.clear();
   });
-});
+}
 function pill(text, act) {
   const button = byId("gx-pill");
   if (!button) return;
@@ -176,6 +181,12 @@ body.addEventListener("htmx:beforeSwap", (event) => {
   if (xhr.status === 422 && !/html/.test(xhr.getResponseHeader("content-type") || "")) {
     event.detail.shouldSwap = false;
     event.detail.isError = true;
+  }
+  const ofItself = requestConfig?.verb === "get" && (!requestConfig.triggeringEvent || isHint(requestConfig.triggeringEvent));
+  if (ofItself && asks.has(target) && busy(target)) { // somebody began to type while it was on its way
+    event.detail.shouldSwap = false;
+    hold(target, asks.get(target), true);
+    return;
   }
   if (isHint(requestConfig?.triggeringEvent)) before.set(target, { keys: keyed(target), text: target.textContent, open: opened(target) });
 });
