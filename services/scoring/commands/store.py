@@ -22,7 +22,7 @@ from sqlalchemy import text
 
 from services.scoring.commands import contacts, parties, placing
 from services.scoring.commands.copying import copy_rows
-from services.scoring.queries.events import CONTACTED
+from services.scoring.queries.events import CONTACTED, FIRST
 from shared import positions
 from shared.db import Tx
 from shared.events.bank import AccountOpened, ContactRecorded, CustomerPlaced, TransactionBooked
@@ -47,17 +47,13 @@ TOPIC = "bank.events"
 _NOTHING = (None,) * (len(COLUMNS) - 2)
 # Which fields of a fact go into which column, where it has them.
 _FIELDS = ("customer_number", "account_number", "product_code", "kind")
-# An earlier record of the same event (b), which the worker calls a repeat: services.scoring.seen.
-_REPEATED = """exists (
-    select 1 from bank_events e where e.source = b.source and e.event_id = b.event_id
-       and e.partition = b.partition and e.event_offset < b.event_offset)"""
-_PLACES = "unnest(cast(:partitions as int[]), cast(:offsets as bigint[])) as o (at_partition, at)"
+# The stored events at given places.
+_AT = """
+      from unnest(cast(:partitions as int[]), cast(:offsets as bigint[])) as o (partition, at)
+      join bank_events e on e.partition = o.partition and e.event_offset = o.at"""
+# What the worker calls a repeat (services.scoring.seen): no first of its identity.
 REPEATS = text(
-    f"""
-    select b.partition, count(*) as number
-      from {_PLACES} join bank_events b on b.partition = o.at_partition and b.event_offset = o.at
-     where {_REPEATED} group by b.partition
-    """  # noqa: S608 - names are ours
+    f"select e.partition, count(*) as number {_AT} where not ({FIRST}) group by e.partition"
 )
 REMOVE = text(
     """
@@ -75,23 +71,20 @@ REFUSED = text(
 FORGET = text(
     f"""
     with gone as (
-      select b.partition, b.event_offset, {_REPEATED} as repeated
-        from {_PLACES} join bank_events b on b.partition = o.at_partition and b.event_offset = o.at
-       where b.type is not null for update of b
+      select e.partition, e.event_offset, not ({FIRST}) as repeated {_AT}
+       where e.type is not null for update of e
     ), emptied as (
-      update bank_events b set {", ".join(f"{name} = null" for name in COLUMNS[2:-1])}
-        from gone where b.partition = gone.partition and b.event_offset = gone.event_offset
+      update bank_events e set {", ".join(f"{name} = null" for name in COLUMNS[2:-1])}
+        from gone where e.partition = gone.partition and e.event_offset = gone.event_offset
     )
     select partition, repeated, count(*) as number from gone group by partition, repeated
     """  # noqa: S608 - names are ours
 )
 CONTACTS_AT = text(
     f"""
-    select distinct b.customer_number from bank_events b
-      join unnest(cast(:partitions as integer[]), cast(:offsets as bigint[]))
-           as x(partition, event_offset) using (partition, event_offset)
-     where b.type = '{CONTACTED}' and b.customer_number is not null
-    """  # noqa: S608 - names are ours
+    select distinct e.customer_number {_AT}
+     where e.type = '{CONTACTED}' and e.customer_number is not null
+    """
 )
 
 

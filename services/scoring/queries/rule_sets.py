@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.scoring import rule_set
 from services.scoring.model_card import Card
+from services.scoring.queries import months
 from services.scoring.rule_set import RuleSet
 from services.scoring.rule_set_tables import (
     LiveSetRow,
@@ -21,7 +22,7 @@ from services.scoring.rule_set_tables import (
 from services.scoring.settings import ScoringSettings, model_version, risk_card
 
 PAGE_ROWS = 50
-CLOSED = text("select min(watermark_on), max(watermark_on) from control_totals")
+CLOSED_BY_ANY = text("select max(watermark_on) from control_totals")
 LAST_REHEARSALS = text(
     """
     select distinct on (number) number, id, state from rehearsals
@@ -46,8 +47,7 @@ def first_set() -> RuleSet:
 
 def closed_days(session: Session) -> tuple[date | None, date | None]:
     """The last day that all partitions have closed, and the last that any has; None: none yet."""
-    low, high = session.execute(CLOSED).one()
-    return low, high
+    return months.closed_through(session), session.execute(CLOSED_BY_ANY).scalar_one()
 
 
 def accepted(session: Session) -> list[RuleSetRow]:
