@@ -45,7 +45,7 @@ def say(line: str) -> None:
 def bench(
     only: Annotated[list[str] | None, typer.Option(help="one of them; may be repeated")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="small, to see that it runs")] = False,
-    customers: Annotated[int, typer.Option(help="of the simulated bank")] = 1400,
+    customers: Annotated[int, typer.Option(help="of the simulated bank")] = 3000,
 ) -> None:
     """Measure the running system: pages, orders, query-side; and the scorer: worker, fold."""
     known = (*ALONE, *ON_THE_SYSTEM)

@@ -21,7 +21,7 @@ from tests.load.stage import Bench, Customer, spread
 RATE_PER_S = 500
 SAMPLES = 200
 ALERTS_PER_DAY = 50
-VISIBLE_S = 30.0
+VISIBLE_S = 15.0
 # Notes when each match of the pattern is first seen in the panel: on every change, at the frame.
 OBSERVE = """([selector, pattern]) => {
   window.firstSeen = {};
@@ -158,7 +158,7 @@ def measure_alert(bench: Bench, opened: Browser, samples: int) -> dict[str, Any]
     with httpx.Client(base_url=bench.system.url, timeout=20) as http:
         for staff in desks:
             http.post(
-                f"/workflow/staff/{staff}/capacity", headers=bench.headers("S002"),
+                f"/workflow/api/staff/{staff}/capacity", headers=bench.headers("S002"),
                 json={"alerts_per_day": ALERTS_PER_DAY},
             ).raise_for_status()  # fmt: skip
     pages = {
