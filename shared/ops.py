@@ -1,5 +1,6 @@
 """The ops face that every service has: the equation, the outbox, and messages to decide on."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query
@@ -11,8 +12,9 @@ from shared import dead_letters, positions
 from shared.db import DeadLetterRow, OutboxRow
 from shared.dead_letters import PAGE_ROWS
 from shared.http import Context, requires
-from shared.reasons import in_words
+from shared.reasons import in_words, taken_apart
 from shared.runtime import OtherLetters
+from shared.web.translations import CHINESE, normal_language, shared_texts
 
 router = APIRouter(prefix="/ops")
 
@@ -37,7 +39,7 @@ def _state(ctx: Context, after: str) -> dict[str, Any]:
             "stopped": ctx.runtime.stopped,
             "reconciliation": positions.reconcile(session),
             "letters_count": count,
-            "letters": letters[:PAGE_ROWS],
+            "letters": [_with_code(letter) for letter in letters[:PAGE_ROWS]],
             "after": after,
             "next": letters[PAGE_ROWS - 1]["id"] if more else None,
         }
@@ -76,6 +78,12 @@ def _letter(row: DeadLetterRow) -> dict[str, Any]:
     }
 
 
+def _with_code(letter: dict[str, Any]) -> dict[str, Any]:
+    """A letter with its reason taken apart, for programs; the reason itself is evidence."""
+    reason = taken_apart(letter["reason"])
+    return {**letter, "reason_code": reason.code, "reason_values": reason.values}
+
+
 @router.get("/state")
 def state(ctx: Annotated[Context, requires("ops.view")], after: After = "") -> dict[str, Any]:
     return _state(ctx, after)
@@ -83,11 +91,12 @@ def state(ctx: Annotated[Context, requires("ops.view")], after: After = "") -> d
 
 @router.get("/fragment")
 def fragment(ctx: Annotated[Context, requires("ops.view")], after: After = "") -> HTMLResponse:
+    texts = shared_texts(normal_language(ctx.actor.language) or CHINESE)
     return ctx.page(
         "ops_fragment.html",
         ops=_state(ctx, after),
         may_act="ops.act" in ctx.actor.permissions,
-        in_words=in_words,
+        in_words=partial(in_words, gettext=texts.gettext),
     )
 
 

@@ -66,10 +66,17 @@ def test_each_decision_is_taken_once_and_stays_in_the_audit(service: ServiceUnde
         ]
 
 
-def test_reasons_are_said_in_the_readers_language(service: ServiceUnderTest) -> None:
-    page = service.client(Actor("S900", permissions=PERMISSIONS)).get("/ops/fragment").text
+def test_reasons_are_said_in_the_readers_language_and_kept_as_found(
+    service: ServiceUnderTest,
+) -> None:
+    ops = service.client(Actor("S900", permissions=PERMISSIONS))
+    page = ops.get("/ops/fragment").text
     assert "无法按 JSON 读取" in page
-    assert 'title="not JSON: ' in page  # as it was found, for who searches the logs
+    assert '<code lang="en">not JSON: JSON is malformed' in page  # for who searches the logs
+    letter = ops.get("/ops/state").json()["letters"][0]
+    assert letter["reason"].startswith("not JSON: JSON is malformed")
+    assert letter["reason_code"] == "json_at"
+    assert f"从第 {letter['reason_values']['at']} 字节起" in page
 
 
 def test_letters_are_paged_and_all_are_counted(

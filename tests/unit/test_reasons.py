@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from services.scoring import engine, uses
+from services.scoring.rows import BEYOND_HISTORY, BEYOND_RANGE
+from services.scoring.scores.contribution.rates import NEVER
 from shared.events import envelope
 from shared.events.bank import DayClosed
-from shared.reasons import in_words
+from shared.reasons import OTHER, in_words, taken_apart
 from shared.sources import EARLIEST_ON, Window
-from shared.web.translations import CHINESE, shared_texts
+from shared.web.translations import CHINESE, ENGLISH, shared_texts
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 SAMPLE = (GOLDEN / "bank.transaction_booked.v1.json").read_bytes()
@@ -75,27 +78,69 @@ def reasons() -> dict[str, str]:
         "future": untimely(last_on=EARLIEST_ON),
         "inactive": untimely(active_from=date.max),
         "parked": repr(KeyError("x")),
+        "again": repr(ValueError(f"still dead: {misplaced(key=b'X')}")),
+        "short": refused(with_data(account_number="")),
+        "long": refused(with_data(account_number="x" * 300)),
+        "instant": refused(SAMPLE.replace(b'"time": "2026', b'"time": "x')),
+        "cut": refused(SAMPLE[:-9]),
+        "sum": engine._BEYOND[BEYOND_RANGE][1],
+        "history": engine._BEYOND[BEYOND_HISTORY][1],
+        "rate": uses._no_rate("loan", EVENT.businessdate.toordinal(), NEVER),
+        "rate from": uses._no_rate("loan", 1, EVENT.businessdate.toordinal()),
+        "stopped": "1001 messages parked within an hour",
         "behind": "waits behind a parked message",
     }
+
+
+DECODERS_WORDS = ("`", "int", "str", "float", "null", "RFC3339", "malformed", "Expected")
 
 
 @pytest.mark.parametrize("name", sorted(reasons()))
 def test_a_reason_is_said_in_chinese_with_what_it_names(name: str) -> None:
     reason = reasons()[name]
-    msgid, values = in_words(reason)
-    assert msgid, reason
-    said = shared_texts(CHINESE).gettext(msgid)
-    assert said != msgid
+    code, values = taken_apart(reason)
+    assert code != OTHER, reason
+    said = in_words(reason, shared_texts(CHINESE).gettext)
+    assert said != in_words(reason, shared_texts(ENGLISH).gettext)
     assert any(ord(c) in CHINESE_CHARACTERS for c in said)
-    for value in values.values():
-        assert value in said % values
+    for named, value in values.items():
         assert value in reason
+        if named not in ("wanted", "found", "why"):  # words, and said as words
+            assert value in said
+    left = said
+    for value in values.values():
+        left = left.replace(value, "")
+    assert not [word for word in DECODERS_WORDS if word in left], said
 
 
 def test_the_right_sentence_is_found_for_what_looks_alike() -> None:
-    found = {name: in_words(reason)[0] for name, reason in reasons().items()}
+    found = {name: taken_apart(reason).code for name, reason in reasons().items()}
     assert len(set(found.values())) == len(found), found
 
 
-def test_a_reason_that_is_not_known_stays_as_it_is() -> None:
-    assert in_words("something new") == ("", {})
+@pytest.mark.parametrize(
+    ("reason", "chinese", "english"),
+    [
+        ("Expected `int`, got `float`", "应为整数,实为小数",
+         "expected a whole number, found a number with decimals"),
+        ("Expected `date | null`, got `int`", "应为日期或空值,实为整数",
+         "expected a date or nothing, found a whole number"),
+        ("Expected `int` <= 9007199254740992", "不得大于 9007199254740992",
+         "it must be at most 9007199254740992"),
+        ("ValueError(\"still dead: Expected `str`, got `null`\")", "仍未处理:应为文本,实为空值",
+         "still not applied: expected a text, found nothing"),
+    ],
+)  # fmt: skip
+def test_words_of_the_decoder_are_said_in_the_readers_language(
+    reason: str, chinese: str, english: str
+) -> None:
+    assert in_words(reason, shared_texts(CHINESE).gettext) == chinese
+    assert in_words(reason, shared_texts(ENGLISH).gettext) == english
+
+
+@pytest.mark.parametrize("reason", ["something new", "Expected `decimal`, got `int`"])
+def test_a_reason_of_which_a_part_is_not_known_is_not_said_by_halves(reason: str) -> None:
+    assert taken_apart(reason) == (OTHER, {})
+    said = in_words(reason, shared_texts(CHINESE).gettext)
+    assert any(ord(c) in CHINESE_CHARACTERS for c in said)
+    assert reason not in said
