@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlencode
 
@@ -190,7 +191,8 @@ class Gateway:
                 own_authorization=caller.own_authorization,
             )
             asked = Forwarded(service, request.method, target, headers, body)
-            await self.proxy.forward(asked, request.receive, send)
+            stands = partial(self._stands, request) if caller.session is not None else None
+            await self.proxy.forward(asked, request.receive, send, stands)
         except CallerGone:
             return None
         except BodyTooLarge:
@@ -229,6 +231,15 @@ class Gateway:
     async def _session(self, request: Request) -> Session | None:
         session_id = request.cookies.get(self.settings.cookie("session"))
         return await self.store.find(session_id) if session_id else None
+
+    async def _stands(self, request: Request) -> bool:
+        """Is the session of an open stream still there? While Redis is away nobody knows: it
+        stands, and the next look tells."""
+        try:
+            return await self._session(request) is not None
+        except RedisError as error:
+            log.warning("sessions_unreachable", error=str(error))
+            return True
 
     def _sign_in_first(self, request: Request) -> Response:
         """A page view goes to the sign-in and comes back; anything else learns that it is 401."""

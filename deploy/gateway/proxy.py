@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -16,6 +16,7 @@ from deploy.gateway.settings import GatewaySettings
 
 log = structlog.get_logger()
 BYE = b"event: bye\ndata: {}\n\n"
+Stands = Callable[[], Awaitable[bool]]  # asked of a session while its stream is open
 
 
 class BodyTooLarge(Exception):
@@ -79,6 +80,7 @@ class Proxy:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._stream_max_s = settings.stream_max_s
+        self._session_check_s = settings.session_check_s
         self.closing = asyncio.Event()
         timeout = httpx.Timeout(settings.read_timeout_s, connect=2.0, pool=5.0)
         limits = httpx.Limits(
@@ -99,7 +101,9 @@ class Proxy:
         for client in self._clients.values():
             await client.aclose()
 
-    async def forward(self, asked: Forwarded, receive: Receive, send: Send) -> None:
+    async def forward(
+        self, asked: Forwarded, receive: Receive, send: Send, stands: Stands | None
+    ) -> None:
         """Raises UpstreamDown before anything was sent to the caller, never after."""
         gone = asyncio.create_task(_gone(receive))
         try:
@@ -107,7 +111,7 @@ class Proxy:
             if response is None:
                 return
             try:
-                await self._pass_on(asked, response, gone, send)
+                await self._pass_on(asked, response, gone, send, stands)
             finally:
                 await response.aclose()  # also tells the service that its stream is not read
         finally:
@@ -133,7 +137,12 @@ class Proxy:
                     raise UpstreamDown(error, sent=True) from error
 
     async def _pass_on(
-        self, asked: Forwarded, response: httpx.Response, gone: "asyncio.Task[None]", send: Send
+        self,
+        asked: Forwarded,
+        response: httpx.Response,
+        gone: "asyncio.Task[None]",
+        send: Send,
+        stands: Stands | None,
     ) -> None:
         headers = outward(response.headers.raw)
         await send(
@@ -145,33 +154,40 @@ class Proxy:
         streaming = response.headers.get("content-type", "").startswith("text/event-stream")
         end = bytearray()
         pump = asyncio.create_task(_pump(response, send, end))
-        waiting: set[asyncio.Task[Any]] = {pump, gone}
-        closing = asyncio.create_task(self.closing.wait()) if streaming else None
-        if closing is not None:
-            waiting.add(closing)
+        ends = self._ends(stands) if streaming else []
         try:
             limit_s = self._stream_max_s if streaming else None
+            waiting: set[asyncio.Task[Any]] = {pump, gone, *ends}
             await asyncio.wait(waiting, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            ended = pump.done()
-            for task in (pump, closing):
-                if task is not None:
-                    task.cancel()
-        results = await asyncio.gather(pump, return_exceptions=True)
+            ended, by_us = pump.done(), any(task.done() for task in ends)
+            for task in (pump, *ends):
+                task.cancel()
+        results = await asyncio.gather(pump, *ends, return_exceptions=True)
         if gone.done():
             return
         if streaming:
-            await self._end_stream(asked, results[0], bytes(end), send)
+            if isinstance(results[0], Exception):
+                log.info("stream_ended_by_service", service=asked.service, error=str(results[0]))
+            # Never in the middle of an event: the browser would take the torn one for whole.
+            body = BYE if by_us and bytes(end) in (b"", b"\n\n") else b""
+            await send({"type": "http.response.body", "body": body})
         elif ended and isinstance(results[0], Exception):
             log.warning("upstream_broke_off", service=asked.service, error=str(results[0]))
             raise results[0]  # the server closes the connection: a cut answer must look cut
 
-    async def _end_stream(self, asked: Forwarded, result: Any, end: bytes, send: Send) -> None:
-        if isinstance(result, Exception):
-            log.info("stream_ended_by_service", service=asked.service, error=str(result))
-        # Never in the middle of an event: the browser would take the torn one for whole.
-        body = BYE if self.closing.is_set() and end in (b"", b"\n\n") else b""
-        await send({"type": "http.response.body", "body": body})
+    def _ends(self, stands: Stands | None) -> list["asyncio.Task[Any]"]:
+        """What ends a stream from our side. Who comes back without a session learns it then."""
+        ends: list[asyncio.Task[Any]] = [asyncio.create_task(self.closing.wait())]
+        if stands is not None:
+            ends.append(asyncio.create_task(_fallen(stands, self._session_check_s)))
+        return ends
+
+
+async def _fallen(stands: Stands, every_s: float) -> None:
+    """Until the session is no more: Redis was wiped, its token ended, or it was signed out."""
+    while await stands():
+        await asyncio.sleep(every_s)
 
 
 async def _pump(response: httpx.Response, send: Send, end: bytearray) -> None:

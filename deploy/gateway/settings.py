@@ -22,7 +22,8 @@ class GatewaySettings(Settings):
     body_bytes_max: int = 1_048_576
     body_timeout_s: float = 30.0
     read_timeout_s: float = 60.0  # silence of a service; streams send a ping well within it
-    stream_max_s: float = 900.0  # a stream is ended and comes back, its session checked anew
+    stream_max_s: float = 900.0  # a stream is ended and comes back
+    session_check_s: float = 3.0  # how often an open stream's session is looked up
 
     @property
     def upstreams(self) -> dict[str, str]:

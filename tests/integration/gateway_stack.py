@@ -14,12 +14,14 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import redis
 
 from deploy.local.children import free_port
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 START_TIMEOUT_S = 20.0
+REDIS_DATABASE = 9
 STAFF = [
     {
         "staff_id": "S001",
@@ -114,6 +116,11 @@ class GatewayStack:
         """The headers that our own page's script sends with an unsafe method."""
         return {"origin": self.gateway, "x-csrf-token": browser.cookies["guanxi_csrf"]}
 
+    def lose_sessions(self) -> None:
+        """As when Redis is wiped: nobody is signed in any more."""
+        with redis.Redis.from_url(self.environment["GUANXI_REDIS"]) as client:
+            client.flushdb()
+
     def bank_token(self) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "deploy.local.issuer", "token"],
@@ -143,7 +150,8 @@ def query_of(url: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def gateway_stack(folder: Path, redis: str) -> Iterator[GatewayStack]:
+def gateway_stack(folder: Path, redis_url: str) -> Iterator[GatewayStack]:
+    """On a database of Redis of its own, that a test may wipe."""
     ports = [free_port() for _ in range(4)]
     gateway, issuer, upstream, nobody = (f"http://127.0.0.1:{port}" for port in ports)
     staff = folder / "staff.json"
@@ -155,7 +163,7 @@ def gateway_stack(folder: Path, redis: str) -> Iterator[GatewayStack]:
         "GUANXI_ISSUER": issuer,
         "GUANXI_ISSUER_FOLDER": str(folder / "issuer"),
         "GUANXI_ISSUER_STAFF_FILE": str(staff),
-        "GUANXI_REDIS": redis,
+        "GUANXI_REDIS": f"{redis_url.rstrip('/')}/{REDIS_DATABASE}",
         "GUANXI_HTTP_PORT": "0",
         **{
             f"GUANXI_UPSTREAM_{name}": upstream

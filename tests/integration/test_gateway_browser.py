@@ -195,6 +195,32 @@ def test_session_that_ended_loses_nothing_typed(context: BrowserContext, page: P
     expect(page.locator("#gx-search")).to_have_value("华东")
 
 
+def test_a_page_says_that_its_session_was_lost_and_goes_on_after_the_sign_in(
+    stack: GatewayStack, context: BrowserContext, page: Page
+) -> None:
+    page.fill("#gx-search", "华东")
+    page.evaluate("window.mark = 1")
+    stack.lose_sessions()
+    expect(page.locator("#gx-live")).to_have_attribute("data-state", "ended", timeout=8_000)
+    box = page.locator("#gx-offline")
+    expect(box).to_contain_text("您的登录已结束")
+    expect(box).to_contain_text("当前内容截至")
+    with context.expect_page() as opened:
+        box.get_by_role("link", name="重新登录").click()
+    again = opened.value
+    again.get_by_role("button", name="王芳").click()
+    again.wait_for_url(f"{stack.gateway}/**")
+    again.close()
+    page.evaluate("dispatchEvent(new Event('focus'))")  # a headless page is never out of focus
+    expect(page.locator("#gx-live")).to_have_attribute("data-state", "streaming")
+    expect(box).to_be_hidden()
+    expect(page.locator("#gx-search")).to_have_value("华东")
+    assert page.evaluate("window.mark") == 1
+    before = page.locator("#timeline [data-key]").count()
+    hint(stack, offset=95)
+    expect(page.locator("#timeline [data-key]")).not_to_have_count(before)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_and_no_policy_is_broken(

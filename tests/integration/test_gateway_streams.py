@@ -14,6 +14,7 @@ from shared.testing.servers import Servers
 from tests.integration.gateway_stack import GatewayStack, gateway_stack
 
 DEADLINE_S = 10.0
+CHECK_S = 0.2
 HINT = {"audience": "party:P1", "topic": "bank.events", "partition": 3, "offset": 77, "type": "t"}
 
 
@@ -103,6 +104,30 @@ def test_stream_ends_after_its_time_and_session_is_asked_anew(
             f"{stack.gateway}/notify/stream", headers={"accept": "text/event-stream"}
         )
         assert answer.status_code == 401
+        wait_for_open_streams(stack, 0)
+    stack.stop_gateway()
+    stack.start_gateway()
+
+
+def test_a_stream_ends_when_its_session_is_lost_and_not_before(
+    stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.stop_gateway()
+    with monkeypatch.context() as short:
+        short.setitem(stack.environment, "GUANXI_SESSION_CHECK_S", str(CHECK_S))
+        stack.start_gateway()
+    with stack.signed_in() as browser, stack.signed_in("S002") as other:
+        with browser.stream("GET", f"{stack.gateway}/notify/stream") as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == ": hello"
+            wait_for_open_streams(stack, 1)
+            other.post(f"{stack.gateway}/sign-out", headers=stack.own(other))
+            time.sleep(5 * CHECK_S)
+            assert open_streams(stack) == 1  # another's end is not ours
+            stack.lose_sessions()
+            assert "event: bye" in list(lines)
+        asked = browser.get(f"{stack.gateway}/notify/count", headers={"accept": "*/*"})
+        assert asked.status_code == 401
         wait_for_open_streams(stack, 0)
     stack.stop_gateway()
     stack.start_gateway()

@@ -22,7 +22,7 @@ const within = (selector, root) => (root.matches?.(selector) ? [root] : []).conc
 // --- Live stream ------------------------------------------------------------------------
 const FLUSH_MS = 250, QUIET_MS = 45000, RETRY_MAX_MS = 15000, STALE_TRIES = 6;
 const audiences = [...new Set((body.dataset.audiences || "").split(/\s+/).filter(Boolean))];
-let stream = null, lastId = "", tries = 0, heardAt = Date.now(), reconnect = 0, flushing = 0, flushedAt = 0;
+let stream = null, lastId = "", tries = 0, heardAt = Date.now(), reconnect = 0, flushing = 0, flushedAt = 0, signedOut = false;
 const waiting = new Map(); // one hint per audience and partition: the newest says it all
 
 function live(state) {
@@ -39,14 +39,31 @@ function connect() {
   if (lastId) query.set("last_event_id", lastId);
   stream = new EventSource(`${body.dataset.stream}?${query}`);
   const heard = (event) => { heardAt = Date.now(); if (event.lastEventId) lastId = event.lastEventId; };
-  stream.onopen = () => { heardAt = Date.now(); tries = 0; live("streaming"); online(); };
+  stream.onopen = () => { heardAt = Date.now(); tries = 0; signedOut = false; live("streaming"); online(); };
   stream.onmessage = (event) => { heard(event); take(JSON.parse(event.data)); };
   stream.addEventListener("hint", stream.onmessage);
   stream.addEventListener("ping", (event) => { heard(event); setClock(JSON.parse(event.data)); });
   stream.addEventListener("bye", () => again(500 + Math.random() * 1500));
   stream.addEventListener("gap", (event) => { heard(event); gap(); });
-  stream.onerror = () => again(Math.min(RETRY_MAX_MS, 500 * 2 ** tries++) * (0.5 + Math.random()));
+  stream.onerror = ({ target }) => {
+    again(Math.min(RETRY_MAX_MS, 500 * 2 ** tries++) * (0.5 + Math.random()));
+    if (target.readyState === EventSource.CLOSED) refused();
+  };
 }
+// Why, a stream does not tell. Without a session: what the page shows and what is typed stays, the
+// sign-in opens beside it, and who comes back from it goes on.
+async function refused() {
+  const answer = await fetch("/notify/count", { headers: { Accept: "application/json" } }).catch(() => null);
+  if (answer?.status !== 401) return;
+  clearTimeout(reconnect);
+  signedOut = true;
+  live("ended");
+  const box = byId("gx-offline");
+  box.textContent = `${say("ended")} ${say("asOf", { time: heardTime() })} `;
+  box.append(Object.assign(document.createElement("a"), { textContent: say("signIn"), href: "/sign-in", target: "_blank", rel: "noopener" }));
+  box.hidden = false;
+}
+addEventListener("focus", () => { if (signedOut) connect(); });
 function again(delay) {
   stream?.close();
   stream = null;
@@ -105,10 +122,11 @@ function showDay() {
 if (day) { setClock({ bank_now: day.dataset.bankNow, factor: Number(day.dataset.factor) }); setInterval(showDay, 1000); }
 
 // --- Offline: the last truth and its time -------------------------------------------------
+const heardTime = () => new Date(heardAt).toLocaleTimeString(document.documentElement.lang);
 function offline() {
   const box = byId("gx-offline");
   if (!box || !box.hidden) return;
-  box.textContent = say("offline", { time: new Date(heardAt).toLocaleTimeString(document.documentElement.lang) });
+  box.textContent = say("offline", { time: heardTime() });
   box.hidden = false;
 }
 function online() { const box = byId("gx-offline"); if (box) box.hidden = true; }
