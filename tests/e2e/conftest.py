@@ -18,6 +18,7 @@ ARGUMENTS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 LIVE_S = 120.0
+POLICY = "Content Security Policy"  # as a browser says that it refused something
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +60,19 @@ def browser() -> Iterator[Browser]:
 def signed_in(
     browser: Browser, system: System, staff_id: str, path: str = "/workflow/desk"
 ) -> Iterator[Page]:
-    """A browser of its own in which this member of staff has signed in."""
+    """A browser of its own in which this member of staff has signed in. Whatever is pressed in it,
+    no script fails and nothing breaks the policy of the gateway."""
+    wrong: list[str] = []
     with browser.new_context(viewport={"width": 1280, "height": 900}, locale="zh-CN") as context:
         page = context.new_page()
         page.set_default_timeout(20_000)
+        page.on("console", lambda m: wrong.append(m.text) if POLICY in m.text else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(system.url + path)
         page.get_by_text(staff_id, exact=True).click()
         page.wait_for_url(f"{system.url}/**")
         yield page
+    assert wrong == []
 
 
 @pytest.fixture
