@@ -29,6 +29,7 @@ from deploy.bank.publisher import (
     kafka_publisher,
 )
 from deploy.bank.simulation import DEFAULT_UNTIL, Bank, Plan
+from shared import logs
 from shared.clock import clock_of
 from shared.events import Event, encode
 from shared.ids import is_order_reference
@@ -282,16 +283,22 @@ def live(  # noqa: PLR0917  options, given by name
 ) -> None:
     """Go on after the history that `simulate` made with the same options, day by day, endlessly.
 
-    With GUANXI_CLOCK_FILE the events follow that clock, and --speed is not used.
+    With GUANXI_CLOCK_FILE the events follow that clock, and --speed is not used. While the broker
+    is away it waits, says so, and goes on.
     """
     settings = Settings(service="bank")
     clock = clock_of(settings.clock_file, settings.zone) if settings.clock_file else None
     plan = plan_of(customers, days, seed, until)
-    with stopping() as flag, connected(settings, linger_ms=2) as (publisher, topic_id):
-        live_bank.run(
-            plan, publisher, state, topic_id, speed=speed, clock=clock, stop=flag,
-            day_done=lambda on, count: print(f"{on}: {count} events", flush=True),
-        )  # fmt: skip
+    logs.configure(settings.service)
+    with stopping() as flag:
+        if live_bank.patiently(lambda: events_topic(settings), flag) is None:
+            return
+        with connected(settings, linger_ms=2) as (publisher, _):
+            live_bank.run(
+                plan, publisher, state, lambda: events_topic(settings).id, speed=speed,
+                clock=clock, stop=flag,
+                day_done=lambda on, count: print(f"{on}: {count} events", flush=True),
+            )  # fmt: skip
 
 
 @app.command()

@@ -4,19 +4,26 @@ The servers are this module's own, so that killing them disturbs nobody. `long` 
 of 30 s; the suite a shorter one of the same kind.
 """
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
 
 import httpx
 import pytest
 import redis
 from sqlalchemy import create_engine, text
 
+from deploy.bank.places import SOURCE
+from deploy.bank.simulation import Bank, Plan
 from shared.migrations import migrate
 from shared.testing.servers import Servers, embedded_servers
 from shared.testing.space import Space, token_for
@@ -275,3 +282,48 @@ def test_redis_wiped_and_killed_takes_nothing_durable(
     assert httpx.get(page, headers=headers, timeout=10).status_code == 200
     assert_nothing_lost_or_doubled(space, load)
     figure(f"redis wiped and killed: {during} orders placed without it, pages answer")
+
+
+def test_the_simulated_bank_waits_for_the_broker_and_goes_on_by_itself(
+    space: Space, own_servers: Servers, tmp_path: Path, figure
+):
+    """No restart by a supervisor; what it sent twice is one event, by its id."""
+    command = [sys.executable, "-m", "deploy.bank", "live", "--state", str(tmp_path / "live.json"),
+               "--customers", "30", "--days", "12", "--seed", "3", "--speed", "43200"]  # fmt: skip
+    environment = {
+        **os.environ,
+        "GUANXI_KAFKA": space.servers.kafka,
+        "GUANXI_TOPIC_PREFIX": space.prefix,
+        "GUANXI_DELIVERY_TIMEOUT_S": "2",
+    }
+    told = tmp_path / "told"
+
+    def published() -> list[str]:
+        return [e.id for e in space.read("bank.events") if e.source == SOURCE]
+
+    with told.open("wb") as out:
+        bank = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+    try:
+        until(lambda: len(published()) > 100, "the bank runs")
+        kill(own_servers, KAFKA)
+        until(lambda: "bank_waits" in told.read_text(), "the bank says that it waits")
+        own_servers.stack.watch()
+        back_s = until(lambda: "bank_goes_on" in told.read_text(), "the bank goes on")
+        before = len(published())
+        until(lambda: len(published()) > before + 100, "more events come")
+        assert bank.poll() is None, told.read_text()
+    finally:
+        bank.send_signal(signal.SIGTERM)
+        bank.wait(timeout=30)
+    assert bank.returncode == 0, told.read_text()
+    ids = published()
+    done = json.loads((tmp_path / "live.json").read_text())
+    plan, wanted = Plan(customers=30, days=12, seed=3), set()
+    for on, events in Bank(plan).days():
+        if on >= date.fromisoformat(done["day"]):
+            break
+        wanted |= {e.id for e in events if on >= plan.live_on and e.data.TOPIC == "bank.events"}
+    closes = {one for one in wanted if one.startswith("close-")}  # one for each partition
+    assert wanted - closes - set(ids) == set()
+    figure(f"the bank in an outage: {len(set(ids))} events, {len(ids) - len(set(ids))} sent twice, "
+           f"on again {back_s:.1f} s after the broker's return")  # fmt: skip

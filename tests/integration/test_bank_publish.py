@@ -8,16 +8,18 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import Future
 from datetime import date, timedelta
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from deploy.bank import live
 from deploy.bank.publish import StateFile, Unpublishable, publish
-from deploy.bank.publisher import NotDelivered, Publisher, kafka_publisher
+from deploy.bank.publisher import NotDelivered, Publisher, Unreachable, kafka_publisher
 from deploy.bank.simulation import Bank, Plan
 from shared.events import Event, decode, encode
 from shared.events.bank import DayClosed, TransactionBooked
@@ -215,13 +217,75 @@ def test_live_goes_on_where_it_stopped_with_no_event_left_out_or_repeated(tmp_pa
     for after in (5, 17, 40, 10_000):
         stop = Flag()
         publisher = Publisher(Stopper(bus, stop, after), 4, 5)
-        live.run(PLAN, publisher, state, "t", speed=1e9, until=last, stop=stop)
+        live.run(PLAN, publisher, state, lambda: "t", speed=1e9, until=last, stop=stop)
     values = [r.value for log in bus.logs.values() for r in log if r.value]
     events = [decode(value) for value in values]
     expected = [e.id for on, day in days_until(last) for e in day if on > PLAN.until]
     found = [e.id for e in events if not isinstance(e.data, DayClosed)]
     assert sorted(found) == sorted(i for i in expected if not i.startswith("close-"))
     assert len([e for e in events if isinstance(e.data, DayClosed)]) == 3 * 4
+
+
+class Breaking(FakeSender):
+    """The broker goes away in the midst of what is sent together."""
+
+    def send(
+        self, topic: str, key: bytes | None, value: bytes, partition: int | None = None
+    ) -> Any:
+        self._bus.down |= len(self._bus.logs["bank.events", 0]) == 3
+        return super().send(topic, key, value, partition)
+
+
+def outage(bus: FakeBus, then: str) -> Any:
+    """What the topic's id is asked: nobody answers twice, then the broker is back, with the topic
+    of this id."""
+    answers: list[Any] = ["t", None, None, then]
+
+    def topic_now() -> str:
+        answer = answers.pop(0)
+        if answer is None:
+            raise Unreachable("bank.events") from ConnectionError("away")
+        if not answers:
+            bus.down = False
+            bus.append("bank.events", b"x", None, 0)  # no more the moment at which it breaks
+        return str(answer)
+
+    return topic_now
+
+
+def test_live_waits_while_the_broker_is_away_and_goes_on_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PAUSE_MIN_S", 0.01)
+    bus = FakeBus(dict(PARTITIONS))
+    publisher, state = Publisher(Breaking(bus), 4, 5), tmp_path / "live.json"
+    with capture_logs() as told:
+        live.run(PLAN, publisher, state, outage(bus, "t"), speed=1e9, until=PLAN.live_on)
+    assert [one["event"] for one in told] == ["bank_waits"] * 3 + ["bank_goes_on"]
+    events = [decode(r.value) for log in bus.logs.values() for r in log if r.value]
+    found = [e.id for e in events if not isinstance(e.data, DayClosed)]
+    expected = [e.id for on, day in days_until(PLAN.live_on) for e in day if on == PLAN.live_on]
+    assert len(found) > len(set(found)), "some were sent twice, under the same ids"
+    assert set(found) == {i for i in expected if not i.startswith("close-")}
+
+
+def test_live_ends_for_what_no_waiting_mends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PAUSE_MIN_S", 0.01)
+    bus = FakeBus(dict(PARTITIONS))
+    publisher, state = Publisher(Breaking(bus), 4, 5), tmp_path / "live.json"
+    with pytest.raises(live.TopicMadeAnew):
+        live.run(PLAN, publisher, state, outage(bus, "u"), speed=1e9, until=PLAN.live_on)
+
+    class Refusing(FakeSender):
+        def send(self, *_: Any, **__: Any) -> Any:
+            report: Any = Future()
+            report.set_exception(ValueError("too large"))
+            return report
+
+    with pytest.raises(NotDelivered, match="too large"):
+        live.run(PLAN, Publisher(Refusing(bus), 4, 5), state, lambda: "t", speed=1e9)
 
 
 def days_until(last: date) -> list[tuple[date, list[Event[Any]]]]:
