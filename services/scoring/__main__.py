@@ -9,6 +9,7 @@ import typer
 
 from services.scoring import api, pages
 from services.scoring.commands import rehearsals, worker_letters
+from services.scoring.commands.last_months import keep_last_months
 from services.scoring.commands.pools_closing import close_months
 from services.scoring.commands.publishing import publish_scores
 from services.scoring.contribution_tables import LeafRow
@@ -25,7 +26,11 @@ SERVICE = Service(
     timers=TIMERS,
     routers=(api.router, pages.router),
     metadata=LeafRow.metadata,
-    jobs={"publish_scores": publish_scores, "close_months": close_months},
+    jobs={
+        "publish_scores": publish_scores,
+        "close_months": close_months,
+        "keep_last_months": keep_last_months,
+    },
     roles={"rehearse": (rehearse, "Run proposed rules over the stored events; serve health.")},
     metrics=gauges,
     batches=BATCHES,

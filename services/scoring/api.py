@@ -1,7 +1,7 @@
 """Scoring's JSON API: one party's score, the ranking, alerts, read only with the scope in the SQL;
 and what ops decide on the messages that the worker refused."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query
 
@@ -24,6 +24,11 @@ from shared.http import Context, requires
 
 router = APIRouter()
 Limit = Annotated[int, Query(ge=1, le=200)]
+RANKED_BY = (
+    "contribution: the sum of the leaves posted in the last twelve months, this one included "
+    "(last_12_months_minor, as score.updates tells it); risk: margin at risk, where there is any; "
+    "transactions: the net sum of all transactions, which is no contribution"
+)
 
 
 @router.get("/parties/{party_id}/score")
@@ -55,10 +60,11 @@ def score(party_id: str, ctx: Annotated[Context, requires("score.view")]) -> Sco
 @router.get("/ranking")
 def ranking(
     ctx: Annotated[Context, requires("score.view")],
-    by: Literal["contribution", "risk"] = "contribution",
+    by: Annotated[figures.By, Query(description=RANKED_BY)] = "contribution",
     after: str | None = None,
     limit: Limit = figures.PAGE_ROWS,
 ) -> RankingOut:
+    """Customers in reach, greatest first. Those with the same figure stand by their party's id."""
     mine = ctx.reach("score.view")
     place = cursors.number_and_id(after)
     with ctx.read() as session:
@@ -68,18 +74,16 @@ def ranking(
         by=by,
         currency=home_currency(),
         items=[_ranked(row) for row in rows],
-        next=_place(last, by) if last else None,
+        next=figures.place(last, by) if last else None,
     )
-
-
-def _place(row: figures.Figure, by: str) -> str:
-    value = row.sum_minor if by == "contribution" else row.margin_at_risk_minor
-    return f"{value}~{row.party_id}"
 
 
 def _ranked(row: figures.Figure) -> RankedOut:
     return RankedOut(
         party_id=row.party_id,
+        last_12_months_minor=row.last_12_months_minor,
+        posted_minor=row.posted_minor,
+        accrued_minor=row.accrued_minor,
         net_transactions_minor=row.sum_minor,
         transactions=row.transactions,
         mean_balance_minor=row.mean_minor,

@@ -40,7 +40,13 @@ class AccountOut(BaseModel):
 
 
 class RankedOut(BaseModel):
+    """A customer. Contribution is of leaves: posted in all, of them those of the last twelve
+    months, and accrued since."""
+
     party_id: str
+    last_12_months_minor: int
+    posted_minor: int
+    accrued_minor: int
     net_transactions_minor: int
     transactions: int
     mean_balance_minor: int

@@ -139,6 +139,8 @@ class NumberRow(Base):
     branch_code: Mapped[str | None] = mapped_column(index=True)
     posted_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     accrued_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
+    last_12_months_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
+    months_through: Mapped[str | None] = mapped_column(index=True)  # the last month in that sum
 
 
 class ManagerRow(Base):
@@ -211,10 +213,17 @@ class PartyFigureRow(Base):
     margin_at_risk_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     posted_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     accrued_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
+    last_12_months_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     dirty: Mapped[bool] = mapped_column(server_default=sql("false"))
     published_at: Mapped[datetime | None]  # wall clock
     __table_args__ = (
         Index("party_figures_contribution", sql("sum_minor desc"), "party_id"),
+        Index(
+            "party_figures_last_months",
+            sql("last_12_months_minor desc"),
+            sql("party_id desc"),
+            postgresql_where=sql("numbers > 0"),
+        ),
         Index("party_figures_earned", sql("(posted_minor + accrued_minor) desc"), "party_id"),
         Index(
             "party_figures_risk",

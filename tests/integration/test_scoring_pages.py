@@ -97,7 +97,7 @@ def test_pages_and_api_show_only_what_is_in_reach(space, scoring, scored):
     )  # fmt: skip
     reached = defaultdict(list)
     for actor in (HEAD, own, branch):
-        for item in scoring.client(actor).get("/ranking").json()["items"]:
+        for item in scoring.client(actor).get("/ranking?by=transactions").json()["items"]:
             reached[actor.id].append(item["party_id"])
     assert reached == {"S011": ["P2", "P1", "P3"], "S012": ["P1"], "S014": ["P2", "P1"]}
     mine = scoring.client(own)
@@ -154,7 +154,7 @@ def test_the_ranking_goes_on_by_keyset(space, scoring, scored):
     scoring.drain()
     client, seen, after = scoring.client(HEAD), [], ""
     while True:
-        page = client.get(f"/ranking?limit=3{after}").json()
+        page = client.get(f"/ranking?by=transactions&limit=3{after}").json()
         seen += [item["party_id"] for item in page["items"]]
         if page["next"] is None:
             break

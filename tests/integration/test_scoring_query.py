@@ -39,7 +39,7 @@ def test_the_sums_are_exact_and_the_residual_is_zero_in_every_view(space, scorin
     assert folded(scoring) == dict(scored.sums)
     with scoring.database.read() as session:
         totals = figures.totals(session, ALL, "CNY")
-        ranked = figures.ranking(session, ALL, "contribution", "CNY")
+        ranked = figures.ranking(session, ALL, "transactions", "CNY")
     home = sum(v for (_, _, _, currency), v in scored.sums.items() if currency == "CNY")
     assert (totals.by_party, totals.by_product, totals.by_account, totals.by_customer) == (
         (home,) * 4

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 from sqlalchemy import text
 
-from services.scoring.commands import parties
+from services.scoring.commands import last_months, parties
 from services.scoring.commands.copying import staged
 from services.scoring.leaf_sql import OWNER, PLACE, last_day, open_values, owner, place_of
 from shared.clock import business_date
@@ -212,8 +212,8 @@ def count_moves(tx: Tx) -> None:
     tx.session.execute(TO_MONTHS)
     tx.session.execute(TO_CUSTOMER_MONTHS)
     tx.session.execute(TO_UNTAXED)
-    touched = set(tx.session.execute(TO_NUMBERS).scalars())
     today = today_of(tx)
+    touched = set(tx.session.execute(TO_NUMBERS).scalars()) | last_months.add_moves(tx, today)
     tx.session.execute(TO_MOVED, {"today": today})
     tx.session.execute(FORGET_MOVED, {"before": today - MOVED_KEPT})
     tx.session.execute(EMPTY)

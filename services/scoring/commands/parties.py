@@ -75,6 +75,7 @@ RECOMPUTE = text(
              coalesce(sum(s.mean_minor), 0) as mean_minor,
              coalesce(sum(n.posted_minor), 0) as posted_minor,
              coalesce(sum(n.accrued_minor), 0) as accrued_minor,
+             coalesce(sum(n.last_12_months_minor), 0) as last_12_months_minor,
              max(s.last_on) as last_on, max(greatest(s.last_on, s.mean_on)) as as_of_on
         from unnest(cast(:parties as text[])) as p(party_id)
         left join numbers n on n.party_id = p.party_id
@@ -85,6 +86,7 @@ RECOMPUTE = text(
          set numbers = x.numbers, sum_minor = x.sum_minor, count = x.count,
              customer_count = x.customer_count, mean_minor = x.mean_minor, last_on = x.last_on,
              posted_minor = x.posted_minor, accrued_minor = x.accrued_minor,
+             last_12_months_minor = x.last_12_months_minor,
              as_of_on = x.as_of_on, dirty = true
         from sums x, party_figures old
        where f.party_id = x.party_id and old.party_id = x.party_id

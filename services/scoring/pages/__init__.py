@@ -160,7 +160,7 @@ def _ranking(
         rows = figures.ranking(
             session,
             ctx.reach("score.view"),
-            "contribution",
+            "transactions",
             home_currency(),
             branch=branch or None,
             manager=manager or None,
@@ -168,7 +168,7 @@ def _ranking(
         )
     kept = {k: v for k, v in (("branch", branch), ("manager", manager)) if v}
     last = rows[-1] if len(rows) == figures.PAGE_ROWS else None
-    following = {**kept, "after": f"{last.sum_minor}~{last.party_id}"} if last else None
+    following = {**kept, "after": figures.place(last, "transactions")} if last else None
     here = urlencode({**kept, **({"after": after} if after else {})})
     return {
         "rows": rows,

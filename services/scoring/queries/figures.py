@@ -3,48 +3,62 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
-from services.scoring.queries.reach import IN_REACH, parameters_of
+from services.scoring.queries.reach import IN_REACH, by_reach, parameters_of
 from shared.reach import Reach
 
-By = Literal["contribution", "risk"]
+By = Literal["contribution", "risk", "transactions"]
 PAGE_ROWS = 50
-_ORDER = {"contribution": "f.sum_minor", "risk": "f.margin_at_risk_minor"}
-_ONLY = {"contribution": "f.numbers > 0", "risk": "f.margin_at_risk_minor > 0"}
+_ORDER: Final[dict[By, str]] = {
+    "contribution": "last_12_months_minor",  # of posted leaves, see commands.last_months
+    "risk": "margin_at_risk_minor",
+    "transactions": "sum_minor",
+}
+_ONLY: Final[dict[By, str]] = {
+    "contribution": "f.numbers > 0",
+    "risk": "f.margin_at_risk_minor > 0",
+    "transactions": "f.numbers > 0",
+}
 
 
-def _ranking(by: By) -> Any:
-    return text(
+def _ranking(by: By) -> dict[bool, TextClause]:
+    """Who stands on the page first, and only of these who answers for them."""
+    return by_reach(
         f"""
-        select f.party_id, f.numbers, f.sum_minor, f.count as transactions, f.customer_count,
-               f.mean_minor, f.last_on, f.risk_ppm,
-               f.margin_at_risk_minor,
-               m.manager_staff_id, m.manager_code, m.branch_code
-          from party_figures f
+        select f.*, m.manager_staff_id, m.manager_code, m.branch_code
+          from (
+            select f.party_id, f.numbers, f.sum_minor, f.count as transactions, f.customer_count,
+                   f.mean_minor, f.last_on, f.risk_ppm, f.posted_minor, f.accrued_minor,
+                   f.last_12_months_minor, f.margin_at_risk_minor
+              from party_figures f
+             where {_ONLY[by]} and {{mine}}
+               and (cast(:branch as text) is null or f.party_id in (
+                    select n.party_id from numbers n
+                     where coalesce(n.branch_code, n.home_branch_code) = :branch))
+               and (cast(:manager as text) is null or f.party_id in (
+                    select n.party_id from numbers n
+                     where n.manager_code = :manager or n.manager_staff_id = :manager))
+               and (cast(:after_value as numeric) is null
+                    or (f.{_ORDER[by]}, f.party_id) < (cast(:after_value as numeric), :after_party))
+             order by f.{_ORDER[by]} desc, f.party_id desc limit :limit) f
           left join lateral (
             select n.manager_staff_id, n.manager_code,
                    coalesce(n.branch_code, n.home_branch_code) as branch_code
               from numbers n where n.party_id = f.party_id
              order by n.customer_number limit 1) m on true
-         where {_ONLY[by]} and {IN_REACH.format(party="f.party_id")}
-           and (cast(:branch as text) is null or f.party_id in (
-                select n.party_id from numbers n
-                 where coalesce(n.branch_code, n.home_branch_code) = :branch))
-           and (cast(:manager as text) is null or f.party_id in (
-                select n.party_id from numbers n
-                 where n.manager_code = :manager or n.manager_staff_id = :manager))
-           and (cast(:after_value as numeric) is null
-                or ({_ORDER[by]}, f.party_id) < (cast(:after_value as numeric), :after_party))
-         order by {_ORDER[by]} desc, f.party_id desc limit :limit
-        """  # noqa: S608 - names are ours
+         order by f.{_ORDER[by]} desc, f.party_id desc
+        """,  # noqa: S608 - names are ours
+        party="f.party_id",
     )
 
 
-RANKING = {by: _ranking(by) for by in ("contribution", "risk")}
+_WHOLE = ("sum_minor", "mean_minor", "posted_minor", "accrued_minor", "last_12_months_minor",
+          "margin_at_risk_minor")  # fmt: skip
+RANKING: Final = {by: _ranking(by) for by in _ORDER}
 PRODUCTS_OF = text(
     """
     select n.party_id, a.product_code, p.names, sum(a.sum_minor) as sum_minor,
@@ -140,6 +154,9 @@ class Figure:
     last_on: date | None
     risk_ppm: dict[str, int]
     margin_at_risk_minor: int
+    posted_minor: int
+    accrued_minor: int
+    last_12_months_minor: int
     manager_staff_id: str | None
     manager_code: str | None
     branch_code: str | None
@@ -217,9 +234,10 @@ def ranking(
     after: tuple[int, str] | None = None,
     limit: int = PAGE_ROWS,
 ) -> list[Figure]:
-    """Parties by contribution or by margin at risk, greatest first; `after` is the last seen."""
+    """Parties by contribution of the last twelve months, by margin at risk or by net transactions,
+    greatest first; `after` is the last seen: its figure (`place`) and its party."""
     rows = session.execute(
-        RANKING[by],
+        RANKING[by][reach.everything],
         {
             **parameters_of(reach),
             "branch": branch,
@@ -234,14 +252,17 @@ def ranking(
         Figure(
             **{
                 **row._mapping,
-                "sum_minor": int(row.sum_minor),
-                "mean_minor": int(row.mean_minor),
-                "margin_at_risk_minor": int(row.margin_at_risk_minor),
+                **{name: int(getattr(row, name)) for name in _WHOLE},
             },
             products=parts.get(row.party_id, []),
         )
         for row in rows
     ]
+
+
+def place(row: Figure, by: By) -> str:
+    """Where a party stands in the ranking: what the following page goes on from."""
+    return f"{getattr(row, _ORDER[by])}~{row.party_id}"
 
 
 def products_of(session: Session, parties: Sequence[str], currency: str) -> dict[str, list[Part]]:

@@ -91,12 +91,16 @@ def months(session: Session) -> set[str]:
     return {code for code in session.execute(MONTHS).scalars() if code}
 
 
-def posted_lately(session: Session, parties: Collection[str], today: date) -> dict[str, int]:
-    """What the leaves of the last twelve months add up to, this one included; none: no leaf."""
+def last_twelve(today: date) -> list[str]:
+    """The last twelve months, the one of this day included."""
     last = 12 * today.year + today.month - 1
-    periods = [f"{month // 12:04d}-{month % 12 + 1:02d}" for month in range(last - 11, last + 1)]
-    found = session.execute(OF_PARTIES, {"parties": sorted(parties), "periods": periods})
-    return {row.party_id: int(row.minor) for row in found}
+    return [f"{month // 12:04d}-{month % 12 + 1:02d}" for month in range(last - 11, last + 1)]
+
+
+def posted_lately(session: Session, parties: Collection[str], today: date) -> dict[str, int]:
+    """What the leaves of the last twelve months add up to; none: no leaf."""
+    asked = {"parties": sorted(parties), "periods": last_twelve(today)}
+    return {row.party_id: int(row.minor) for row in session.execute(OF_PARTIES, asked)}
 
 
 def has_contribution(session: Session) -> bool:
