@@ -18,6 +18,9 @@ POINTS = (
     "worker.after_state",
     "worker.after_closes",
     "worker.before_ack",
+    "rehearsal.stepped",
+    "rehearsal.partition_kept",
+    "rehearsal.before_end",
 )
 
 _name, _left = "", 0

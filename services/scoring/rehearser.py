@@ -56,6 +56,7 @@ def run(runtime: Runtime, stop: threading.Event, claimed: Claimed) -> None:
         one = _Run(runtime, stop, claimed)
         one.step_all()
         result = one.look_back()
+        reach("rehearsal.before_end")
     except _Stopped:
         log.info("rehearsal_stopped", rehearsal=claimed.id)
         return
@@ -103,6 +104,7 @@ class _Run:
         one = Rehearsal(self._bank, partition, refused, self._sides, self._claimed.from_on)
         for records in read_span(self._runtime.settings, TOPIC, partition, until):
             one.step(records, self._repeats)
+            reach("rehearsal.stepped")
             self._beat("events", partition, records[-1].offset + 1)
         self._beat("events")
         with self._runtime.database.transaction() as tx:
