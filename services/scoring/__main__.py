@@ -1,4 +1,4 @@
-"""`python -m services.scoring worker|replay|train`, and the roles of the query side."""
+"""`python -m services.scoring worker|replay|rebuild|propose|train`, and the query side's roles."""
 
 from datetime import datetime
 from pathlib import Path
@@ -127,6 +127,40 @@ def rebuild(
     if len(set(found.values())) > 1:
         typer.echo("error: the live state is not what the log makes", err=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def propose(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="JSON: what the set changes")
+    ],
+    by: Annotated[str, typer.Option(help="the staff id of its author")],
+    reason: Annotated[str, typer.Option(help="what changes and why, for who decides")],
+    rehearse_from: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="rehearse it as of this day; none: not yet"),
+    ] = None,
+) -> None:
+    """Propose a set of rules, as the page does; a second person accepts it there.
+
+    FILE: {"thresholds": {"silence_days_min": 10}, "risk": MODEL}. Thresholds by their names, MODEL
+    as `train` writes it or null; what is left out stays as in the rules that run.
+    """
+    from services.scoring import proposing
+    from shared.errors import DomainError
+    from shared.process import settings_of
+    from shared.runtime import Runtime
+
+    runtime = Runtime(SERVICE, settings_of(SERVICE))
+    try:
+        day = rehearse_from.date() if rehearse_from else None
+        number = proposing.propose(runtime, file, by, reason, day)
+    except DomainError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        runtime.close()
+    typer.echo(f"set {number} is proposed: /scoring/rules/{number}")
 
 
 @app.command()

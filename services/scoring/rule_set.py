@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+FILE_BYTES_MAX = 500_000  # with its base64 and the event around it below the producer's greatest
 FIRST_FILE = Path(__file__).parent / "model_v1.json"
 Share = Annotated[int, Meta(gt=0, le=1_000_000)]  # ppm
 Money = Annotated[int, Meta(ge=0, le=2**53)]  # minor units
@@ -63,6 +64,20 @@ def first_set(risk_model: Path | None) -> RuleSet:
     if risk_model is not None:
         risk = msgspec.json.decode(risk_model.read_bytes(), type=dict[str, Any])
     return RuleSet(first_thresholds(), risk)
+
+
+class _Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    thresholds: dict[str, int] = {}
+    risk: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+def changed(base: RuleSet, text: str | bytes) -> RuleSet:
+    """The set with what a file changes: some thresholds, the model as a whole, or both; what it
+    leaves out stays. Raises msgspec.MsgspecError, UnicodeDecodeError."""
+    change = msgspec.json.decode(text, type=_Change)
+    thresholds = msgspec.structs.asdict(base.thresholds) | change.thresholds
+    risk = base.risk if change.risk is msgspec.UNSET else change.risk
+    return RuleSet(msgspec.convert(thresholds, Thresholds), risk)
 
 
 class _Threshold(msgspec.Struct, frozen=True):

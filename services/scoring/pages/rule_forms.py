@@ -12,11 +12,10 @@ from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
 from services.scoring.model_card import RULES
-from services.scoring.rule_set import RuleSet, Thresholds
+from services.scoring.rule_set import FILE_BYTES_MAX, RuleSet, Thresholds
 from services.scoring.settings import home_currency
 from shared.web.translations import N_
 
-MODEL_BYTES_MAX = 500_000  # with its base64 and the event around it below the producer's greatest
 LABELS = {
     "outflow_ppm": N_("Outflow begins below this share of the usual balance, in percent"),
     "outflow_clear_ppm": N_("Outflow ends at this share, in percent"),
@@ -47,7 +46,7 @@ async def form_of(request: Request) -> tuple[FormData, bytes]:
     """The posted form and its file; a dependency, so that endpoints stay plain functions."""
     form = await request.form(max_files=1, max_fields=200)
     file = form.get("model")
-    content = await file.read(MODEL_BYTES_MAX + 1) if isinstance(file, UploadFile) else b""
+    content = await file.read(FILE_BYTES_MAX + 1) if isinstance(file, UploadFile) else b""
     return form, content
 
 
@@ -102,7 +101,7 @@ def read_form(form: FormData, file: bytes, base: RuleSet) -> Typed:
 
 
 def _uploaded(typed: Typed, file: bytes) -> dict[str, Any] | None:
-    if len(file) > MODEL_BYTES_MAX:
+    if len(file) > FILE_BYTES_MAX:
         typed.problems["model"] = TOO_LARGE
         return None
     try:
