@@ -1,7 +1,7 @@
 """Pages of the contribution: totals by any dimension, down to the leaves and to their events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from services.scoring.pages import value as values
 from services.scoring.pages import words
 from services.scoring.pages.sheets import decimal, driver_name, percent, plain, sheet
-from services.scoring.queries import contribution, cursors, earned, pools
+from services.scoring.queries import contribution, cursors, earned, months, pools
 from services.scoring.queries.contribution import Sum
 from services.scoring.queries.earned import KEY
 from services.scoring.rules.concentration import MILLION, TEXTBOOK_PPM
@@ -78,16 +78,18 @@ def earnedsheet(ctx: ViewScores, after: str | None = None) -> Response:
 
 @dataclass(frozen=True)
 class Part:
-    """Which leaves are asked for: those of one code of a dimension, from a place on."""
+    """Which leaves are asked for: those of one code of a dimension, from a place on; of what is
+    posted all, or those of a month."""
 
     by: Literal[Way, "party"]
     code: Code = ""
     state: Literal["posted", "accrued"] = "posted"
+    month: Annotated[str, Query(pattern=r"^(\d{4}-\d\d)?$")] = ""
     after: Annotated[str | None, Query(max_length=2000)] = None
 
     @property
     def url(self) -> str:
-        return leaves_url(self.by, self.code, self.state)
+        return leaves_url(self.by, self.code, self.state, self.month)
 
 
 PartIn = Annotated[Part, Depends()]
@@ -161,9 +163,12 @@ def leaf_url(row: Any) -> str:
     return f"{HOME}/leaf?{urlencode({name: getattr(row, name) for name in KEY})}"
 
 
-def leaves_url(by: str, code: str, state: str = "posted") -> str:
-    """The door from a total to its leaves."""
-    return f"{HOME}/leaves?{urlencode({'by': by, 'code': code, 'state': state})}"
+def leaves_url(by: str, code: str, state: str = "posted", month: str = "") -> str:
+    """The door from a total to its leaves. What is not posted belongs to no month yet."""
+    asked = {"by": by, "code": code, "state": state}
+    if month and state == "posted":
+        asked["month"] = month
+    return f"{HOME}/leaves?{urlencode(asked)}"
 
 
 def _value(ctx: Context, by: str) -> dict[str, Any]:
@@ -221,7 +226,11 @@ def _leaves(ctx: Context, part: Part) -> dict[str, Any]:
             else contribution.totals(session, mine, values.coded(by))
         )
         groups = values.Groups(session, ctx.runtime.directory)
-        chosen = values.selection(found, by, code, part.state == "posted", groups)
+        posted = part.state == "posted"
+        chosen = replace(
+            values.selection(found, by, code, posted, groups), month=part.month if posted else ""
+        )
+        known = sorted(months.months(session), reverse=True) if by != "month" else []
         rows = earned.leaves(session, mine, chosen, place)
         whole = (
             found.whole() if by == "party" else values.sums_by(found, by, groups).get(code, Sum())
@@ -231,6 +240,7 @@ def _leaves(ctx: Context, part: Part) -> dict[str, Any]:
     name, label = (code, f"party:{code}") if by == "party" else groups.described(by, code)
     return {
         "rows": rows, "whole": whole, "by": by, "code": code, "state": part.state, "name": name,
+        "month": chosen.month, "months": known,
         "label": label, "ways": words.WAYS, "components": words.COMPONENTS,
         "currency": home_currency(), "leaf_url": leaf_url, "leaves_url": leaves_url,
         "csv_url": part.url.replace("/leaves?", "/leaves.csv?")

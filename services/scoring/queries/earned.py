@@ -41,7 +41,7 @@ ONLY: Final = {
 OPEN = ""  # the period of a leaf that is not posted
 
 
-def _leaves_sql(dimension: str) -> Any:
+def _leaves_sql(dimension: str, in_month: str) -> Any:
     """A page of leaves by key, posted and open ones apart: an open one has no period."""
     key = ", ".join(f"x.{name}" for name in KEY)
     # Equality keeps the order of an index, a set of codes does not.
@@ -54,7 +54,7 @@ def _leaves_sql(dimension: str) -> Any:
         f"""
         select y.*, n.party_id, p.names from (
           (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
-             from leaves x where :posted and {only} and {after}
+             from leaves x where :posted and {only} and {in_month} and {after}
             order by {key} limit :limit)
           union all
           (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
@@ -72,7 +72,12 @@ def _leaves_sql(dimension: str) -> Any:
     )
 
 
-LEAVES = {dimension: _leaves_sql(dimension) for dimension in ONLY}
+# One month of a total, or all of them: a statement of its own, so that each finds its index.
+LEAVES = {
+    (dimension, bool(only)): _leaves_sql(dimension, only or "true")
+    for dimension in ONLY
+    for only in ("", "x.period = :month")
+}
 RANKING = by_reach(
     """
     select f.party_id, f.posted_minor, f.accrued_minor from party_figures f
@@ -159,11 +164,13 @@ EVENTS = text(
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which total: a dimension and the codes of it, posted or not yet."""
+    """Which total: a dimension and the codes of it, posted or not yet; of what is posted all, or
+    the leaves of one month."""
 
     dimension: str
     codes: tuple[str, ...]
     posted: bool = True
+    month: str = ""
 
 
 def leaves(
@@ -177,12 +184,13 @@ def leaves(
     place = tuple(after) if after else ("",) * len(KEY)
     return list(
         session.execute(
-            LEAVES[selection.dimension][reach.everything],
+            LEAVES[selection.dimension, bool(selection.month)][reach.everything],
             {
                 **parameters_of(reach),
                 "codes": list(selection.codes),
                 "code": next(iter(selection.codes), ""),
                 "posted": selection.posted,
+                "month": selection.month,
                 "goes_on": after is not None,
                 "limit": limit,
                 **{f"after_{n}": value for n, value in enumerate(place)},
