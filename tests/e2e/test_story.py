@@ -308,10 +308,10 @@ HEAD_SEES = (
     "{order}/edit", "/orders/orders/new?party={party}", "/orders/quotes/new?party={party}",
     "/scoring/contribution/parties/{party}", "/scoring/contribution?by=manager_now",
     "/scoring/contribution/transactions", "/scoring/contribution?by=region",
-    "/scoring/contribution/plans", "/scoring/contribution/plans?kind=budget&by=manager",
+    "/scoring/contribution/plans", "/scoring/contribution/plans?kind=budget&by=manager&period=2025",
     "/scoring/contribution/month", "/scoring/contribution/month?period=2025-08",
     "/scoring/contribution/allocation", "/scoring/contribution/allocation?period=2025-08",
-    "/scoring/contribution/leaves?by=component&code=fee", "{leaf}",
+    "/scoring/contribution/leaves?by=component&code=fee&month=2025-08", "{leaf}",
     "/scoring/contribution/leaves?by=party&code={party}&state=accrued",
     *(f"/customer/parties/{{party}}?tab={tab}" for tab in (
         "timeline", "holdings", "value", "risk", "work", "orders", "relations", "data")),

@@ -7,12 +7,15 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
+import msgspec
 import pytest
 
-from services.scoring.leaves import Leaf
+from services.scoring.commands.leaves import keep_leaves
+from services.scoring.leaves import Leaf, encode
 from shared.events import bank
 from shared.policy import Actor, Scope
 from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
 from tests.integration import ledger_room, scoring_room
 from tests.integration.ledger_room import (
     closes,
@@ -176,6 +179,51 @@ def test_a_month_is_complete_when_every_partition_has_closed_its_last_day(
     assert complete()
 
 
+def test_a_plan_of_a_year_stands_beside_the_year_to_date(
+    space: Space, planned: ServiceUnderTest, scored: Scored
+) -> None:
+    """The leaves of its months, of no other year; on the page as in its CSV."""
+    year = MONTH[:4]
+    space.publish(
+        plan("SH01", 900_000, period=year), plan("BJ01", 7, period="2031"),
+        plan("HEAD", 2_000_000, "bank", period=year),
+    )  # fmt: skip
+    planned.drain()
+    truth: defaultdict[str, int] = defaultdict(int)
+    for leaf in scored.posted.values():
+        if leaf.period[:4] == year:
+            truth[BRANCH_OF.get(leaf.customer_number, "")] += leaf.amount_minor
+    assert truth != posted(scored), "more than one month"
+    earlier = msgspec.structs.replace(
+        next(iter(scored.posted.values())), period="2024-12", origin_period="2024-12"
+    )
+    with planned.database.transaction() as tx:  # of another year: it counts in none of this
+        keep_leaves(tx, [Record("scoring.leaves", 0, 10**6, earlier.customer_number.encode(),
+                                encode(earlier), 0)])  # fmt: skip
+    lines = table(planned, period=year)
+    found = {c: int(Decimal(line[2]) * 100) for c, line in lines.items() if c != "Sum"}
+    assert found == truth
+    assert lines["SH01"][1] == "9000.00"
+    assert Decimal(lines["SH01"][4]) * 100 == truth["SH01"] - 900_000
+    assert Decimal(lines["SH01"][5]) * 10_000 == truth["SH01"] * 1_000_000 // 900_000
+    assert lines["BJ01"][1] == "No plan", "the month's budget and the other year's plan are not his"
+    assert Decimal(table(planned, period=year, by="bank")["Sum"][2]) * 100 == sum(truth.values())
+    before = table(planned, period="2024")["Sum"]
+    assert Decimal(before[2]) * 100 == earlier.amount_minor != 0
+    client = planned.client(HEAD)
+    page = client.get("/contribution/plans", params={"period": year}).text
+    shown = dict(re.findall(r'data-key="([^"]*)" data-plan="[^"]*" data-actual="(-?\d+)"', page))
+    assert shown == {code: str(amount) for code, amount in found.items()}
+    assert "Year 2025</a>" in page
+    assert "Year 2031</a>" in page
+    assert "/contribution/month?" not in page, "a year has no month's report"
+    for on, complete in ((date(2025, 12, 30), 0), (date(2025, 12, 31), 1)):
+        for partition in partitions_of(planned):
+            closes(planned, partition, on)
+        page = client.get("/contribution/plans", params={"period": year}).text
+        assert f'data-complete="{complete}"' in page
+
+
 def test_more_managers_than_a_page_holds_stand_in_one_row_that_adds_up(
     space: Space, planned: ServiceUnderTest, scored: Scored
 ) -> None:
@@ -200,5 +248,6 @@ def test_empty_page_says_what_will_appear_and_a_bad_month_is_refused(
     scoring.drain()
     client = scoring.client(HEAD)
     assert "Nothing is planned for this month" in client.get("/contribution/plans").text
-    for period in ("2025-13", "2025", "x", "0000-01"):
+    assert "Nothing is planned for this year" in client.get("/contribution/plans?period=2025").text
+    for period in ("2025-13", "202", "x", "0000-01", "0000"):
         assert client.get("/contribution/plans", params={"period": period}).status_code == 422

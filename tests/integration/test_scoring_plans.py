@@ -86,7 +86,7 @@ def test_each_dimension_figure_and_currency_is_a_target_of_its_own(
         assert plans.plans(session, "budget", "branch", MONTH, "CNY") == {"SH01": 7}
         left = plans.not_compared(session, "plan", MONTH, "CNY")
         assert left == {"deposit_growth": 1, "contribution": 1}
-        assert plans.months(session) == {MONTH}
+        assert plans.periods(session) == {MONTH, "2025"}
 
 
 def test_a_plan_that_is_no_plan_is_a_dead_letter_and_the_next_one_counts(

@@ -1,4 +1,4 @@
-"""Which month a page is about, and whether the bank has closed it."""
+"""Which month or year a page is about, and whether the bank has closed it."""
 
 from datetime import date, timedelta
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Query
 
 Period = Annotated[str | None, Query(pattern=r"^[12]\d{3}-(0[1-9]|1[0-2])$")]
+MonthOrYear = Annotated[str | None, Query(pattern=r"^[12]\d{3}(-(0[1-9]|1[0-2]))?$")]
 MONTHS_SHOWN = 12
 
 
@@ -16,8 +17,12 @@ def month_to_show(posted: set[str], closed: date | None, today: date) -> str:
 
 
 def is_complete(period: str, closed: date | None) -> bool:
-    """All partitions have closed the month's last day."""
-    return closed is not None and f"{closed + timedelta(days=1):%Y-%m}" > period
+    """All partitions have closed the last day of the month or year."""
+    return closed is not None and f"{closed + timedelta(days=1)}"[: len(period)] > period
+
+
+def is_year(period: str) -> bool:
+    return len(period) == 4
 
 
 def first_day(period: str) -> date:

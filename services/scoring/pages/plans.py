@@ -1,4 +1,4 @@
-"""Plans and budgets beside what really came, for a month and a dimension."""
+"""Plans and budgets beside what really came, for a month or a year and a dimension."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from services.scoring.pages import value as values
 from services.scoring.pages import words
 from services.scoring.pages.contribution import NAME, SUM, leaves_url
-from services.scoring.pages.months import Period, around, is_complete, month_to_show
+from services.scoring.pages.months import MonthOrYear, around, is_complete, is_year, month_to_show
 from services.scoring.pages.sheets import decimal, percent, plain, sheet
 from services.scoring.queries import months, plans
 from services.scoring.queries.contribution import Sum
@@ -39,12 +39,12 @@ ACCRUED, DIFFERENCE = N_("Accrued, not posted"), N_("Difference")
 
 @dataclass(frozen=True)
 class Asked:
-    """Which plans. Without a month the last that the bank has closed; of whom: the first that the
-    reader may see."""
+    """Which plans. Without a period: of the last month that the bank has closed. Without a
+    dimension: the first that the reader may see."""
 
     kind: Literal["plan", "budget"] = "plan"
     by: Dimension | None = None
-    period: Period = None
+    period: MonthOrYear = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,8 @@ def _shown(ctx: Context, asked: Asked) -> dict[str, Any]:
     with ctx.read() as session:
         closed = months.closed_through(session)
         posted = months.months(session)
-        known = sorted({*posted, *plans.months(session), f"{today:%Y-%m}"})
+        planned = plans.periods(session)
+        known = sorted({*posted, *(p for p in planned if not is_year(p)), f"{today:%Y-%m}"})
         period = asked.period or month_to_show(posted, closed, today)
         rows = _rows(ctx, session, mine, asked.kind, by, period)
         left = plans.not_compared(session, asked.kind, period, home_currency())
@@ -115,7 +116,9 @@ def _shown(ctx: Context, asked: Asked) -> dict[str, Any]:
     return {
         "rows": rows, "whole": whole, "kind": asked.kind, "by": by, "period": period,
         "heads": HEADS[asked.kind], "no_plan": NO_PLAN[asked.kind], "allowed": allowed,
-        "ways": words.PLANNED, "months": around(known, period), "closed": closed,
+        "ways": words.PLANNED, "closed": closed, "of_year": is_year(period),
+        "months": around(known, f"{period}-12" if is_year(period) else period),
+        "years": sorted({p for p in planned if is_year(p)} | {p for p in (period,) if is_year(p)}),
         "complete": is_complete(period, closed), "not_compared": left if mine.everything else {},
         "currency": home_currency(), "leaves_url": leaves_url, "chart": _chart(ctx, rows),
         "url": lambda **changes: f"{HOME}?{urlencode({**here, **changes})}",

@@ -36,7 +36,8 @@ CELLS = {
         select {code} as code, sum(posted_minor) as posted_minor,
                sum(accrued_minor) as accrued_minor
           from month_totals
-         where period in (:period, '') and (not :costs_only or component = any(:costs))
+         where (period between :first and :last or period = '')
+           and (not :costs_only or component = any(:costs))
            and {MINE[dimension]}
          group by 1 having sum(posted_minor) <> 0 or sum(accrued_minor) <> 0
         """  # noqa: S608 - names are ours
@@ -74,10 +75,13 @@ def dimensions(reach: Reach) -> tuple[Dimension, ...]:
 def actuals(
     session: Session, reach: Reach, kind: Kind, dimension: Dimension, period: str
 ) -> dict[str, Sum]:
-    """Posted in the month and accrued since, by code; costs are positive. Of a line: by product."""
+    """Posted in the month, or in the months of the year so far, and accrued since, by code; costs
+    are positive. Of a line: by product."""
     costs_only = WHAT[kind] == "cost"
+    first, last = (f"{period}-01", f"{period}-12") if len(period) == 4 else (period, period)
     asked = {
-        **parameters_of(reach), "period": period, "costs_only": costs_only, "costs": list(COSTS),
+        **parameters_of(reach), "first": first, "last": last, "costs_only": costs_only,
+        "costs": list(COSTS),
     }  # fmt: skip
     sign = -1 if costs_only else 1
     return {

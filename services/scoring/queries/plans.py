@@ -33,7 +33,7 @@ PERIODS = text(
       union all
       select (select x.period from plans x where x.period > p.period order by x.period limit 1)
         from p where p.period is not null)
-    select period from p where length(period) = 7
+    select period from p where period is not null
     """
 )
 
@@ -55,6 +55,6 @@ def not_compared(session: Session, kind: Kind, period: str, currency: str) -> di
     return {row.what: row.planned for row in session.execute(NOT_COMPARED, asked)}
 
 
-def months(session: Session) -> set[str]:
-    """Months that something is planned for."""
+def periods(session: Session) -> set[str]:
+    """Months and years that something is planned for."""
     return set(session.execute(PERIODS).scalars())
