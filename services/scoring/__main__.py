@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from services.scoring import api, pages
-from services.scoring.commands import rehearsals, worker_letters
+from services.scoring.commands import rehearsals, turnover, worker_letters
 from services.scoring.commands.last_months import keep_last_months
 from services.scoring.commands.pools_closing import close_months
 from services.scoring.commands.publishing import publish_scores
@@ -30,11 +30,12 @@ SERVICE = Service(
         "publish_scores": publish_scores,
         "close_months": close_months,
         "keep_last_months": keep_last_months,
+        "settle_turnover": turnover.settle_days,
     },
     roles={"rehearse": (rehearse, "Run proposed rules over the stored events; serve health.")},
     metrics=gauges,
     batches=BATCHES,
-    aging=(worker_letters.AGING, rehearsals.AGING),
+    aging=(worker_letters.AGING, rehearsals.AGING, turnover.AGING),
     letters=OtherLetters(waiting_letters, waiting_count),
 )
 

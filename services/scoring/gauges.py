@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import text
 
-from services.scoring.queries import contribution
+from services.scoring.queries import contribution, turnover
 from services.scoring.queries.alerts import precision
 from services.scoring.queries.figures import control_totals
+from services.scoring.settings import ScoringSettings
 from shared.db import Database
 
 SIZES = text(
@@ -53,7 +54,13 @@ def gauges(database: Database) -> Iterator[Metric]:
         "guanxi_worker_letters", "Messages that the worker refused, waiting for a decision",
         labels=["service", "kind"],
     )  # fmt: skip
+    unsettled = GaugeMetricFamily(
+        "guanxi_turnover_days_behind", "Days closed whose turnover is not settled"
+    )
     with database.read() as session:
+        days = turnover.days_behind(session)
+        if days is not None and ScoringSettings().watch_turnover:
+            unsettled.add_metric([], days)
         for rule, found in precision(session).items():
             alerts.add_metric([rule], found.alerts)
             open_alerts.add_metric([rule], found.open)
@@ -72,4 +79,4 @@ def gauges(database: Database) -> Iterator[Metric]:
             ways.add_metric([way], apart)
         for kind, waiting in session.execute(LETTERS):
             letters.add_metric([database.settings.service, kind], waiting)
-    yield from (alerts, open_alerts, right, sizes, behind, residual, ways, letters)
+    yield from (alerts, open_alerts, right, sizes, behind, residual, ways, letters, unsettled)

@@ -14,6 +14,7 @@ class ScoringSettings(Settings):
 
     service: str = "scoring"
     risk_model: Path | None = None  # the file that `train` wrote; none: the two small rules only
+    watch_turnover: bool = True  # abnormal change by customer, product and branch, each closed day
 
 
 @lru_cache(maxsize=1)

@@ -12,12 +12,21 @@ from services.scoring.pages import month_report, rule_sets, words
 from services.scoring.pages import plans as plan_pages
 from services.scoring.pages import pools as pool_pages
 from services.scoring.pages.value import Profit, share_ppm
-from services.scoring.queries import alerts, contribution, cursors, events, figures, names, risks
+from services.scoring.queries import (
+    alerts,
+    contribution,
+    cursors,
+    events,
+    figures,
+    names,
+    risks,
+    turnover,
+)
 from services.scoring.queries import rule_sets as sets_of_rules
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach_of_party
 from services.scoring.rules.stake import FINDINGS, MILLION, Piece, Whole, whole_of
-from services.scoring.settings import home_currency
+from services.scoring.settings import ScoringSettings, home_currency
 from shared import positions
 from shared.errors import NotFound
 from shared.http import Context, requires
@@ -195,8 +204,10 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         earned = contribution.totals_of_party(session, mine, party_id)
         bank = contribution.bank(session)
         products = names.products(session)
+        changes = turnover.of_party(session, party_id)
     return {
         "party": party,
+        "changes": changes,
         "earned": earned,
         "products": products,
         "rate_ppm": share_ppm(earned.whole(), bank),
@@ -224,7 +235,7 @@ def risk(
     after: str | None = None,
 ) -> HTMLResponse:
     found = {**_alerts(ctx, state, rule, after), "model": _model(ctx), "methods": words.METHODS}
-    return ctx.page("risk.html", stale=False, **found)
+    return ctx.page("risk.html", stale=False, turnover=_turnover(ctx), **found)
 
 
 @router.get("/risk/list")
@@ -248,6 +259,20 @@ def risk_alert(alert_id: str, ctx: ViewAlerts) -> HTMLResponse:
 def risk_alert_panel(alert_id: str, ctx: ViewAlerts, at: str | None = None) -> HTMLResponse:
     stale = ctx.stale(at)
     return ctx.page("alert_panel.html", stale=stale, **_alert(ctx, alert_id))
+
+
+def _turnover(ctx: Context) -> dict[str, Any]:
+    """Whose turnover has left its usual lately."""
+    mine = ctx.reach("alert.view")
+    with ctx.read() as session:
+        return {
+            "watched": ScoringSettings().watch_turnover,
+            "settled": turnover.settled_through(session),
+            "customers": turnover.of_customers(session, mine),
+            "segments": turnover.of_segments(session, mine),
+            "products": names.products(session),
+            "branches": names.branches(session),
+        }
 
 
 def _model(ctx: Context) -> Card | None:
