@@ -15,6 +15,8 @@ class LeafRow(Base):
     """A posted leaf of the contribution, in the bank's currency; `loan_number` empty: no loan's.
 
     Manager, branch and region are those of the end of its origin month; empty: nobody, nowhere.
+    Of a joint account each holder has his part: `owner_number` says whose account it is, empty:
+    the customer's own. The owner's row is always there, also when nothing of it is his.
     """
 
     __tablename__ = "leaves"
@@ -25,14 +27,23 @@ class LeafRow(Base):
     component: Mapped[str] = mapped_column(primary_key=True)
     period: Mapped[str] = mapped_column(primary_key=True)
     origin_period: Mapped[str] = mapped_column(primary_key=True)
+    owner_number: Mapped[str] = mapped_column(primary_key=True, server_default=sql("''"))
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     manager_code: Mapped[str] = mapped_column(server_default=sql("''"))
     branch_code: Mapped[str] = mapped_column(server_default=sql("''"))
     region_code: Mapped[str] = mapped_column(server_default=sql("''"))
+    channel_code: Mapped[str] = mapped_column(server_default=sql("''"))
     __table_args__ = (  # with the customer, so that a page of one place comes in its order
         Index("leaves_of_manager", "manager_code", "customer_number"),
         Index("leaves_of_branch", "branch_code", "customer_number"),
         Index("leaves_of_region", "region_code", "customer_number"),
+        Index("leaves_of_channel", "channel_code", "customer_number"),
+        Index(
+            "leaves_of_joint_accounts",
+            "owner_number",
+            "account_number",
+            postgresql_where=sql("owner_number <> ''"),
+        ),
         Index(
             "leaves_of_corrections",
             "period",
@@ -47,7 +58,8 @@ class OpenLeafRow(Base):
 
     A column for each component: a close would post so much. `below_product_code` is the product
     of a negative balance. Manager, branch and region are those of the bank's today. What a
-    customer costs beside his accounts is a row without an account.
+    customer costs beside his accounts is a row without an account. Of a joint account each holder
+    has his part, as with posted leaves.
     """
 
     __tablename__ = "open_leaves"
@@ -55,6 +67,7 @@ class OpenLeafRow(Base):
     account_number: Mapped[str] = mapped_column(primary_key=True)
     loan_number: Mapped[str] = mapped_column(primary_key=True)
     product_code: Mapped[str] = mapped_column(primary_key=True)
+    owner_number: Mapped[str] = mapped_column(primary_key=True, server_default=sql("''"))
     below_product_code: Mapped[str]
     position: Mapped[int] = mapped_column(BigInteger)
     input_sequence: Mapped[int] = mapped_column(BigInteger)
@@ -72,10 +85,18 @@ class OpenLeafRow(Base):
     manager_code: Mapped[str]
     branch_code: Mapped[str]
     region_code: Mapped[str]
+    channel_code: Mapped[str] = mapped_column(server_default=sql("''"))
     __table_args__ = (
         Index("open_leaves_of_manager", "manager_code", "customer_number"),
         Index("open_leaves_of_branch", "branch_code", "customer_number"),
         Index("open_leaves_of_region", "region_code", "customer_number"),
+        Index("open_leaves_of_channel", "channel_code", "customer_number"),
+        Index(
+            "open_leaves_of_joint_accounts",
+            "owner_number",
+            "account_number",
+            postgresql_where=sql("owner_number <> ''"),
+        ),
         Index("open_leaves_of_contacts", "customer_number", postgresql_where=sql("contact <> 0")),
     )
 
@@ -102,13 +123,29 @@ class PlacementRow(Base):
     event_offset: Mapped[int] = mapped_column(BigInteger)
 
 
-class AccountBranchRow(Base):
-    """Where an account was opened."""
+class AccountOpeningRow(Base):
+    """Each opening of an account that the bank told: the first says where and by which channel,
+    a later one who holds it from its day on."""
 
-    __tablename__ = "account_branches"
+    __tablename__ = "account_openings"
     customer_number: Mapped[str] = mapped_column(primary_key=True)
     account_number: Mapped[str] = mapped_column(primary_key=True)
-    branch_code: Mapped[str]
+    event_offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    on_date: Mapped[date]
+    branch_code: Mapped[str | None]
+    channel_code: Mapped[str | None]
+    shares_refused: Mapped[str] = mapped_column(server_default=sql("''"))  # why; see rules.sharing
+
+
+class AccountHolderRow(Base):
+    """What one holder has of a joint account, as one opening says it. None: all is the owner's."""
+
+    __tablename__ = "account_holders"
+    owner_number: Mapped[str] = mapped_column(primary_key=True)
+    account_number: Mapped[str] = mapped_column(primary_key=True)
+    event_offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    holder_number: Mapped[str] = mapped_column(primary_key=True)
+    weight: Mapped[int]
 
 
 class ContributionTotalRow(Base):
@@ -275,6 +312,7 @@ class ClosingRow(Base):
     __tablename__ = "closings"
     period: Mapped[str] = mapped_column(primary_key=True)
     after_number: Mapped[str]  # posted for the customers up to this one
+    taxing: Mapped[bool] = mapped_column(server_default=sql("false"))  # the last round: tax
     posted: Mapped[bool]
     closed_at: Mapped[datetime]  # on the bank's clock
 

@@ -1,6 +1,6 @@
 """Pieces of SQL about leaves that writes and reads share. Names are ours, never from outside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.scoring.open_leaf import COLUMNS
@@ -19,7 +19,13 @@ KERNEL_PARTS: Final = {
 assert KERNEL_PARTS.keys() == COLUMNS.keys()
 # Contacts are of a customer, not of an account: the query side adds them up itself.
 OPEN_PARTS: Final = KERNEL_PARTS | {"contact": ("contact", "product_code")}
-PLACE = "manager_code, branch_code, region_code"
+LEAF_KEY: Final = (
+    "customer_number", "account_number", "loan_number", "product_code", "component", "period",
+    "origin_period", "owner_number",
+)  # fmt: skip
+PLACES: Final = ("manager_code", "branch_code", "region_code", "channel_code")
+PLACE: Final = ", ".join(PLACES)
+AT_PLACE: Final = ", ".join(f"at.{name}" for name in PLACES)
 # The slice of a contribution: 5 % wide, so a curve over some hundreds of them is the parties' own.
 SLICE = """cast(case when {v} = 0 then 0 else sign({v})
   * (1 + floor(ln(cast(abs({v}) as float8)) / ln(cast(1.05 as float8)))) end as integer)"""
@@ -33,11 +39,21 @@ def owner(n: str) -> str:
       coalesce({n}.branch_code, {n}.home_branch_code, '') as branch_now"""
 
 
-def place_of(number: str, account: str, on: str) -> str:
+def columns(alias: str, names: Sequence[str]) -> str:
+    return ", ".join(f"{alias}.{name}" for name in names)
+
+
+def owner_of(leaf: str) -> str:
+    """Under whose number the events of a leaf's account are."""
+    return f"coalesce(nullif({leaf}.owner_number, ''), {leaf}.customer_number)"
+
+
+def place_of(number: str, account: str, on: str, owner: str = "") -> str:
     """Where a leaf belongs on a day, as laterals that give `at.manager_code` and so on.
 
     The placement of a customer before his first one is the first: a bank tells where he is when
     it begins to publish, not when he came. A manager answers from his own effective date only.
+    The channel is that by which the account was opened. `owner`: of the account, if it is another.
     """
     return f"""
       left join lateral (
@@ -49,8 +65,10 @@ def place_of(number: str, account: str, on: str) -> str:
          where p.customer_number = {number}
          order by p.on_date <= {on} desc,
                   case when p.on_date <= {on} then p.on_date end desc, p.on_date limit 1) pl on true
-      left join account_branches ab
-        on ab.customer_number = {number} and ab.account_number = {account}
+      left join lateral (
+        select opened.branch_code, opened.channel_code from account_openings opened
+         where opened.customer_number = {owner or number} and opened.account_number = {account}
+         order by opened.event_offset limit 1) ab on true
       cross join lateral (
         select coalesce(mg.branch_code, pl.branch_code, ab.branch_code, '') as branch_code) br
       left join lateral (
@@ -59,8 +77,20 @@ def place_of(number: str, account: str, on: str) -> str:
          order by b.from_on desc limit 1) rg on true
       cross join lateral (
         select coalesce(mg.manager_code, '') as manager_code, br.branch_code,
-               coalesce(pl.region_code, rg.region_code, '') as region_code) at
+               coalesce(pl.region_code, rg.region_code, '') as region_code,
+               coalesce(ab.channel_code, '') as channel_code) at
     """  # noqa: S608 - names are ours
+
+
+def opening_of(owner: str, account: str, on: str) -> str:
+    """The offset of the opening whose shares hold on a day: of those told by then the last one,
+    before the first the first."""
+    return f"""(
+        select opened.event_offset from account_openings opened
+         where opened.customer_number = {owner} and opened.account_number = {account}
+         order by opened.on_date <= {on} desc,
+                  case when opened.on_date <= {on} then opened.on_date end desc, opened.on_date,
+                  opened.event_offset desc limit 1)"""  # noqa: S608 - names are ours
 
 
 def last_day(period: str) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from services.scoring.allocation_sql import priced
 from services.scoring.commands import contribution
 from services.scoring.commands.contribution import MOVE
-from services.scoring.leaf_sql import PLACE, last_day, place_of
+from services.scoring.leaf_sql import AT_PLACE, PLACE, PLACES, columns, last_day, place_of
 from services.scoring.open_leaf import COLUMNS
 from services.scoring.queries.events import CONTACTED, FIRST
 from services.scoring.rate import CONTACT
@@ -26,13 +26,13 @@ COSTING = f"""
      where e.type = '{CONTACTED}' and {FIRST}"""
 OPEN = ", ".join((
     "customer_number", "account_number", "loan_number", "product_code", "below_product_code",
-    "position", "input_sequence", "state_offset", *COLUMNS, *PLACE.split(", "),
+    "position", "input_sequence", "state_offset", *COLUMNS, *PLACES,
 ))  # fmt: skip
 NEW = text(
     f"""
     insert into open_leaves ({OPEN})
     select c.customer_number, '', '', '', '', -2, 0, 0, {", ".join("0" for _ in COLUMNS)},
-           at.manager_code, at.branch_code, at.region_code
+           {AT_PLACE}
       from (select distinct e.customer_number from bank_events e
              where e.customer_number = any(:numbers)
                and e.type = '{CONTACTED}') c
@@ -51,7 +51,7 @@ ACCRUE = text(
       select customer_number, sum(amount_minor) as minor from leaves
        where customer_number = any(:numbers) and component = '{CONTACT}' group by 1),
     differs as (
-      select o.customer_number, o.manager_code, o.branch_code, o.region_code, o.contact as before,
+      select o.customer_number, {columns("o", PLACES)}, o.contact as before,
              -coalesce(c.minor, 0) - coalesce(p.minor, 0) as after
         from open_leaves o
         left join cost c using (customer_number) left join posted p using (customer_number)
@@ -83,7 +83,7 @@ POST = text(
       insert into leaves (customer_number, account_number, loan_number, product_code, component,
                           period, origin_period, amount_minor, {PLACE})
       select d.customer_number, '', '', '', '{CONTACT}', :period, d.origin, d.minor,
-             at.manager_code, at.branch_code, at.region_code
+             {AT_PLACE}
         from due d {place_of("d.customer_number", "''", last_day("d.origin"))}
        where d.minor <> 0 order by d.customer_number, d.origin
       returning *)

@@ -13,83 +13,84 @@ from sqlalchemy import text
 
 from services.scoring.commands import last_months, parties
 from services.scoring.commands.copying import staged
-from services.scoring.leaf_sql import OWNER, PLACE, last_day, open_values, owner, place_of
+from services.scoring.leaf_sql import (
+    AT_PLACE,
+    LEAF_KEY,
+    OWNER,
+    PLACE,
+    PLACES,
+    columns,
+    last_day,
+    open_values,
+    owner,
+    owner_of,
+    place_of,
+)
 from shared.clock import business_date
 from shared.db import Tx
 
-MOVES = (
-    "customer_number text, product_code text, component text, period text, manager_code text, "
-    "branch_code text, region_code text, posted_minor bigint, accrued_minor bigint"
-)
-MOVE = (
-    "insert into leaf_moves (customer_number, product_code, component, period, manager_code, "
-    "branch_code, region_code, posted_minor, accrued_minor)"
-)
+MOVED = ("customer_number", "product_code", "component", "period", *PLACES)
+MOVES = ", ".join((*(f"{name} text" for name in MOVED), "posted_minor bigint",
+                   "accrued_minor bigint"))  # fmt: skip
+MOVE = f"insert into leaf_moves ({', '.join(MOVED)}, posted_minor, accrued_minor)"
+OPEN_KEY = ("customer_number", "account_number", "loan_number", "product_code", "owner_number")
+_OLD_PLACES = [f"old_{name}" for name in PLACES]
+_NEW_PLACES = ", ".join(f"{name} = p.{name}" for name in PLACES)
+
+
+def _as_old(alias: str) -> str:
+    return ", ".join(f"{alias}.{name} as old_{name}" for name in PLACES)
 
 
 PLACE_LEAVES = text(
     f"""
     with placed as (
-      select l.customer_number, l.account_number, l.loan_number, l.product_code, l.component,
-             l.period, l.origin_period, l.amount_minor, l.manager_code as old_manager,
-             l.branch_code as old_branch, l.region_code as old_region, {
-        ", ".join(f"at.{name}" for name in PLACE.split(", "))
-    }
+      select {columns("l", LEAF_KEY)}, l.amount_minor, {_as_old("l")}, {AT_PLACE}
         from leaves l {
-        place_of("l.customer_number", "l.account_number", last_day("l.origin_period"))
+        place_of(
+            "l.customer_number", "l.account_number", last_day("l.origin_period"), owner_of("l")
+        )
     }
        where l.customer_number = any(:numbers)
-         and (l.manager_code, l.branch_code, l.region_code)
-             is distinct from (at.manager_code, at.branch_code, at.region_code)),
+         and ({columns("l", PLACES)}) is distinct from ({AT_PLACE})),
     moved as (
-      update leaves l set manager_code = p.manager_code, branch_code = p.branch_code,
-             region_code = p.region_code
-        from placed p
-       where (l.customer_number, l.account_number, l.loan_number, l.product_code, l.component,
-              l.period, l.origin_period)
-             = (p.customer_number, p.account_number, p.loan_number, p.product_code, p.component,
-                p.period, p.origin_period)
+      update leaves l set {_NEW_PLACES} from placed p
+       where ({columns("l", LEAF_KEY)}) = ({columns("p", LEAF_KEY)})
       returning p.*)
     {MOVE}
-    select m.customer_number, m.product_code, m.component, m.period, x.manager, x.branch, x.region,
+    select m.customer_number, m.product_code, m.component, m.period, {columns("x", PLACES)},
            x.amount, 0
       from moved m cross join lateral (values
-        (m.old_manager, m.old_branch, m.old_region, -m.amount_minor),
-        (m.manager_code, m.branch_code, m.region_code, m.amount_minor))
-        x(manager, branch, region, amount)
+        ({columns("m", _OLD_PLACES)}, -m.amount_minor), ({columns("m", PLACES)}, m.amount_minor))
+        x({PLACE}, amount)
     """  # noqa: S608 - names are ours
 )
 PLACE_OPEN = text(
     f"""
     with placed as (
-      select o.customer_number, o.account_number, o.loan_number, o.product_code,
-             o.manager_code as old_manager, o.branch_code as old_branch,
-             o.region_code as old_region, at.manager_code as new_manager,
-             at.branch_code as new_branch, at.region_code as new_region
-        from open_leaves o {place_of("o.customer_number", "o.account_number", ":today")}
+      select {columns("o", OPEN_KEY)}, {_as_old("o")}, {AT_PLACE}
+        from open_leaves o {
+        place_of("o.customer_number", "o.account_number", ":today", owner_of("o"))
+    }
        where o.customer_number = any(:numbers)
-         and (o.manager_code, o.branch_code, o.region_code)
-             is distinct from (at.manager_code, at.branch_code, at.region_code)),
+         and ({columns("o", PLACES)}) is distinct from ({AT_PLACE})),
     moved as (
-      update open_leaves o set manager_code = p.new_manager, branch_code = p.new_branch,
-             region_code = p.new_region
-        from placed p
-       where (o.customer_number, o.account_number, o.loan_number, o.product_code)
-             = (p.customer_number, p.account_number, p.loan_number, p.product_code)
-      returning o.*, p.old_manager, p.old_branch, p.old_region)
+      update open_leaves o set {_NEW_PLACES} from placed p
+       where ({columns("o", OPEN_KEY)}) = ({columns("p", OPEN_KEY)})
+      returning o.*, {columns("p", _OLD_PLACES)})
     {MOVE}
-    select o.customer_number, v.product_code, v.component, '', x.manager, x.branch, x.region, 0,
+    select o.customer_number, v.product_code, v.component, '', {columns("x", PLACES)}, 0,
            x.sign * v.amount_minor
       from moved o {open_values("o.{name}")}
       cross join lateral (values
-        (o.old_manager, o.old_branch, o.old_region, -1),
-        (o.manager_code, o.branch_code, o.region_code, 1)) x(manager, branch, region, sign)
+        ({columns("o", _OLD_PLACES)}, -1), ({columns("o", PLACES)}, 1)) x({PLACE}, sign)
      where v.amount_minor <> 0
     """  # noqa: S608 - names are ours
 )
 DIMENSIONS = """cross join lateral (values
         ('bank', ''), ('product', m.product_code), ('region', m.region_code),
-        ('branch', m.branch_code), ('manager', m.manager_code), ('month', m.period))
+        ('branch', m.branch_code), ('manager', m.manager_code), ('channel', m.channel_code),
+        ('month', m.period))
         d(dimension, code)"""
 _ADDED = """do update
        set posted_minor = {table}.posted_minor + excluded.posted_minor,
@@ -147,8 +148,8 @@ ALL_OF_THEM = text(
     select customer_number, product_code, component, period, {PLACE}, :sign * amount_minor, 0
       from leaves where customer_number = any(:numbers)
     union all
-    select o.customer_number, v.product_code, v.component, '', o.manager_code, o.branch_code,
-           o.region_code, 0, :sign * v.amount_minor
+    select o.customer_number, v.product_code, v.component, '', {columns("o", PLACES)}, 0,
+           :sign * v.amount_minor
       from open_leaves o {open_values("o.{name}")}
      where o.customer_number = any(:numbers) and v.amount_minor <> 0
     """  # noqa: S608 - names are ours

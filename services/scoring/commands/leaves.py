@@ -3,10 +3,10 @@
 import msgspec
 from sqlalchemy import text
 
-from services.scoring.commands import contribution
+from services.scoring.commands import contribution, sharing
 from services.scoring.commands.contribution import MOVE
 from services.scoring.commands.copying import copy_rows, staged
-from services.scoring.leaf_sql import PLACE, last_day, place_of
+from services.scoring.leaf_sql import AT_PLACE, LEAF_KEY, PLACE, columns, last_day, place_of
 from services.scoring.leaves import Leaf
 from shared.db import Tx
 from shared.wire import Record
@@ -24,22 +24,29 @@ KEEP = text(
     f"""
     with kept as (
       insert into leaves ({_NAMES}, {PLACE})
-      select {_TOLD}, at.manager_code, at.branch_code, at.region_code
+      select {_TOLD}, {AT_PLACE}
         from (select distinct {_NAMES} from told_leaves) t
         {place_of("t.customer_number", "t.account_number", last_day("t.origin_period"))}
        order by {_TOLD}
-      on conflict ({_SAME}) do nothing
+      on conflict ({", ".join(LEAF_KEY)}) do nothing
       returning *)
     {MOVE}
     select customer_number, product_code, component, period, {PLACE}, amount_minor, 0
       from kept
     """  # noqa: S608 - names are ours
 )
+# What was posted of it before; of a joint account the parts of all its holders together.
 CHANGED = text(
     f"""
-    select l.amount_minor, t.amount_minor as told_minor, l.account_number, l.component, l.period
+    select whole.minor as amount_minor, t.amount_minor as told_minor, l.account_number,
+           l.component, l.period
       from told_leaves t join leaves l using ({_SAME})
-     where l.amount_minor <> t.amount_minor limit 1
+      cross join lateral (
+        select l.amount_minor + coalesce(sum(p.amount_minor), 0) as minor from leaves p
+         where p.owner_number <> '' and p.owner_number = l.customer_number
+           and ({columns("p", IDENTITY[1:])}) = ({columns("l", IDENTITY[1:])})) whole
+     where l.owner_number = '' and l.amount_minor <> t.amount_minor
+       and whole.minor <> t.amount_minor limit 1
     """  # noqa: S608 - names are ours
 )
 _decoder = msgspec.json.Decoder(Leaf)
@@ -52,13 +59,14 @@ class LeafChanged(RuntimeError):
 def keep_leaves(tx: Tx, records: list[Record]) -> None:
     """Takes a poll of `scoring.leaves`. Raises LeafChanged."""
     told = [_decoder.decode(record.value or b"") for record in records]
-    contribution.prepare_moves(tx, {leaf.customer_number for leaf in told})
+    sharing.prepare_moves(tx, {leaf.customer_number for leaf in told})
     staged(tx, "told_leaves", STAGED)
     copy_rows(
         tx, "told_leaves", COLUMNS,
         ([*(getattr(leaf, name) for name in IDENTITY), leaf.amount_minor] for leaf in told),
     )  # fmt: skip
     tx.session.execute(KEEP)
+    sharing.share_told(tx)
     contribution.count_moves(tx)
     changed = tx.session.execute(CHANGED).first()
     if changed is not None:

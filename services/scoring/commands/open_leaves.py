@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from services.scoring import state
-from services.scoring.commands import contribution
+from services.scoring.commands import contribution, sharing
 from services.scoring.commands.contribution import MOVE
 from services.scoring.commands.copying import copy_rows, staged
-from services.scoring.leaf_sql import KERNEL_PARTS, PLACE, open_values, place_of
+from services.scoring.leaf_sql import (
+    AT_PLACE,
+    KERNEL_PARTS,
+    PLACES,
+    columns,
+    open_values,
+    place_of,
+)
 from services.scoring.open_leaf import COLUMNS, accrued, settled_on
 from shared.db import Tx
 from shared.wire import Record
@@ -21,8 +28,9 @@ TOLD = ", ".join((
     *(f"{name} text" for name in KEY), *(f"{name} bigint" for name in POSITION),
     "settled_on date", *(f"{name} bigint" for name in COLUMNS),
 ))  # fmt: skip
-_SAME = ", ".join(KEY)
-_NEW = ", ".join((*KEY, "below_product_code", *POSITION, *COLUMNS, *PLACE.split(", ")))
+# The rows of the accounts' owners: what others hold of a joint account is given to them anew.
+_OWN = f"({columns('t', KEY)}, '') = ({columns('o', (*KEY, 'owner_number'))})"
+_NEW = ", ".join((*KEY, "below_product_code", *POSITION, *COLUMNS, *PLACES))
 NEW = text(
     f"""
     insert into open_leaves ({_NEW})
@@ -30,29 +38,27 @@ NEW = text(
            case when t.loan_number = '' then coalesce(p.overdraft_product_code, t.product_code)
                 else t.product_code end,
            -2, 0, 0, {", ".join("0" for _ in COLUMNS)},
-           at.manager_code, at.branch_code, at.region_code
+           {AT_PLACE}
       from told_open t
-      left join open_leaves known using ({_SAME})
+      left join open_leaves o on {_OWN}
       left join products p on p.product_code = t.product_code
       {place_of("t.customer_number", "t.account_number", ":today")}
-     where known.customer_number is null
-     order by {", ".join(f"t.{name}" for name in KEY)}
+     where o.customer_number is null
+     order by {columns("t", KEY)}
     """  # noqa: S608 - names are ours
 )
 OLDER = text(
     f"""
     delete from told_open t using open_leaves o
-     where ({", ".join(f"t.{name}" for name in KEY)}) = ({", ".join(f"o.{name}" for name in KEY)})
-       and ({", ".join(f"t.{name}" for name in POSITION)})
-           <= ({", ".join(f"o.{name}" for name in POSITION)})
+     where {_OWN} and ({columns("t", POSITION)}) <= ({columns("o", POSITION)})
     """  # noqa: S608 - names are ours
 )
 DIFFERENCE = text(
     f"""
     {MOVE}
-    select o.customer_number, v.product_code, v.component, '', o.manager_code, o.branch_code,
-           o.region_code, 0, v.amount_minor
-      from told_open t join open_leaves o using ({_SAME}) {
+    select o.customer_number, v.product_code, v.component, '', {columns("o", PLACES)}, 0,
+           v.amount_minor
+      from told_open t join open_leaves o on {_OWN} {
         open_values("t.{name} - o.{name}", KERNEL_PARTS)
     }
      where v.amount_minor <> 0
@@ -63,7 +69,7 @@ KEEP = text(
     update open_leaves o
        set {", ".join(f"{name} = t.{name}" for name in (*POSITION, "settled_on", *COLUMNS))}
       from told_open t
-     where ({", ".join(f"t.{name}" for name in KEY)}) = ({", ".join(f"o.{name}" for name in KEY)})
+     where {_OWN}
     """  # noqa: S608 - names are ours
 )
 
@@ -76,14 +82,15 @@ def keep_open_leaves(tx: Tx, records: Sequence[Record]) -> None:
     told = [row for record in records for row in _rows(record)]
     if not told:
         return
-    contribution.prepare_moves(tx, {str(row[0]) for row in told})
+    sharing.prepare_moves(tx, {str(row[0]) for row in told})
     staged(tx, "told_open", TOLD)
     copy_rows(tx, "told_open", TOLD_COLUMNS, told)
     tx.session.execute(text("analyze told_open"))
     tx.session.execute(NEW, {"today": contribution.today_of(tx)})
     tx.session.execute(OLDER)
-    tx.session.execute(DIFFERENCE)
-    tx.session.execute(KEEP)
+    with sharing.whole_open(tx):
+        tx.session.execute(DIFFERENCE)
+        tx.session.execute(KEEP)
     contribution.count_moves(tx)
 
 

@@ -1,12 +1,12 @@
 """Where customers, accounts and branches lie, as the bank says it: what leaves are placed by."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from typing import Any
 
 from sqlalchemy import text
 
-from services.scoring.commands import contribution
+from services.scoring.commands import contribution, openings
 from shared.db import Tx
 from shared.events.bank import AccountOpened, CustomerPlaced
 from shared.events.envelope import Event
@@ -21,11 +21,11 @@ PLACEMENT = text(
      where placements.event_offset < excluded.event_offset
     """
 )
-ACCOUNT_BRANCH = text(
+# The earlier of two placements of one day is not brought back.
+FORGET_PLACEMENT = text(
     """
-    insert into account_branches (customer_number, account_number, branch_code)
-    values (:customer_number, :account_number, :branch_code)
-    on conflict (customer_number, account_number) do nothing
+    delete from placements
+     where customer_number = :customer_number and event_offset = :event_offset
     """
 )
 BRANCH = text(
@@ -61,7 +61,7 @@ ALWAYS = date(1, 1, 1)
 def note_places(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> None:
     """Placements and openings among a poll's stored events, each with its offset."""
     placements: list[dict[str, Any]] = []
-    openings: list[dict[str, Any]] = []
+    opened: list[tuple[int, Event[AccountOpened]]] = []
     for offset, event in _first_told(tx, events):
         fact = event.data
         if isinstance(fact, CustomerPlaced):
@@ -74,19 +74,31 @@ def note_places(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> None:
                     "event_offset": offset,
                 }
             )
-        elif isinstance(fact, AccountOpened) and fact.branch_code:
-            openings.append(
-                {
-                    "customer_number": fact.customer_number,
-                    "account_number": fact.account_number,
-                    "branch_code": fact.branch_code,
-                }
-            )
+        elif isinstance(fact, AccountOpened):
+            opened.append((offset, event))
     if placements:
         tx.session.execute(PLACEMENT, placements)
-    if openings:
-        tx.session.execute(ACCOUNT_BRANCH, openings)
-    contribution.place_anew(tx, {row["customer_number"] for row in (*placements, *openings)})
+    if opened:
+        openings.note_openings(tx, opened)
+    placed = {row["customer_number"] for row in placements}
+    contribution.place_anew(tx, placed | {event.data.customer_number for _, event in opened})
+
+
+def forget_places(tx: Tx, events: Collection[Any]) -> None:
+    """Placements and openings that the worker refused after all: rows of the event store."""
+    if not events:
+        return
+    opened = [
+        (row.customer_number, row.account_number, row.event_offset)
+        for row in events
+        if row.type == AccountOpened.TYPE
+    ]
+    for row in events:
+        place = {"customer_number": row.customer_number, "event_offset": row.event_offset}
+        tx.session.execute(FORGET_PLACEMENT, place)
+    if opened:
+        openings.forget_openings(tx, opened)
+    contribution.place_anew(tx, {row.customer_number for row in events})
 
 
 def _first_told(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> list[tuple[int, Event[Any]]]:

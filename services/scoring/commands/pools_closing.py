@@ -11,9 +11,9 @@ from datetime import date, timedelta
 import structlog
 from sqlalchemy import text
 
-from services.scoring.commands import contacts, contribution, pools_spreading, taxes
+from services.scoring.commands import contacts, contribution, pools_spreading, sharing, taxes
 from services.scoring.commands.contribution import MOVE
-from services.scoring.leaf_sql import PLACE, last_day, place_of
+from services.scoring.leaf_sql import AT_PLACE, PLACE, last_day, place_of
 from services.scoring.queries import months
 from services.scoring.queries.events import CONTACTED
 from shared import positions
@@ -30,7 +30,7 @@ TOPICS = ("bank.events", "bank.reference", "scoring.state")
 ALONE = text("select pg_try_advisory_xact_lock(hashtext(current_schema() || '.closings'))")
 # A listener may hold what we want and want what we hold: we give up first, and come again.
 PATIENCE = text("set local lock_timeout = '500ms'")
-UNPOSTED = text("select period, after_number from closings where not posted")
+UNPOSTED = text("select period, after_number, taxing from closings where not posted")
 LAST = text("select max(period) from closings")
 FIRST = text(
     f"""
@@ -55,12 +55,12 @@ NEXT_NUMBERS = text(
         where period = :period and customer_number > :after order by 1 limit :limit)
       union
       (select distinct customer_number from open_leaves
-        where contact <> 0 and customer_number > :after order by 1 limit :limit)
-      union
-      (select customer_number from untaxed
-        where customer_number > :after order by 1 limit :limit)) x
+        where contact <> 0 and customer_number > :after order by 1 limit :limit)) x
      order by 1 limit :limit
     """
+)
+NEXT_UNTAXED = text(
+    "select customer_number from untaxed where customer_number > :after order by 1 limit :limit"
 )
 POST = text(
     f"""
@@ -68,7 +68,7 @@ POST = text(
       insert into leaves (customer_number, account_number, loan_number, product_code, component,
                           period, origin_period, amount_minor, {PLACE})
       select s.customer_number, s.account_number, '', s.product_code, s.component, s.period,
-             s.origin_period, -s.amount_minor, at.manager_code, at.branch_code, at.region_code
+             s.origin_period, -s.amount_minor, {AT_PLACE}
         from (select s.customer_number, s.account_number, s.product_code, a.component, s.period,
                      s.origin_period, sum(s.amount_minor) as amount_minor
                 from allocation_shares s
@@ -83,6 +83,7 @@ POST = text(
     select customer_number, product_code, component, period, {PLACE}, amount_minor, 0 from kept
     """  # noqa: S608 - names are ours
 )
+TAX = text("update closings set taxing = true, after_number = '' where period = :period")
 GO_ON = text("update closings set after_number = :after where period = :period")
 DONE = text("update closings set posted = true where period = :period")
 
@@ -114,7 +115,8 @@ class Closer:
             return False
         unposted = tx.session.execute(UNPOSTED).one_or_none()
         if unposted is not None:
-            _post(tx, unposted.period, unposted.after_number)
+            step = _tax if unposted.taxing else _post
+            step(tx, unposted.period, unposted.after_number)
             return True
         if _due(tx) is None or not self._have_read_all(tx):
             return False
@@ -164,15 +166,29 @@ def _earliest(period: str) -> str:
 
 
 def _post(tx: Tx, period: str, after: str) -> None:
-    """The leaves of the next customers, or the end of the closing."""
+    """The leaves of the next customers; after the last of them all are taxed."""
     asked = {"period": period, "after": after, "limit": CHUNK}
     numbers = list(tx.session.execute(NEXT_NUMBERS, asked).scalars())
+    if not numbers:
+        tx.session.execute(TAX, {"period": period})
+        return
+    sharing.prepare_moves(tx, numbers)
+    tx.session.execute(POST, {"period": period, "numbers": numbers})
+    sharing.share_pools(tx, numbers, period)
+    contacts.post(tx, numbers, period)
+    contribution.count_moves(tx)
+    tx.session.execute(GO_ON, {"period": period, "after": numbers[-1]})
+
+
+def _tax(tx: Tx, period: str, after: str) -> None:
+    """The tax of the next customers, or the end of the closing. Last, for what was spread to the
+    owner of a joint account moved what its other holders earn, too."""
+    asked = {"after": after, "limit": CHUNK}
+    numbers = list(tx.session.execute(NEXT_UNTAXED, asked).scalars())
     if not numbers:
         tx.session.execute(DONE, {"period": period})
         return
     contribution.prepare_moves(tx, numbers)
-    tx.session.execute(POST, {"period": period, "numbers": numbers})
-    contacts.post(tx, numbers, period)
     taxes.post(tx, numbers, period)
     contribution.count_moves(tx)
     taxes.settle(tx, numbers, period)

@@ -13,14 +13,14 @@ the store knows it by then: a repeat is a duplicate, a place without an event is
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from sqlalchemy import text
 
-from services.scoring.commands import contacts, parties, placing
+from services.scoring.commands import contacts, openings, parties, placing, sharing
 from services.scoring.commands.copying import copy_rows
 from services.scoring.queries.events import CONTACTED, FIRST
 from shared import positions
@@ -86,6 +86,12 @@ CONTACTS_AT = text(
      where e.type = '{CONTACTED}' and e.customer_number is not null
     """
 )
+PLACED_AT = text(
+    f"""
+    select e.type, e.customer_number, e.account_number, e.event_offset {_AT}
+     where e.type in ('{AccountOpened.TYPE}', '{CustomerPlaced.TYPE}')
+    """
+)
 
 
 def store_events(tx: Tx, records: list[Record]) -> None:
@@ -94,16 +100,21 @@ def store_events(tx: Tx, records: list[Record]) -> None:
     places: list[tuple[int, Event[Any]]] = []
     rows = [_row(record, refused, places) for record in records]
     copy_rows(tx, "bank_events", COLUMNS, rows)
-    told = {event.data.customer_number for _, event in places}
     contacted = {e.data.customer_number for _, e in places if type(e.data) is ContactRecorded}
-    if contacted:
-        parties.hold_numbers(tx, told)  # all of them at once, in one order
+    _hold(tx, places)
     placing.note_places(tx, places)
     contacts.accrue(tx, contacted)
     empty = Counter(row[0] for row in rows if row[2:] == _NOTHING)
     _recount(tx, empty, "refused")
     repeats = tx.session.execute(REPEATS, _places((r.partition, r.offset) for r in records))
     _recount(tx, {row.partition: row.number for row in repeats}, "duplicate")
+
+
+def _hold(tx: Tx, places: Sequence[tuple[int, Event[Any]]]) -> None:
+    """Whose figures these events may move: all of them at once, in one order."""
+    if places:
+        numbers = openings.numbers_of([event for _, event in places])
+        parties.hold_numbers(tx, sharing.with_co_holders(tx, numbers))
 
 
 def _places(places: Iterable[tuple[int, int]]) -> dict[str, list[int]]:
@@ -140,7 +151,8 @@ def restore_event(tx: Tx, record: Record) -> None:
 
     One that is not stored yet will be read when it comes.
     """
-    row = _row(record, set(), [])
+    found: list[tuple[int, Event[Any]]] = []
+    row = _row(record, set(), found)
     place = {"partition": record.partition, "event_offset": record.offset}
     if row[2:] == _NOTHING:
         return
@@ -150,6 +162,8 @@ def restore_event(tx: Tx, record: Record) -> None:
     copy_rows(tx, "bank_events", COLUMNS, [(*row[:-1], stored.appended_at)])
     repeat = tx.session.execute(REPEATS, _places([row[:2]])).first()
     _recount(tx, {row[0]: 1}, "duplicate" if repeat else "applied", counted="refused")
+    _hold(tx, found)
+    placing.note_places(tx, found)
     contacts.accrue(tx, _contacts_at(tx, [row[:2]]))
 
 
@@ -157,9 +171,11 @@ def forget_events(tx: Tx, places: Iterable[tuple[int, int]]) -> None:
     """The worker refused the events at these (partition, offset): they keep their place only."""
     places = list(places)
     contacted = _contacts_at(tx, places) if places else set()
+    placed = tx.session.execute(PLACED_AT, _places(places)).all() if places else ()
     for row in tx.session.execute(FORGET, _places(places)) if places else ():
         counted = "duplicate" if row.repeated else "applied"
         _recount(tx, {row.partition: row.number}, "refused", counted)
+    placing.forget_places(tx, placed)
     contacts.accrue(tx, contacted)
 
 

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import text
 
 from services.scoring.commands.contribution import MOVE
-from services.scoring.leaf_sql import PLACE, last_day, place_of
+from services.scoring.leaf_sql import AT_PLACE, PLACE, columns, last_day, owner_of, place_of
 from services.scoring.rules.concentration import MILLION
 from shared.db import Tx
 from shared.events.bank import RateSet
@@ -30,7 +30,7 @@ ALL_AGAIN = text(
     on conflict do nothing
     """
 )
-_LEAF = "customer_number, account_number, loan_number, product_code"
+_LEAF = "customer_number, account_number, loan_number, product_code, owner_number"
 # Exact: ppm of minor units, added up month by month and rounded (half to even) as a difference of
 # cumulative sums, so that an error of rounding is carried and never grows.
 POST = text(
@@ -62,11 +62,15 @@ POST = text(
         from rounded),
     kept as (
       insert into leaves ({_LEAF}, component, period, origin_period, amount_minor, {PLACE})
-      select d.customer_number, d.account_number, d.loan_number, d.product_code, '{TAX}', :period,
-             d.origin_period, d.minor, at.manager_code, at.branch_code, at.region_code
-        from due d {place_of("d.customer_number", "d.account_number", last_day("d.origin_period"))}
+      select {columns("d", _LEAF.split(", "))}, '{TAX}', :period, d.origin_period, d.minor,
+             {AT_PLACE}
+        from due d {
+        place_of(
+            "d.customer_number", "d.account_number", last_day("d.origin_period"), owner_of("d")
+        )
+    }
        where d.minor <> 0
-       order by d.customer_number, d.account_number, d.loan_number, d.product_code, d.origin_period
+       order by {columns("d", _LEAF.split(", "))}, d.origin_period
       returning *)
     {MOVE}
     select customer_number, product_code, component, period, {PLACE}, amount_minor, 0 from kept

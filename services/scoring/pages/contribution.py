@@ -9,12 +9,12 @@ from babel.numbers import get_currency_precision
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import HTMLResponse
 
+from services.scoring.leaf_sql import LEAF_KEY, PLACES
 from services.scoring.pages import value as values
 from services.scoring.pages import words
 from services.scoring.pages.sheets import decimal, driver_name, percent, plain, sheet
 from services.scoring.queries import contribution, cursors, earned, months, pools
 from services.scoring.queries.contribution import Sum
-from services.scoring.queries.earned import KEY
 from services.scoring.rules.concentration import MILLION, TEXTBOOK_PPM
 from services.scoring.settings import home_currency
 from shared.clock import business_date
@@ -24,8 +24,8 @@ from shared.web.translations import N_
 
 router = APIRouter()
 ViewScores = Annotated[Context, requires("score.view")]
-Way = Literal["component", "product", "line", "region", "branch", "manager", "supervisor", "month",
-              "manager_now", "branch_now"]  # fmt: skip
+Way = Literal["component", "product", "line", "region", "branch", "manager", "supervisor",
+              "channel", "month", "manager_now", "branch_now"]  # fmt: skip
 Code = Annotated[str, Query(max_length=200)]
 HOME = "/scoring/contribution"
 SPREAD = ("variance", "overhead")  # these come from pools, not from events
@@ -104,7 +104,7 @@ def leaves(ctx: ViewScores, part: PartIn) -> HTMLResponse:
 @router.get("/contribution/leaves.csv")
 def leavessheet(ctx: ViewScores, part: PartIn) -> Response:
     found = _leaves(ctx, part)
-    heads = (*KEY, "party_id", "manager_code", "branch_code", "region_code", "amount", "currency")
+    heads = (*LEAF_KEY, "party_id", *PLACES, "share_ppm", "amount", "currency")
     rows = [
         (*(getattr(r, name) for name in heads[:-2]), decimal(int(r.amount_minor)),
          home_currency())
@@ -121,6 +121,7 @@ def leaf(  # noqa: PLR0917 - parameters of an address
     product_code: Code,
     component: Code,
     loan_number: Code = "",
+    owner_number: Code = "",
     period: Annotated[str, Query(pattern=r"^(\d{4}-\d\d)?$")] = "",
     origin_period: Annotated[str, Query(pattern=r"^(\d{4}-\d\d)?$")] = "",
     after: str | None = None,
@@ -129,7 +130,7 @@ def leaf(  # noqa: PLR0917 - parameters of an address
     key = {
         "customer_number": customer_number, "account_number": account_number,
         "loan_number": loan_number, "product_code": product_code, "component": component,
-        "period": period, "origin_period": origin_period,
+        "period": period, "origin_period": origin_period, "owner_number": owner_number,
     }  # fmt: skip
     place = cursors.day_and_offset(after)
     with ctx.read() as session:
@@ -160,7 +161,7 @@ def leaf(  # noqa: PLR0917 - parameters of an address
 
 def leaf_url(row: Any) -> str:
     """The door from a leaf to its events."""
-    return f"{HOME}/leaf?{urlencode({name: getattr(row, name) for name in KEY})}"
+    return f"{HOME}/leaf?{urlencode({name: getattr(row, name) for name in LEAF_KEY})}"
 
 
 def leaves_url(by: str, code: str, state: str = "posted", month: str = "") -> str:
@@ -236,7 +237,7 @@ def _leaves(ctx: Context, part: Part) -> dict[str, Any]:
             found.whole() if by == "party" else values.sums_by(found, by, groups).get(code, Sum())
         )
     last = rows[-1] if len(rows) == earned.PAGE_ROWS else None
-    cursor = "~".join(getattr(last, name) for name in KEY) if last else ""
+    cursor = "~".join(getattr(last, name) for name in LEAF_KEY) if last else ""
     name, label = (code, f"party:{code}") if by == "party" else groups.described(by, code)
     return {
         "rows": rows, "whole": whole, "by": by, "code": code, "state": part.state, "name": name,
@@ -255,7 +256,7 @@ def _place(after: str | None) -> Sequence[str] | None:
     if not after:
         return None
     place = after.split("~")
-    if len(place) != len(KEY):
+    if len(place) != len(LEAF_KEY):
         raise Invalid("after", cursors.WRONG)
     return place
 

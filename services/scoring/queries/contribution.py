@@ -16,8 +16,8 @@ from services.scoring.rules.concentration import Slice
 from shared.reach import Reach
 
 Dimension = Literal["component", "product", "line", "region", "branch", "manager", "supervisor",
-                    "month"]  # fmt: skip
-KEPT: Final = ("bank", "product", "region", "branch", "manager", "month", "manager_now",
+                    "channel", "month"]  # fmt: skip
+KEPT: Final = ("bank", "product", "region", "branch", "manager", "channel", "month", "manager_now",
                "branch_now")  # fmt: skip
 
 # Codes only of the dimensions that are shown by code: there are thousands of managers.

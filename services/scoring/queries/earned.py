@@ -8,18 +8,23 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from services.scoring.leaf_sql import last_day, open_values
+from services.scoring.leaf_sql import (
+    LEAF_KEY,
+    PLACES,
+    columns,
+    last_day,
+    open_values,
+    opening_of,
+    owner_of,
+)
 from services.scoring.queries.events import BOOKED, CONTACTED
 from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
+from services.scoring.rules.concentration import MILLION
 from shared.reach import Reach
 
 PAGE_ROWS = 50
 RANKING_ROWS = 20
 MOVERS = 10
-KEY: Final = (
-    "customer_number", "account_number", "loan_number", "product_code", "component", "period",
-    "origin_period",
-)  # fmt: skip
 # Which leaves a total is made of. Lines and supervisors are sets of products and of managers.
 ONLY: Final = {
     "component": "x.component {is_code}",
@@ -29,6 +34,7 @@ ONLY: Final = {
     "branch": "x.branch_code {is_code}",
     "manager": "x.manager_code {is_code}",
     "supervisor": "x.manager_code {is_code}",
+    "channel": "x.channel_code {is_code}",
     "month": "x.period {is_code}",
     "party": """x.customer_number in (
       select n.customer_number from numbers n where n.party_id = :code and {mine})""",
@@ -41,32 +47,53 @@ ONLY: Final = {
 OPEN = ""  # the period of a leaf that is not posted
 
 
+_SHARE = "share.ppm as share_ppm, share.refused as shares_refused"
+
+
+def share_of(leaf: str, on: str) -> str:
+    """What part of a joint account a leaf is, as a lateral `share`: ppm is null for one holder."""
+    owner, account = owner_of(leaf), f"{leaf}.account_number"
+    return f"""left join lateral (
+        select cast(round(coalesce(max(h.weight) filter (
+                 where h.holder_number = {leaf}.customer_number), 0) * numeric '{MILLION}'
+                 / sum(h.weight)) as integer) as ppm, max(told.shares_refused) as refused
+          from account_openings told
+          left join account_holders h
+            on (h.owner_number, h.account_number, h.event_offset)
+               = (told.customer_number, told.account_number, told.event_offset)
+         where told.customer_number = {owner} and told.account_number = {account}
+           and told.event_offset = {opening_of(owner, account, on)}) share on true"""  # noqa: S608
+
+
 def _leaves_sql(dimension: str, in_month: str) -> Any:
     """A page of leaves by key, posted and open ones apart: an open one has no period."""
-    key = ", ".join(f"x.{name}" for name in KEY)
+    key = columns("x", LEAF_KEY)
     # Equality keeps the order of an index, a set of codes does not.
     grouped = dimension in ("line", "supervisor")
     only = ONLY[dimension].replace("{is_code}", "= any(:codes)" if grouped else "= :code")
     if dimension != "party":
         only += " and {mine}"
-    after = f"(not :goes_on or ({key}) > ({', '.join(f':after_{n}' for n in range(len(KEY)))}))"
+    places = ", ".join(f":after_{n}" for n in range(len(LEAF_KEY)))
+    after = f"(not :goes_on or ({key}) > ({places}))"
+    on = "coalesce(" + last_day("nullif(y.origin_period, '')") + ", 'infinity')"
     return by_reach(
         f"""
-        select y.*, n.party_id, p.names from (
-          (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
+        select y.*, n.party_id, p.names, {_SHARE} from (
+          (select {key}, x.amount_minor, {columns("x", PLACES)}
              from leaves x where :posted and {only} and {in_month} and {after}
             order by {key} limit :limit)
           union all
-          (select {key}, x.amount_minor, x.manager_code, x.branch_code, x.region_code
+          (select {key}, x.amount_minor, {columns("x", PLACES)}
              from (select o.customer_number, o.account_number, o.loan_number, v.product_code,
-                          v.component, '' as period, '' as origin_period, v.amount_minor,
-                          o.manager_code, o.branch_code, o.region_code
+                          v.component, '' as period, '' as origin_period, o.owner_number,
+                          v.amount_minor, {columns("o", PLACES)}
                      from open_leaves o {open_values("o.{name}")}) x
             where not :posted and x.amount_minor <> 0 and {only} and {after}
             order by {key} limit :limit)) y
           left join numbers n on n.customer_number = y.customer_number
           left join products p on p.product_code = y.product_code
-         order by {", ".join(f"y.{name}" for name in KEY)}
+          {share_of("y", on)}
+         order by {columns("y", LEAF_KEY)}
         """,  # noqa: S608 - names are ours
         **({"party": "n.party_id"} if dimension == "party" else {"number": "x.customer_number"}),
     )
@@ -115,9 +142,10 @@ MOVED = {
 }
 LEAF = by_reach(
     f"""
-    select x.*, n.party_id, p.names from leaves x
+    select x.*, n.party_id, p.names, {_SHARE} from leaves x
       join numbers n using (customer_number) left join products p using (product_code)
-     where ({", ".join(f"x.{name}" for name in KEY)}) = ({", ".join(f":{name}" for name in KEY)})
+      {share_of("x", last_day("x.origin_period"))}
+     where ({columns("x", LEAF_KEY)}) = ({", ".join(f":{name}" for name in LEAF_KEY)})
        and {{mine}}
     """,  # noqa: S608 - names are ours
     party="n.party_id",
@@ -126,13 +154,16 @@ LEAF = by_reach(
 OPEN_LEAF = by_reach(
     f"""
     select o.customer_number, o.account_number, o.loan_number, v.product_code, v.component,
-           '' as period, '' as origin_period, v.amount_minor, o.manager_code, o.branch_code,
-           o.region_code, o.settled_on, n.party_id, p.names
+           '' as period, '' as origin_period, o.owner_number, v.amount_minor,
+           {columns("o", PLACES)}, n.party_id, p.names, {_SHARE}
       from open_leaves o {open_values("o.{name}")}
       join numbers n using (customer_number)
       left join products p on p.product_code = v.product_code
-     where (o.customer_number, o.account_number, o.loan_number, v.product_code, v.component)
-           = (:customer_number, :account_number, :loan_number, :product_code, :component)
+      {share_of("o", "date 'infinity'")}
+     where (o.customer_number, o.account_number, o.loan_number, v.product_code, v.component,
+            o.owner_number)
+           = (:customer_number, :account_number, :loan_number, :product_code, :component,
+              :owner_number)
        and v.amount_minor <> 0 and {{mine}}
     """,  # noqa: S608 - names are ours
     party="n.party_id",
@@ -181,7 +212,7 @@ def leaves(
     limit: int = PAGE_ROWS,
 ) -> list[Any]:
     """The leaves that a total is made of, by their key; `after` is the last one's key."""
-    place = tuple(after) if after else ("",) * len(KEY)
+    place = tuple(after) if after else ("",) * len(LEAF_KEY)
     return list(
         session.execute(
             LEAVES[selection.dimension, bool(selection.month)][reach.everything],
@@ -235,7 +266,7 @@ def events_of_leaf(session: Session, row: Any, after: tuple[date, int] | None) -
         session.execute(
             EVENTS,
             {
-                "customer_number": row.customer_number,
+                "customer_number": row.owner_number or row.customer_number,
                 "account_number": row.account_number,
                 "all_kinds": not kinds,
                 "kinds": list(kinds),

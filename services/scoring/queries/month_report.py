@@ -58,7 +58,9 @@ RESIDUAL = text(
 # Accounts post a closed month when their next event comes, not at the close: nothing is swept.
 WAITING = text(
     f"""
-    select count(*) from open_leaves where settled_on < :next_month and {MINE["manager"]}
+    select count(*) from open_leaves
+     where settled_on < :next_month and {MINE["manager"]}
+       and (owner_number = '' or not :everything)
     """  # noqa: S608 - names are ours
 )
 

@@ -236,6 +236,7 @@ def shares(
 
 def of_leaf(session: Session, row: Any) -> list[Any]:
     """The pools that a leaf of allocated cost is made of."""
-    names = ("period", "origin_period", "customer_number", "account_number", "product_code",
-             "component")  # fmt: skip
-    return list(session.execute(OF_LEAF, {name: getattr(row, name) for name in names}))
+    names = ("period", "origin_period", "account_number", "product_code", "component")
+    asked = {name: getattr(row, name) for name in names}
+    asked["customer_number"] = row.owner_number or row.customer_number
+    return list(session.execute(OF_LEAF, asked))
