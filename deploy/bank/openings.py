@@ -113,7 +113,7 @@ def _open_account(  # noqa: PLR0917  the day's action takes them in this order
             currency=places.CURRENCY,
             opened_on=customer.joined_on,
             branch_code=customer.branch.code,
-            channel_code="branch",
+            channel_code="mobile" if account is customer.term and not customer.firm else "branch",
             statement_frequency="monthly",
             holders=holders if account is customer.current else (),
         ),

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from services.scoring.commands import open_leaves as open_commands
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.leaves import LeafChanged, keep_leaves
-from services.scoring.commands.store import forget_events, store_events
+from services.scoring.commands.store import forget_events, restore_event, store_events
 from services.scoring.leaves import encode
 from services.scoring.rules.allocating import shared_out
 from shared.events import bank, envelope
@@ -126,6 +126,10 @@ def test_shares_hold_from_their_day_and_a_late_change_shares_anew(
     with scoring.database.transaction() as tx:  # the worker refuses it after all
         forget_events(tx, [(0, 2)])
     assert posted_rows(scoring) == joint_room.posted_parts(scored, [HALVES])
+    assert residual(scoring) == 0
+    with scoring.database.transaction() as tx:  # and takes it when it is replayed
+        restore_event(tx, later.record())
+    assert posted_rows(scoring) == joint_room.posted_parts(scored, [HALVES, later])
     assert residual(scoring) == 0
 
 

@@ -101,8 +101,8 @@ class Groups:
             return words.NOWHERE.get(way, words.OPEN), ""
         if way == "component":
             return words.COMPONENTS.get(code, code), ""
-        if way == "line":
-            return words.LINES.get(code, code), ""
+        if way in ("line", "channel"):
+            return (words.LINES if way == "line" else words.CHANNELS).get(code, code), ""
         if way == "product" and code in self.products:
             return self.products[code].names, ""
         if way in ("branch", "branch_now") and code in self.branches:

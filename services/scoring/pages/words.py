@@ -96,6 +96,12 @@ NOWHERE = {  # a leaf that has no code in a dimension
     "product": N_("No product"),
     "bank": N_("Whole bank"),
 }
+CHANNELS = {  # by which accounts are opened
+    "branch": N_("Branch"),
+    "mobile": N_("Mobile bank"),
+    "online": N_("Online bank"),
+    "phone": N_("Phone"),
+}
 LINES = {
     "asset": N_("Assets"),
     "liability": N_("Liabilities"),
