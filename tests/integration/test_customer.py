@@ -1,6 +1,6 @@
 """The customer service on real servers: the view, its order, merges, intake, search, labels."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -64,6 +64,33 @@ def test_it_says_who_and_what_on_customer_events_without_names(space, customer):
     from shared.events.envelope import encode
 
     assert all("王小明".encode() not in encode(e) for e in said)
+
+
+def test_it_says_where_a_party_is_at_home_whichever_is_told_first(space, customer):
+    def placed(number: str, branch: str, on: date) -> None:
+        space.publish(bank.CustomerPlaced(customer_number=number, home_branch_code=branch),
+                      businessdate=on)  # fmt: skip
+        customer.drain()
+
+    def homes(number: str) -> list[str | None]:
+        return [e.data.home_branch_code for e in space.read("customer.events")
+                if e.subject == number and e.data.TYPE == "customer.party_recorded.v1"]  # fmt: skip
+
+    space.publish(person("C1", "王小明"), person("C3", "李雷"))
+    customer.drain()
+    placed("C1", "SH01", date(2026, 1, 5))
+    placed("C2", "SH02", date(2026, 1, 5))
+    space.publish(person("C2", "韩梅梅"))
+    customer.drain()
+    assert homes("C1") == [None, "SH01"]
+    assert homes("C2") == ["SH02"]
+    assert homes("C3") == [None]
+    placed("C1", "SH01", date(2026, 1, 6))
+    placed("C1", "SH03", date(2026, 1, 7))
+    assert homes("C1") == [None, "SH01", "SH03"], "only where he is now, and only when it changes"
+    said = [e for e in space.read("customer.events") if e.subject == "C1"][-1]
+    assert said.data.customer_numbers == ("C1",)
+    assert said.causationid
 
 
 @pytest.mark.timeout(120)

@@ -1,5 +1,7 @@
 """Merging and unmerging parties by hand, with an exact undo."""
 
+from collections.abc import Collection
+
 from sqlalchemy import func, select, text, update
 
 from services.customer.rules import identity
@@ -97,12 +99,20 @@ def unmerge(tx: Tx, actor: Actor, merge_id: str) -> MergeRow:
 
 def numbers_of(tx: Tx, root_id: str) -> tuple[str, ...]:
     """All customer numbers of a present party, sorted."""
-    rows = tx.session.scalars(
-        select(PartyRow.customer_number)
-        .where(PartyRow.root_id == root_id, PartyRow.customer_number.is_not(None))
+    return numbers_of_parties(tx, [root_id]).get(root_id, ())
+
+
+def numbers_of_parties(tx: Tx, roots: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """All customer numbers of present parties, sorted; a party without any is not there."""
+    found: dict[str, tuple[str, ...]] = {}
+    rows = tx.session.execute(
+        select(PartyRow.root_id, PartyRow.customer_number)
+        .where(PartyRow.root_id.in_(roots), PartyRow.customer_number.is_not(None))
         .order_by(func.convert_to(PartyRow.customer_number, "UTF8"))
     )
-    return tuple(str(number) for number in rows)
+    for root_id, number in rows:
+        found[root_id] = (*found.get(root_id, ()), str(number))
+    return found
 
 
 def _locked_root(tx: Tx, party_id: str) -> str:

@@ -32,7 +32,7 @@ LOCKED = text(
     insert into parties (party_id, customer_number, prospect_id, root_id)
     values (:party_id, :customer_number, :prospect_id, :party_id)
     on conflict (party_id) do update set party_id = excluded.party_id
-    returning master_as_of, folded, kind, root_id
+    returning master_as_of, folded, kind, root_id, home_branch_code
     """
 )
 SUBJECT_KEY = text(
@@ -121,6 +121,7 @@ def record_master(tx: Tx, master: Master) -> None:
                 customer_number=master.customer_number,
                 kind=master.kind,
                 customer_numbers=numbers_of(tx, was.root_id),
+                home_branch_code=master.branch_code or was.home_branch_code,
             ),
         )
 

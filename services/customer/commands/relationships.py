@@ -1,15 +1,20 @@
 """Who answers for a party, where it belongs, to whom it is related, what was said."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy import text
 
+from services.customer.commands.identity import numbers_of_parties
+from services.customer.commands.parties import PLACEHOLDER
 from services.customer.rules.identity import party_of_number
-from shared import timers
+from shared import outbox, timers
 from shared.clock import business_date
 from shared.db import Tx
+from shared.events.customer import PartyRecorded
 from shared.timers import Timer
 
 ASSIGN = text(
@@ -25,19 +30,25 @@ ASSIGN = text(
      where managers.as_of < excluded.as_of
     """
 )
+LOCK_TO_PLACE = text(
+    """
+    select party_id, customer_number, root_id, kind, home_branch_code, placed_as_of
+      from parties where party_id = any(:parties) order by party_id for update
+    """
+)
 PLACE = text(
     """
     update parties
        set home_branch_code = :home_branch_code, region_code = :region_code,
            district_code = :district_code, segment_code = :segment_code,
            placed_source = :source, placed_at = :at, placed_as_of = :mark
-     where party_id = :party_id and placed_as_of < :mark
+     where party_id = :party_id
     """
 )
 # The manager of record: the latest assignment that holds on the bank's day, the greatest share
-# of that day. Two statements of one text: each must follow the statement whose rows it reads,
-# and queued statements run in order of first use.
-_REFRESH = """
+# of that day.
+REFRESH = text(
+    """
     update parties p
        set manager_code = m.manager_code, manager_since_on = m.effective_on,
            branch_code = coalesce(m.branch_code, p.home_branch_code)
@@ -48,8 +59,7 @@ _REFRESH = """
              order by effective_on desc, share_ppm desc, manager_code limit 1) m on true
      where p.party_id = asked.party_id
     """
-REFRESH_AFTER_ASSIGN = text(_REFRESH)
-REFRESH_AFTER_PLACE = text(_REFRESH)
+)
 RELATE = text(
     """
     insert into relations (from_party_id, to_party_id, kind, loan_number, effective_on,
@@ -97,7 +107,7 @@ def assign_manager(
     )
     if account_number is not None:
         return
-    tx.bulk(REFRESH_AFTER_ASSIGN, {"party_id": party_id, "today": today_of(tx)})
+    tx.bulk(REFRESH, {"party_id": party_id, "today": today_of(tx)})
     if effective_on > today_of(tx):
         due_at = datetime.combine(effective_on, time(0), tx.clock.zone) + timedelta(seconds=1)
         timers.arm(tx, MANAGER_EFFECTIVE, f"{party_id}/{effective_on.isoformat()}", due_at)
@@ -106,14 +116,58 @@ def assign_manager(
 def on_manager_effective(tx: Tx, timer: Timer) -> None:
     """The day of an assignment has come: asks again who answers for the party."""
     party_id = timer.key.rpartition("/")[0]
-    tx.session.execute(REFRESH_AFTER_ASSIGN, {"party_id": party_id, "today": today_of(tx)})
+    tx.session.execute(REFRESH, {"party_id": party_id, "today": today_of(tx)})
 
 
-def place_customer(tx: Tx, customer_number: str, **placed: Any) -> None:
-    """Home branch, region, district, segment: whole, the newest wins."""
-    party_id = party_of_number(customer_number)
-    tx.bulk(PLACE, {"party_id": party_id, **placed})
-    tx.bulk(REFRESH_AFTER_PLACE, {"party_id": party_id, "today": today_of(tx)})
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """Where a customer belongs, as the bank said it; `mark` orders what was said of one."""
+
+    customer_number: str
+    mark: str
+    origin: outbox.Origin
+    values: dict[str, Any]  # of the party's columns
+
+    @property
+    def party_id(self) -> str:
+        return party_of_number(self.customer_number)
+
+
+def place_customers(tx: Tx, told: Sequence[Placing]) -> None:
+    """Home branch, region, district, segment: whole, the newest wins. A party that is known is
+    said anew when it is at home elsewhere: who has no manager belongs to the home branch."""
+    newest: dict[str, Placing] = {}
+    for one in told:
+        if one.party_id not in newest or newest[one.party_id].mark < one.mark:
+            newest[one.party_id] = one
+    numbers = [one.customer_number for one in newest.values()]
+    tx.session.execute(PLACEHOLDER, {"party_id": list(newest), "customer_number": numbers})
+    found = tx.session.execute(LOCK_TO_PLACE, {"parties": list(newest)}).all()
+    rows = [row for row in found if row.placed_as_of < newest[row.party_id].mark]
+    if not rows:
+        return
+    placed = [newest[row.party_id] for row in rows]
+    tx.session.execute(
+        PLACE, [{"party_id": one.party_id, "mark": one.mark, **one.values} for one in placed]
+    )
+    tx.session.execute(
+        REFRESH, [{"party_id": one.party_id, "today": today_of(tx)} for one in placed]
+    )
+    moved = [
+        (row, one)
+        for row, one in zip(rows, placed, strict=True)
+        if row.kind is not None and row.home_branch_code != one.values["home_branch_code"]
+    ]
+    numbers_by_party = numbers_of_parties(tx, {row.root_id for row, _ in moved})
+    for row, one in moved:
+        fact = PartyRecorded(
+            party_id=row.root_id,
+            customer_number=row.customer_number,
+            kind=row.kind,
+            customer_numbers=numbers_by_party[row.root_id],
+            home_branch_code=one.values["home_branch_code"],
+        )
+        outbox.enqueue(tx, fact, origin=one.origin)
 
 
 def relate(tx: Tx, from_party_id: str, to_party_id: str, **relation: Any) -> None:

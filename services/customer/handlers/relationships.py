@@ -4,6 +4,7 @@ from services.customer.commands import announce, relationships
 from services.customer.commands.parties import ensure_party
 from services.customer.commands.timeline import note
 from services.customer.rules.marks import mark_of
+from shared import outbox
 from shared.consumer import Handler
 from shared.db import Tx
 from shared.events import bank
@@ -70,18 +71,21 @@ def on_manager_assigned(tx: Tx, event: Event[bank.ManagerAssigned]) -> None:
 
 def on_customer_placed(tx: Tx, event: Event[bank.CustomerPlaced]) -> None:
     fact = event.data
-    ensure_party(tx, fact.customer_number)
-    relationships.place_customer(
-        tx,
+    assert tx.message is not None
+    placing = relationships.Placing(
         fact.customer_number,
-        region_code=fact.region_code,
-        district_code=fact.district_code,
-        home_branch_code=fact.home_branch_code,
-        segment_code=fact.segment_code,
-        source=event.source,
-        at=event.time,
-        mark=mark_of(event),
+        mark_of(event),
+        outbox.origin_of(tx.message),
+        {
+            "region_code": fact.region_code,
+            "district_code": fact.district_code,
+            "home_branch_code": fact.home_branch_code,
+            "segment_code": fact.segment_code,
+            "source": event.source,
+            "at": event.time,
+        },
     )
+    tx.together(relationships.place_customers, placing)
 
 
 def on_relation_recorded(tx: Tx, event: Event[bank.RelationRecorded]) -> None:
