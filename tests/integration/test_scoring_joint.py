@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from fractions import Fraction
 from importlib import import_module
@@ -176,6 +177,24 @@ def test_a_leaf_that_comes_again_is_the_same_and_another_stops_the_fold(
     forged = Record(record.topic, 0, 9_999, record.key, encode(other), 0)
     with pytest.raises(LeafChanged), scoring.database.transaction() as tx:
         keep_leaves(tx, [forged])
+
+
+def test_an_opening_waits_for_a_fold_that_has_not_seen_it(
+    space: Space, scoring: ServiceUnderTest, scored: Scored
+) -> None:
+    """Else the leaves of the fold would stay whole."""
+    tell(scoring, Opening(FIRST_DAY, (), 1))
+    with ThreadPoolExecutor(1) as pool:
+        with scoring.database.transaction() as tx:
+            fold_state(tx, states_of(scored))
+            keep_leaves(tx, leaves_of(scored))
+            telling = pool.submit(tell, scoring, Opening(FIRST_DAY, HALVES.holders, 2))
+            with pytest.raises(TimeoutError):
+                telling.result(0.5)
+        telling.result(20)
+    assert posted_rows(scoring) == joint_room.posted_parts(scored, [HALVES])
+    assert any(key[-1] for key in open_rows(scoring))
+    assert residual(scoring) == 0
 
 
 def test_a_part_withheld_shows(space: Space, scoring: ServiceUnderTest, scored: Scored) -> None:
