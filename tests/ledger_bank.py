@@ -17,6 +17,7 @@ from services.scoring import model, reference, state
 from services.scoring.engine import Engine, Outcome
 from services.scoring.leaves import Leaf
 from services.scoring.partition import Partition
+from services.scoring.rate import BASIS_POINT, CAPITAL
 from services.scoring.replay import Line
 from services.scoring.scores.contribution.ledger import HISTORY_DAYS
 from services.scoring.seen import KeepsAll
@@ -42,6 +43,7 @@ KINDS = ("cash_in", "cash_out", "card", "transfer_in", "transfer_out", "fee", "i
 PRICED = (("transfer_price", "CA"), ("transfer_price", "OD"), ("pd", "OD"), ("lgd", "OD"),
           ("transfer_price", "SA"), ("customer_rate", "SA"), ("pd", "SA"), ("lgd", "SA"),
           ("margin", "LN"), ("pd", "LN"), ("lgd", "LN"))  # fmt: skip
+CHARGED = tuple((kind, product) for product in ("OD", "LN") for kind in CAPITAL)
 LATE_DAYS = 25  # within what the ledgers keep
 Sums = dict[tuple[str, str, str], int]
 PRODUCTS = ("CA", "SA")  # a current account has an overdraft product, a savings account has none
@@ -107,7 +109,21 @@ def random_bank(seed: int, *, days: int = 75, events: int = 60, late: bool = Tru
     ended = FIRST_DAY + timedelta(days=rng.randrange(20, days - 1))
     fact = AccountClosed(customer_number="C2", account_number="21", closed_on=ended)
     bank.events.append(((ended - FIRST_DAY).days, event_of(fact, "closed-21", ended)))
+    bank.rates += _of_capital(rng, days)
     return bank
+
+
+def _of_capital(rng: Random, days: int) -> list[Event[Any]]:
+    """Risk weights, capital ratios and hurdle rates, in whole basis points."""
+    found: list[Event[Any]] = []
+    bounds = {"risk_weight": 15_000, "capital_ratio": 1_500, "hurdle_rate": 2_000}
+    for kind, product in CHARGED:
+        for offset in {0, *rng.sample(range(1, days), rng.randrange(2))}:
+            on = FIRST_DAY + timedelta(days=offset)
+            fact = RateSet(kind=kind, product_code=product, from_on=on,  # type: ignore[arg-type]
+                           value=rng.randrange(1, bounds[kind]) * BASIS_POINT)  # fmt: skip
+            found.append(event_of(fact, f"rate-{fact.entry}", FIRST_DAY))
+    return found
 
 
 def _transaction(
@@ -174,8 +190,11 @@ def restatements(seed: int, bank: Bank, many: int = 5) -> list[tuple[int, Event[
     while len(found) < many:
         slot = rng.randrange(2, bank.days - 1)
         on = FIRST_DAY + timedelta(days=max(0, slot - rng.randrange(1, HISTORY_DAYS + 1)))
-        kind, product = rng.choice((*PRICED, ("cost_driver", None)))
-        fact = RateSet(kind=kind, product_code=product, from_on=on, value=rng.randrange(1, 50_000),  # type: ignore[arg-type]
+        kind, product = rng.choice((*PRICED, *CHARGED, ("cost_driver", None)))
+        value = rng.randrange(1, 50_000)
+        if kind in CAPITAL:
+            value = rng.randrange(1, 2_500) * BASIS_POINT
+        fact = RateSet(kind=kind, product_code=product, from_on=on, value=value,  # type: ignore[arg-type]
                        driver_code=None if product else "account_day",
                        currency=None if product else CURRENCY)  # fmt: skip
         found[fact.entry] = (slot, event_of(fact, f"rate-{fact.entry}-{slot}", FIRST_DAY))

@@ -27,11 +27,12 @@ from services.scoring.scores.contribution.rates import ACCOUNT_DAY, Rates, Resta
 Ints = NDArray[np.int64]
 AccountKey = tuple[str, str, str, str, str]  # customer, account, product, currency, loan or ""
 COMPONENTS = {
-    r.NET: "ftp", r.DEBIT: "ftp", r.LOSS: "el", r.UPKEEP: "abc_maint",
+    r.NET: "ftp", r.DEBIT: "ftp", r.LOSS: "el", r.CAPITAL: "capital", r.UPKEEP: "abc_maint",
     r.INTEREST_PAID: "interest_paid", r.INTEREST_RECEIVED: "interest_recv", r.FEES: "fee",
     r.USES: "abc_txn",
 }  # fmt: skip
-_OF_NEGATIVE = frozenset({r.DEBIT, r.LOSS, r.INTEREST_RECEIVED})  # the product is the overdraft's
+# Whose product is that of the overdraft
+_OF_NEGATIVE = frozenset({r.DEBIT, r.LOSS, r.CAPITAL, r.INTEREST_RECEIVED})
 _START = 1024
 REBUILD = "needs a rebuild: replay from bank.events"
 

@@ -76,6 +76,7 @@ class OpenLeafRow(Base):
     net: Mapped[int] = mapped_column(BigInteger)
     debit: Mapped[int] = mapped_column(BigInteger)
     loss: Mapped[int] = mapped_column(BigInteger)
+    capital: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
     upkeep: Mapped[int] = mapped_column(BigInteger)
     interest_paid: Mapped[int] = mapped_column(BigInteger)
     interest_received: Mapped[int] = mapped_column(BigInteger)

@@ -10,6 +10,7 @@ KERNEL_PARTS: Final = {
     "net": ("ftp", "product_code"),
     "debit": ("ftp", "below_product_code"),
     "loss": ("el", "below_product_code"),
+    "capital": ("capital", "below_product_code"),
     "upkeep": ("abc_maint", "product_code"),
     "interest_paid": ("interest_paid", "product_code"),
     "interest_received": ("interest_recv", "below_product_code"),

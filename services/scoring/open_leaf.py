@@ -15,7 +15,7 @@ LIMB_BITS = 60
 CELL_MIN = 1 << 32  # codes of entries below it are days
 # Column of `open_leaves` -> component of the kernel
 COLUMNS = {
-    "net": r.NET, "debit": r.DEBIT, "loss": r.LOSS, "upkeep": r.UPKEEP,
+    "net": r.NET, "debit": r.DEBIT, "loss": r.LOSS, "capital": r.CAPITAL, "upkeep": r.UPKEEP,
     "interest_paid": r.INTEREST_PAID, "interest_received": r.INTEREST_RECEIVED, "fees": r.FEES,
     "uses": r.USES,
 }  # fmt: skip
@@ -24,6 +24,7 @@ _WIDE = (  # component, high limb, low limb, posted, unit
     (r.NET, _AT["net_high"], _AT["net_low"], _AT["net_posted"], UNIT),
     (r.DEBIT, _AT["debit_high"], _AT["debit_low"], _AT["debit_posted"], UNIT),
     (r.LOSS, _AT["loss_high"], _AT["loss_low"], _AT["loss_posted"], LOSS_UNIT),
+    (r.CAPITAL, _AT["capital_high"], _AT["capital_low"], _AT["capital_posted"], LOSS_UNIT),
 )
 _SETTLED, _UPKEEP, _UPKEEP_POSTED = _AT["settled_on"], _AT["upkeep"], _AT["upkeep_posted"]
 

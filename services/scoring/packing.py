@@ -28,7 +28,7 @@ def sizes(
     touched: Ints, n: int, first_account: Ints, next_account: Ints, texts: Ints, heads: Ints,
     ledgers: Ints, tail: Tail, watch: Watch, out: Ints,
 ) -> int:  # fmt: skip
-    """Words of each touched customer's record, as running begins. Returns the sum."""
+    """Words of each touched customer's record at most, as running begins. Returns the sum."""
     total = 0
     for k in range(n):
         row = touched[k]
@@ -43,6 +43,15 @@ def sizes(
             account = next_account[account]
     out[n] = total
     return total
+
+
+@compiled
+def _ledger_words(ledgers: Ints, account: int) -> int:
+    """Of a ledger without the zeros at its end: most have no overdraft, and fewer a capital."""
+    words = LEDGER_WORDS
+    while words > 0 and ledgers[account, words - 1] == 0:
+        words -= 1
+    return words
 
 
 @compiled
@@ -89,7 +98,8 @@ def _pack_account(
     out[counts_at + 1] = _watch_words(watch, account)
     if ledgers[account, SETTLED_ON] == 0:
         return _pack_watch(watch, account, out, at)
-    for word in range(LEDGER_WORDS):
+    ledger_words = _ledger_words(ledgers, account)
+    for word in range(ledger_words):
         out[at] = ledgers[account, word]
         at += 1
     count = 0
@@ -101,7 +111,7 @@ def _pack_account(
             at += 2
             count += 1
             place = tail.pool[place, entries.NEXT]
-    out[counts_at] = count | (LEDGER_WORDS << 32)
+    out[counts_at] = count | (ledger_words << 32)
     return _pack_watch(watch, account, out, at)
 
 

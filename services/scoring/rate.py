@@ -5,12 +5,20 @@ from typing import Literal
 import msgspec
 
 Kind = Literal[
-    "transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd", "overdraft"
+    "transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd", "risk_weight",
+    "capital_ratio", "hurdle_rate", "overdraft",
 ]  # fmt: skip
 PRICES = ("transfer_price", "margin")
+CAPITAL = ("risk_weight", "capital_ratio", "hurdle_rate")  # a year's charge is their product
 PPM = 1_000_000
+BASIS_POINT = 100  # ppm: the product of the three is a whole number of ppm of ppm, and so exact
 CONTACT = "contact"  # the driver of contacts: the query side prices them, no ledger has them
 USE_MAX = 10**9  # minor units of one use
+# The product of the greatest of capital is 1.6 times that of PD and LGD: the bound of prefix sums.
+_BOUNDS = {
+    "cost_driver": (0, USE_MAX), "pd": (0, PPM), "lgd": (0, PPM),
+    "risk_weight": (0, 12_500_000), "capital_ratio": (0, 250_000), "hurdle_rate": (0, 500_000),
+}  # fmt: skip
 DAY_MIN = 693_596  # 1900-01-01: keeps every prefix sum below 2**60
 
 
@@ -33,11 +41,11 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
 
     def fault(self) -> str | None:
         """Why no exact figure can be made with it."""
-        low, high = {"cost_driver": (0, USE_MAX), "pd": (0, PPM), "lgd": (0, PPM)}.get(
-            self.kind, (-PPM, PPM)
-        )
+        low, high = _BOUNDS.get(self.kind, (-PPM, PPM))
         if not low <= self.value <= high:
             return f"{self.value} is not within {low} and {high}"
+        if self.kind in CAPITAL and self.value % BASIS_POINT:
+            return f"{self.value} is no whole number of basis points ({BASIS_POINT} ppm)"
         if self.kind != "overdraft" and self.from_day < DAY_MIN:
             return "it is dated before 1900"
         return None

@@ -62,8 +62,7 @@ def walk(partition: Partition, restatement: Restatement) -> Iterator[Step]:
 
 
 def _changed_minor(counts: Ints) -> int:
-    net, debit, loss, upkeep = counts[restating.C_CHANGED :].reshape(-1, 2).tolist()
-    return int(
-        rounded(net[0], net[1], UNIT) + rounded(debit[0], debit[1], UNIT)
-        + rounded(loss[0], loss[1], LOSS_UNIT) + (upkeep[0] << BITS) + upkeep[1]
-    )  # fmt: skip
+    *sums, (high, low) = counts[restating.C_CHANGED :].reshape(-1, 2).tolist()
+    units = (UNIT, UNIT, LOSS_UNIT, LOSS_UNIT)  # margins, then loss and capital; upkeep is whole
+    wide = (rounded(one[0], one[1], unit) for one, unit in zip(sums, units, strict=True))
+    return sum(wide) + int(high << BITS) + int(low)

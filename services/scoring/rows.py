@@ -32,24 +32,27 @@ LEDGER_FIELDS: Final = (
     "settled_on",  # the first day that is not accrued yet; 0: there is no ledger
     "balance",  # at the end of the day before it
     "open",  # 1: an open account, which costs its upkeep
-    "net_high",  # exact sum of balance times margin, in two limbs
-    "net_low",
-    "debit_high",  # the same of negative balances, where they are another product's
-    "debit_low",
-    "loss_high",  # expected loss, in ppm of ppm
-    "loss_low",
-    "upkeep",
-    "net_posted",  # minor units of these that stand in posted leaves
-    "debit_posted",
-    "loss_posted",
-    "upkeep_posted",
     "kept_from",  # balances from this day on follow from the entries; 0: all
     "old_min",  # bounds of the balances before it
     "old_max",
     "total",  # of all balance changes, also of days to come
     "turnover",  # of their magnitudes: bounds whatever is added up from them
     "restated",  # the number of the last restatement that it was corrected by
-)
+    "upkeep",
+    "upkeep_posted",  # minor units of it that stand in posted leaves
+    "net_high",  # exact sum of balance times margin, in two limbs
+    "net_low",
+    "net_posted",
+    "debit_high",  # the same of negative balances, where they are another product's
+    "debit_low",
+    "debit_posted",
+    "loss_high",  # expected loss, in ppm of ppm
+    "loss_low",
+    "loss_posted",
+    "capital_high",  # the charge for capital, in ppm of ppm
+    "capital_low",
+    "capital_posted",
+)  # what most accounts have none of comes last: a record leaves trailing zeros out
 
 CUSTOMER: Final = np.dtype([(name, "<i8") for name in CUSTOMER_FIELDS])
 ACCOUNT: Final = np.dtype([(name, "<i8") for name in ACCOUNT_FIELDS])
@@ -87,9 +90,9 @@ SILENCE: Final = 1
 RAISED: Final = 1
 CLEARED: Final = 0
 
-# Components of a leaf as the kernel numbers them; an open leaf of the first three has two limbs
-NET, NET_LOW, DEBIT, DEBIT_LOW, LOSS, LOSS_LOW = range(6)
-UPKEEP, INTEREST_PAID, INTEREST_RECEIVED, FEES, USES = range(6, 11)
+# Components of a leaf as the kernel numbers them; an open leaf of the first four has two limbs
+NET, NET_LOW, DEBIT, DEBIT_LOW, LOSS, LOSS_LOW, CAPITAL, CAPITAL_LOW = range(8)
+UPKEEP, INTEREST_PAID, INTEREST_RECEIVED, FEES, USES = range(8, 13)
 
 # Columns of a leaf row
 LEAF_WORDS: Final = 6
@@ -118,7 +121,7 @@ SIGNAL_WORDS: Final = 11
     S_OFFSET,
 ) = range(SIGNAL_WORDS)
 
-RECORD_VERSION: Final = 4
+RECORD_VERSION: Final = 5
 KIND_CUSTOMER: Final = 1
 KIND_PARTITION: Final = 2
 KIND_SPILLED: Final = 3

@@ -9,7 +9,8 @@ Customer (key: the customer number):
               words of the ledger << 32 (0: none), one: words of the watch (0: not watched), one
               with the byte lengths of account number | product << 16 | currency << 32 | loan
               number << 48, then the texts, padded with zeros, then the ledger
-              (`rows.LEDGER_FIELDS`) and its entries, two words each: code and amount
+              (`rows.LEDGER_FIELDS` without the zeros at its end) and its entries, two words
+              each: code and amount
               (`scores/contribution/entries.py`), then the watch: a row of `scores/watching.py` and
               the bookings that wait, four words each (`scores/waiting.py`)
     ids       64-bit hashes of the (source, id) applied above the watermark, then their day
@@ -18,9 +19,9 @@ Spilled ids (key: customer number + "/" + n): word 0, word 1, then hashes and da
 Partition (key: NUL + "partition/" + n): word 0, then JSON: what the closes have done.
 Rate (key: NUL + "rate/" + n + "/" + key of `bank.reference`): word 0, then JSON: a rate that the
 figures of the partition rest on; one that it refused is not there.
-Version 1 had no ledgers, those of version 2 do not say which restatements they had, and version 3
-had no features of risk: their figures cannot be carried on, so they are refused; the state is
-rebuilt from `bank.events`.
+Version 1 had no ledgers, those of version 2 do not say which restatements they had, version 3 had
+no features of risk and version 4 no charge for capital: their figures cannot be carried on, so they
+are refused; the state is rebuilt from `bank.events`.
 Day numbers are `date.toordinal()`. A record replaces the one before it when its place is not before
 it: the offset of `bank.events`, then the sequence of the customer's inputs.
 """
@@ -54,7 +55,7 @@ OFFSET_AT: Final = HEAD_WORDS * 8  # bytes
 _HEAD = Struct("<BBHIII")
 _CUSTOMER = Struct(f"<{CUSTOMER_WORDS}q")
 _ACCOUNT = Struct(f"<{ACCOUNT_WORDS}qIIqHHHH")
-_LEDGER = Struct(f"<{LEDGER_WORDS}q")
+_LEDGERS = [Struct(f"<{n}q") for n in range(LEDGER_WORDS + 1)]
 _PLACE = Struct("<qq")
 
 
@@ -217,8 +218,9 @@ def accounts_at(value: bytes) -> tuple[list[AccountRecord], int]:
         at += (end - at + 7) // 8 * 8
         ledger: tuple[int, ...] = ()
         if ledger_words:
-            ledger = _LEDGER.unpack_from(value, at)
-            at += _LEDGER.size
+            ledger = _LEDGERS[ledger_words].unpack_from(value, at)
+            ledger += (0,) * (LEDGER_WORDS - ledger_words)
+            at += 8 * ledger_words
         words = Struct(f"<{2 * entries}q").unpack_from(value, at)
         at += 16 * entries
         watch = Struct(f"<{watch_words}q").unpack_from(value, at)

@@ -11,8 +11,8 @@ from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
-UNIT = 365 * 10**12  # of the exact sums: a minor unit is so many
 PPM = 10**6
+UNIT = 365 * PPM**3  # of the exact sums: a minor unit is so many
 Key = tuple[str, str, str]  # account, product, component
 
 
@@ -48,7 +48,7 @@ class Truth:
                 self._rates.set(name, date.fromisoformat(data["from_on"]), data["value"])
             elif data.get("overdraft_product_code"):
                 self._overdraft_of[data["product_code"]] = data["overdraft_product_code"]
-        self._per_day: dict[tuple[str, date], tuple[int, int]] = {}
+        self._per_day: dict[tuple[str, date], tuple[int, int, int]] = {}
         self.exact: defaultdict[Key, int] = defaultdict(int)  # minor units / UNIT
         self._moves: dict[tuple[str, str, str], defaultdict[date, int]] = {}
         self._open: dict[tuple[str, str], list[date | None]] = {}
@@ -113,15 +113,19 @@ class Truth:
         cost = self._rates.at(("cost_driver", kind), day)
         self.exact[cost_account, cost_product, "abc_txn"] -= cost * UNIT
 
-    def _of_product(self, product: str, day: date) -> tuple[int, int]:
-        """Margin of a unit of balance, ppm of a year; expected loss of a unit, ppm x ppm."""
+    def _of_product(self, product: str, day: date) -> tuple[int, int, int]:
+        """Of a unit of balance a year: margin, ppm; expected loss, ppm x ppm; the charge for
+        capital, ppm x ppm x ppm."""
         known = self._per_day.get((product, day))
         if known is None:
-            margin = self._rates.at(("margin", product), day)
-            paid = self._rates.at(("customer_rate", product), day)
-            price = self._rates.at(("transfer_price", product), day)
-            lost = self._rates.at(("pd", product), day) * self._rates.at(("lgd", product), day)
-            known = self._per_day[product, day] = (price - paid - margin, lost)
+            margin, paid, price, pd, lgd, weight, ratio, hurdle = (
+                self._rates.at((kind, product), day)
+                for kind in ("margin", "customer_rate", "transfer_price", "pd", "lgd",
+                             "risk_weight", "capital_ratio", "hurdle_rate")
+            )  # fmt: skip
+            known = self._per_day[product, day] = (
+                price - paid - margin, pd * lgd, weight * ratio * hurdle,
+            )  # fmt: skip
         return known
 
     def through(self, last: date) -> dict[Key, int]:
@@ -132,12 +136,13 @@ class Truth:
             while day <= last:
                 balance += moves.get(day, 0)
                 if balance > 0 and not loan:
-                    margin, _ = self._of_product(product, day)
-                    self.exact[account, product, "ftp"] += balance * margin * PPM
+                    margin, _, _ = self._of_product(product, day)
+                    self.exact[account, product, "ftp"] += balance * margin * PPM**2
                 elif balance < 0:
-                    margin, lost = self._of_product(below, day)
-                    self.exact[account, below, "ftp"] += balance * margin * PPM
-                    self.exact[account, below, "el"] += balance * lost
+                    margin, lost, charged = self._of_product(below, day)
+                    self.exact[account, below, "ftp"] += balance * margin * PPM**2
+                    self.exact[account, below, "el"] += balance * lost * PPM
+                    self.exact[account, below, "capital"] += balance * charged
                 day += timedelta(days=1)
         for (account, product), (opened, closed) in self._open.items():
             assert opened is not None

@@ -385,7 +385,8 @@ def test_a_bank_that_ran_before_channels_were_kept_counts_them_the_same(
     tell(scoring, Opening(FIRST_DAY, (), 1))
     channels = import_module("services.scoring.migrations.0017_joint_accounts")
     for table, statement in (("contribution_totals", "TOTALS"), ("owner_totals", "OWNERS")):
-        asked = f"""select * from {table} where dimension = 'channel'
+        # Capital came later, in a column that the migration does not know.
+        asked = f"""select * from {table} where dimension = 'channel' and component <> 'capital'
           and (posted_minor <> 0 or accrued_minor <> 0) order by 1, 2, 3, 4, 5"""  # noqa: S608
         asked = asked.replace(", 4, 5", "") if table == "contribution_totals" else asked
         before = rows(scoring, asked)

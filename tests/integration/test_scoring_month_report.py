@@ -32,7 +32,7 @@ scoring = scoring_room.scoring
 made, scored = ledger_room.made, ledger_room.scored
 HEAD = replace(scoring_room.HEAD, language="en")
 MONTH, BEFORE = "2025-02", "2025-01"
-COSTS = ("abc_txn", "abc_maint", "el")
+COSTS = ("abc_txn", "abc_maint", "el", "capital")
 
 
 @pytest.fixture

@@ -203,7 +203,7 @@ def test_the_levels_of_profit_take_the_spread_costs_off_the_net_only(
     sums = {line[0]: minor(line[2]) + minor(line[3]) for line in found}
     net = sum(v for code, v in sums.items() if code != "Sum")
     assert net == sums["Sum"]
-    total = net - sums["el"] - sums["variance"] - sums["overhead"]
+    total = net - sum(sums[code] for code in ("el", "capital", "variance", "overhead"))
     with spread.database.read() as session:
         profit = Profit(contribution.totals(session, ALL).by_component())
     assert profit.total.both_minor == total

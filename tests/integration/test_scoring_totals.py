@@ -154,10 +154,10 @@ def test_a_bank_that_ran_before_the_months_were_kept_counts_them_the_same(
     manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
     scoring.drain()
     told(scoring, scored)
-    kept = [
-        ("month_totals", "MONTHS", "posted_minor <> 0 or accrued_minor <> 0"),
-        ("customer_months", "CUSTOMER_MONTHS", "posted_minor <> 0"),
-    ]
+    kept = [  # capital came later, in a column that the migration does not know
+        ("month_totals", "MONTHS",
+         "(posted_minor, accrued_minor) <> (0, 0) and component <> 'capital'"),
+        ("customer_months", "CUSTOMER_MONTHS", "posted_minor <> 0")]  # fmt: skip
     months = import_module("services.scoring.migrations.0010_months")
     for table, statement, some in kept:
         asked = f"select * from {table} where {some} order by 1, 2, 3, 4, 5"  # noqa: S608

@@ -59,26 +59,29 @@ def test_the_random_banks_have_what_is_to_be_proven() -> None:
     leaves = {identity for n, one in enumerate(found)
               for identity in one.run(stream(random_bank(n), Random(n)), 50).leaves()}  # fmt: skip
     assert {component for _, _, _, _, component, _, _ in leaves} == {
-        "ftp", "el", "abc_maint", "abc_txn", "fee", "interest_paid", "interest_recv"
+        "ftp", "el", "capital", "abc_maint", "abc_txn", "fee", "interest_paid", "interest_recv"
     }  # fmt: skip
     assert {product for _, _, _, product, _, _, _ in leaves} == {"CA", "OD", "SA", "LN"}
     assert {c for _, _, _, _, c, period, origin in leaves if origin < period} >= {
-        "ftp", "el", "fee", "abc_txn"
+        "ftp", "el", "capital", "fee", "abc_txn"
     }  # fmt: skip
 
 
 YEARS = 30
 GREAT = 10**13  # minor units
+WEIGHT, RATIO, HURDLE = 12_499_900, 249_900, 499_900  # a basis point below what is taken
 
 
 def great_bank() -> Bank:
-    """The bound: 10**13 minor units for 30 years, deposited and overdrawn, at 100 % a year and an
-    expected loss of all of it; the amounts are not round, so every day leaves a remainder."""
+    """The bound: 10**13 minor units for 30 years, deposited and overdrawn, at 100 % a year, an
+    expected loss of all of it and the greatest charge for capital; the amounts are not round, so
+    every day leaves a remainder."""
     days = YEARS * 365 + 8
     bank = Bank(days=days)
     for kind, product, value in (
         ("transfer_price", "CA", 999_983), ("transfer_price", "OD", 10**6), ("pd", "OD", 10**6),
-        ("lgd", "OD", 999_979),
+        ("lgd", "OD", 999_979), ("risk_weight", "OD", WEIGHT), ("capital_ratio", "OD", RATIO),
+        ("hurdle_rate", "OD", HURDLE),
     ):  # fmt: skip
         fact = RateSet(kind=kind, product_code=product, from_on=FIRST_DAY, value=value)  # type: ignore[arg-type]
         bank.rates.append(event_of(fact, f"rate-{fact.entry}", FIRST_DAY))
@@ -105,13 +108,17 @@ def test_the_bound_is_exact_and_float_accrual_fails() -> None:
     assert not one.refused
     sums = one.sums()
     assert sums == truth(bank)
-    assert min(sums.values()) < -(2.9 * 10**14)
-    added = {"ftp": 0.0, "el": 0.0}  # the negative control: a day's accrual as floats add it
+    assert sums["1", "OD", "el"] < -(2.9 * 10**14)
+    assert sums["1", "OD", "capital"] < -(4.6 * 10**14)
+    # The negative control: a day's accrual as floats add it.
+    added = {"ftp": 0.0, "el": 0.0, "capital": 0.0}
     for _ in range(bank.days):
         added["ftp"] += (GREAT - 1) * 999_983 / 365e6
         added["el"] -= (GREAT - 1) * 10**6 * 999_979 / 365e12
+        added["capital"] -= (GREAT - 1) * WEIGHT * RATIO * HURDLE / 365e18
     assert round(added["ftp"]) != sums["0", "CA", "ftp"]
     assert round(added["el"]) != sums["1", "OD", "el"]
+    assert round(added["capital"]) != sums["1", "OD", "capital"]
 
 
 @given(

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scoring import replay, restatement
+from services.scoring.rate import BASIS_POINT, CAPITAL
 from services.scoring.scores.contribution import restating
 from services.scoring.scores.contribution.ledger import HISTORY_DAYS, RESTATED
 from shared.events import Event
@@ -116,7 +117,8 @@ def test_a_restatement_taken_back_changes_nothing(seed: int, apart: int) -> None
     late: list[tuple[int, Event[Any]]] = []
     for before in rng.sample(of_first_day, 4):
         slot = rng.randrange(2, HISTORY_DAYS - apart)
-        value = before.data.value + rng.randrange(1, 1_000)
+        step = BASIS_POINT if before.data.kind in CAPITAL else 1
+        value = before.data.value + rng.randrange(1, 1_000) * step
         moved = msgspec.structs.replace(before.data, value=value)
         late += [(slot, event_of(moved, f"moved-{moved.entry}", FIRST_DAY)), (slot + apart, before)]
     untouched = scored(bank, []).leaves()

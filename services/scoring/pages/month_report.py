@@ -139,7 +139,7 @@ def _lines(cells: Iterable[Cell], groups: values.Groups) -> list[Line]:
     cells = list(cells)
     if not cells:
         return []
-    taken_off = (*COSTS, "tax")  # which no budget of costs holds
+    taken_off = (*COSTS, "capital", "tax")  # which no budget of costs holds
     costs = [cell for cell in cells if cell.component in taken_off]
     income = [cell for cell in cells if cell.component not in taken_off]
     spent = sum(cell.posted_minor for cell in costs)

@@ -19,7 +19,7 @@ ROWS_MAX = 50  # what is beyond stands in one row, so that a table adds up
 POINTS_MAX = 60
 REST = "…"
 MARGINAL: Final = ("fee", "interest_paid", "interest_recv", "abc_txn", "contact")
-BELOW_TOTAL: Final = ("el", "variance", "overhead", "tax")
+BELOW_TOTAL: Final = ("el", "capital", "variance", "overhead", "tax")
 _GROUPED: Final = {"line": "product", "supervisor": "manager"}
 
 
@@ -65,7 +65,7 @@ class Profit:
 
     @property
     def total(self) -> Sum:
-        """Before expected loss, what is spread from pools and tax."""
+        """Before expected loss, the charge for capital, what is spread from pools and tax."""
         return self._of(*(code for code in self.components if code not in BELOW_TOTAL))
 
     @property

@@ -71,6 +71,7 @@ COMPONENTS = {
     "abc_maint": N_("Cost of keeping accounts"),
     "contact": N_("Cost of contacts"),
     "el": N_("Expected loss"),
+    "capital": N_("Cost of capital"),
     "variance": N_("Cost beyond the rates"),
     "overhead": N_("Overhead"),
     "tax": N_("Tax"),

@@ -34,11 +34,18 @@ def _entry(kind: str, code: str, from_on: date | None) -> str:
 
 
 class RateSet(ReferenceFact, kw_only=True, frozen=True):
-    """A rate holds from a day on: ppm per year; a cost driver's is minor units per use."""
+    """A rate holds from a day on: ppm per year; a cost driver's is minor units per use.
+
+    A year's charge for capital is exposure x risk weight x capital ratio x hurdle rate, each of the
+    three a whole number of basis points (100 ppm).
+    """
 
     TYPE: ClassVar[str] = "bank.rate_set.v1"
 
-    kind: Literal["transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd", "tax"]
+    kind: Literal[
+        "transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd", "risk_weight",
+        "capital_ratio", "hurdle_rate", "tax",
+    ]  # fmt: skip
     from_on: date
     value: Minor
     product_code: Code | None = None

@@ -19,7 +19,7 @@ from services.scoring.scores.contribution.rates import on_day
 
 BALANCE_MAX = 1 << 55  # times a century at twice 100 % it still has 63 bits
 TURNOVER_MAX = 1 << 61
-_LEAVES_OF_MONTH = 4
+_LEAVES_OF_MONTH = 5  # the sums and the upkeep
 
 
 @compiled

@@ -21,6 +21,7 @@ from services.scoring.scores.contribution.entries import CELLS, HISTORY, PENDING
 from services.scoring.scores.contribution.limbs import plus, product, rounded
 from services.scoring.scores.contribution.months import first_day, month_of
 from services.scoring.scores.contribution.rates import (
+    CAPITALS,
     LOSSES,
     MARGINS,
     SERIES,
@@ -31,12 +32,13 @@ from services.scoring.scores.contribution.rates import (
 
 Ints = NDArray[np.int64]
 (
-    SETTLED_ON, BALANCE, OPEN, NET_HIGH, NET_LOW, DEBIT_HIGH, DEBIT_LOW, LOSS_HIGH, LOSS_LOW,
-    UPKEEP_SUM, NET_POSTED, DEBIT_POSTED, LOSS_POSTED, UPKEEP_POSTED, KEPT_FROM, OLD_MIN, OLD_MAX,
-    TOTAL, TURNOVER, RESTATED,
-) = range(len(LEDGER_FIELDS))  # fmt: skip
+    SETTLED_ON, BALANCE, OPEN, KEPT_FROM, OLD_MIN, OLD_MAX, TOTAL, TURNOVER, RESTATED, UPKEEP_SUM,
+    UPKEEP_POSTED, SUMS,
+) = range(LEDGER_FIELDS.index("net_high") + 1)  # fmt: skip
+SUM_WORDS = 3  # of each component from SUMS on: high and low limb, and what of it is posted
+POSTED = 2
 UNIT = 365 * 10**6  # an exact sum of balance, ppm and days is minor units times this
-LOSS_UNIT = 365 * 10**12
+LOSS_UNIT = 365 * 10**12  # of ppm of ppm: expected loss and the charge for capital
 HISTORY_DAYS = 31  # kept behind the settled day
 L_COUNT = 0  # of `Book.written`
 
@@ -69,13 +71,19 @@ def post_leaf(
 
 
 @compiled
+def sum_of(component: int) -> int:
+    """Where a ledger has the exact sum of a component of two limbs."""
+    return SUMS + component // 2 * SUM_WORDS
+
+
+@compiled
 def put(
     book: Book, account: int, component: int, high: int, low: int, origin: int, period: int
 ) -> None:  # fmt: skip
     """Adds an exact sum: to the ledger, or to the open leaf of a month that is closed."""
     if origin >= period:
         ledger = book.ledgers[account]
-        at = NET_HIGH + component - r.NET
+        at = sum_of(component)
         ledger[at], ledger[at + 1] = plus(ledger[at], ledger[at + 1], high, low)
         return
     tail = book.tail
@@ -115,6 +123,12 @@ def accrue(
     if lost != 0:
         high, low = product(balance, sign * lost)
         put(book, account, r.LOSS, high, low, origin, period)
+    capital = below * SERIES + CAPITALS
+    if rates.spans[capital, 0] != rates.spans[capital, 1]:  # few banks charge it
+        charged = between(rates.spans, rates.steps, capital, begin, end)
+        if charged != 0:
+            high, low = product(balance, sign * charged)
+            put(book, account, r.CAPITAL, high, low, origin, period)
 
 
 @compiled
@@ -202,7 +216,7 @@ def post(book: Book, account: int, period: int, last: int, event: int) -> None:
         if component < r.UPKEEP:
             low = tail.pool[tail.heads[account, CELLS], entries.AMOUNT]
             entries.pop(tail, account, CELLS)
-            at = NET_HIGH + component - r.NET
+            at = sum_of(component)
             ledger[at], ledger[at + 1] = plus(ledger[at], ledger[at + 1], amount, low)
             _post_sum(book, account, component, of, origin, event)
         else:
@@ -218,9 +232,10 @@ def _post_sum(
     book: Book, account: int, component: int, period: int, origin: int, event: int
 ) -> None:  # fmt: skip
     ledger = book.ledgers[account]
-    at = NET_HIGH + component - r.NET
-    unit = LOSS_UNIT if component == r.LOSS else UNIT
+    at = sum_of(component)
+    if ledger[at] == 0 and ledger[at + 1] == 0 and ledger[at + POSTED] == 0:
+        return
+    unit = LOSS_UNIT if component >= r.LOSS else UNIT
     total = rounded(ledger[at], ledger[at + 1], unit)
-    posted = NET_POSTED + (component - r.NET) // 2
-    post_leaf(book, event, account, component, period, origin, total - ledger[posted])
-    ledger[posted] = total
+    post_leaf(book, event, account, component, period, origin, total - ledger[at + POSTED])
+    ledger[at + POSTED] = total

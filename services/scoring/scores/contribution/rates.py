@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.rate import PRICES, Rate
+from services.scoring.rate import CAPITAL, PPM, PRICES, Rate
 from services.scoring.scores.compiling import compiled
 
 Ints = NDArray[np.int64]
 Dated = dict[int, int]  # from day -> value
 Places = dict[tuple[str, str, str], Dated]  # by kind, product, driver
 ACCOUNT_DAY = "account_day"  # the driver of keeping an account for a day
-MARGINS, LOSSES, UPKEEPS = range(3)  # the series of a product
-SERIES = 3
+MARGINS, LOSSES, CAPITALS, UPKEEPS = range(4)  # the series of a product
+SERIES = 4
 NEVER = 1 << 40  # a day that no event has
 
 
@@ -184,11 +184,12 @@ class Rates:
         return Restatement(number, self._made(old, []), self._made(difference, []), from_days)
 
 
-def _series_of(dated: Places, product: str) -> tuple[Dated, Dated, Dated]:
-    """Margin, loss and upkeep of a product, from each day on which one of their parts moves."""
-    price, paid, margin, pd, lgd = (
+def _series_of(dated: Places, product: str) -> tuple[Dated, Dated, Dated, Dated]:
+    """Margin, loss, charge for capital and upkeep of a product, from each day on which one of
+    their parts moves."""
+    price, paid, margin, pd, lgd, weight, capital, hurdle = (
         dated.get((kind, product, ""), {})
-        for kind in ("transfer_price", "customer_rate", "margin", "pd", "lgd")
+        for kind in ("transfer_price", "customer_rate", "margin", "pd", "lgd", *CAPITAL)
     )
     upkeep = dated.get(("cost_driver", product, ACCOUNT_DAY))
     if upkeep is None:
@@ -197,6 +198,9 @@ def _series_of(dated: Places, product: str) -> tuple[Dated, Dated, Dated]:
         {d: _latest(price, d) - _latest(paid, d) - _latest(margin, d)
          for d in {*price, *paid, *margin}},
         {d: _latest(pd, d) * _latest(lgd, d) for d in {*pd, *lgd}},
+        # Whole: each of the three is a number of basis points.
+        {d: _latest(weight, d) * _latest(capital, d) * _latest(hurdle, d) // PPM
+         for d in {*weight, *capital, *hurdle}},
         upkeep,
     )  # fmt: skip
 

@@ -23,7 +23,8 @@ from services.scoring.scores.contribution.rates import NEVER
 
 Ints = NDArray[np.int64]
 C_ROWS, C_ACCOUNTS, C_CHANGED = range(3)  # of `counts`; from C_CHANGED on two limbs a component
-COUNTS = C_CHANGED + 8  # margin, margin of negative balances, loss, upkeep
+_SUMS = r.UPKEEP // 2  # margin, margin of negative balances, loss, capital; then the upkeep
+COUNTS = C_CHANGED + 2 * (_SUMS + 1)
 
 
 @compiled
@@ -104,10 +105,10 @@ def _correct(difference: Book, account: int, from_day: int, until: int) -> None:
 def _add_held(book: Book, account: int, counts: Ints, sign: int) -> None:
     """Adds what a ledger has in all, posted or not, to what a restatement changes."""
     ledger, tail = book.ledgers[account], book.tail
-    for n in range(3):
-        at = books.NET_HIGH + 2 * n
+    for n in range(_SUMS):
+        at = books.sum_of(2 * n)
         _add(counts, n, ledger[at], ledger[at + 1], sign)
-    _add(counts, 3, 0, ledger[books.UPKEEP_SUM], sign)
+    _add(counts, _SUMS, 0, ledger[books.UPKEEP_SUM], sign)
     place = tail.heads[account, CELLS]
     while place >= 0:
         component = tail.pool[place, entries.CODE] & 0xFF
@@ -117,7 +118,7 @@ def _add_held(book: Book, account: int, counts: Ints, sign: int) -> None:
             _add(counts, component // 2, amount, tail.pool[place, entries.AMOUNT], sign)
             place = tail.pool[place, entries.NEXT]
         elif component == r.UPKEEP:
-            _add(counts, 3, 0, amount, sign)
+            _add(counts, _SUMS, 0, amount, sign)
 
 
 @compiled
