@@ -25,6 +25,7 @@ from shared.events import Event, Fact, wrap
 from shared.events.bank import (
     AccountClosed,
     AccountOpened,
+    CreditAnswerReceived,
     DayClosed,
     LoanGranted,
     ProductDescribed,
@@ -43,6 +44,9 @@ KINDS = ("cash_in", "cash_out", "card", "transfer_in", "transfer_out", "fee", "i
 PRICED = (("transfer_price", "CA"), ("transfer_price", "OD"), ("pd", "OD"), ("lgd", "OD"),
           ("transfer_price", "SA"), ("customer_rate", "SA"), ("pd", "SA"), ("lgd", "SA"),
           ("margin", "LN"), ("pd", "LN"), ("lgd", "LN"))  # fmt: skip
+GRADED = tuple((kind, product, grade) for product in ("OD", "LN") for kind, grade in (
+    ("pd", "A"), ("pd", "B"), ("lgd", "B"), ("lgd", "C")))  # fmt: skip
+GRADES = ("A", "B", "C", "Z")  # the last has no rate
 CHARGED = tuple((kind, product) for product in ("OD", "LN") for kind in CAPITAL)
 LATE_DAYS = 25  # within what the ledgers keep
 Sums = dict[tuple[str, str, str], int]
@@ -109,8 +113,37 @@ def random_bank(seed: int, *, days: int = 75, events: int = 60, late: bool = Tru
     ended = FIRST_DAY + timedelta(days=rng.randrange(20, days - 1))
     fact = AccountClosed(customer_number="C2", account_number="21", closed_on=ended)
     bank.events.append(((ended - FIRST_DAY).days, event_of(fact, "closed-21", ended)))
-    bank.rates += _of_capital(rng, days)
+    bank.rates += [*_of_capital(rng, days), *_of_grades(rng, days)]
+    for n in range(8):
+        _grade(bank, rng, n, loans)
     return bank
+
+
+def _of_grades(rng: Random, days: int) -> list[Event[Any]]:
+    """PD and LGD by grade, not all of them from the first day."""
+    found: list[Event[Any]] = []
+    for kind, product, grade in GRADED:
+        for offset in {rng.choice((0, rng.randrange(1, days))), rng.randrange(1, days)}:
+            on = FIRST_DAY + timedelta(days=offset)
+            fact = RateSet(kind=kind, product_code=product, from_on=on, grade_code=grade,  # type: ignore[arg-type]
+                           value=rng.randrange(1, 900_000))  # fmt: skip
+            found.append(event_of(fact, f"rate-{fact.entry}", FIRST_DAY))
+    return found
+
+
+def _grade(bank: Bank, rng: Random, n: int, loans: dict[str, str]) -> None:
+    """What a credit bureau said of a customer or of his loan, some of it late."""
+    offset, customer = rng.randrange(bank.days - 1), rng.choice(("C0", "C1", "C2"))
+    slot = offset
+    if rng.random() < 0.5:
+        slot = min(offset + rng.randrange(1, LATE_DAYS), bank.days - 1)
+    loan = loans.get(customer) if rng.random() < 0.4 else None
+    day = FIRST_DAY + timedelta(days=offset)
+    fact = CreditAnswerReceived(customer_number=customer, answer_id=f"{n}", what="bureau",
+                                loan_number=loan, grade=rng.choice(GRADES))  # fmt: skip
+    told = wrap(fact, id=f"answer-{n}", source=SOURCE, businessdate=day,
+                time=instant(day) + timedelta(seconds=rng.sample(range(999), 8)[n]))  # fmt: skip
+    bank.events.append((slot, told))
 
 
 def _of_capital(rng: Random, days: int) -> list[Event[Any]]:
@@ -190,12 +223,13 @@ def restatements(seed: int, bank: Bank, many: int = 5) -> list[tuple[int, Event[
     while len(found) < many:
         slot = rng.randrange(2, bank.days - 1)
         on = FIRST_DAY + timedelta(days=max(0, slot - rng.randrange(1, HISTORY_DAYS + 1)))
-        kind, product = rng.choice((*PRICED, *CHARGED, ("cost_driver", None)))
+        of_all = ((kind, product, None) for kind, product in (*PRICED, *CHARGED))
+        kind, product, grade = rng.choice((*of_all, *GRADED, ("cost_driver", None, None)))
         value = rng.randrange(1, 50_000)
         if kind in CAPITAL:
             value = rng.randrange(1, 2_500) * BASIS_POINT
         fact = RateSet(kind=kind, product_code=product, from_on=on, value=value,  # type: ignore[arg-type]
-                       driver_code=None if product else "account_day",
+                       driver_code=None if product else "account_day", grade_code=grade,
                        currency=None if product else CURRENCY)  # fmt: skip
         found[fact.entry] = (slot, event_of(fact, f"rate-{fact.entry}-{slot}", FIRST_DAY))
     return list(found.values())

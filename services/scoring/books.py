@@ -13,8 +13,9 @@ from services.scoring import state
 from services.scoring.leaves import Leaf
 from services.scoring.rate import PRICES, Rate
 from services.scoring.rows import LEAF_WORDS, LEDGER_WORDS
-from services.scoring.scores.contribution import entries
+from services.scoring.scores.contribution import entries, grades
 from services.scoring.scores.contribution.booking import post_all
+from services.scoring.scores.contribution.grades import Grades
 from services.scoring.scores.contribution.ledger import (
     HISTORY_DAYS,
     KEPT_FROM,
@@ -43,10 +44,14 @@ class Books:
     def __init__(self) -> None:
         self.rates = Rates()
         self.ledgers: Ints = np.zeros((_START, LEDGER_WORDS), np.int64)
-        self.owners: Ints = np.zeros((_START, 2), np.int64)
+        self.owners: Ints = np.zeros((_START, 3), np.int64)
         self.heads: Ints = np.full((_START, entries.LISTS), -1, np.int64)
         self.pool: Ints = np.zeros((_START, entries.WORDS), np.int64)
         self.used: Ints = np.array([0, -1], np.int64)
+        self.grades = Grades(
+            np.full(_START, -1, np.int64), np.zeros((_START, grades.WORDS), np.int64),
+            np.array([0, -1], np.int64),
+        )  # fmt: skip
         self.leaves: Ints = np.zeros((_START, LEAF_WORDS), np.int64)
         self.written: Ints = np.zeros(1, np.int64)
         self.loans: dict[tuple[str, str], int] = {}  # (customer, loan) -> account row
@@ -55,17 +60,15 @@ class Books:
         self._restating: dict[str, Rate] = {}  # wait for `restatement`, by key
         self._alarms: list[str] = []
 
-    def own(self, account: int, key: AccountKey) -> None:
-        """A new account row: whose product it is."""
+    def own(self, account: int, key: AccountKey, row: int) -> None:
+        """A new account row: whose product and whose account it is."""
         if account >= len(self.ledgers):
             size = 2 * account
             self.ledgers = _grown(self.ledgers, size)
             self.owners = _grown(self.owners, size)
-            heads = np.full((size, entries.LISTS), -1, np.int64)
-            heads[: len(self.heads)] = self.heads
-            self.heads = heads
+            self.heads = _grown(self.heads, size, -1)
         customer, _, product, _, loan = key
-        self.owners[account] = self.rates.index(product), int(bool(loan))
+        self.owners[account] = self.rates.index(product), int(bool(loan)), row
         if loan:
             self.loans[customer, loan] = account
 
@@ -73,14 +76,14 @@ class Books:
         """All of it as the kernel takes it; by other rates than those of now when given."""
         tail = entries.Tail(self.heads, self.pool, self.used)
         tables = self.rates.tables() if rates is None else rates
-        return Book(self.ledgers, self.owners, tail, tables, self.leaves, self.written)
+        return Book(self.ledgers, self.owners, tail, self.grades, tables, self.leaves, self.written)
 
     def open_leaves(self, accounts: int, until: int) -> Ints:
         """The leaves that a close before `until` would post of each account. Changes nothing."""
         copy = Books()
         for name in ("ledgers", "owners", "heads", "pool", "used"):
             setattr(copy, name, getattr(self, name).copy())
-        copy.rates = self.rates
+        copy.rates, copy.grades = self.rates, self.grades
         account = 0
         while (account := post_all(copy.book(), account, accounts, until)) < accounts:
             copy.make_room()
@@ -105,9 +108,15 @@ class Books:
         return found
 
     def make_room(self) -> None:
-        """Twice the leaves and the entries."""
+        """Twice the leaves, the entries and the grades."""
         self.leaves = _grown(self.leaves, 2 * len(self.leaves))
         self.pool = _grown(self.pool, 2 * len(self.pool))
+        pool = _grown(self.grades.pool, 2 * len(self.grades.pool))
+        self.grades = self.grades._replace(pool=pool)
+
+    def know_customers(self, size: int) -> None:
+        """Makes place for the grades of so many."""
+        self.grades = self.grades._replace(heads=_grown(self.grades.heads, size, -1))
 
     def restore(self, account: int, ledger: Sequence[int], words: Sequence[int]) -> None:
         """An account's ledger and entries as a record has them."""
@@ -118,6 +127,17 @@ class Books:
             self.make_room()
         tail = entries.Tail(self.heads, self.pool, self.used)
         entries.restore(tail, account, int(ledger[0]), np.array(words, np.int64))
+
+    def restore_grades(
+        self, row: int, told: Sequence[tuple[int, int, int]], accounts: Sequence[int]
+    ) -> None:
+        """A customer's grades as his record has them; `accounts` are its rows, in its order."""
+        if not told and self.grades.heads[row] < 0:
+            return
+        while int(self.grades.used[grades.G_USED]) + len(told) > len(self.grades.pool):
+            self.make_room()
+        words = [(accounts[of - 1] if of else grades.ALL, code, grade) for of, code, grade in told]
+        grades.restore(self.grades, row, np.array(words, np.int64).reshape(-1))
 
     # Rates ----------------------------------------------------------------------------------
 
@@ -188,7 +208,7 @@ class Books:
             waiting, self._restating = self._restating, {}
             places = set()
             for key, rate in waiting.items():
-                place = (rate.kind, rate.product, rate.driver, rate.from_day)
+                place = (*rate.place, rate.from_day)
                 reason = self._refusal(rate, latest_on, kept)
                 if reason:
                     self._alarms.append(f"restatement of {key}: {reason}")
@@ -210,7 +230,7 @@ class Books:
         return list(records), alarms
 
 
-def _grown(array: NDArray[Any], size: int) -> NDArray[Any]:
-    new = np.zeros((size, *array.shape[1:]), array.dtype)
+def _grown(array: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
+    new = np.full((size, *array.shape[1:]), fill, array.dtype)
     new[: len(array)] = array
     return new

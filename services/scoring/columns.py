@@ -106,8 +106,8 @@ _UNUSED = array("q", uses.UNUSED)
 
 @dataclass(slots=True)
 class Columns:
-    """Transactions of one batch, and facts on accounts and loans when there are prices, one place
-    each; closes and refusals beside them.
+    """Transactions of one batch, and facts on accounts, loans and grades when there are prices, one
+    place each; closes and refusals beside them.
 
     Of an event only what a signal or the event store may ask for is kept: letting go of the rest
     keeps the decoder's memory warm, which is worth a third of its time.
@@ -245,8 +245,8 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     out: Columns, context: Context, partition: Partition, record: Delivered, event: Any,
     held: frozenset[int],
 ) -> None:  # fmt: skip
-    """No transaction. An opening, a closing or a loan that has a price or is watched is judged as
-    one."""
+    """No transaction. An opening, a closing, a loan or a grade that has a price or is watched is
+    judged as one."""
     priced = partition.books.rates.active
     if type(event) not in uses.STEPPED or not (priced or uses.is_watched(partition, event)):
         _other(context, partition.number, record, event, out)
@@ -275,7 +275,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     row = partition.rows.get(key[0].encode(), -1)
     if row < 0:
         row = partition.new_row(key[0])
-    account = partition.account(row, key)
+    account = partition.account(row, key) if key[1] else -1
     for column, value in (
         (out.rows, row), (out.accounts, account), (out.amounts, amount), (out.days, day),
         (out.offsets, record.offset), (out.flags, IN_LEDGER if priced else 0),

@@ -41,7 +41,7 @@ from services.scoring.signals import Signal, Writer
 from services.scoring.state import UnreadableState
 from services.scoring.stepping import Run
 from services.scoring.watermark import Source
-from shared.events.bank import TransactionBooked
+from shared.events.envelope import decode
 
 Ints = NDArray[np.int64]
 VERDICTS_KEPT = 1000  # of a partition, the newest: redeliveries meet them again
@@ -254,15 +254,14 @@ class Engine:
         places = np.flatnonzero(_is_beyond(verdicts)).tolist()
         if not places:
             return []
-        records = {record.offset: record for record in batch.records}
-        return [
-            inputs.with_sequence(
-                refuse(self._context, batch.partition.number, records[columns.offsets[i]], "dead",
-                       *_BEYOND[int(verdicts[i])], TransactionBooked.TYPE),
-                columns.sequences[i] if batch.of_inputs else 0,
-            )
-            for i in places
-        ]  # fmt: skip
+        records, found = {record.offset: record for record in batch.records}, []
+        for i in places:
+            record = records[columns.offsets[i]]
+            type_ = decode(record.value or b"").type
+            told = refuse(self._context, batch.partition.number, record, "dead",
+                          *_BEYOND[int(verdicts[i])], type_)  # fmt: skip
+            found.append(inputs.with_sequence(told, columns.sequences[i] if batch.of_inputs else 0))
+        return found
 
     def _signals(self, run: Run, partition: Partition, columns: Columns) -> list[Signal]:
         """What has crossed since they were last taken, in the words of the rules that did it."""

@@ -18,6 +18,7 @@ from services.scoring.rows import (
     BY_CUSTOMER,
     CLEARED,
     DUPLICATE,
+    GRADED,
     HOME_CURRENCY,
     IN_LEDGER,
     INPUT,
@@ -41,9 +42,8 @@ from services.scoring.rows import (
 )
 from services.scoring.scores import activity, balance, outflow, silence, transactions
 from services.scoring.scores.compiling import compiled
-from services.scoring.scores.contribution import booking
-from services.scoring.scores.contribution.entries import E_USED
-from services.scoring.scores.contribution.ledger import L_COUNT, Book
+from services.scoring.scores.contribution import booking, grading
+from services.scoring.scores.contribution.ledger import Book
 from services.scoring.scores.looking import look, most_crossings
 from services.scoring.scores.waiting import fits
 from services.scoring.scores.watching import Watch, on_booking, sooner
@@ -201,17 +201,6 @@ def _first_scores(
 
 
 @compiled
-def _has_room(book: Book, account: int, second: int, until: int, day: int) -> bool:
-    needed = booking.room(book, account, until, day)
-    if second >= 0:
-        needed += booking.room(book, second, until, day)
-    return bool(
-        book.written[L_COUNT] + needed <= book.leaves.shape[0]
-        and book.tail.used[E_USED] + needed <= book.tail.pool.shape[0]
-    )
-
-
-@compiled
 def _met_before(
     customers: Rows, row: int, flags: int, sequence: int, offset: int, day: int, id_hash: int,
     watermark: int, slots: Ints, ids: Ints,
@@ -246,6 +235,8 @@ def _verdict(
     watch: Watch,
 ) -> int:  # fmt: skip
     """What a new event comes to, before anything of it is applied."""
+    if action == GRADED:
+        return grading.refusal(value_day, until)
     if action < OPENED and not (
         transactions.fits(accounts[account].sum_minor, amount)
         and transactions.fits(customers[row].sum_minor, amount)
@@ -263,8 +254,8 @@ def step(
     begin: int, end: int,
     rows: Ints, accounts_of: Ints, amounts: Ints, days: Ints, offsets: Ints, flags: Ints,
     hashes: Ints, sequences: Ints, uses: Ints, kinds: Ints, watermark: int,
-    customers: Rows, accounts: Rows, armed: Ints, stamps: Ints, heads: Ints,
-    ids: Ints, slots: Ints, book: Book, watch: Watch,
+    customers: Rows, accounts: Rows, first_account: Ints, next_account: Ints, armed: Ints,
+    stamps: Ints, heads: Ints, ids: Ints, slots: Ints, book: Book, watch: Watch,
     activity_factors: Ints, mass: Ints, balance_factors: Ints, limits: Ints,
     verdicts: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
 ) -> int:  # fmt: skip
@@ -276,9 +267,15 @@ def step(
     for i in range(begin, end):
         row, account, amount, day = rows[i], accounts_of[i], amounts[i], days[i]
         action, value_day, driver, second = uses[i, 0], uses[i, 1], uses[i, 2], uses[i, 3]
-        if flags[i] & IN_LEDGER and not _has_room(
-            book, account, second, watermark + 1, min(day, value_day)
-        ):
+        if action == GRADED:
+            has_room = grading.has_room(
+                book, row, account, first_account, next_account, watermark + 1, value_day
+            )
+        else:
+            has_room = not flags[i] & IN_LEDGER or booking.has_room(
+                book, account, second, watermark + 1, min(day, value_day)
+            )
+        if not has_room:
             return i
         verdicts[i] = _met_before(
             customers, row, flags[i], sequences[i] if flags[i] & INPUT else 0, offsets[i], day,
@@ -297,7 +294,10 @@ def step(
             continue
         if day > watermark:
             counters[IDS] = remember(slots, ids, heads, row, hashes[i], day, counters[IDS])
-        if flags[i] & IN_LEDGER:
+        if action == GRADED:
+            grading.take(book, row, account, value_day, driver, amount, first_account,
+                         next_account, watermark + 1, i)  # fmt: skip
+        elif flags[i] & IN_LEDGER:
             booking.book_event(
                 book, action, account, second, driver, amount, value_day, day, watermark + 1
             )
@@ -306,7 +306,7 @@ def step(
                 customers, accounts, row, account, i, amount, day, offsets[i], flags[i], watermark,
                 activity_factors, mass, balance_factors, limits, signals, counters,
             )  # fmt: skip
-        if watch.places[account, 0] >= 0:
+        if account >= 0 and watch.places[account, 0] >= 0:
             on_booking(watch, row, account, day, amount, kinds[i], offsets[i], watermark)
         counters[ARMED] = _arm(customers, watch.looks, armed, arms, counters[ARMED], row)
     return end

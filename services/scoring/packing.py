@@ -17,6 +17,16 @@ from services.scoring.scores import waiting
 from services.scoring.scores.compiling import compiled
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution.entries import Tail
+from services.scoring.scores.contribution.grades import ACCOUNT as OF
+from services.scoring.scores.contribution.grades import (
+    ALL,
+    CODE,
+    GRADE,
+    NEXT,
+    TOLD,
+    Grades,
+    length,
+)
 from services.scoring.scores.contribution.ledger import SETTLED_ON
 from services.scoring.scores.watching import WORDS, Watch
 
@@ -26,7 +36,7 @@ Ints = NDArray[np.int64]
 @compiled
 def sizes(
     touched: Ints, n: int, first_account: Ints, next_account: Ints, texts: Ints, heads: Ints,
-    ledgers: Ints, tail: Tail, watch: Watch, out: Ints,
+    ledgers: Ints, tail: Tail, grades: Grades, watch: Watch, out: Ints,
 ) -> int:  # fmt: skip
     """Words of each touched customer's record at most, as running begins. Returns the sum."""
     total = 0
@@ -34,6 +44,7 @@ def sizes(
         row = touched[k]
         out[k] = total
         total += HEAD_WORDS + CUSTOMER_WORDS + heads[row, 1] + (heads[row, 1] + 1) // 2
+        total += TOLD * length(grades, row)
         account = first_account[row]
         while account >= 0:
             total += ACCOUNT_WORDS + 2 + texts[account, 1]
@@ -116,10 +127,32 @@ def _pack_account(
 
 
 @compiled
+def _pack_grades(
+    grades: Grades, row: int, first_account: Ints, next_account: Ints, out: Ints, at: int
+) -> int:
+    """Writes the customer's grades from a place on; returns how many."""
+    told, place = 0, grades.heads[row]
+    while place >= 0:
+        of = 0
+        if grades.pool[place, OF] != ALL:
+            of, account = 1, first_account[row]
+            while account != grades.pool[place, OF]:
+                of += 1
+                account = next_account[account]
+        out[at] = of
+        out[at + 1] = grades.pool[place, CODE]
+        out[at + 2] = grades.pool[place, GRADE]
+        at += TOLD
+        told += 1
+        place = grades.pool[place, NEXT]
+    return told
+
+
+@compiled
 def pack(
     touched: Ints, n: int, customer_words: Ints, account_words: Ints, first_account: Ints,
-    next_account: Ints, texts: Ints, text_words: Ints, ledgers: Ints, tail: Tail, watch: Watch,
-    heads: Ints, ids: Ints, watermark: int, begins: Ints, lengths: Ints, out: Ints,
+    next_account: Ints, texts: Ints, text_words: Ints, ledgers: Ints, tail: Tail, grades: Grades,
+    watch: Watch, heads: Ints, ids: Ints, watermark: int, begins: Ints, lengths: Ints, out: Ints,
 ) -> None:  # fmt: skip
     """Writes the records of the touched customers; `lengths` says how many words each took."""
     for k in range(n):
@@ -158,6 +191,8 @@ def pack(
             entry = ids[entry, 3]
         if place % 2 == 1:
             at += 1
+        told = _pack_grades(grades, row, first_account, next_account, out, at)
+        at += TOLD * told
         out[begin] = RECORD_VERSION | (KIND_CUSTOMER << 8) | (count << 32)
-        out[begin + 1] = open_ids
+        out[begin + 1] = open_ids | (told << 32)
         lengths[k] = at - begin

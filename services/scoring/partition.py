@@ -125,6 +125,7 @@ class Partition:
             self.heads = _grown(self.heads, size)
             self.heads[begun:, 0] = -1
             self.first_account = _grown(self.first_account, size, -1)
+            self.books.know_customers(size)
             self.watched.looks = _grown(self.watched.looks, size)
         key = customer_number.encode()
         self.rows[key] = row
@@ -163,7 +164,7 @@ class Partition:
         self.account_keys.append(key)
         if not key[4]:
             self.accounts_by_number.setdefault(key[1].encode(), account)
-        self.books.own(account, key)
+        self.books.own(account, key, row)
         self.watched.own(account, self.set_of(key))
         self.owner_of[account] = row
         self.currency_of[account] = self.currencies.setdefault(key[3], len(self.currencies))
@@ -216,29 +217,16 @@ class Partition:
         tail, watch = Tail(books.heads, books.pool, books.used), self.watched.watch()
         words = packing.sizes(
             touched, n, self.first_account, self.next_account, self.texts, self.heads,
-            books.ledgers, tail, watch, begins,
+            books.ledgers, tail, books.grades, watch, begins,
         )  # fmt: skip
         out = np.zeros(words, np.int64)
         lengths = np.zeros(n, np.int64)
         packing.pack(
-            touched,
-            n,
-            self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS),
-            self.accounts.view(np.int64).reshape(-1, ACCOUNT_WORDS),
-            self.first_account,
-            self.next_account,
-            self.texts,
-            self.text_words,
-            books.ledgers,
-            tail,
-            watch,
-            self.heads,
-            self.ids,
-            self.closes.watermark,
-            begins,
-            lengths,
-            out,
-        )
+            touched, n, self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS),
+            self.accounts.view(np.int64).reshape(-1, ACCOUNT_WORDS), self.first_account,
+            self.next_account, self.texts, self.text_words, books.ledgers, tail, books.grades,
+            watch, self.heads, self.ids, self.closes.watermark, begins, lengths, out,
+        )  # fmt: skip
         raw, keys = out.tobytes(), self.keys
         ends = (begins[:-1] + lengths).tolist()
         return spilled + [
@@ -329,14 +317,16 @@ class Partition:
             try:
                 found, at = state.accounts_at(value)
                 ids = state.ids_at(value, at, state.ids_count(value))
+                grades = state.grades_at(value, at)
             except (ValueError, IndexError, struct.error) as error:
                 raise state.UnreadableState(f"{number}: {error}") from error
-            for one in found:
-                account = self.account(row, (number, *one[1:5]))
-                accounts.append(account)
+            own = [self.account(row, (number, *one[1:5])) for one in found]
+            for account, one in zip(own, found, strict=True):
                 figures.append(one.figures)
                 self.books.restore(account, one.ledger, one.entries)
                 self._restore_watch(account, number, one)
+            accounts += own
+            self.books.restore_grades(row, grades, own)
             self._know(row, ids)
         if accounts:
             self.accounts.view(np.int64).reshape(-1, ACCOUNT_WORDS)[accounts] = figures

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+from xxhash import xxh3_64_intdigest
 
 Kind = Literal[
     "transfer_price", "customer_rate", "margin", "cost_driver", "pd", "lgd", "risk_weight",
@@ -10,6 +11,7 @@ Kind = Literal[
 ]  # fmt: skip
 PRICES = ("transfer_price", "margin")
 CAPITAL = ("risk_weight", "capital_ratio", "hurdle_rate")  # a year's charge is their product
+OF_GRADES = ("pd", "lgd")
 PPM = 1_000_000
 BASIS_POINT = 100  # ppm: the product of the three is a whole number of ppm of ppm, and so exact
 CONTACT = "contact"  # the driver of contacts: the query side prices them, no ledger has them
@@ -34,6 +36,12 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
     overdraft: str = ""
     restatement: int = 0  # the number of that which brought it; 0: nothing was booked by it yet
     before: int | None = None  # the value of that day until then; None: there was none
+    grade: str = ""  # of PD and LGD; "": of all that have no rate of their own grade
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What its value holds for, from its day on: kind, product, driver or grade."""
+        return self.kind, self.product, self.grade if self.kind in OF_GRADES else self.driver
 
     def says(self) -> tuple[int, str]:
         """What may differ between two of one key."""
@@ -46,6 +54,15 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
             return f"{self.value} is not within {low} and {high}"
         if self.kind in CAPITAL and self.value % BASIS_POINT:
             return f"{self.value} is no whole number of basis points ({BASIS_POINT} ppm)"
+        if self.grade and self.kind not in OF_GRADES:
+            return f"a {self.kind} is not of a grade"
+        if not self.product and self.kind in (*OF_GRADES, *CAPITAL):
+            return f"a {self.kind} is of a product"
         if self.kind != "overdraft" and self.from_day < DAY_MIN:
             return "it is dated before 1900"
         return None
+
+
+def grade_number(code: str) -> int:
+    """How ledgers know a grade: 63 bits of its hash, the same after every restart."""
+    return xxh3_64_intdigest(code.encode()) >> 1

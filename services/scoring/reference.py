@@ -42,7 +42,7 @@ def tell(engine: Engine, value: bytes | None) -> None:
         if data.kind == "tax":
             return  # no ledger pays it: the query side posts it at a month's close
         of_contacts = (data.driver_code or "").partition("/")[0] == CONTACT
-        if data.grade_code is None and not of_contacts:  # no account has a grade of its own yet
+        if not of_contacts:
             engine.set_rate(_rate(data, data.kind, event.source))
     elif isinstance(data, ProductDescribed) and data.overdraft_product_code:
         engine.set_rate(
@@ -67,5 +67,5 @@ def _take_set(engine: Engine, data: RuleSetAccepted) -> None:
 def _rate(data: RateSet, kind: Kind, source: str) -> Rate:
     return Rate(
         data.key(source), kind, data.product_code or "", data.driver_code or "",
-        data.from_on.toordinal(), data.value,
+        data.from_on.toordinal(), data.value, grade=data.grade_code or "",
     )  # fmt: skip

@@ -83,6 +83,7 @@ INSTALMENT: Final = 4
 OPENED: Final = 8
 CLOSED: Final = 9
 GRANTED: Final = 10
+GRADED: Final = 11
 
 # Rules and kinds of a signal
 OUTFLOW: Final = 0

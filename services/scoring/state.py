@@ -3,7 +3,7 @@
 A record is little-endian 64-bit words; byte 0 is the version, byte 1 the kind.
 Customer (key: the customer number):
     word 0    version | kind << 8 | number of accounts << 32
-    word 1    number of ids of the open window
+    word 1    number of ids of the open window | number of grades << 32
     17 words  the customer row, fields in the order of `rows.CUSTOMER_FIELDS`
     accounts  3 words each (`rows.ACCOUNT_FIELDS`), then one word: number of ledger entries |
               words of the ledger << 32 (0: none), one: words of the watch (0: not watched), one
@@ -15,13 +15,15 @@ Customer (key: the customer number):
               the bookings that wait, four words each (`scores/waiting.py`)
     ids       64-bit hashes of the (source, id) applied above the watermark, then their day
               numbers, two to a word
+    grades    3 words each: place of the loan among the accounts, 0: of all; code and number of the
+              grade (`scores/contribution/grades.py`)
 Spilled ids (key: customer number + "/" + n): word 0, word 1, then hashes and days as above.
 Partition (key: NUL + "partition/" + n): word 0, then JSON: what the closes have done.
 Rate (key: NUL + "rate/" + n + "/" + key of `bank.reference`): word 0, then JSON: a rate that the
 figures of the partition rest on; one that it refused is not there.
 Version 1 had no ledgers, those of version 2 do not say which restatements they had, version 3 had
-no features of risk and version 4 no charge for capital: their figures cannot be carried on, so they
-are refused; the state is rebuilt from `bank.events`.
+no features of risk, version 4 no charge for capital and no grades: their figures cannot be carried
+on, so they are refused; the state is rebuilt from `bank.events`.
 Day numbers are `date.toordinal()`. A record replaces the one before it when its place is not before
 it: the offset of `bank.events`, then the sequence of the customer's inputs.
 """
@@ -120,6 +122,7 @@ class CustomerState:
     silent_on: date | None
     accounts: tuple[AccountState, ...]
     ids: tuple[tuple[int, int], ...] = field(repr=False, default=())  # hash, day number
+    grades: tuple[tuple[str, int, int], ...] = ()  # loan number or "": all, code, grade
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,14 @@ def ids_at(value: bytes, at: int, count: int) -> tuple[tuple[int, int], ...]:
     return tuple(zip(hashes, days, strict=True))
 
 
+def grades_at(value: bytes, at: int) -> tuple[tuple[int, int, int], ...]:
+    """The grades of a record whose ids begin at a byte: place of the loan, code, grade."""
+    ids, count = ids_count(value), int(_HEAD.unpack_from(value)[5])
+    begin = at + 8 * ids + (ids + 1) // 2 * 8
+    words = Struct(f"<{3 * count}q").unpack_from(value, begin)
+    return tuple(zip(words[::3], words[1::3], words[2::3], strict=True))
+
+
 def pack_spilled(ids: list[tuple[int, int]]) -> bytes:
     """A record of spilled ids."""
     count = len(ids)
@@ -286,7 +297,9 @@ def _customer(number: str, value: bytes) -> CustomerState:
             )
         ),
         ids=ids_at(value, at, ids_count(value)),
-    )
+        grades=tuple(sorted((accounts[of - 1].loan_number if of else "", code, grade)
+                            for of, code, grade in grades_at(value, at))),
+    )  # fmt: skip
 
 
 def _account(record: AccountRecord) -> AccountState:

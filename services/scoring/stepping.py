@@ -36,10 +36,11 @@ class Run:
         while begin < end:
             begin = kernel.step(
                 begin, end, rows, accounts, amounts, days, offsets, flags, hashes, sequences,
-                uses.reshape(-1, 4), kinds, mark, p.customers, p.accounts, p.armed, p.stamps,
-                p.heads, p.ids, p.slots, p.books.book(), p.watched.watch(), model.activity_factors,
-                model.activity_mass, model.balance_factors, model.numbers, self.verdicts,
-                self._touched, self._signals, self._arms, p.counters,
+                uses.reshape(-1, 4), kinds, mark, p.customers, p.accounts, p.first_account,
+                p.next_account, p.armed, p.stamps, p.heads, p.ids, p.slots, p.books.book(),
+                p.watched.watch(), model.activity_factors, model.activity_mass,
+                model.balance_factors, model.numbers, self.verdicts, self._touched, self._signals,
+                self._arms, p.counters,
             )  # fmt: skip
             self._take_arms()
             if begin < end:

@@ -10,17 +10,26 @@ from typing import Any
 from services.scoring import rows as r
 from services.scoring.books import AccountKey
 from services.scoring.partition import Partition
+from services.scoring.rate import grade_number
 from services.scoring.scores import watching
 from services.scoring.scores.contribution.rates import NEVER
-from shared.events.bank import AccountClosed, AccountOpened, LoanGranted, TransactionBooked
+from shared.events.bank import (
+    AccountClosed,
+    AccountOpened,
+    CreditAnswerReceived,
+    LoanGranted,
+    TransactionBooked,
+)
 from shared.events.envelope import EVENT_CLASSES
 
 Use = tuple[int, int, int, int]  # action, value day, driver, account row of the loan
 UNUSED: Use = (r.PLAIN, 0, -1, -1)
-OPENED, CLOSED, GRANTED = (
-    EVENT_CLASSES[fact] for fact in (AccountOpened, AccountClosed, LoanGranted)
+OPENED, CLOSED, GRANTED, ANSWERED = (
+    EVENT_CLASSES[fact]
+    for fact in (AccountOpened, AccountClosed, LoanGranted, CreditAnswerReceived)
 )
-STEPPED = frozenset({OPENED, CLOSED, GRANTED})  # beside transactions, with prices or a model
+# Beside transactions, with prices or a model.
+STEPPED = frozenset({OPENED, CLOSED, GRANTED, ANSWERED})
 ACTIONS = {"fee": r.FEE, "interest_paid": r.PAID, "interest_received": r.RECEIVED,
             "loan_instalment": r.INSTALMENT}  # fmt: skip
 _OF_LOANS = frozenset({r.RECEIVED, r.INSTALMENT})
@@ -42,8 +51,10 @@ def of_transaction(partition: Partition, data: TransactionBooked, day: int) -> U
 
 
 def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, AccountKey, int] | str:
-    """Use, account and amount of an opening, a closing or a loan; or why it waits. Empty: it has
-    nothing to say here."""
+    """Use, account and amount of an opening, a closing, a loan or a grade; or why it waits. Empty:
+    it has nothing to say here."""
+    if type(event) is ANSWERED:
+        return _of_answer(partition, event)
     data, day = event.data, event.businessdate.toordinal()
     rates = partition.books.rates
     if type(event) is CLOSED:
@@ -64,6 +75,22 @@ def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, Accou
     if rates.active and day < covered_from:
         return _no_rate(key[2], day, covered_from)
     return (action, day, -1, -1), key, amount
+
+
+def _of_answer(partition: Partition, event: Any) -> tuple[Use, AccountKey, int] | str:
+    """A grade as the amount, the second that it was told at as the driver; without an account it is
+    of all that the customer has."""
+    data, day = event.data, event.businessdate.toordinal()
+    if data.grade is None:
+        return ""
+    key = (data.customer_number, "", "", "", "")
+    if data.loan_number is not None:
+        loan = partition.books.loans.get((data.customer_number, data.loan_number), -1)
+        if loan < 0:
+            return f"loan {data.loan_number} is not known"
+        key = partition.account_keys[loan]
+    second = max(int(event.time.timestamp()), 0)
+    return (r.GRADED, day, second, -1), key, grade_number(data.grade)
 
 
 def kind_of(event: Any) -> int:

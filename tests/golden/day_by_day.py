@@ -25,13 +25,13 @@ class Dated:
     def set(self, name: Any, from_on: date, value: int) -> None:
         self._by_name[name][from_on] = value
 
-    def at(self, name: Any, day: date) -> int:
+    def at(self, name: Any, day: date, otherwise: int = 0) -> int:
         known = self._by_name.get(name)
         if not known:
-            return 0
+            return otherwise
         days = sorted(known)
         place = bisect_right(days, day)
-        return known[days[place - 1]] if place else 0
+        return known[days[place - 1]] if place else otherwise
 
 
 class Truth:
@@ -44,15 +44,19 @@ class Truth:
             data = event["data"]
             if event["type"] == "bank.rate_set.v1":
                 of = data.get("driver_code") or data["product_code"]
-                name = (data["kind"], of)
+                name: tuple[str, ...] = (data["kind"], of)
+                if data.get("grade_code"):
+                    name = (*name, data["grade_code"])
                 self._rates.set(name, date.fromisoformat(data["from_on"]), data["value"])
             elif data.get("overdraft_product_code"):
                 self._overdraft_of[data["product_code"]] = data["overdraft_product_code"]
-        self._per_day: dict[tuple[str, date], tuple[int, int, int]] = {}
+        self._per_day: dict[tuple[str, date, str], tuple[int, int, int]] = {}
         self.exact: defaultdict[Key, int] = defaultdict(int)  # minor units / UNIT
         self._moves: dict[tuple[str, str, str], defaultdict[date, int]] = {}
         self._open: dict[tuple[str, str], list[date | None]] = {}
         self._loans: dict[str, tuple[str, str]] = {}
+        self._owners: dict[str, str] = {}  # of accounts and loans
+        self._grades: defaultdict[str, list[tuple[date, str, str, str]]] = defaultdict(list)
 
     def take(self, events: Iterable[dict[str, Any]]) -> None:
         """Notes what happened. Loans first: their instalments name them."""
@@ -65,7 +69,12 @@ class Truth:
                 kept.append(event)
         for event in kept:
             data = event["data"]
+            if event["type"] == "bank.credit_answer_received.v1" and data.get("grade"):
+                told = (date.fromisoformat(event["businessdate"]), event["time"],
+                        data.get("loan_number", ""), data["grade"])  # fmt: skip
+                self._grades[data["customer_number"]].append(told)
             if event["type"] == "bank.loan_granted.v1":
+                self._owners[data["loan_number"]] = data["customer_number"]
                 account = data.get("account_number") or data["loan_number"]
                 self._loans[data["loan_number"]] = (account, data["product_code"])
                 self._move(
@@ -95,6 +104,7 @@ class Truth:
 
     def _booked(self, data: dict[str, Any], day: date) -> None:
         account, product = data["account_number"], data["product_code"]
+        self._owners[account] = data["customer_number"]
         amount, kind = data["amount_minor"], data["kind"]
         value_on = date.fromisoformat(data.get("value_on") or data["booked_on"])
         self._move(account, product, "", value_on, amount)
@@ -113,17 +123,24 @@ class Truth:
         cost = self._rates.at(("cost_driver", kind), day)
         self.exact[cost_account, cost_product, "abc_txn"] -= cost * UNIT
 
-    def _of_product(self, product: str, day: date) -> tuple[int, int, int]:
+    def _grade(self, account: str, loan: str, day: date) -> str:
+        """Of the last day up to this one, and of that the last told; "": nobody told any."""
+        of_loan = ("", loan) if loan else ("",)
+        told = [one for one in self._grades[self._owners[loan or account]]
+                if one[0] <= day and one[2] in of_loan]  # fmt: skip
+        return max(told)[3] if told else ""
+
+    def _of_product(self, product: str, day: date, grade: str) -> tuple[int, int, int]:
         """Of a unit of balance a year: margin, ppm; expected loss, ppm x ppm; the charge for
         capital, ppm x ppm x ppm."""
-        known = self._per_day.get((product, day))
+        known = self._per_day.get((product, day, grade))
         if known is None:
             margin, paid, price, pd, lgd, weight, ratio, hurdle = (
-                self._rates.at((kind, product), day)
+                self._rates.at((kind, product, grade), day, self._rates.at((kind, product), day))
                 for kind in ("margin", "customer_rate", "transfer_price", "pd", "lgd",
                              "risk_weight", "capital_ratio", "hurdle_rate")
             )  # fmt: skip
-            known = self._per_day[product, day] = (
+            known = self._per_day[product, day, grade] = (
                 price - paid - margin, pd * lgd, weight * ratio * hurdle,
             )  # fmt: skip
         return known
@@ -136,10 +153,11 @@ class Truth:
             while day <= last:
                 balance += moves.get(day, 0)
                 if balance > 0 and not loan:
-                    margin, _, _ = self._of_product(product, day)
+                    margin, _, _ = self._of_product(product, day, "")
                     self.exact[account, product, "ftp"] += balance * margin * PPM**2
                 elif balance < 0:
-                    margin, lost, charged = self._of_product(below, day)
+                    grade = self._grade(account, loan, day)
+                    margin, lost, charged = self._of_product(below, day, grade)
                     self.exact[account, below, "ftp"] += balance * margin * PPM**2
                     self.exact[account, below, "el"] += balance * lost * PPM
                     self.exact[account, below, "capital"] += balance * charged

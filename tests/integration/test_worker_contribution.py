@@ -1,6 +1,7 @@
 """Real workers on a real broker, leaves and state read back from Kafka: golden G1, restatements."""
 
 from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,14 +13,15 @@ from services.scoring import leaves, model, state
 from services.scoring.engine import Engine
 from services.scoring.scores.contribution.ledger import HISTORY_DAYS
 from shared.events import Event
-from shared.events.bank import RateSet
+from shared.events.bank import CreditAnswerReceived, RateSet
 from shared.events.envelope import CATALOGUE, decode
 from shared.testing.servers import Servers
-from tests.golden import berka_g1
+from tests.golden import berka_g1, day_by_day
 from tests.ledger_bank import (
     CURRENCY,
     FIRST_DAY,
     Scored,
+    plain,
     random_bank,
     restatements,
     stream,
@@ -164,6 +166,35 @@ def test_state_of_a_bank_without_rates_has_no_ledger(servers: Servers, tmp_path:
         assert len(found) == berka_g1.CUSTOMERS
         assert all(a.ledger == () for c in found.values() for a in c.accounts)
         assert isinstance(found["13539"], state.CustomerState)
+    finally:
+        space.close()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_grades_and_capital_live_are_the_leaves_of_the_loop(
+    servers: Servers, tmp_path: Path, workers: int
+) -> None:
+    bank = random_bank(11)
+    told = stream(bank, Random(0), repeats=0)
+    quiet = Scored(bank).run(told, 1)
+    assert any(isinstance(event.data, CreditAnswerReceived) for event in told)
+    space = WorkerSpace(servers, tmp_path, partitions=3)
+    try:
+        space.describe(described(from_on=FIRST_DAY), *bank.rates)
+        space.publish(told)
+        running = [
+            space.start(f"w{n}", GUANXI_CURRENCY=CURRENCY, GUANXI_WORKER_RECORDS_MAX="20")
+            for n in range(workers)
+        ]  # fmt: skip
+        for worker in running:
+            worker.wait_ready()
+        space.wait_committed(60)
+        assert not space.read("scoring.dead")
+        live = [*posted(space).values(), *still_open(space)]
+        assert {leaf.identity(): leaf.amount_minor for leaf in live} == quiet.leaves()
+        last = FIRST_DAY + timedelta(days=bank.days - 1)
+        events = plain([event for _, event in bank.events])
+        assert sums(space) == day_by_day.leaves(plain(bank.rates), events, last)
     finally:
         space.close()
 

@@ -33,6 +33,7 @@ TYPES = {  # of the bank's events that are no transactions
     "bank.account_opened.v1": N_("Account opened"),
     "bank.account_closed.v1": N_("Account closed"),
     "bank.contact_recorded.v1": N_("Contact"),
+    "bank.credit_answer_received.v1": N_("Credit answer"),
 }
 PIECES = {
     "silent_days": N_("Days without a transaction"),

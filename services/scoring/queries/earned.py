@@ -17,7 +17,7 @@ from services.scoring.leaf_sql import (
     opening_of,
     owner_of,
 )
-from services.scoring.queries.events import BOOKED, CONTACTED
+from services.scoring.queries.events import ANSWERED, BOOKED, CONTACTED
 from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
 from services.scoring.rules.concentration import MILLION
 from shared.reach import Reach
@@ -169,7 +169,8 @@ OPEN_LEAF = by_reach(
     party="n.party_id",
     number="n.customer_number",
 )
-# A fee is made of fees; what a balance earns is made of whatever moved the balance.
+# A fee is made of fees; what a balance earns is made of whatever moved the balance, and what may
+# be lost of it of the customer's grades too.
 KINDS_OF: Final = {
     "fee": ("fee",), "interest_paid": ("interest_paid",), "interest_recv": ("interest_received",),
 }  # fmt: skip
@@ -178,8 +179,9 @@ EVENTS = text(
     select e.* from bank_events e
      where e.customer_number = :customer_number
        and case when :contacts then e.type = '{CONTACTED}'
-                else e.account_number = :account_number and e.type is not null end
-       and (:all_kinds or e.kind = any(:kinds))
+                when :graded and e.type = '{ANSWERED}' then true
+                else e.account_number = :account_number and e.type is not null
+                     and (:all_kinds or e.kind = any(:kinds)) end
        and (not :booked_only or e.type = '{BOOKED}')
        and (:begin = '' or e.businessdate >= cast(:begin || '-01' as date))
        and (:end = '' or e.businessdate <= {last_day("nullif(:end, '')")})
@@ -272,6 +274,7 @@ def events_of_leaf(session: Session, row: Any, after: tuple[date, int] | None) -
                 "kinds": list(kinds),
                 "booked_only": row.component == "abc_txn",
                 "contacts": row.component == "contact",
+                "graded": row.component == "el",
                 "begin": row.origin_period,
                 "end": row.period,
                 "after_on": after[0] if after else None,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 PAGE_ROWS = 50
 BOOKED = "bank.transaction_booked.v1"
 CONTACTED = "bank.contact_recorded.v1"
+ANSWERED = "bank.credit_answer_received.v1"
 
 # The first of an identity counts; what its producer sent again stands at a later offset.
 FIRST = """not exists (

@@ -280,7 +280,11 @@ class StatementFiled(CustomerFact, kw_only=True, frozen=True):
 
 
 class CreditAnswerReceived(CustomerFact, kw_only=True, frozen=True):
-    """A credit bureau or registry answered."""
+    """A credit bureau or registry answered.
+
+    The grade holds from the business date on, for the loan or, without one, for all that the
+    customer has; of several on one day that of the latest `time`.
+    """
 
     TYPE: ClassVar[str] = "bank.credit_answer_received.v1"
 

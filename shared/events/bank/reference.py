@@ -37,7 +37,8 @@ class RateSet(ReferenceFact, kw_only=True, frozen=True):
     """A rate holds from a day on: ppm per year; a cost driver's is minor units per use.
 
     A year's charge for capital is exposure x risk weight x capital ratio x hurdle rate, each of the
-    three a whole number of basis points (100 ppm).
+    three a whole number of basis points (100 ppm). A PD or LGD of a grade goes before the
+    product's own, from its day on.
     """
 
     TYPE: ClassVar[str] = "bank.rate_set.v1"

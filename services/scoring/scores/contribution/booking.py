@@ -12,8 +12,8 @@ from services.scoring import rows as r
 from services.scoring.scores.compiling import compiled
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution import ledger as books
-from services.scoring.scores.contribution.entries import CELLS, HISTORY, PENDING
-from services.scoring.scores.contribution.ledger import Book
+from services.scoring.scores.contribution.entries import CELLS, E_USED, HISTORY, PENDING
+from services.scoring.scores.contribution.ledger import L_COUNT, Book
 from services.scoring.scores.contribution.months import first_day, month_of
 from services.scoring.scores.contribution.rates import on_day
 
@@ -30,6 +30,23 @@ def room(book: Book, account: int, until: int, day: int) -> int:
     if settled > 0:
         months += (max(until - settled, 0) + max(until - day, 0)) // 28 + 1
     return months * 2 * _LEAVES_OF_MONTH + entries.length(book.tail, account) + 8
+
+
+@compiled
+def has_places(book: Book, needed: int) -> bool:
+    """Are there places for so many leaves and entries?"""
+    return bool(
+        book.written[L_COUNT] + needed <= book.leaves.shape[0]
+        and book.tail.used[E_USED] + needed <= book.tail.pool.shape[0]
+    )
+
+
+@compiled
+def has_room(book: Book, account: int, second: int, until: int, day: int) -> bool:
+    needed = room(book, account, until, day)
+    if second >= 0:
+        needed += room(book, second, until, day)
+    return has_places(book, needed)
 
 
 @compiled
@@ -215,10 +232,7 @@ def book_event(
 def post_all(book: Book, begin: int, end: int, until: int) -> int:
     """Settles the accounts begin..end and posts all that is open; says where room ran out."""
     for account in range(begin, end):
-        needed = room(book, account, until, until)
-        if book.written[books.L_COUNT] + needed > book.leaves.shape[0]:
-            return account
-        if book.tail.used[entries.E_USED] + needed > book.tail.pool.shape[0]:
+        if not has_places(book, room(book, account, until, until)):
             return account
         books.settle(book, account, until, -1)
         books.post(book, account, month_of(until - 1), entries.CELL_MIN, -1)

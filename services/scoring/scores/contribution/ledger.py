@@ -18,10 +18,10 @@ from services.scoring.rows import LEDGER_FIELDS
 from services.scoring.scores.compiling import compiled
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution.entries import CELLS, HISTORY, PENDING, Tail
+from services.scoring.scores.contribution.grades import Grades, lost
 from services.scoring.scores.contribution.limbs import plus, product, rounded
 from services.scoring.scores.contribution.months import first_day, month_of
 from services.scoring.scores.contribution.rates import (
-    CAPITALS,
     LOSSES,
     MARGINS,
     SERIES,
@@ -47,8 +47,9 @@ class Book(NamedTuple):
     """All ledgers of a partition, the rates they run on, and the leaves they post."""
 
     ledgers: Ints
-    owners: Ints  # account -> product, 1 for a loan
+    owners: Ints  # account -> product, 1 for a loan, row of the customer
     tail: Tail
+    grades: Grades
     rates: Tables
     leaves: Ints
     written: Ints  # how many leaves
@@ -96,39 +97,35 @@ def put(
 
 
 @compiled
+def below(book: Book, account: int) -> int:
+    """The product of a negative balance."""
+    own = book.owners[account, 0]
+    return own if book.owners[account, 1] == 1 else book.rates.below[own]  # type: ignore[no-any-return]
+
+
+@compiled
 def accrue(
     book: Book, account: int, balance: int, sign: int, begin: int, end: int, origin: int,
     period: int,
 ) -> None:  # fmt: skip
     """What a balance makes over the days begin <= d < end; `sign` -1 takes it back."""
-    if balance == 0:
-        return
-    own = book.owners[account, 0]
-    is_loan = book.owners[account, 1] == 1
-    rates = book.rates
-    if balance > 0:
-        if not is_loan:  # a loan that is overpaid is no deposit
-            margin = between(rates.spans, rates.steps, own * SERIES + MARGINS, begin, end)
-            if margin != 0:
-                high, low = product(balance, sign * margin)
-                put(book, account, r.NET, high, low, origin, period)
-        return
-    below = own if is_loan else rates.below[own]
-    margin = between(rates.spans, rates.steps, below * SERIES + MARGINS, begin, end)
-    if margin != 0:
-        high, low = product(balance, sign * margin)
-        # A product that is its own overdraft has one sum, and is rounded once.
-        put(book, account, r.NET if below == own else r.DEBIT, high, low, origin, period)
-    lost = between(rates.spans, rates.steps, below * SERIES + LOSSES, begin, end)
-    if lost != 0:
-        high, low = product(balance, sign * lost)
-        put(book, account, r.LOSS, high, low, origin, period)
-    capital = below * SERIES + CAPITALS
-    if rates.spans[capital, 0] != rates.spans[capital, 1]:  # few banks charge it
-        charged = between(rates.spans, rates.steps, capital, begin, end)
-        if charged != 0:
-            high, low = product(balance, sign * charged)
-            put(book, account, r.CAPITAL, high, low, origin, period)
+    own, rates = book.owners[account, 0], book.rates
+    if balance == 0 or (balance > 0 and book.owners[account, 1] == 1):
+        return  # a loan that is overpaid is no deposit
+    of = own if balance > 0 else below(book, account)
+    for n in range(MARGINS, LOSSES if balance > 0 else UPKEEPS):
+        series, row = of * SERIES + n, book.owners[account, 2]
+        if n == LOSSES and book.grades.heads[row] >= 0:
+            total = lost(book.grades, rates, row, account, of, begin, end, -1)
+        elif rates.spans[series, 0] != rates.spans[series, 1]:
+            total = between(rates.spans, rates.steps, series, begin, end)
+        else:
+            continue  # few banks charge for capital
+        if total != 0:
+            high, low = product(balance, sign * total)
+            # A product that is its own overdraft has one sum, and is rounded once.
+            component = r.NET if n == MARGINS and of == own else r.DEBIT + 2 * n
+            put(book, account, component, high, low, origin, period)
 
 
 @compiled

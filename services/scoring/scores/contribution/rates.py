@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.rate import CAPITAL, PPM, PRICES, Rate
+from services.scoring.rate import CAPITAL, OF_GRADES, PPM, PRICES, Rate, grade_number
 from services.scoring.scores.compiling import compiled
 
 Ints = NDArray[np.int64]
 Dated = dict[int, int]  # from day -> value
-Places = dict[tuple[str, str, str], Dated]  # by kind, product, driver
+Places = dict[tuple[str, str, str], Dated]  # by `Rate.place`
 ACCOUNT_DAY = "account_day"  # the driver of keeping an account for a day
 MARGINS, LOSSES, CAPITALS, UPKEEPS = range(4)  # the series of a product
 SERIES = 4
@@ -33,6 +33,8 @@ class Tables(NamedTuple):
     """The rates as the kernel takes them."""
 
     below: Ints  # product -> the product of a negative balance
+    grades: Ints  # those that a product has rates for: their numbers; each has a series of losses
+    of_product: Ints  # product -> begin and end in `grades`
     spans: Ints  # (product, series) -> begin and end in `steps`
     drivers: Ints  # driver -> begin and end in `steps`
     steps: Ints  # day, rate, sum of the rate over all days before it
@@ -72,7 +74,7 @@ class Rates:
             self.overdraft[rate.product] = rate.overdraft
             self.index(rate.overdraft)
         else:
-            dated = self._dated.setdefault((rate.kind, rate.product, rate.driver), {})
+            dated = self._dated.setdefault(rate.place, {})
             dated[rate.from_day] = rate.value
         self._uses.clear()
         self._tables = None
@@ -97,7 +99,7 @@ class Rates:
 
     def is_new_ground(self, rate: Rate) -> bool:
         """Was nothing booked that the rate could change? What it would have covered still waits."""
-        known = self._dated.get((rate.kind, rate.product, rate.driver), {})
+        known = self._dated.get(rate.place, {})
         earlier = bool(known) and rate.from_day < min(known)
         if rate.kind == "overdraft":
             return rate.product not in self.products
@@ -130,17 +132,34 @@ class Rates:
         if self._tables is None:
             drivers = sorted(place for place in self._dated if place[0] == "cost_driver")
             self._drivers = {place: number for number, place in enumerate(drivers)}
-            series = [one for p in self.products for one in _series_of(self._dated, p)]
-            self._tables = self._made(series, [self._dated[place] for place in drivers])
+            self._tables = self._made(
+                self._series(self._dated), [self._dated[place] for place in drivers]
+            )
         return self._tables
+
+    def _series(self, dated: Places) -> list[Dated]:
+        """Of all products, then the losses of each product's grades."""
+        found = [one for p in self.products for one in _series_of(dated, p)]
+        return found + [_losses(dated, p, grade) for p, grade in self._graded()]
+
+    def _graded(self) -> list[tuple[str, str]]:
+        """Products with the grades that they have a rate for, in the order of the products."""
+        known = {(p, name) for kind, p, name in self._dated if kind in OF_GRADES and name}
+        return sorted(known, key=lambda one: (self.products[one[0]], one[1]))
 
     def _made(self, series: list[Dated], drivers: list[Dated]) -> Tables:
         steps: list[tuple[int, int, int]] = []
         spans = [_span(steps, one) for one in series]
         of_drivers = [_span(steps, one) for one in drivers]
         below = [self.products[self.overdraft.get(p, p)] for p in self.products]
-        return Tables(np.array(below, np.int64), _rows(spans, 2), _rows(of_drivers, 2),
-                      _rows(steps, 3))  # fmt: skip
+        graded = self._graded()
+        products = [self.products[product] for product, _ in graded]
+        begins = np.searchsorted(products, np.arange(len(below) + 1))
+        return Tables(
+            np.array(below, np.int64), np.array([grade_number(g) for _, g in graded], np.int64),
+            np.stack((begins[:-1], begins[1:]), 1), _rows(spans, 2), _rows(of_drivers, 2),
+            _rows(steps, 3),
+        )  # fmt: skip
 
     # Restatements ---------------------------------------------------------------------------
 
@@ -153,7 +172,7 @@ class Rates:
 
     def value_of(self, rate: Rate) -> int | None:
         """What holds in the place of this rate."""
-        return self._dated.get((rate.kind, rate.product, rate.driver), {}).get(rate.from_day)
+        return self._dated.get(rate.place, {}).get(rate.from_day)
 
     def changes_from(self, rate: Rate) -> int:
         """The first day that the rate changes. The first upkeep of a product's own replaces that
@@ -169,27 +188,30 @@ class Rates:
         dated = {place: dict(values) for place, values in self._dated.items()}
         for rate in self.taken.values():
             if rate.restatement == number:
-                values = dated[rate.kind, rate.product, rate.driver]
+                values = dated[rate.place]
                 if rate.before is None:
                     del values[rate.from_day]
                 else:
                     values[rate.from_day] = rate.before
         dated = {place: values for place, values in dated.items() if values}
-        old = [one for p in self.products for one in _series_of(dated, p)]
-        new = [one for p in self.products for one in _series_of(self._dated, p)]
+        old, new = self._series(dated), self._series(self._dated)
         difference = [{d: _latest(b, d) - _latest(a, d) for d in {*a, *b}}
                       for a, b in zip(old, new, strict=True)]  # fmt: skip
         firsts = [min((d for d, by in one.items() if by), default=NEVER) for one in difference]
-        from_days = np.array(firsts, np.int64).reshape(-1, SERIES).min(axis=1)
+        own = len(self.products) * SERIES
+        from_days = np.array(firsts[:own], np.int64).reshape(-1, SERIES).min(axis=1)
+        for (product, _), first in zip(self._graded(), firsts[own:], strict=True):
+            at = self.products[product]
+            from_days[at] = min(from_days[at], first)
         return Restatement(number, self._made(old, []), self._made(difference, []), from_days)
 
 
 def _series_of(dated: Places, product: str) -> tuple[Dated, Dated, Dated, Dated]:
     """Margin, loss, charge for capital and upkeep of a product, from each day on which one of
     their parts moves."""
-    price, paid, margin, pd, lgd, weight, capital, hurdle = (
+    price, paid, margin, weight, capital, hurdle = (
         dated.get((kind, product, ""), {})
-        for kind in ("transfer_price", "customer_rate", "margin", "pd", "lgd", *CAPITAL)
+        for kind in ("transfer_price", "customer_rate", "margin", *CAPITAL)
     )
     upkeep = dated.get(("cost_driver", product, ACCOUNT_DAY))
     if upkeep is None:
@@ -197,12 +219,26 @@ def _series_of(dated: Places, product: str) -> tuple[Dated, Dated, Dated, Dated]
     return (
         {d: _latest(price, d) - _latest(paid, d) - _latest(margin, d)
          for d in {*price, *paid, *margin}},
-        {d: _latest(pd, d) * _latest(lgd, d) for d in {*pd, *lgd}},
+        _losses(dated, product, ""),
         # Whole: each of the three is a number of basis points.
         {d: _latest(weight, d) * _latest(capital, d) * _latest(hurdle, d) // PPM
          for d in {*weight, *capital, *hurdle}},
         upkeep,
     )  # fmt: skip
+
+
+def _losses(dated: Places, product: str, grade: str) -> Dated:
+    """PD times LGD. Until a grade has a rate of its own, that of the product holds for it."""
+    pd, lgd = (
+        _replaced(dated.get((kind, product, ""), {}), dated.get((kind, product, grade), {}))
+        for kind in OF_GRADES
+    )
+    return {d: _latest(pd, d) * _latest(lgd, d) for d in {*pd, *lgd}}
+
+
+def _replaced(values: Dated, by: Dated) -> Dated:
+    first = min(by, default=NEVER)
+    return {day: value for day, value in values.items() if day < first} | by
 
 
 def _latest(values: Dated, day: int) -> int:
@@ -248,6 +284,15 @@ def between(spans: Ints, steps: Ints, series: int, begin: int, end: int) -> int:
     if at >= first:
         total -= steps[at, 2] + steps[at, 1] * (begin - steps[at, 0])
     return total
+
+
+@compiled
+def loss_of(rates: Tables, product: int, grade: int) -> int:
+    """The series of losses of a product for a grade; of one that has no rate the product's own."""
+    for at in range(rates.of_product[product, 0], rates.of_product[product, 1]):
+        if rates.grades[at] == grade:
+            return rates.below.shape[0] * SERIES + at  # type: ignore[no-any-return]
+    return product * SERIES + LOSSES
 
 
 @compiled

@@ -15,8 +15,8 @@ from services.scoring import rows as r
 from services.scoring.scores.compiling import compiled
 from services.scoring.scores.contribution import booking, entries
 from services.scoring.scores.contribution import ledger as books
-from services.scoring.scores.contribution.entries import CELLS, E_USED, HISTORY
-from services.scoring.scores.contribution.ledger import L_COUNT, Book
+from services.scoring.scores.contribution.entries import CELLS, HISTORY
+from services.scoring.scores.contribution.ledger import Book
 from services.scoring.scores.contribution.limbs import negated, plus
 from services.scoring.scores.contribution.months import first_day, month_of
 from services.scoring.scores.contribution.rates import NEVER
@@ -43,11 +43,7 @@ def restate(
             ledger = before.ledgers[account]
             settles = max(until, ledger[books.SETTLED_ON])
             if from_day < settles:
-                needed = booking.room(before, account, settles, from_day)
-                if (
-                    before.written[L_COUNT] + needed > before.leaves.shape[0]
-                    or before.tail.used[E_USED] + needed > before.tail.pool.shape[0]
-                ):
+                if not booking.has_room(before, account, -1, settles, from_day):
                     return row
                 books.settle(before, account, until, -1)
                 _add_held(before, account, counts, -1)
@@ -70,9 +66,7 @@ def _from_day(book: Book, account: int, from_days: Ints, number: int) -> int:
     if book.ledgers[account, books.RESTATED] >= number:
         return NEVER
     own = book.owners[account, 0]
-    if book.owners[account, 1] == 1:
-        return from_days[own]  # type: ignore[no-any-return]
-    return min(from_days[own], from_days[book.rates.below[own]])  # type: ignore[no-any-return]
+    return min(from_days[own], from_days[books.below(book, account)])  # type: ignore[no-any-return]
 
 
 @compiled
