@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import msgspec
+
 from services.scoring import model
 from services.scoring.columns import Asked, Delivered
 from services.scoring.engine import Engine
@@ -72,7 +74,7 @@ class Side:
                 batch = self.engine.read(number, records, LATEST_DAY)
         asked = batch.asked()
         known = repeats(number, asked, batch.refused_before()) if asked else set()
-        signals = self.engine.apply(batch, known).signals
+        signals = [_bare(signal) for signal in self.engine.apply(batch, known).signals]
         if partition.closes.watermark >= self._first_day:
             self._judged += signals
             return
@@ -113,6 +115,11 @@ class Rehearsal:
     def said(self) -> Iterator[Said]:
         for proposed, side in enumerate(self._sides):
             yield from side.said(bool(proposed))
+
+
+def _bare(signal: Signal) -> Signal:
+    """Without what explains it: that is most of it, a partition has many, and nobody asks why."""
+    return msgspec.structs.replace(signal, terms={}, events=(), position=None)
 
 
 def _holder(signal: Signal) -> Holder:

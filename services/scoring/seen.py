@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import structlog
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, and_, or_, select
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.scoring.columns import Asked, Columns
@@ -25,13 +25,14 @@ _ASKED_MAX = 1000  # identities of one statement
 _WAIT_S = 0.05
 _WARN_S = 10.0
 
-BANK_EVENTS = Table(
-    "bank_events",
-    MetaData(),
-    Column("partition", Integer),
-    Column("source", String),
-    Column("event_id", String),
-    Column("event_offset", BigInteger),
+# One text whatever is asked: a statement written out for each batch stayed, compiled, in memory.
+COPIES = text(
+    """
+    select e.source, e.event_id, e.event_offset
+      from unnest(cast(:sources as text[]), cast(:ids as text[])) as a(source, event_id)
+      join bank_events e using (source, event_id)
+     where e.partition = :partition
+    """
 )
 
 
@@ -124,17 +125,12 @@ def repeats(
 ) -> set[int]:
     """Offsets of those that stand in the store at another offset of the same partition too."""
     found: set[int] = set()
-    t = BANK_EVENTS.c
     for begin in range(0, len(asked), _ASKED_MAX):
         part = asked[begin : begin + _ASKED_MAX]
-        identities = [and_(t.source == source, t.event_id == event_id)
-                      for source, event_id in {(one.source, one.id) for one in part}]  # fmt: skip
+        sources, ids = zip(*sorted({(one.source, one.id) for one in part}), strict=True)
         copies: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-        for row in session.execute(
-            select(t.source, t.event_id, t.event_offset).where(
-                t.partition == partition, or_(*identities)
-            )
-        ):
+        told = {"partition": partition, "sources": list(sources), "ids": list(ids)}
+        for row in session.execute(COPIES, told):
             if row.event_offset not in refused:
                 copies[row.source, row.event_id].add(row.event_offset)
         found |= {one.offset for one in part if is_repeat(one, copies[one.source, one.id])}

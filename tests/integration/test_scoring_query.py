@@ -324,3 +324,15 @@ def test_the_store_knows_a_repeat_by_its_first_offset(space, scoring, scored):
         assert repeats(session, partition + 1, asked) == set()
         (line,) = [r for r in positions.reconcile(session) if r["topic"] == "bank.events"]
     assert (line["applied"], line["duplicate"], line["difference"]) == (2, 2, 0)
+
+
+def test_asking_the_store_leaves_nothing_behind(scoring):
+    """However many are asked at once: a statement written out for each batch would stay."""
+    compiled = scoring.database.engine._compiled_cache
+    before = None
+    for count in (1, 2, 30, 700, 1500):
+        asked = [columns.Asked(SOURCE, f"e{n}", n, n - 1) for n in range(count)]
+        with scoring.database.read() as session:
+            assert repeats(session, 0, asked) == set()
+        before = len(compiled) if before is None else before
+    assert len(compiled) == before
