@@ -1,6 +1,6 @@
 """From what may be lost of a customer one comes to the grades that he was given."""
 
-from services.scoring.queries.earned import KEY
+from services.scoring.leaf_sql import LEAF_KEY
 from shared.events import bank
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import ledger_room, scoring_room
@@ -28,7 +28,7 @@ def test_a_leaf_of_expected_loss_shows_the_credit_answers_of_its_months(
     assert {"el", "ftp"} <= {leaf.component for leaf in of_months}
     client = scoring.client(HEAD)
     for leaf in of_months:
-        key = {name: getattr(leaf, name) for name in KEY}
+        key = {name: getattr(leaf, name, "") for name in LEAF_KEY}
         shown = client.get("/contribution/leaf", params=key).text
         is_shown = graded[leaf.customer_number, leaf.period] in shown
         assert is_shown == (leaf.component == "el"), leaf
