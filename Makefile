@@ -64,7 +64,7 @@ bench:  ## Measure the running system: latency, throughput, each with its effect
 bench-scoring:  ## Measure the whole scorer on a real broker, and its idle days (QUICK=1: a tenth)
 	$(SETUP) venv jars
 	@$(PY) -m tests.load.bench_worker --risk --rates --events 2000000 \
-	  --polls 5000 --polls 500 $(if $(QUICK),--quick)
+	  --polls 20000 --polls 500 $(if $(QUICK),--quick)
 	@$(PY) -m tests.load.idle_days $(if $(QUICK),--customers 1000000)
 
 figures:  ## Draw the figures of the last bench into figures/

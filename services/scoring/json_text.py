@@ -8,7 +8,7 @@ Each is given the text and where it is to end, and says where it came to, or tha
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -19,7 +19,7 @@ _FIRST_DAY = 719528  # date(1971, 1, 1).toordinal()
 QUOTE, _BACKSLASH, COMMA, COLON, BRACE, END, _MINUS, _ZERO = (ord(c) for c in "\"\\,:{}-0")
 
 
-@compiled
+@inlined
 def spaces(text: Bytes, at: int, end: int) -> int:
     while at < end and (text[at] == 32 or text[at] == 10 or text[at] == 13 or text[at] == 9):
         at += 1
@@ -45,7 +45,7 @@ def _wide(text: Bytes, at: int, end: int) -> int:
     return 0 if overlong or surrogate or beyond else n
 
 
-@compiled
+@inlined
 def string(text: Bytes, at: int, end: int) -> int:
     """The closing quote of the string that opens at a place; -1: none, or not a plain one."""
     if at >= end or text[at] != QUOTE:
@@ -67,7 +67,7 @@ def string(text: Bytes, at: int, end: int) -> int:
     return -1
 
 
-@compiled
+@inlined
 def equal(a: Bytes, begin: int, end: int, b: Bytes, other: int, other_end: int) -> bool:
     if end - begin != other_end - other:
         return False
@@ -77,7 +77,7 @@ def equal(a: Bytes, begin: int, end: int, b: Bytes, other: int, other_end: int) 
     return True
 
 
-@compiled
+@inlined
 def _digits(text: Bytes, begin: int, n: int) -> int:
     """n digits as a number; -1: one is none."""
     value = 0
@@ -89,7 +89,7 @@ def _digits(text: Bytes, begin: int, n: int) -> int:
     return value
 
 
-@compiled
+@inlined
 def date(text: Bytes, begin: int, end: int) -> int:
     """The day number of a date, as `date.toordinal`; 0: none of this and the next four centuries,
     or no day at all."""
@@ -108,7 +108,7 @@ def date(text: Bytes, begin: int, end: int) -> int:
                + (leap and month > 2) + day)  # fmt: skip
 
 
-@compiled
+@inlined
 def is_time(text: Bytes, begin: int, end: int) -> bool:
     """An instant of RFC 3339 with its zone, to the microsecond; of 1971 or later."""
     if end - begin < 20 or date(text, begin, begin + 10) < _FIRST_DAY:
@@ -136,7 +136,7 @@ def is_time(text: Bytes, begin: int, end: int) -> bool:
     return bool(0 <= hour <= 23 and 0 <= minute <= 59)
 
 
-@compiled
+@inlined
 def integer(
     text: Bytes, at: int, end: int, digits_max: int, signed: bool, found: Ints, place: int
 ) -> int:
@@ -160,7 +160,7 @@ def integer(
     return at
 
 
-@compiled
+@inlined
 def is_null(text: Bytes, at: int, end: int) -> bool:
     return bool(
         at + 4 <= end and text[at] == 110 and text[at + 1] == 117 and text[at + 2] == 108

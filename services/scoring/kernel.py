@@ -41,7 +41,7 @@ from services.scoring.rows import (
     SILENCE,
 )
 from services.scoring.scores import activity, balance, outflow, silence, transactions
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import booking, grading
 from services.scoring.scores.contribution.ledger import Book
 from services.scoring.scores.looking import look, most_crossings
@@ -77,7 +77,7 @@ def _signal(
     return n + 1
 
 
-@compiled
+@inlined
 def due_on(customers: Rows, looks: Ints, row: int) -> int:
     """The day on which the watermark has something to do for this customer; 0: never."""
     due = looks[row]
@@ -86,7 +86,7 @@ def due_on(customers: Rows, looks: Ints, row: int) -> int:
     return sooner(due, customers[row].recovers_on)
 
 
-@compiled
+@inlined
 def _arm(customers: Rows, looks: Ints, armed: Ints, arms: Ints, n: int, row: int) -> int:
     """One timer per customer: put earlier at once, put later only when it is looked at."""
     due = due_on(customers, looks, row)
@@ -98,7 +98,7 @@ def _arm(customers: Rows, looks: Ints, armed: Ints, arms: Ints, n: int, row: int
     return n
 
 
-@compiled
+@inlined
 def _touch(stamps: Ints, touched: Ints, counters: Ints, row: int) -> None:
     if stamps[row] != counters[GENERATION]:
         stamps[row] = counters[GENERATION]
@@ -106,7 +106,7 @@ def _touch(stamps: Ints, touched: Ints, counters: Ints, row: int) -> None:
         counters[TOUCHED] += 1
 
 
-@compiled
+@inlined
 def _move_balance(customers: Rows, factors: Ints, row: int, amount_minor: int, day: int) -> None:
     c = customers[row]
     if c.mean_on == 0:
@@ -120,7 +120,7 @@ def _move_balance(customers: Rows, factors: Ints, row: int, amount_minor: int, d
     c.sum_minor += amount_minor
 
 
-@compiled
+@inlined
 def _outflow_rule(
     customers: Rows, factors: Ints, limits: Ints, row: int, event: int, offset: int,
     signals: Ints, n: int,
@@ -148,7 +148,7 @@ def _outflow_rule(
     return n
 
 
-@compiled
+@inlined
 def _silence_rule(
     customers: Rows, factors: Ints, mass: Ints, limits: Ints, row: int, event: int, day: int,
     watermark: int, offset: int, signals: Ints, n: int,
@@ -175,7 +175,7 @@ def _silence_rule(
     return n
 
 
-@compiled
+@inlined
 def _first_scores(
     customers: Rows, accounts: Rows, row: int, account: int, event: int, amount: int, day: int,
     offset: int, flags: int, watermark: int,
@@ -200,7 +200,7 @@ def _first_scores(
         )
 
 
-@compiled
+@inlined
 def _met_before(
     customers: Rows, row: int, flags: int, sequence: int, offset: int, day: int, id_hash: int,
     watermark: int, slots: Ints, ids: Ints,
@@ -228,7 +228,7 @@ def _met_before(
     return APPLIED
 
 
-@compiled
+@inlined
 def _verdict(
     customers: Rows, accounts: Rows, row: int, account: int, second: int, event: int, amount: int,
     day: int, value_day: int, action: int, flags: int, kind: int, until: int, book: Book,

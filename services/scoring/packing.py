@@ -14,7 +14,7 @@ from services.scoring.rows import (
     RECORD_VERSION,
 )
 from services.scoring.scores import waiting
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution.entries import Tail
 from services.scoring.scores.contribution.grades import ACCOUNT as OF
@@ -56,7 +56,7 @@ def sizes(
     return total
 
 
-@compiled
+@inlined
 def _ledger_words(ledgers: Ints, account: int) -> int:
     """Of a ledger without the zeros at its end: most have no overdraft, and fewer a capital."""
     words = LEDGER_WORDS
@@ -65,7 +65,7 @@ def _ledger_words(ledgers: Ints, account: int) -> int:
     return words
 
 
-@compiled
+@inlined
 def _watch_words(watch: Watch, account: int) -> int:
     if watch.places[account, 0] < 0:
         return 0
@@ -73,7 +73,7 @@ def _watch_words(watch: Watch, account: int) -> int:
     return own + waiting.TOLD * waiting.length(watch.waiting, account)
 
 
-@compiled
+@inlined
 def _pack_watch(watch: Watch, account: int, out: Ints, at: int) -> int:
     """Writes the account's features and what waits; returns the place after them."""
     begin = watch.places[account, 0]
@@ -91,7 +91,7 @@ def _pack_watch(watch: Watch, account: int, out: Ints, at: int) -> int:
     return at
 
 
-@compiled
+@inlined
 def _pack_account(
     account: int, account_words: Ints, texts: Ints, text_words: Ints, ledgers: Ints, tail: Tail,
     watch: Watch, out: Ints, at: int,
@@ -126,7 +126,7 @@ def _pack_account(
     return _pack_watch(watch, account, out, at)
 
 
-@compiled
+@inlined
 def _pack_grades(
     grades: Grades, row: int, first_account: Ints, next_account: Ints, out: Ints, at: int
 ) -> int:

@@ -109,6 +109,7 @@ class Partition:
         self.recovered_to = -1  # the greatest offset of a recovered row
         self.position = -1  # the last offset of `bank.events` stepped
         self.inputs = 0  # applied since the start
+        self._packed: Ints = np.empty(0, np.int64)  # where records are put together
         self.spills: dict[int, list[tuple[int, int]]] = {}  # row -> (number, its latest day)
 
     # Look-ups -------------------------------------------------------------------------------
@@ -219,18 +220,20 @@ class Partition:
             touched, n, self.first_account, self.next_account, self.texts, self.heads,
             books.ledgers, tail, books.grades, watch, begins,
         )  # fmt: skip
-        out = np.zeros(words, np.int64)
-        lengths = np.zeros(n, np.int64)
+        if words > len(self._packed):
+            self._packed = np.empty(2 * words, np.int64)
+        lengths = np.empty(n, np.int64)
         packing.pack(
             touched, n, self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS),
             self.accounts.view(np.int64).reshape(-1, ACCOUNT_WORDS), self.first_account,
             self.next_account, self.texts, self.text_words, books.ledgers, tail, books.grades,
-            watch, self.heads, self.ids, self.closes.watermark, begins, lengths, out,
+            watch, self.heads, self.ids, self.closes.watermark, begins, lengths,
+            self._packed,
         )  # fmt: skip
-        raw, keys = out.tobytes(), self.keys
+        raw, keys = memoryview(self._packed).cast("B"), self.keys
         ends = (begins[:-1] + lengths).tolist()
         return spilled + [
-            (keys[row], raw[8 * begin : 8 * end])
+            (keys[row], bytes(raw[8 * begin : 8 * end]))
             for row, begin, end in zip(touched.tolist(), begins[:-1].tolist(), ends, strict=True)
         ]
 

@@ -29,7 +29,7 @@ from services.scoring.json_text import (
     spaces,
     string,
 )
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 from shared.events.bank import TransactionBooked
 
 KINDS: Final = get_args(TransactionBooked.__annotations__["kind"])
@@ -123,7 +123,7 @@ _REQUIRED = np.array([required for required, _ in _COUNTS], np.int64)
 _S_LETTERS, _S_SPANS = words(_SAMES)
 
 
-@compiled
+@inlined
 def _number_of(
     text: Bytes, begin: int, end: int, letters: Bytes, spans: Ints, first: int, last: int
 ) -> int:
@@ -134,7 +134,7 @@ def _number_of(
     return -1
 
 
-@compiled
+@inlined
 def _text_value(
     text: Bytes, begin: int, end: int, what: int, which: int, letters: Bytes, spans: Ints,
     firsts: Ints, found: Ints,
@@ -161,7 +161,7 @@ def _text_value(
     return what == _IGNORED
 
 
-@compiled
+@inlined
 def _value(
     text: Bytes, at: int, end: int, field: int, is_optional: bool, key: Bytes, key_begin: int,
     key_end: int, letters: Bytes, spans: Ints, firsts: Ints, found: Ints,
@@ -184,7 +184,7 @@ def _value(
     return close + 1 if fits else -1
 
 
-@compiled
+@inlined
 def _stands(text: Bytes, at: int, end: int, field: int) -> bool:
     """Does this field's name stand in quotes at a place?"""
     begin, n = _SPANS[field, 0], _SPANS[field, 1] - _SPANS[field, 0]
@@ -196,7 +196,7 @@ def _stands(text: Bytes, at: int, end: int, field: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _field_at(text: Bytes, at: int, end: int, first: int, last: int, likely: int) -> int:
     """The field of an object whose name stands at a place; -1: none. Most follow in our order."""
     for field in range(likely, last):
@@ -208,7 +208,7 @@ def _field_at(text: Bytes, at: int, end: int, first: int, last: int, likely: int
     return -1
 
 
-@compiled
+@inlined
 def _is_hot(
     text: Bytes, at: int, end: int, key: Bytes, key_begin: int, key_end: int, letters: Bytes,
     spans: Ints, firsts: Ints, found: Ints, open_objects: Ints,

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from services.scoring import applied_ids, model, remedy, risk_signals
-from services.scoring.columns import Delivered
+from services.scoring.columns import Columns, Delivered
 from services.scoring.engine import Engine
 from services.scoring.rate import Rate
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.scores import watching
 from services.scoring.scores.compiling import CACHE
 from services.scoring.state import pack_spilled
+from services.scoring.stepping import Run
 from services.scoring.watermark import Source
 from shared.events.bank import DayClosed, TransactionBooked
 from shared.events.envelope import Event, encode, wrap
@@ -30,8 +31,8 @@ class _Record:
 
 
 def compile_kernels(plan: Plan = NO_PLAN) -> float:
-    """Steps one event and one closed day of an engine of its own; explains one alert of each rule.
-    Returns the seconds taken."""
+    """Steps one event and one closed day of an engine of its own, with a timer; explains one alert
+    of each rule. Returns the seconds taken."""
     begun = time.monotonic()
     _explain(plan)
     day = date(2025, 1, 1)
@@ -45,6 +46,9 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
     restated = [record for one in engine.restate(0) for record in (*one.rates, *one.records)]
     partition = engine.partition(0)
     partition.make_room(len(partition.ids))
+    partition.timers.arm([(0, day.toordinal())])
+    partition.armed[0] = day.toordinal()
+    Run(partition, Columns()).fire(day.toordinal(), 1)
     fresh = Engine(
         model.load(), topic="bank.events", partitions=1, currency="CNY", zone="Asia/Shanghai"
     )

@@ -7,7 +7,7 @@ class WorkerSettings(ScoringSettings):
     """One worker of the group. Its instance name must survive a restart."""
 
     worker_instance: str = "worker-1"  # static membership: a name per place, not per process
-    worker_records_max: int = 5000  # of one poll
+    worker_records_max: int = 20_000  # of one poll: fewer rows, and bytes, an event when behind
     worker_commit_s: float = 1.0  # between two commits of the offsets; rows hold the truth
     worker_event_store: bool = True  # ask PostgreSQL about late repeats; else keep every id
     worker_grace_s: float = 90.0  # without a partition so long: no longer alive

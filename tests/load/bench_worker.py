@@ -158,7 +158,7 @@ def main(
     events: Annotated[int, typer.Option(min=1000)] = 1_000_000,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[list[int] | None, typer.Option(help="default: 1 and 2")] = None,
-    polls: Annotated[list[int] | None, typer.Option(help="records of one; default: 5000")] = None,
+    polls: Annotated[list[int] | None, typer.Option(help="records of one; default: 20000")] = None,
     risk: Annotated[bool, typer.Option(help="a model of three rules on every account")] = False,
     rates: Annotated[
         bool, typer.Option(help="rates for the contribution of every account")
@@ -170,7 +170,7 @@ def main(
     if quick:
         events, customers = events // 10, customers // 10
     with servers() as found_servers, tempfile.TemporaryDirectory() as folder:
-        for records_max in polls or [5000]:
+        for records_max in polls or [20_000]:
             for count in workers or [1, 2]:
                 bank = _Bank(events, customers, risk, rates)
                 _measure(found_servers, Path(folder), bank, count, records_max)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 
 Ints = NDArray[np.int64]
 CODE, COUNT, AMOUNT, OFFSET, NEXT = range(5)
@@ -46,7 +46,7 @@ def flags_of(waiting: Waiting, place: int) -> int:
     return waiting.pool[place, CODE] & (OUT - 1)  # type: ignore[no-any-return]
 
 
-@compiled
+@inlined
 def _found(waiting: Waiting, account: int, code: int) -> tuple[int, int]:
     """The place of a code, -1: none; and the place before it."""
     before, place = -1, waiting.heads[account]
@@ -57,7 +57,7 @@ def _found(waiting: Waiting, account: int, code: int) -> tuple[int, int]:
     return -1, before
 
 
-@compiled
+@inlined
 def fits(waiting: Waiting, account: int, day: int, flags: int, amount: int) -> bool:
     """Does the sum that it would be added to stay exact?"""
     place, _ = _found(waiting, account, code_of(day, flags, amount))
@@ -65,7 +65,7 @@ def fits(waiting: Waiting, account: int, day: int, flags: int, amount: int) -> b
     return bool(-AMOUNT_MAX < known + amount < AMOUNT_MAX)
 
 
-@compiled
+@inlined
 def add(waiting: Waiting, account: int, day: int, flags: int, amount: int, offset: int) -> None:
     """The caller has seen to it that there is room for one."""
     code = code_of(day, flags, amount)
@@ -78,7 +78,7 @@ def add(waiting: Waiting, account: int, day: int, flags: int, amount: int, offse
     entry[OFFSET] = max(entry[OFFSET], offset)
 
 
-@compiled
+@inlined
 def put(waiting: Waiting, account: int, before: int, code: int) -> int:
     """A new entry behind another, or first of its account."""
     place = waiting.used[E_FREE]
@@ -98,7 +98,7 @@ def put(waiting: Waiting, account: int, before: int, code: int) -> int:
     return place  # type: ignore[no-any-return]
 
 
-@compiled
+@inlined
 def pop(waiting: Waiting, account: int) -> None:
     """Takes the first entry off."""
     place = waiting.heads[account]
@@ -107,7 +107,7 @@ def pop(waiting: Waiting, account: int) -> None:
     waiting.used[E_FREE] = place
 
 
-@compiled
+@inlined
 def length(waiting: Waiting, account: int) -> int:
     n, place = 0, waiting.heads[account]
     while place >= 0:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from services.scoring.scores import account_features as af
 from services.scoring.scores import no_purchase, purchase_features, waiting
 from services.scoring.scores.alive import Process
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.decay import VALUE_MAX
 from services.scoring.scores.waiting import Waiting
 
@@ -86,7 +86,7 @@ def sooner(one: int, other: int) -> int:
     return min(one, other)
 
 
-@compiled
+@inlined
 def take(state: Ints, head: Ints, factors: Ints, kind: int, day: int, amount: int, flags: int,
          offset: int) -> None:  # fmt: skip
     """One booking of a closed day into the features."""
@@ -114,7 +114,7 @@ def take(state: Ints, head: Ints, factors: Ints, kind: int, day: int, amount: in
     head[MOVED + way] = max(head[MOVED + way], offset + 1)
 
 
-@compiled
+@inlined
 def _open(state: Ints, day: int) -> None:
     """The account is at least as old. What comes later moves nothing, so it need not wait."""
     if state[af.ON] == 0:
@@ -122,13 +122,13 @@ def _open(state: Ints, day: int) -> None:
     state[af.OPENED_ON] = min(state[af.OPENED_ON], day)
 
 
-@compiled
+@inlined
 def _bound(state: Ints, begin: int, end: int) -> None:
     for word in range(begin, end):
         state[word] = min(state[word], SUM_MAX)
 
 
-@compiled
+@inlined
 def settle(watch: Watch, account: int, through: int) -> None:
     """Takes what waits up to a day."""
     begin = watch.places[account, 0]
@@ -147,7 +147,7 @@ def settle(watch: Watch, account: int, through: int) -> None:
         place = watch.waiting.heads[account]
 
 
-@compiled
+@inlined
 def on_booking(
     watch: Watch, row: int, account: int, day: int, amount: int, flags: int, offset: int,
     watermark: int,

@@ -9,7 +9,7 @@ valued before them is booked if no sign can turn, and refused otherwise.
 # ruff: noqa: PLR0917 - compiled: numba takes no keywords
 
 from services.scoring import rows as r
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution import ledger as books
 from services.scoring.scores.contribution.entries import CELLS, E_USED, HISTORY, PENDING
@@ -22,7 +22,7 @@ TURNOVER_MAX = 1 << 61
 _LEAVES_OF_MONTH = 5  # the sums and the upkeep
 
 
-@compiled
+@inlined
 def room(book: Book, account: int, until: int, day: int) -> int:
     """No more leaves and entries than this come of settling and booking one event."""
     settled = book.ledgers[account, books.SETTLED_ON]
@@ -32,7 +32,7 @@ def room(book: Book, account: int, until: int, day: int) -> int:
     return months * 2 * _LEAVES_OF_MONTH + entries.length(book.tail, account) + 8
 
 
-@compiled
+@inlined
 def has_places(book: Book, needed: int) -> bool:
     """Are there places for so many leaves and entries?"""
     return bool(
@@ -41,7 +41,7 @@ def has_places(book: Book, needed: int) -> bool:
     )
 
 
-@compiled
+@inlined
 def has_room(book: Book, account: int, second: int, until: int, day: int) -> bool:
     needed = room(book, account, until, day)
     if second >= 0:
@@ -49,7 +49,7 @@ def has_room(book: Book, account: int, second: int, until: int, day: int) -> boo
     return has_places(book, needed)
 
 
-@compiled
+@inlined
 def ready(book: Book, account: int, until: int, value_day: int, event: int) -> None:
     """Settles the closed days; a new ledger begins with its first open day."""
     ledger, begin = book.ledgers[account], max(value_day, until)
@@ -60,7 +60,7 @@ def ready(book: Book, account: int, until: int, value_day: int, event: int) -> N
     ledger[books.SETTLED_ON] = min(ledger[books.SETTLED_ON], begin)
 
 
-@compiled
+@inlined
 def fits(book: Book, account: int, amount: int) -> bool:
     """Do all figures of the ledger stay exact?"""
     ledger = book.ledgers[account]
@@ -70,7 +70,7 @@ def fits(book: Book, account: int, amount: int) -> bool:
     )
 
 
-@compiled
+@inlined
 def is_known(book: Book, account: int, day: int, amount: int) -> bool:
     """Is it certain what a change valued on this day does?"""
     ledger = book.ledgers[account]
@@ -80,7 +80,7 @@ def is_known(book: Book, account: int, day: int, amount: int) -> bool:
     return bool((low >= 0 and low + amount >= 0) or (high <= 0 and high + amount <= 0))
 
 
-@compiled
+@inlined
 def change(book: Book, account: int, day: int, amount: int, until: int) -> None:
     """A balance change on its value day."""
     ledger = book.ledgers[account]
@@ -179,7 +179,7 @@ def charge(book: Book, account: int, step: int, begin: int, end: int, until: int
         put_leaf(book, account, r.UPKEEP, begin, -cost, until)
 
 
-@compiled
+@inlined
 def refusal(
     book: Book, action: int, account: int, second: int, amount: int, value_day: int,
     until: int, event: int,
@@ -200,7 +200,7 @@ def refusal(
     return r.APPLIED
 
 
-@compiled
+@inlined
 def book_event(
     book: Book, action: int, account: int, second: int, driver: int, amount: int, value_day: int,
     day: int, until: int,

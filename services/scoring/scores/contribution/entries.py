@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 
 Ints = NDArray[np.int64]
 PENDING, HISTORY, CELLS = range(3)
@@ -35,7 +35,7 @@ def cell_code(period: int, origin: int, component: int) -> int:
     return (period << 32) | (origin << 8) | component
 
 
-@compiled
+@inlined
 def _new(tail: Tail, code: int, amount: int, following: int) -> int:
     place = tail.used[E_FREE]
     if place >= 0:
@@ -49,13 +49,13 @@ def _new(tail: Tail, code: int, amount: int, following: int) -> int:
     return place  # type: ignore[no-any-return]
 
 
-@compiled
+@inlined
 def free(tail: Tail, place: int) -> None:
     tail.pool[place, NEXT] = tail.used[E_FREE]
     tail.used[E_FREE] = place
 
 
-@compiled
+@inlined
 def add(tail: Tail, account: int, which: int, code: int, amount: int) -> int:
     """Adds to the entry of this code, a new one in its order if there is none; its place."""
     before, place = -1, tail.heads[account, which]
@@ -76,13 +76,13 @@ def add(tail: Tail, account: int, which: int, code: int, amount: int) -> int:
     return new
 
 
-@compiled
+@inlined
 def moved(tail: Tail, place: int) -> int:
     """What an entry of a day moves the balance by: an opening does not."""
     return 0 if tail.pool[place, CODE] & 1 else tail.pool[place, AMOUNT]
 
 
-@compiled
+@inlined
 def pop(tail: Tail, account: int, which: int) -> None:
     """Takes the first entry off a list."""
     place = tail.heads[account, which]
@@ -97,7 +97,7 @@ def clear(tail: Tail, account: int) -> None:
             pop(tail, account, which)
 
 
-@compiled
+@inlined
 def length(tail: Tail, account: int) -> int:
     """Entries of all three lists."""
     n = 0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from services.scoring import rows as r
 from services.scoring.rows import LEDGER_FIELDS
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution.entries import CELLS, HISTORY, PENDING, Tail
 from services.scoring.scores.contribution.grades import Grades, lost
@@ -55,7 +55,7 @@ class Book(NamedTuple):
     written: Ints  # how many leaves
 
 
-@compiled
+@inlined
 def post_leaf(
     book: Book, event: int, account: int, component: int, period: int, origin: int, amount: int
 ) -> None:  # fmt: skip
@@ -77,7 +77,7 @@ def sum_of(component: int) -> int:
     return SUMS + component // 2 * SUM_WORDS
 
 
-@compiled
+@inlined
 def put(
     book: Book, account: int, component: int, high: int, low: int, origin: int, period: int
 ) -> None:  # fmt: skip
@@ -103,7 +103,7 @@ def below(book: Book, account: int) -> int:
     return own if book.owners[account, 1] == 1 else book.rates.below[own]  # type: ignore[no-any-return]
 
 
-@compiled
+@inlined
 def accrue(
     book: Book, account: int, balance: int, sign: int, begin: int, end: int, origin: int,
     period: int,
@@ -128,14 +128,14 @@ def accrue(
             put(book, account, component, high, low, origin, period)
 
 
-@compiled
+@inlined
 def upkeep(book: Book, account: int, begin: int, end: int) -> int:
     """What an open account costs over these days."""
     series = book.owners[account, 0] * SERIES + UPKEEPS
     return between(book.rates.spans, book.rates.steps, series, begin, end)
 
 
-@compiled
+@inlined
 def settle(book: Book, account: int, until: int, event: int) -> None:
     """Accrues all days before `until` and posts the months that end there."""
     ledger = book.ledgers[account]
@@ -168,7 +168,7 @@ def settle(book: Book, account: int, until: int, event: int) -> None:
     _forget(book, account, until - HISTORY_DAYS)
 
 
-@compiled
+@inlined
 def _forget(book: Book, account: int, horizon: int) -> None:
     """Drops what is before the horizon; of the balances before it bounds remain."""
     ledger, tail = book.ledgers[account], book.tail
