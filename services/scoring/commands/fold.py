@@ -98,7 +98,8 @@ FOLD_ACCOUNTS = text(
                                  sum_minor, count, last_on)
     select customer_number, account_number, product_code, currency, sum_minor, count,
            {_day("last_on_n")}
-      from folded_accounts where customer_number = any(:won)
+      from folded_accounts join unnest(cast(:won as text[])) as w(customer_number)
+           using (customer_number)  -- a join: a prepared plan goes through an array row by row
      order by customer_number, account_number
     on conflict (customer_number, account_number, product_code, currency) do update
        set sum_minor = excluded.sum_minor, count = excluded.count, last_on = excluded.last_on
