@@ -186,7 +186,7 @@ class _Bank:
     rates: bool
 
 
-def _rates() -> Iterator[Event[Any]]:
+def rates_of() -> Iterator[Event[Any]]:
     """So that every booking moves interest, margin and cost."""
     facts = [
         RateSet(kind=kind, product_code="CA-P", from_on=FIRST_DAY, value=value)
@@ -209,7 +209,7 @@ def _measure(found: Servers, folder: Path, bank: _Bank, workers: int, records_ma
         settings["GUANXI_RISK_MODEL"] = str(file)
     space = WorkerSpace(found, folder, PARTITIONS)
     try:
-        space.describe(described(), *(_rates() if bank.rates else ()))
+        space.describe(described(), *(rates_of() if bank.rates else ()))
         loaded = Preloaded(bank.events, {}, {}, 0.0)
         begun = time.monotonic()
         space.send(_records(bank.events, bank.customers, loaded))
