@@ -46,7 +46,7 @@ class Preloaded:
     bytes_each: float
 
 
-def _records(
+def records_of(
     events: int, customers: int, found: Preloaded
 ) -> Iterator[tuple[int, bytes | None, bytes]]:
     """Mild skew: the busiest customers come first. Every day is closed."""
@@ -148,7 +148,7 @@ def _run(
     }
 
 
-def _compile() -> None:
+def compile_ahead() -> None:
     """So that no measured worker compiles."""
     subprocess.run([sys.executable, "-m", "services.scoring.warm"], check=True,
                    stdout=subprocess.DEVNULL, env=os.environ)  # fmt: skip
@@ -166,7 +166,7 @@ def main(
     quick: Annotated[bool, typer.Option(help="a tenth of the events and customers")] = False,
 ) -> None:
     """Measure the scorer's throughput on a real broker."""
-    _compile()
+    compile_ahead()
     if quick:
         events, customers = events // 10, customers // 10
     with servers() as found_servers, tempfile.TemporaryDirectory() as folder:
@@ -212,7 +212,7 @@ def _measure(found: Servers, folder: Path, bank: _Bank, workers: int, records_ma
         space.describe(described(), *(rates_of() if bank.rates else ()))
         loaded = Preloaded(bank.events, {}, {}, 0.0)
         begun = time.monotonic()
-        space.send(_records(bank.events, bank.customers, loaded))
+        space.send(records_of(bank.events, bank.customers, loaded))
         typer.echo(
             f"{bank.events:,} events preloaded in {time.monotonic() - begun:.0f} s", err=True
         )
