@@ -230,7 +230,7 @@ class Partition:
             watch, self.heads, self.ids, self.closes.watermark, begins, lengths,
             self._packed,
         )  # fmt: skip
-        raw, keys = memoryview(self._packed).cast("B"), self.keys
+        raw, keys = self._packed.data.cast("B"), self.keys
         ends = (begins[:-1] + lengths).tolist()
         return spilled + [
             (keys[row], bytes(raw[8 * begin : 8 * end]))
