@@ -103,6 +103,8 @@ _FORMS = (
     Form("day_gone", r"the balances of that day are no longer kept",
          N_("the balances of that day are no longer kept")),
     Form("loan", r"loan (?P<loan>.*) is not known", N_("loan %(loan)s is not known")),
+    Form("account", r"account (?P<account>.*) is not known",
+         N_("account %(account)s is not known")),
     Form("no_rate", r"no rate for (?P<product>.*) on (?P<day>\S+); the first: there is none",
          N_("there is no rate for %(product)s on %(day)s")),
     Form("late_rate", r"no rate for (?P<product>.*) on (?P<day>\S+); the first: (?P<first>\S+)",

@@ -278,7 +278,8 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     account = partition.account(row, key) if key[1] else -1
     for column, value in (
         (out.rows, row), (out.accounts, account), (out.amounts, amount), (out.days, day),
-        (out.offsets, record.offset), (out.flags, IN_LEDGER if priced else 0),
+        (out.offsets, record.offset),
+        (out.flags, IN_LEDGER if priced and key[3] in ("", context.currency) else 0),
     ):  # fmt: skip
         column.append(value)
     out.kinds.append(uses.kind_of(event))

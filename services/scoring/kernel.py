@@ -1,7 +1,7 @@
 """The loops of the state path, compiled: one step per event in partition order.
 
-The same source is the plain Python oracle (NUMBA_DISABLE_JIT=1). Nothing here allocates per event.
-Arrays of one partition come in as they stand; `counters` returns how far each output was filled.
+Nothing here allocates per event. Arrays of one partition come in as they stand; `counters` returns
+how far each output was filled.
 """
 
 # ruff: noqa: PLR0917 - columns are passed one by one: numba unboxes no objects

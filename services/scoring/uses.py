@@ -59,7 +59,9 @@ def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, Accou
     rates = partition.books.rates
     if type(event) is CLOSED:
         known = partition.account_of(data.account_number)
-        if known is None or known[0] != data.customer_number:
+        if known is None:  # else an opening that is replayed later would have no end
+            return f"account {data.account_number} is not known"
+        if known[0] != data.customer_number:
             return ""
         key, action, amount = known, r.CLOSED, 0
     elif type(event) is OPENED:
@@ -69,8 +71,8 @@ def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, Accou
         account = data.account_number or data.loan_number
         key = (data.customer_number, account, data.product_code, data.currency, data.loan_number)
         action, amount = r.GRANTED, -data.principal_minor
-    if key[3] != currency:
-        return ""
+    if key[3] != currency:  # it has no ledger, but its closing is to find it
+        return ((action, day, -1, -1), key, 0) if action == r.OPENED else ""
     covered_from = rates.covered_from(key[2])
     if rates.active and day < covered_from:
         return _no_rate(key[2], day, covered_from)

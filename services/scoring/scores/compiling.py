@@ -1,8 +1,7 @@
-"""Compiles the functions of the state path; the same source runs as plain Python.
+"""Compiles the functions of the state path.
 
 numba looks for changes only in a function's own file, so its cache folder is named by a hash of
 all files whose code ends up in a kernel: stale machine code can never run.
-NUMBA_DISABLE_JIT=1 leaves everything plain: the oracle of the tests.
 """
 
 import hashlib
