@@ -6,6 +6,7 @@ so a second start goes on with the same bank at the same hour; `fresh` starts ov
 
 import json
 import os
+import secrets
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ import yaml
 from deploy.local.applied import Applied
 from deploy.local.bank_run import ZONE, BankRun, refuse_other_data
 from deploy.local.bank_time import BankTime
-from deploy.local.children import Child, Command, answers, refuse_taken_port
+from deploy.local.children import Child, Command, answers, bindable, refuse_taken_port
 from deploy.local.given import refuse_unreachable
 from deploy.local.places import CHECKOUT, LOCAL, StackError, data_folder, save
 from deploy.local.servers import (
@@ -41,6 +42,7 @@ from shared.settings import Settings
 
 SERVICES = {"customer": 8801, "orders": 8802, "workflow": 8803, "scoring": 8804, "notify": 8805}
 WORKER_PORT, ISSUER_PORT, REHEARSER_PORT, GATEWAY_PORT = 8806, 8807, 8808, 8800
+_PORTS = (*SERVICES.values(), WORKER_PORT, ISSUER_PORT, REHEARSER_PORT, GATEWAY_PORT)
 START_TIMEOUT_S = 120.0
 RESTART_PAUSE_S = 2.0
 
@@ -85,6 +87,15 @@ class Options:
     port_shift: int = 0  # moves every port of ours, for tests
     folder: Path | None = None
     live: bool = True  # false: the bank publishes nothing after its history
+
+
+def free_shift() -> int:
+    """Moves all ports of ours to a block that nobody listens in now, apart from single ports."""
+    for _ in range(200):
+        shift = 10_000 + secrets.randbelow(600) * 16 - GATEWAY_PORT
+        if all(bindable(port + shift) for port in _PORTS):
+            return shift
+    raise StackError("no free block of ports between 10000 and 19600")
 
 
 class System:

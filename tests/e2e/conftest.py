@@ -7,10 +7,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from deploy.local.children import free_port
 from deploy.local.chromium import find
 from deploy.local.servers import Ports
-from deploy.local.system import GATEWAY_PORT, Options, System, running
+from deploy.local.system import Options, System, free_shift, running
 from shared.testing.servers import run_folder
 
 ARGUMENTS = (
@@ -28,7 +27,7 @@ def system(monkeypatch_module) -> Iterator[System]:
         monkeypatch_module.delenv(name, raising=False)
     options = Options(
         customers=150, days=100, live=False, factor=30.0, ports=Ports.free(),
-        port_shift=free_port() - GATEWAY_PORT, folder=run_folder(),
+        port_shift=free_shift(), folder=run_folder(),
     )  # fmt: skip
     with running(options, print) as found:
         deadline = time.monotonic() + LIVE_S

@@ -11,7 +11,7 @@ from services.notify import commands as notify_commands
 from services.notify.__main__ import SERVICE as NOTIFY
 from services.notify.tables import StoryEventRow
 from services.scoring.__main__ import SERVICE as SCORING
-from services.scoring.commands import rehearsals, worker_letters
+from services.scoring.commands import rehearsals, turnover, worker_letters
 from services.scoring.tables import WorkerLetterRow
 from shared import dead_letters, forgetting, inbox
 from shared.db import DeadLetterRow, InboxRow
@@ -146,7 +146,7 @@ def test_a_settled_letter_of_the_worker_loses_its_payload_and_keeps_the_decision
                     resolved_at=now - age if age else None,
                 )
             )  # fmt: skip
-    assert SCORING.aging == (worker_letters.AGING, rehearsals.AGING)
+    assert SCORING.aging == (worker_letters.AGING, rehearsals.AGING, turnover.AGING)
     assert forget_old(scoring.database, worker_letters.AGING, Event()) == 2
     assert forget_old(scoring.database, worker_letters.AGING, Event()) == 0, "each once"
     with scoring.database.read() as session:

@@ -20,10 +20,10 @@ import pytest
 
 from deploy.local import __main__ as command_line
 from deploy.local.bank_time import BankTime
-from deploy.local.children import answers, free_port
+from deploy.local.children import answers
 from deploy.local.places import CHECKOUT, StackError
 from deploy.local.servers import AlreadyRunning, Ports, owner, take_lock
-from deploy.local.system import GATEWAY_PORT, Options, up
+from deploy.local.system import GATEWAY_PORT, Options, free_shift, up
 from shared.testing.servers import run_folder
 
 WAIT_S = 90
@@ -56,7 +56,7 @@ def folder() -> Iterator[Path]:
 
 
 def options_in(folder: Path, **more: Any) -> Options:
-    shift = free_port() - GATEWAY_PORT
+    shift = free_shift()
     return Options(folder=folder, ports=Ports.free(), port_shift=shift, **more)
 
 
@@ -75,7 +75,7 @@ class Demo:
     """A demo of a bank of five customers as a process of its own, on ports of its own."""
 
     folder: Path
-    shift: int = field(default_factory=lambda: free_port() - GATEWAY_PORT)
+    shift: int = field(default_factory=free_shift)
     ports: Ports = field(default_factory=Ports.free)
     spoke_too_soon: bool = False
 

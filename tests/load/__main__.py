@@ -18,9 +18,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from deploy.local.children import free_port
 from deploy.local.servers import Ports
-from deploy.local.system import GATEWAY_PORT, Options, running
+from deploy.local.system import Options, free_shift, running
 from shared.testing.servers import run_folder, servers
 from tests.load import live_pages, order_rate, query_side
 from tests.load.stage import Bench
@@ -74,7 +73,7 @@ def on_a_system(names: list[str], *, quick: bool, customers: int) -> dict[str, A
     folder = run_folder()
     options = Options(
         customers=150 if quick else customers, days=60 if quick else 120, live=False, factor=30.0,
-        ports=Ports.free(), port_shift=free_port() - GATEWAY_PORT, folder=folder,
+        ports=Ports.free(), port_shift=free_shift(), folder=folder,
     )  # fmt: skip
     found: dict[str, Any] = {}
     try:
