@@ -105,9 +105,10 @@ def run(
     mark = _mark(plan, state, topic_now())
     own = OwnClock(speed)
 
-    def topic_stands() -> None:
+    def begin_again() -> None:
         if topic_now() != mark.topic_id:
             raise TopicMadeAnew("the topic was made anew: start again")
+        publisher.begin_again()
 
     for on, events in Bank(plan).days():
         if on < mark.day:
@@ -116,7 +117,7 @@ def run(
             break
         mark.day, mark.events_of_day = on, mark.events_of_day if on == mark.day else 0
         publish = partial(_publish_day, events, publisher, mark, state, clock, own, stop)
-        if not patiently(publish, stop, topic_stands):
+        if not patiently(publish, stop, begin_again):
             break
         day_done(on, len(events))
     return mark

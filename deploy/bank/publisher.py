@@ -1,6 +1,7 @@
 """Events into Kafka: each on its topic under its key; a day's close to every partition."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -40,8 +41,12 @@ class Unreachable(Exception):
 class Publisher:
     """Sends without waiting, up to PENDING_MAX; `settle` waits for the broker's reports."""
 
-    def __init__(self, sender: Sending, partitions: int, timeout_s: float) -> None:
+    def __init__(
+        self, sender: Sending, partitions: int, timeout_s: float,
+        another: Callable[[], Sending] | None = None,
+    ) -> None:  # fmt: skip
         self._sender = sender
+        self._another = another
         self._partitions = partitions
         self._timeout_s = timeout_s
         self._pending: list[Future[Any]] = []
@@ -82,6 +87,13 @@ class Publisher:
                 report.result(max(deadline - time.monotonic(), 0.01))
         except Exception as error:
             raise NotDelivered(f"{len(pending)} events unsettled: {error!r}") from error
+
+    def begin_again(self) -> None:
+        """After NotDelivered: one that gave up on records may never deliver another."""
+        self._pending = []
+        if self._another is not None:
+            self._sender.close()
+            self._sender = self._another()
 
     def close(self) -> None:
         self._sender.close()
@@ -125,5 +137,8 @@ def kafka_publisher(
     settings: Settings, topic: EventsTopic | None = None, *, linger_ms: int = 20
 ) -> Publisher:
     partitions = (topic or events_topic(settings)).partitions
-    sender = Sender(settings, linger_ms=linger_ms)
-    return Publisher(sender, partitions, settings.delivery_timeout_s + 10)
+
+    def sender() -> Sender:
+        return Sender(settings, linger_ms=linger_ms)
+
+    return Publisher(sender(), partitions, settings.delivery_timeout_s + 10, sender)

@@ -141,15 +141,25 @@ def decode(value: bytes | str) -> Event[Any]:
     except RecursionError:
         raise Undecodable("", "nested too deeply") from None
     for name, instant in (("time", event.time), ("rootat", event.rootat)):
-        # Beyond them another time zone may have no such year.
-        if instant is not None and not EARLIEST_ON.year <= instant.year < date.max.year:
-            raise Undecodable(name, f"the year {instant.year} is a date gone wrong")
+        if instant is not None:
+            _refuse_far_year(name, instant)
     text = value.encode() if isinstance(value, str) else value
     if rb"\u0000" in text:  # or a backslash and the same letters
         zero = _zero_character(msgspec.to_builtins(event))
         if zero is not None:
             raise Undecodable(zero, "a zero character, which no database here can store")
     return event
+
+
+def _refuse_far_year(name: str, instant: datetime) -> None:
+    """We write instants in UTC; beyond these years another time zone may have no such year."""
+    year = instant.year
+    if EARLIEST_ON.year < year < date.max.year - 1:
+        return
+    if date.min.year < year < date.max.year:
+        year = instant.astimezone(UTC).year
+    if not EARLIEST_ON.year <= year < date.max.year:
+        raise Undecodable(name, f"the year {year} is a date gone wrong")
 
 
 def encode(event: Event[Any]) -> bytes:

@@ -305,8 +305,10 @@ def test_the_simulated_bank_waits_for_the_broker_and_goes_on_by_itself(
         bank = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
     try:
         until(lambda: len(published()) > 100, "the bank runs")
-        kill(own_servers, KAFKA)
+        kill(own_servers, KAFKA, signal.SIGSTOP)
         until(lambda: "bank_waits" in told.read_text(), "the bank says that it waits")
+        kill(own_servers, KAFKA, signal.SIGCONT)
+        kill(own_servers, KAFKA)
         own_servers.stack.watch()
         back_s = until(lambda: "bank_goes_on" in told.read_text(), "the bank goes on")
         before = len(published())

@@ -183,10 +183,19 @@ def test_of_an_unknown_type_that_is_cut_short_only_the_reader_is_told(name: str)
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00",
-                                  "1969-12-31T23:59:59Z"])  # fmt: skip
+                                  "1969-12-31T23:59:59Z", "9998-12-31T23:59:59-12:00",
+                                  "1970-01-01T00:00:00+14:00"])  # fmt: skip
 def test_an_instant_that_another_zone_may_not_have_is_refused_by_name(time: str) -> None:
     for name in ("time", "rootat"):
         assert refused(changed(sample(TRANSACTION), (name,), time)).field == name
+
+
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:00Z", "1971-01-01T00:00:00+14:00",
+                                  "9997-12-31T23:59:59-12:00", "9998-12-31T23:59:59Z"])  # fmt: skip
+def test_an_instant_that_is_taken_can_be_written_again(time: str) -> None:
+    """A service passes `rootat` on in its own events."""
+    for name in ("time", "rootat"):
+        decode(encode(decode(json.dumps(changed(sample(TRANSACTION), (name,), time)))))
 
 
 def test_amount_without_currency_is_refused_where_both_are_optional() -> None:
