@@ -163,7 +163,7 @@ def gateway_stack(folder: Path, redis_url: str) -> Iterator[GatewayStack]:
         "GUANXI_ISSUER": issuer,
         "GUANXI_ISSUER_FOLDER": str(folder / "issuer"),
         "GUANXI_ISSUER_STAFF_FILE": str(staff),
-        "GUANXI_REDIS": f"{redis_url.rstrip('/')}/{REDIS_DATABASE}",
+        "GUANXI_REDIS": urlsplit(redis_url)._replace(path=f"/{REDIS_DATABASE}").geturl(),
         "GUANXI_HTTP_PORT": "0",
         **{
             f"GUANXI_UPSTREAM_{name}": upstream

@@ -21,15 +21,9 @@ VERIFIER = "v" * 64
 
 
 @pytest.fixture(scope="module")
-def own_redis(servers: Servers) -> str:
-    """A database of its own in the server: a test here wipes it."""
-    return servers.redis.rsplit("/", 1)[0] + "/9"
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, own_redis: str) -> Iterator[GatewayStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> Iterator[GatewayStack]:
     folder: Path = tmp_path_factory.mktemp("sign-in")
-    with gateway_stack(folder, own_redis) as running:
+    with gateway_stack(folder, servers.redis) as running:
         yield running
 
 
@@ -206,14 +200,14 @@ def test_chosen_language_reaches_the_service(stack: GatewayStack) -> None:
         assert headers["x-guanxi-language"] == "en"
 
 
-def test_wiped_redis_only_asks_for_a_new_sign_in(stack: GatewayStack, own_redis: str) -> None:
+def test_wiped_redis_only_asks_for_a_new_sign_in(stack: GatewayStack) -> None:
     with stack.signed_in() as browser:
-        store = redis.Redis.from_url(own_redis)
+        store = redis.Redis.from_url(stack.environment["GUANXI_REDIS"])
         assert not any(
             browser.cookies["guanxi_session"].encode() in key for key in store.scan_iter()
         )
-        store.flushdb()
         store.close()
+        stack.lose_sessions()
         sent = browser.get(f"{stack.gateway}/customer/page/sample")
         assert sent.headers["location"].startswith("/sign-in")
         assert browser.get(stack.code_for(browser, "S001")).status_code == 303
