@@ -8,16 +8,14 @@ it reaches, and who adds to it takes it anew.
 import threading
 from datetime import date
 
-import structlog
 from sqlalchemy import text
 
 from services.scoring.commands import parties
+from services.scoring.commands.rounds import in_rounds
 from services.scoring.queries.months import last_twelve
 from shared.clock import business_date
 from shared.db import Tx
 from shared.runtime import Runtime
-
-log = structlog.get_logger()
 
 ROUND_S = 5.0
 CHUNK = 500  # numbers in one transaction: whoever writes their leaves waits for no more
@@ -79,15 +77,7 @@ def move_on(tx: Tx) -> int:
 
 def keep_last_months(runtime: Runtime, stop: threading.Event) -> None:
     """The job: until told to stop, moves on whoever stands at an earlier month."""
-    while not stop.wait(ROUND_S):
-        try:
-            moved = CHUNK
-            while moved == CHUNK and not stop.is_set():
-                with runtime.database.transaction() as tx:
-                    moved = move_on(tx)
-        except Exception as error:  # the step is undone; the next round takes it again
-            log.warning("last_months_not_kept", error=str(error)[:300])
-            stop.wait(1.0)
+    in_rounds(runtime, stop, lambda tx: move_on(tx) == CHUNK, ROUND_S, "last_months_not_kept")
 
 
 def _window(today: date) -> dict[str, object]:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from services.scoring.commands import contacts, contribution, pools_spreading, sharing, taxes
 from services.scoring.commands.contribution import MOVE
+from services.scoring.commands.rounds import in_rounds
 from services.scoring.leaf_sql import AT_PLACE, PLACE, last_day, place_of
 from services.scoring.queries import months
 from services.scoring.queries.events import CONTACTED
@@ -90,16 +91,7 @@ DONE = text("update closings set posted = true where period = :period")
 
 def close_months(runtime: Runtime, stop: threading.Event) -> None:
     """The job: until told to stop, closes what the bank has closed."""
-    closer = Closer()
-    while not stop.wait(ROUND_S):
-        try:
-            more = True
-            while more and not stop.is_set():
-                with runtime.database.transaction() as tx:
-                    more = closer.step(tx)
-        except Exception as error:  # the step is undone; the next round takes it again
-            log.warning("month_not_closed", error=str(error)[:300])
-            stop.wait(1.0)
+    in_rounds(runtime, stop, Closer().step, ROUND_S, "month_not_closed")
 
 
 class Closer:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import text
 
+from services.scoring.commands.rounds import in_rounds
 from services.scoring.queries import months
 from services.scoring.queries.risks import Risk as Holding
 from services.scoring.queries.risks import holding
@@ -68,16 +69,9 @@ TOLD = text(
 
 def publish_scores(runtime: Runtime, stop: threading.Event) -> None:
     """The job: until told to stop, publishes what waits."""
-    while not stop.wait(ROUND_S):
-        try:
-            while not stop.is_set():
-                with runtime.database.transaction() as tx:
-                    told = publish_waiting(tx)
-                if told < BATCH_MAX:
-                    break
-        except Exception as error:  # nothing was marked as told; the next round takes it again
-            log.warning("scores_not_published", error=str(error)[:300])
-            stop.wait(1.0)
+    in_rounds(
+        runtime, stop, lambda tx: publish_waiting(tx) >= BATCH_MAX, ROUND_S, "scores_not_published"
+    )
 
 
 def publish_waiting(tx: Tx) -> int:

@@ -22,6 +22,7 @@ from prometheus_client import Counter
 from sqlalchemy import insert, text
 
 from services.scoring.commands.copying import copy_rows, staged
+from services.scoring.commands.rounds import in_rounds
 from services.scoring.queries import months
 from services.scoring.queries.events import BOOKED, FIRST
 from services.scoring.rules import cusum
@@ -126,16 +127,7 @@ def settle_days(runtime: Runtime, stop: threading.Event) -> None:
     if not ScoringSettings().watch_turnover:
         log.info("turnover_not_watched")
         return
-    settler = Settler()
-    while not stop.wait(ROUND_S):
-        try:
-            more = True
-            while more and not stop.is_set():
-                with runtime.database.transaction() as tx:
-                    more = settler.step(tx)
-        except Exception as error:  # the step is undone; the next round takes it again
-            log.warning("turnover_not_settled", error=str(error)[:300])
-            stop.wait(1.0)
+    in_rounds(runtime, stop, Settler().step, ROUND_S, "turnover_not_settled")
 
 
 class Settler:

@@ -1,0 +1,30 @@
+"""The loop of a job that works in steps, each one transaction."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from shared.db import Tx
+from shared.runtime import Runtime
+
+log = structlog.get_logger()
+
+
+def in_rounds(
+    runtime: Runtime, stop: threading.Event, step: Callable[[Tx], bool], every_s: float, failed: str
+) -> None:
+    """Until told to stop: each round takes steps until one says that nothing is left.
+
+    `failed` is what the log says of a step that raised: it is undone, the next round takes it
+    again.
+    """
+    while not stop.wait(every_s):
+        try:
+            more = True
+            while more and not stop.is_set():
+                with runtime.database.transaction() as tx:
+                    more = step(tx)
+        except Exception as error:
+            log.warning(failed, error=str(error)[:300])
+            stop.wait(1.0)
