@@ -335,6 +335,9 @@ class Transport(driver.Transport):  # type: ignore[misc]
 class BatchApp(faust.App):  # type: ignore[misc]
     """A Faust app on the batch transport."""
 
+    def _create_directories(self) -> None:
+        """None: nothing is kept in files, and a killed worker would leave its folder behind."""
+
     def _new_transport(self) -> Transport:
         fetching.PartitionRecords = RawRecords
         return Transport(self.conf.broker_consumer, self)

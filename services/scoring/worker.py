@@ -4,7 +4,6 @@
 import asyncio
 import gc
 import logging
-import tempfile
 import time
 from typing import Any
 
@@ -50,7 +49,6 @@ def create_app(settings: WorkerSettings, partitions: int, plan: Plan) -> ScorerA
         settings.topic_prefix + GROUP,
         broker=[f"aiokafka://{address}" for address in settings.kafka.split(",")],
         store="memory://",
-        datadir=tempfile.mkdtemp(prefix="guanxi-worker-"),
         topic_allow_declare=False,
         topic_disable_leader=True,
         topic_partitions=partitions,

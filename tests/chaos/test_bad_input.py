@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from threading import Event as Flag
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select, text
@@ -175,12 +176,12 @@ def test_a_message_our_code_fails_on_is_tried_five_times_with_growing_pauses_the
         stock[1](tx, event)
 
     ledger.listener._handlers[bank.ContactRecorded.TYPE] = (stock[0], counting)
-    monkeypatch.setattr(consumer.time, "sleep", pauses.append)
+    own = SimpleNamespace(**{**vars(time), "sleep": pauses.append})  # the libraries sleep as before
+    monkeypatch.setattr(consumer, "time", own)
     BROKEN.add("K1")
     space.publish(contact(1), event_id="broken")
     ledger.drain()
     assert tries["broken"] == 1 + 5, "once with its batch, five times alone"
-    pauses = [p for p in pauses if p < 1]
     assert pauses == [0.01, 0.02, 0.04, 0.08]
     (parked,) = letters(ledger)
     assert (parked.kind, parked.key, parked.offset) == ("parked", "C1", 0)
