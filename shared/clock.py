@@ -7,7 +7,7 @@ stack's supervisor writes: {"origin": ISO instant, "factor": n, "since": wall IS
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -32,6 +32,10 @@ class Clock(Protocol):
 
 def business_date(instant: datetime, zone: ZoneInfo) -> date:
     return instant.astimezone(zone).date()
+
+
+def day_begins(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone)
 
 
 @dataclass

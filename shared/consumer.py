@@ -275,7 +275,8 @@ class Listener:
             return Sorted(rec, event, None, "ignored")
         untimely = window.refuses(event)
         if untimely is not None:
-            return _not_applied(rec, "quarantined", untimely, "businessdate", event.type)
+            field, reason = untimely
+            return _not_applied(rec, "quarantined", reason, field, event.type)
         return Sorted(rec, event, None, "applied")
 
     def _partitions(self, topic: str) -> int | None:

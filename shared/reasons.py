@@ -83,6 +83,8 @@ _FORMS = (
          N_("its key belongs in partition %(right)s, not in %(here)s")),
     # When it was
     Form("future", r"dated in the future", N_("dated in the future")),
+    Form("future_time", r"the time (?P<instant>\S+) lies in the future of the bank",
+         N_("the time %(instant)s lies in the future of the bank")),
     Form("past", r"dated in the far past", N_("dated in the far past")),
     Form("inactive", r"dated before (?P<source>.*) became active on (?P<day>\S+)",
          N_("dated before its source %(source)s became active on %(day)s")),

@@ -1,4 +1,6 @@
-"""Which business dates an event may bear: not the far future, not before its source was active.
+"""When an event may be dated: not in the far future, not before its source was active.
+
+The future is that of both its dates: a time years ahead would stand above all that really happens.
 
 A source says by `bank.source_described` from which day it is active. The service keeps the newest
 description of each source in its own schema, written by the one line it has in HANDLERS. A source
@@ -9,13 +11,13 @@ read before.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from shared.clock import business_date
+from shared.clock import business_date, day_begins
 from shared.db import SourceRow, Tx
 from shared.events.envelope import EARLIEST_ON, Event
 from shared.outbox import COMPACT_TOPICS
@@ -48,10 +50,19 @@ class Window:
     """What the dates of one batch are judged by."""
 
     last_on: date
+    last_ends: datetime
     active_from: Mapping[str, date]
 
-    def refuses(self, event: Event[Any]) -> str | None:
-        """Why the event's business date cannot be accepted; none when it can."""
+    def refuses(self, event: Event[Any]) -> tuple[str, str] | None:
+        """The field that cannot be accepted and why; none when all can."""
+        reason = self._refuses_day(event)
+        if reason is not None:
+            return "businessdate", reason
+        if event.time >= self.last_ends:
+            return "time", f"the time {event.time.isoformat()} lies in the future of the bank"
+        return None
+
+    def _refuses_day(self, event: Event[Any]) -> str | None:
         on = event.businessdate
         if on > self.last_on:
             return "dated in the future"
@@ -68,7 +79,9 @@ class Window:
 def window(tx: Tx) -> Window:
     """As the service knows it now: one small read for a batch."""
     rows = tx.session.execute(select(SourceRow.source, SourceRow.active_from))
+    last_on = business_date(tx.bank_now, tx.clock.zone) + FUTURE_LIMIT
     return Window(
-        business_date(tx.bank_now, tx.clock.zone) + FUTURE_LIMIT,
+        last_on,
+        day_begins(last_on + timedelta(days=1), tx.clock.zone),
         {row.source: row.active_from for row in rows},
     )

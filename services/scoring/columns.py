@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -20,6 +21,7 @@ from services.scoring import bookings, uses
 from services.scoring.partition import Partition
 from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
 from services.scoring.watermark import Source
+from shared.clock import day_begins
 from shared.events.bank import DayClosed, TransactionBooked
 from shared.events.envelope import (
     EARLIEST_ON,
@@ -169,7 +171,13 @@ class Context:
     partitions: int
     currency: str
     sources: Mapping[str, Source]
+    zone: ZoneInfo
     latest_day: int
+
+    def future_begins(self) -> datetime:
+        """From when on an event's time lies in the far future: after the latest day."""
+        beyond = min(self.latest_day + 1, date.max.toordinal())
+        return day_begins(date.fromordinal(beyond), self.zone)
 
 
 def add(
@@ -180,6 +188,7 @@ def add(
     and the verdict stays."""
     rows = partition.rows
     currency, latest, sources = context.currency, context.latest_day, context.sources
+    future = context.future_begins()
     priced, use = partition.books.rates.active, uses.UNUSED
     watches = bool(partition.watched.plan.products)
     for record in records:
@@ -203,6 +212,7 @@ def add(
         source = sources.get(name)
         if (
             not EARLIEST_DAY <= day <= latest
+            or event.time >= future
             or (source is not None and day < source.active_from)
             or (held and record.offset in held)
         ):
@@ -258,6 +268,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     day, source = event.businessdate.toordinal(), context.sources.get(event.source)
     if (
         not EARLIEST_DAY <= day <= context.latest_day
+        or event.time >= context.future_begins()
         or (source is not None and day < source.active_from)
         or record.offset in held
     ):
@@ -312,18 +323,17 @@ def _decoded(context: Context, partition: int, record: Delivered, out: Columns) 
 
 
 def _other(context: Context, partition: int, record: Delivered, event: Any, out: Columns) -> None:
-    """A close, or a fact that has no figure here; both must stand in the right place too."""
+    """A close, or a fact that has no figure here; both must stand in the right place and time too:
+    the query side has no other judge."""
     reason = _place(context, partition, record, event)
+    closed: date | None = event.data.day if type(event) is _CLOSED else None
+    day = (closed or event.businessdate).toordinal()
     if reason is not None:
         out.refused.append(refuse(context, partition, record, "dead", *reason, event.type))
-    elif type(event) is _CLOSED:
-        day = event.data.day.toordinal()
-        if not EARLIEST_DAY <= day <= context.latest_day:
-            out.refused.append(
-                _out_of_time(context, partition, record, event, None, event.data.day)
-            )
-        else:
-            out.closes.append(Close(len(out.rows), record.offset, event.source, day))
+    elif not EARLIEST_DAY <= day <= context.latest_day or event.time >= context.future_begins():
+        out.refused.append(_out_of_time(context, partition, record, event, None, closed))
+    elif closed is not None:
+        out.closes.append(Close(len(out.rows), record.offset, event.source, day))
     else:
         out.ignored[event.type] += 1
 
@@ -361,16 +371,18 @@ def _out_of_time(  # noqa: PLR0917
     context: Context, partition: int, record: Delivered, event: Any, source: Source | None,
     closed: date | None = None,
 ) -> Refused:  # fmt: skip
-    day = closed or event.businessdate
+    day, field_ = closed or event.businessdate, "data.day" if closed else "businessdate"
     if source is not None and day.toordinal() < source.active_from:
         reason = f"{day} is before {event.source} became active"
     elif day < EARLIEST_ON:
         reason = f"{day} lies in the far past"
-    elif day.toordinal() <= context.latest_day:
-        reason = "it was refused before; the verdict on an event stays"
-    else:
+    elif day.toordinal() > context.latest_day:
         reason = f"{day} lies in the future of the bank"
-    field_ = "data.day" if closed else "businessdate"
+    elif event.time >= context.future_begins():
+        field_ = "time"
+        reason = f"the time {event.time.isoformat()} lies in the future of the bank"
+    else:
+        reason = "it was refused before; the verdict on an event stays"
     return refuse(context, partition, record, "quarantined", field_, reason, event.type)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +126,7 @@ class Engine:
         self.sources: dict[str, Source] = {}
         self.rates: list[Rate] = []  # in the order of `bank.reference`
         self.partitions: dict[int, Partition] = {}
-        self._context = Context(topic, partitions, currency, self.sources, 0)
+        self._context = Context(topic, partitions, currency, self.sources, ZoneInfo(zone), 0)
         self._writer = Writer(zone)
         self._crossings = risk_signals.Writer(zone)
 

@@ -116,7 +116,7 @@ def _decoded(context: Context, partition: int, record: Delivered, out: Columns) 
         return None
     except (Undecodable, UnknownVersion, binascii.Error) as error:
         reason = str(error)
-    own = Context(TOPIC, context.partitions, context.currency, {}, 0)
+    own = Context(TOPIC, context.partitions, context.currency, {}, context.zone, 0)
     out.refused.append(refuse(own, partition, record, "dead", "", reason))
     return None
 

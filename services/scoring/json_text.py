@@ -15,7 +15,8 @@ Bytes = NDArray[np.uint8]
 _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 _BEFORE_MONTH = np.concatenate(([0, 0], np.cumsum(_MONTH_DAYS[1:12]))).astype(np.int64)
 
-_FIRST_DAY = 719528  # date(1971, 1, 1).toordinal()
+_EPOCH_DAY = 719163  # date(1970, 1, 1).toordinal()
+_FIRST_DAY = _EPOCH_DAY + 365
 QUOTE, _BACKSLASH, COMMA, COLON, BRACE, END, _MINUS, _ZERO = (ord(c) for c in "\"\\,:{}-0")
 
 
@@ -109,17 +110,20 @@ def date(text: Bytes, begin: int, end: int) -> int:
 
 
 @inlined
-def is_time(text: Bytes, begin: int, end: int) -> bool:
-    """An instant of RFC 3339 with its zone, to the microsecond; of 1971 or later."""
-    if end - begin < 20 or date(text, begin, begin + 10) < _FIRST_DAY:
-        return False
+def instant(text: Bytes, begin: int, end: int) -> int:
+    """An instant of RFC 3339 with its zone, to the microsecond, as whole seconds since 1970 in UTC;
+    0: not plain, or before 1971."""
+    day = date(text, begin, begin + 10) if end - begin >= 20 else 0
+    if day < _FIRST_DAY:
+        return 0
     if text[begin + 10] != 84 or text[begin + 13] != COLON or text[begin + 16] != COLON:
-        return False
+        return 0
     hour, minute, second = (
         _digits(text, begin + 11, 2), _digits(text, begin + 14, 2), _digits(text, begin + 17, 2)
     )  # fmt: skip
     if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59:
-        return False
+        return 0
+    seconds = ((day - _EPOCH_DAY) * 24 + hour) * 3600 + 60 * minute + second
     at = begin + 19
     if text[at] == 46:
         first = at + 1
@@ -127,13 +131,16 @@ def is_time(text: Bytes, begin: int, end: int) -> bool:
         while at < end and 48 <= text[at] <= 57:
             at += 1
         if at == first or at - first > 6:
-            return False
+            return 0
     if at + 1 == end:
-        return bool(text[at] == 90)
+        return seconds if text[at] == 90 else 0
     if at + 6 != end or (text[at] != 43 and text[at] != _MINUS) or text[at + 3] != COLON:
-        return False
+        return 0
     hour, minute = _digits(text, at + 1, 2), _digits(text, at + 4, 2)
-    return bool(0 <= hour <= 23 and 0 <= minute <= 59)
+    if hour < 0 or hour > 23 or minute < 0 or minute > 59:
+        return 0
+    ahead = 3600 * hour + 60 * minute
+    return seconds + ahead if text[at] == _MINUS else seconds - ahead
 
 
 @inlined

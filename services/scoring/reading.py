@@ -36,6 +36,7 @@ from services.scoring.scanning import (
     NONE,
     PRODUCT,
     SOURCE,
+    TIME,
     VALUE_DAY,
 )
 from services.scoring.scores.contribution.rates import NEVER
@@ -98,6 +99,7 @@ class Scanned:
             & (partition.currency_of[accounts] == found[:, CURRENCY])
             & (days >= EARLIEST_DAY) & (days <= context.latest_day)
             & (days >= active_from[found[:, SOURCE]])
+            & (found[:, TIME] < context.future_begins().timestamp())
         )  # fmt: skip
         if held:
             taken &= ~np.isin(self.offsets, list(held))

@@ -23,9 +23,9 @@ from services.scoring.json_text import (
     Ints,
     date,
     equal,
+    instant,
     integer,
     is_null,
-    is_time,
     spaces,
     string,
 )
@@ -40,9 +40,9 @@ CUSTOMER: Final = INITIATORS.index("customer")
 (
     HOT, ID, ID_END, ACCOUNT, ACCOUNT_END,
     SOURCE, PRODUCT, CURRENCY, CHANNEL, KIND, INITIATOR,  # in the order of a vocabulary
-    REVERSES, AMOUNT, DAY, VALUE_DAY,
-) = range(15)  # fmt: skip
-FOUND_WORDS: Final = 15
+    REVERSES, AMOUNT, DAY, VALUE_DAY, TIME,
+) = range(16)  # fmt: skip
+FOUND_WORDS: Final = 16
 NONE: Final = -1  # an optional field that is not there
 
 # What a field may hold
@@ -52,7 +52,7 @@ NONE: Final = -1  # an optional field that is not there
     _NUMBER_TEXT,  # the customer's number: that of the key
     _TEXT,  # its place is kept
     _WORD,  # of a vocabulary
-    _DATE, _TIME, _AMOUNT, _COUNT, _OBJECT, _REFUSED,
+    _DATE, _INSTANT, _AMOUNT, _COUNT, _OBJECT, _REFUSED,
 ) = range(11)  # fmt: skip
 _TEXT_MAX: Final = 100  # the least of the limits of ids, numbers and codes
 _AMOUNT_DIGITS: Final = 15  # below MINOR_MAX
@@ -61,10 +61,10 @@ _COUNT_DIGITS: Final = 9  # below 2**31
 # Of each object first what is required, then what may be left out or null.
 _ENVELOPE = (
     {"type": (_SAME, 0), "specversion": (_SAME, 1), "id": (_TEXT, ID), "source": (_WORD, SOURCE),
-     "subject": (_NUMBER_TEXT, 0), "time": (_TIME, 0), "datacontenttype": (_SAME, 2),
+     "subject": (_NUMBER_TEXT, 0), "time": (_INSTANT, TIME), "datacontenttype": (_SAME, 2),
      "businessdate": (_DATE, DAY), "data": (_OBJECT, 0)},
     {"sequence": (_COUNT, 0), "correlationid": (_IGNORED, 0), "causationid": (_IGNORED, 0),
-     "rootat": (_TIME, 0)},
+     "rootat": (_INSTANT, NONE)},
 )  # fmt: skip
 _DATA = (
     {"customer_number": (_NUMBER_TEXT, 0), "transaction_id": (_IGNORED, 0),
@@ -152,8 +152,11 @@ def _text_value(
         if which >= 0:
             found[which] = day
         return day > 0
-    if what == _TIME:
-        return is_time(text, begin, end)
+    if what == _INSTANT:
+        second = instant(text, begin, end)
+        if which >= 0:
+            found[which] = second
+        return second > 0
     if what == _SAME:
         return equal(text, begin, end, _S_LETTERS, _S_SPANS[which, 0], _S_SPANS[which, 1])
     if which == REVERSES:

@@ -198,16 +198,6 @@ def test_a_message_our_code_fails_on_is_tried_five_times_with_growing_pauses_the
         assert session.execute(select(InboxRow.event_id)).scalars().all() == ["broken"]
 
 
-def test_a_tombstone_and_a_record_of_another_topic_are_dead(space: Space, ledger: ServiceUnderTest):
-    send(space, None)  # type: ignore[arg-type] - what a compacted topic would carry
-    send(
-        space, encoded(space, bank.CustomerRecorded(customer_number="C1", kind="person", name="x"))
-    )
-    ledger.drain()
-    assert [r.kind for r in letters(ledger)] == ["dead", "dead"]
-    assert line(ledger)["difference"] == 0
-
-
 def test_an_unknown_version_waits_for_the_upgrade_and_is_replayed_after_it(
     space: Space, ledger: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
 ):
@@ -234,16 +224,19 @@ def test_an_unknown_version_waits_for_the_upgrade_and_is_replayed_after_it(
     assert (line(ledger).get("quarantined", 0), line(ledger)["difference"]) == (0, 0)
 
 
+@pytest.mark.parametrize("field", ["businessdate", "at"])
 def test_an_event_of_the_day_after_tomorrow_is_quarantined_and_replayed_when_its_day_has_come(
-    space: Space, ledger: ServiceUnderTest
+    space: Space, ledger: ServiceUnderTest, field: str
 ):
-    today = space.clock.bank.date()
-    space.publish(contact(1), businessdate=today + timedelta(days=1))  # a bank ahead of our zone
-    space.publish(contact(2), businessdate=today + timedelta(days=2))
+    at, day = space.clock.bank + timedelta(days=1), space.clock.bank.date() + timedelta(days=1)
+    space.publish(contact(1), businessdate=day, at=at)  # a bank ahead of our zone
+    far = {"businessdate": day, "at": at}
+    far[field] += timedelta(days=1)
+    space.publish(contact(2), **far)
     ledger.drain()
     assert [v for _, v in entries(ledger.database)] == ["K1"]
     (kept,) = letters(ledger)
-    assert (kept.kind, kept.field) == ("quarantined", "businessdate")
+    assert (kept.kind, kept.field) == ("quarantined", {"at": "time"}.get(field, field))
     space.clock.bank += timedelta(days=3)
     redeliver(ledger)  # the verdict is stored by position: a redelivery meets the same one
     assert [v for _, v in entries(ledger.database)] == ["K1"]

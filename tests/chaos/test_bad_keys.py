@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from shared.db import is_world_down
+from shared.events import bank
 from shared.testing.space import ServiceUnderTest, Space
 from tests.chaos import test_bad_input as room
 from tests.chaos.test_bad_input import contact, encoded, entries, letters, line, send
@@ -24,6 +25,16 @@ def test_a_key_that_cannot_be_stored_is_a_dead_letter_and_the_next_flows_on(
     ledger.drain()
     assert [v for _, v in entries(ledger.database)] == ["K1"]
     assert [(r.kind, r.state) for r in letters(ledger)] == [("dead", "waiting")] * 2
+    assert line(ledger)["difference"] == 0
+
+
+def test_a_tombstone_and_a_record_of_another_topic_are_dead(space: Space, ledger: ServiceUnderTest):
+    send(space, None)  # type: ignore[arg-type] - what a compacted topic would carry
+    send(
+        space, encoded(space, bank.CustomerRecorded(customer_number="C1", kind="person", name="x"))
+    )
+    ledger.drain()
+    assert [r.kind for r in letters(ledger)] == ["dead", "dead"]
     assert line(ledger)["difference"] == 0
 
 

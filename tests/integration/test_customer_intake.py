@@ -155,20 +155,25 @@ def test_a_date_out_of_time_gets_the_same_verdict_by_http_as_by_kafka(
     )
     customer.drain()
     days = [DAY - timedelta(days=1), DAY + timedelta(days=2)]
+    ahead = AT + timedelta(days=2)
     batch = [body(placed("C1"), f"h{on}", businessdate=on.isoformat()) for on in days]
+    batch.append(body(placed("C1"), "hahead", time=ahead.isoformat()))
     answer = bank_system.post("/bank-events", json=[*batch, body(placed("C2"), "good")])
-    assert (answer.status_code, answer.json()["taken"]) == (202, 3)
+    assert (answer.status_code, answer.json()["taken"]) == (202, 4)
     for on in days:
         space.publish(placed("C1"), source="bank/core", event_id=f"k{on}", businessdate=on)
+    space.publish(
+        placed("C1"), source="bank/core", event_id="kahead", businessdate=DAY, at=ahead
+    )
     customer.drain()
     with customer.database.read() as session:
         letters = session.execute(select(DeadLetterRow)).scalars().all()
         applied = session.execute(text("select count(*) from parties")).scalar_one()
     verdicts = {envelope.decode(r.payload).id: (r.kind, r.field, r.reason) for r in letters}
-    assert len(verdicts) == 4
-    for on in days:
-        assert verdicts[f"h{on}"] == verdicts[f"k{on}"]
-        assert verdicts[f"h{on}"][:2] == ("quarantined", "businessdate")
+    assert len(verdicts) == 6
+    for name, field in (*((on, "businessdate") for on in days), ("ahead", "time")):
+        assert verdicts[f"h{name}"] == verdicts[f"k{name}"]
+        assert verdicts[f"h{name}"][:2] == ("quarantined", field)
     assert applied == 1
 
 

@@ -1,7 +1,9 @@
 """The whole system told everything again: nothing changes, and every sum is right to the unit."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +20,7 @@ from shared.events.envelope import Event, decode, wrap
 from shared.events.scoring import AlertCleared, AlertRaised
 from shared.testing.servers import Servers
 from shared.testing.space import Space
+from shared.wire import Record
 from tests.chaos.five import Picture, Whole, place_orders
 
 PLAN = Plan(customers=48, days=38, seed=11)  # over 500 transactions
@@ -238,6 +241,49 @@ def test_a_relay_that_dies_between_produce_and_delete_changes_nothing_for_reader
             {"o": [order["order_id"] for order in placed]},
         ).all()
     assert dict(asked) == {order["order_id"]: 1 for order in placed}
+
+
+def test_an_event_years_ahead_is_put_aside_by_each_service_and_changes_nothing_else(
+    whole: Whole, before: Picture
+):
+    """One of every type that is heard, dated today; only its time is wrong. What scoring stores of
+    `bank.events` the worker judges (tests/unit/test_scanning.py)."""
+    topics = ("bank.customers", "bank.events", "customer.events", "order.lifecycle",
+              "task.handoffs", "score.alerts", "notice.deliveries")  # fmt: skip
+    one_of_each = {decode(r.value or b"").type: r for r in whole.records(*topics)}
+    whole.publish_again(map(_years_ahead, one_of_each.values()))
+    whole.drain()
+    others = whole.services.keys() - {"scoring"}
+    changed = {table for table in _tables_changed(before, whole.picture())
+               if not table.startswith("scoring.")}  # fmt: skip
+    assert changed == {f"{name}.dead_letters" for name in others}
+    for name in whole.services:
+        put_aside = whole.rows(name, "select distinct kind, state, field from dead_letters")
+        assert put_aside == [("quarantined", "waiting", "time")], name
+    whole.publish_again(  # the same, but for the time
+        _of_now(r) for r in one_of_each.values() if r.topic == "bank.events"
+    )
+    whole.drain()
+    assert "customer.timeline" in _tables_changed(before, whole.picture())
+
+
+def _years_ahead(record: Record) -> Record:
+    return _anew(record, "ahead", AFTER.replace(year=2125))
+
+
+def _of_now(record: Record) -> Record:
+    return _anew(record, "now", AFTER)
+
+
+def _anew(record: Record, name: str, at: datetime) -> Record:
+    event = json.loads(record.value or b"") | {"id": name, "time": at.isoformat()}
+    event["id"] += event["type"]
+    return replace(record, value=json.dumps(event).encode())
+
+
+def _tables_changed(before: Picture, now: Picture) -> set[str]:
+    changes = Picture(before.tables, {}).changes(Picture(now.tables, {}))
+    return {line.partition(":")[0] for line in changes}
 
 
 def test_without_the_inbox_the_same_repeats_are_found_out(

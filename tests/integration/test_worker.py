@@ -238,6 +238,7 @@ def test_bad_records_are_told_with_their_place_and_the_batch_goes_on(
                 SOURCE.encode(), b"nobody/described"
             ),
         ),
+        (home, b"C1", value.replace(b'"time":"2025', b'"time":"2999')),
         (home, b"C1", value.replace(b"bank.transaction_booked.v1", b"bank.weather_changed.v1")),
     ]
     space.send([*bad, (home, b"C1", value)])
@@ -257,6 +258,7 @@ def test_bad_records_are_told_with_their_place_and_the_batch_goes_on(
         (4, "quarantined", "type"),
         (5, "quarantined", "businessdate"),
         (6, "quarantined", "businessdate"),
+        (7, "quarantined", "time"),
     ]
     elsewhere = [msgspec.json.decode(v or b"") for _, _, v in space.read("scoring.dead")
                  if msgspec.json.decode(v or b"")["partition"] != home]  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from services.scoring import state
 from shared.events import Event
@@ -18,18 +19,21 @@ from tests.workers import FIRST_DAY, Worker, closed, described, replay_of, trans
 
 room = worker_room.room
 LATER = FIRST_DAY + timedelta(days=5)
+FIELDS = ("businessdate", "time")
 
 
 def plain(customer: state.CustomerState) -> state.CustomerState:
     return dataclasses.replace(customer, offset=0, input_sequence=0, ids=())
 
 
-def refuse_one(room: Room) -> tuple[list[Event[Any]], dict[str, Any]]:
+def refuse_one(
+    room: Room, field: str = "businessdate"
+) -> tuple[list[Event[Any]], dict[str, Any]]:
     """One event of today that counts, one of next week that does not: (both, the letter)."""
-    events = [
-        transaction(1, "C1", "A1", 500, FIRST_DAY),
-        transaction(2, "C1", "A1", 70, LATER),
-    ]
+    early = transaction(2, "C1", "A1", 70, LATER)
+    if field == "time":
+        early = structs.replace(early, businessdate=FIRST_DAY)
+    events = [transaction(1, "C1", "A1", 500, FIRST_DAY), early]
     room.workers.publish(events)
     room.start()
     room.settle()
@@ -37,13 +41,17 @@ def refuse_one(room: Room) -> tuple[list[Event[Any]], dict[str, Any]]:
     return events, letter
 
 
-def test_a_future_event_is_listed_and_its_replay_counts_once(room: Room, tmp_path: Path) -> None:
-    events, letter = refuse_one(room)
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_future_event_is_listed_and_its_replay_counts_once(
+    room: Room, tmp_path: Path, field: str
+) -> None:
+    events, letter = refuse_one(room, field)
     assert room.folded() == [("C1", 1, 500)]
     home = partition_of("C1", PARTITIONS)
     assert (letter["topic"], letter["partition"], letter["offset"]) == ("bank.events", home, 1)
-    assert (letter["kind"], letter["field"], letter["key"]) == ("quarantined", "businessdate", "C1")
-    assert letter["reason"] == f"{LATER} lies in the future of the bank"
+    assert (letter["kind"], letter["field"], letter["key"]) == ("quarantined", field, "C1")
+    told = LATER if field == "businessdate" else f"the time {events[1].time.isoformat()}"
+    assert letter["reason"] == f"{told} lies in the future of the bank"
     assert letter["type"] == "bank.transaction_booked.v1"
     assert letter["reader"] == "worker"
     page = room.ops.get("/ops/fragment").text

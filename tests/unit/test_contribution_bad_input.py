@@ -75,6 +75,9 @@ SPOILT: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a later version": (_changed(lambda e: e.update(type=e["type"][:-1] + "9")), "quarantined"),
     "the far past": (_dated("1969-12-31"), "quarantined"),
     "the future": (_dated("2200-01-01"), "quarantined"),
+    "a time in the future": (
+        _changed(lambda e: e.update(time="2200-01-01T00:00:00Z")), "quarantined"
+    ),
 }
 MONEY: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "float money": (_changed(lambda e: e["data"].update(amount_minor=73_000.5)), "dead"),

@@ -2,7 +2,7 @@
 the code that finds them, so a changed wording fails here."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,15 @@ def misplaced(**place: Any) -> str:
     return found
 
 
-def untimely(last_on: date = date.max, active_from: date = date.min) -> str:
-    found = Window(last_on, {EVENT.source: active_from}).refuses(EVENT)
+NEVER_ENDS = datetime.max.replace(tzinfo=UTC)
+
+
+def untimely(
+    last_on: date = date.max, ends: datetime = NEVER_ENDS, active_from: date = date.min
+) -> str:
+    found = Window(last_on, ends, {EVENT.source: active_from}).refuses(EVENT)
     assert found is not None
-    return found
+    return found[1]
 
 
 def closed(partition: int) -> Any:
@@ -76,6 +81,7 @@ def reasons() -> dict[str, str]:
         "partition": misplaced(partition=(right + 1) % 8, partitions=8),
         "copy": misplaced(event=closed(3), partition=1),
         "future": untimely(last_on=EARLIEST_ON),
+        "future time": untimely(ends=EVENT.time),
         "inactive": untimely(active_from=date.max),
         "parked": repr(KeyError("x")),
         "again": repr(ValueError(f"still dead: {misplaced(key=b'X')}")),

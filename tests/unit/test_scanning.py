@@ -14,7 +14,7 @@ from services.scoring import columns, model, reading, reference
 from services.scoring.engine import Engine
 from services.scoring.scanning import HOT
 from services.scoring.watermark import Source
-from shared.events.bank import AccountOpened, RateSet, TransactionBooked
+from shared.events.bank import AccountOpened, CustomerPlaced, DayClosed, RateSet, TransactionBooked
 from shared.events.envelope import encode, wrap
 
 DAY = date(2025, 3, 1)
@@ -247,6 +247,42 @@ def test_the_far_past_the_future_and_its_own_price_decide_as_always() -> None:
     assert scanned == plain
     assert 0 < taken < len(values)
     assert scanned["waiting"], "some days have no price"
+
+
+def test_a_time_after_the_latest_day_is_refused_on_either_way() -> None:
+    """The day ends at midnight in the bank's zone, whatever zone a time is told in."""
+    last = ["2025-03-02T15:59:59.999999Z", "2025-03-02T23:59:59+08:00", "2025-03-02T04:59:59-11:00"]
+    beyond = ["2025-03-02T16:00:00Z", "2025-03-03T00:00:00+08:00", "2025-03-02T05:00:00-11:00",
+              "2391-01-01T00:00:00Z", "9998-12-31T23:59:59Z"]  # fmt: skip
+    values = [envelope(id=at, time=at) for at in (*last, *beyond)]
+    odd = [envelope(id=f"odd {at}", time=at, later=1) for at in (*last, *beyond)]
+    scanned, plain, taken = both(delivered(*values, *odd))
+    assert scanned == plain
+    assert taken == len(last)
+    assert [name for _, name, _ in scanned["identities"]] == [*last, *(f"odd {at}" for at in last)]
+    assert [(r.kind, r.field) for r in scanned["refused"]] == [("quarantined", "time")] * 10
+    assert scanned["refused"][0].reason == (
+        "the time 2025-03-02T16:00:00+00:00 lies in the future of the bank"
+    )
+
+
+def test_what_has_no_figure_and_a_close_are_refused_for_a_time_years_ahead_too() -> None:
+    """The query side, which keeps where customers lie, has no other judge."""
+    opened = AccountOpened(customer_number="C1", account_number="A7", product_code="CA",
+                           currency="CNY", opened_on=DAY)  # fmt: skip
+    placed = CustomerPlaced(customer_number="C1", home_branch_code="B1")
+    facts = [opened, placed, DayClosed(day=DAY)]
+    for at, on, field, count in (
+        (AT, DAY, "", 0), (AT.replace(year=2125), DAY, "time", 3),
+        (AT, date(2125, 1, 1), "businessdate", 2),  # a close has its own day
+    ):  # fmt: skip
+        values = [encode(wrap(f, id="f", source="core", time=at, businessdate=on)) for f in facts]
+        scanned, plain, _ = both(delivered(*values), priced=True)
+        assert scanned == plain
+        told = [(r.kind, r.field) for r in scanned["refused"]]
+        assert told == [("quarantined", field)] * count
+        assert len(scanned["closes"]) == (field != "time")
+        assert scanned["ignored"].total() == (count == 0)
 
 
 def test_a_batch_of_nothing_is_nothing() -> None:
