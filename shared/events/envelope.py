@@ -125,6 +125,13 @@ class _Header(Struct):
 
 
 _header = msgspec.json.Decoder(_Header)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _unreadable(error: Exception) -> Undecodable:
+    if isinstance(error, RecursionError):
+        return Undecodable("", "nested too deeply")
+    return Undecodable("", f"not JSON: {error}")
 
 
 def decode(value: bytes | str) -> Event[Any]:
@@ -136,10 +143,8 @@ def decode(value: bytes | str) -> Event[Any]:
         if field == "type":
             _raise_if_unknown(value)
         raise Undecodable(field, reason) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Undecodable("", f"not JSON: {error}") from None
-    except RecursionError:
-        raise Undecodable("", "nested too deeply") from None
+    except _UNREADABLE as error:
+        raise _unreadable(error) from None
     for name, instant in (("time", event.time), ("rootat", event.rootat)):
         if instant is not None:
             _refuse_far_year(name, instant)
@@ -267,8 +272,10 @@ def _located(message: str) -> tuple[str, str]:
 def _raise_if_unknown(value: bytes | str) -> None:
     try:
         name = _header.decode(value).type
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return  # no `type`, not text, or no JSON further on: the first verdict stands
+    except msgspec.ValidationError:
+        return  # no `type`, or not a text: the first verdict stands
+    except _UNREADABLE as error:
+        raise _unreadable(error) from None  # further on, where the first verdict did not look
     if name.rpartition(".v")[0] in _NAMES:
         raise UnknownVersion(name)
     raise UnknownType(name)

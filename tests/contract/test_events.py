@@ -176,10 +176,20 @@ def test_unknown_type_and_unknown_version_are_told_apart() -> None:
 def test_of_an_unknown_type_that_is_cut_short_only_the_reader_is_told(name: str) -> None:
     text = json.dumps(changed(sample(TRANSACTION), ("type",), name))
     for length in range(1, len(text), 7):
-        with pytest.raises((Undecodable, UnknownType, UnknownVersion)):
+        with pytest.raises(Undecodable) as caught:
             decode(text[:length])
+        assert str(caught.value) == "not JSON: Input data was truncated"
+        assert caught.value.field == ""
     with pytest.raises((Undecodable, UnknownType, UnknownVersion)):
         decode(text.encode()[:-9] + b"\xff" + text.encode()[-8:])
+
+
+def test_of_an_unknown_type_with_no_json_behind_it_the_json_is_the_reason() -> None:
+    text = json.dumps(changed(sample(TRANSACTION), ("type",), "weather.changed"))
+    nested = '{"type": "weather.changed", "data": ' + "[" * 100_000
+    for value, reason in ((text[:-1] + "!", "not JSON: JSON is malformed"), (nested, "nested too")):
+        with pytest.raises(Undecodable, match=f"^{reason}"):
+            decode(value)
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00",
