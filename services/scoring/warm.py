@@ -4,10 +4,13 @@
 """
 
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numba.core import event as compiling
 
 from services.scoring import applied_ids, model, remedy, risk_signals
 from services.scoring.columns import Columns, Delivered
@@ -15,12 +18,41 @@ from services.scoring.engine import Engine
 from services.scoring.rate import Rate
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.scores import watching
-from services.scoring.scores.compiling import CACHE
 from services.scoring.state import pack_spilled
 from services.scoring.stepping import Run
 from services.scoring.watermark import Source
 from shared.events.bank import DayClosed, TransactionBooked
 from shared.events.envelope import Event, encode, wrap
+
+_TELL_S = 10.0
+
+
+class Told(compiling.Listener):  # type: ignore[misc]
+    """Says what is compiled; nothing where all of it is kept from before."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._functions = 0
+        self._begun = self._told = 0.0
+
+    def on_start(self, _: compiling.Event) -> None:
+        if not self._begun:
+            self._begun = self._told = time.monotonic()
+            self._say("the scorer: compiling its rules (about a minute the first time)")
+
+    def on_end(self, _: compiling.Event) -> None:
+        self._functions += 1
+        now = time.monotonic()
+        if now - self._told >= _TELL_S:
+            self._told = now
+            self._say(f"the scorer: {self._functions} functions compiled, {self._seconds()} s")
+
+    def finish(self) -> None:
+        if self._functions:
+            self._say(f"the scorer: its rules are compiled, {self._seconds()} s")
+
+    def _seconds(self) -> int:
+        return round(time.monotonic() - self._begun)
 
 
 class _Record:
@@ -93,6 +125,7 @@ def _records(day: date) -> list[Delivered]:
 
 
 if __name__ == "__main__":
-    if not CACHE.exists():
-        print("the scorer: compiling its rules (half a minute the first time)", flush=True)
-    compile_kernels()
+    told = Told(partial(print, flush=True))
+    with compiling.install_listener("numba:compile", told):
+        compile_kernels()
+    told.finish()
