@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from sqlalchemy import select
 
 from services.workflow.__main__ import SERVICE
@@ -162,7 +163,8 @@ def test_directory_carries_whole_records(space: Space, workflow: ServiceUnderTes
         for e in space.read("staff.directory")
         if e.type == "workflow.staff_described.v1"
     }
-    assert len(people) == 19
+    listed = yaml.safe_load(ORGANISATION.read_text(encoding="utf-8"))
+    assert people.keys() == {one["staff_id"] for one in listed["staff"]}
     assert people["S012"].staff_codes == ("RM-SH01-1", "RM-SH01-4")
     assert people["S012"].supervisor_staff_id == "S011"
     actor = workflow.runtime.directory.actor("S015", space.clock.bank)
