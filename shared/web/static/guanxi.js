@@ -39,7 +39,7 @@ function connect() {
   if (lastId) query.set("last_event_id", lastId);
   stream = new EventSource(`${body.dataset.stream}?${query}`);
   const heard = (event) => { heardAt = Date.now(); if (event.lastEventId) lastId = event.lastEventId; };
-  stream.onopen = () => { heardAt = Date.now(); tries = 0; signedOut = false; live("streaming"); online(); };
+  stream.onopen = () => { heardAt = Date.now(); tries = 0; signedOut = false; live("streaming"); online(); localStorage.guanxiOpened = heardAt; };
   stream.onmessage = (event) => { heard(event); take(JSON.parse(event.data)); };
   stream.addEventListener("hint", stream.onmessage);
   stream.addEventListener("ping", (event) => { heard(event); setClock(JSON.parse(event.data)); });
@@ -51,7 +51,7 @@ function connect() {
   };
 }
 // Why, a stream does not tell. Without a session: what the page shows and what is typed stays, the
-// sign-in opens beside it, and who comes back from it goes on.
+// sign-in opens beside it; when a stream opens there (storage), or who comes back, this goes on.
 async function refused() {
   const answer = await fetch("/notify/count", { headers: { Accept: "application/json" } }).catch(() => null);
   if (answer?.status !== 401) return;
@@ -63,7 +63,7 @@ async function refused() {
   box.append(Object.assign(document.createElement("a"), { textContent: say("signIn"), href: "/sign-in", target: "_blank", rel: "noopener" }));
   box.hidden = false;
 }
-addEventListener("focus", () => { if (signedOut) connect(); });
+for (const name of ["focus", "storage"]) addEventListener(name, () => { if (signedOut) connect(); });
 function again(delay) {
   stream?.close();
   stream = null;
