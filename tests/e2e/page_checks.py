@@ -1,8 +1,9 @@
 """What must hold of every page: no error, no scroll to the side, the reader's language, axe."""
 
 import re
+import time
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from shared.web.assets import PACKAGES
 
@@ -55,3 +56,23 @@ def leftovers(page: Page, language: str, names: re.Pattern[str]) -> list[str]:
     words = CHINESE if language == "en" else WORD
     told = {text: CODE.sub(" ", names.sub(" ", text)) for text in page.evaluate(TEXTS)}
     return sorted(text for text, rest in told.items() if words.search(rest))
+
+
+def choose_while_an_answer_is_on_its_way(page: Page, label: str) -> None:
+    """What somebody has begun to fill in is not taken from under him by the page's own answer."""
+    on_their_way: list[Route] = []
+    page.route("**/panel*", lambda route: on_their_way.append(route))  # noqa: PLW0108 - it must be a function
+    hint = f"guanxi:process:{page.url.rpartition('/')[2]}"
+    page.evaluate(
+        "type => document.body.dispatchEvent(new CustomEvent(type, {detail: {offset: -1}}))", hint
+    )
+    deadline = time.monotonic() + 10
+    while not on_their_way:
+        assert time.monotonic() < deadline, "the panel did not ask"
+        page.wait_for_timeout(50)
+    page.get_by_label(label).check()
+    for route in on_their_way:
+        route.continue_()
+    expect(page.locator("#gx-pill")).to_be_visible()
+    expect(page.get_by_label(label)).to_be_checked()
+    page.unroute("**/panel*")

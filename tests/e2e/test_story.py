@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from deploy.local import prometheus
 from deploy.local.system import SERVICES
-from tests.e2e import bank_side, page_checks
+from tests.e2e import bank_side, ops_side, page_checks
 from tests.e2e.conftest import signed_in
 from tests.e2e.prometheus_server import CONFIG, answers, scraping
 
@@ -122,7 +122,7 @@ def test_an_alert_becomes_work_and_the_work_is_handed_on(system, desk, leaver):
     manager.goto(colleague.url)
     expect(step_at(manager, "assess", "here")).to_be_visible()
     mark(manager)
-    _choose_while_an_answer_is_on_its_way(colleague, "属实,需要联系")
+    page_checks.choose_while_an_answer_is_on_its_way(colleague, "属实,需要联系")
     colleague.get_by_role("button", name="办结本步").click()
     expect(step_at(manager, "contact", "here")).to_be_visible(timeout=FAST_MS)
     expect(step_at(manager, "assess", "done")).to_be_visible()
@@ -141,26 +141,6 @@ def test_an_alert_becomes_work_and_the_work_is_handed_on(system, desk, leaver):
         unread.first.locator("form button").click()
         expect(unread).to_have_count(before - 1)
     expect(colleague.locator("#gx-inbox-count")).to_have_text("", timeout=FAST_MS)
-
-
-def _choose_while_an_answer_is_on_its_way(page, label):
-    """What somebody has begun to fill in is not taken from under him by the page's own answer."""
-    on_their_way = []
-    page.route("**/panel*", lambda route: on_their_way.append(route))  # noqa: PLW0108 - it must be a function
-    hint = f"guanxi:process:{page.url.rpartition('/')[2]}"
-    page.evaluate(
-        "type => document.body.dispatchEvent(new CustomEvent(type, {detail: {offset: -1}}))", hint
-    )
-    deadline = time.monotonic() + 10
-    while not on_their_way:
-        assert time.monotonic() < deadline, "the panel did not ask"
-        page.wait_for_timeout(50)
-    page.get_by_label(label).check()
-    for route in on_their_way:
-        route.continue_()
-    expect(page.locator("#gx-pill")).to_be_visible()
-    expect(page.get_by_label(label)).to_be_checked()
-    page.unroute("**/panel*")
 
 
 def test_an_order_needs_a_second_person_and_a_payment_ends_it(system, desk, leaver):
@@ -379,6 +359,18 @@ def test_ops_give_up_a_message_that_no_service_takes(system, desk, leaver):
     letter.locator("input[name=reason]").fill("测试数据,不入账")
     letter.locator("input[name=reason]").press("Enter")
     expect(letter).to_have_count(0, timeout=5_000)
+    assert never_reloaded(page)
+
+
+@pytest.mark.parametrize(("language", "amount"), [("zh-CN", 31_307), ("en", 31_309)])
+def test_ops_replay_what_was_parked_when_its_cause_is_mended(
+    system, desk, leaver, language, amount
+):
+    number, account, _ = leaver
+    page = desk("S003")
+    page.goto(f"{system.url}/language?to={language}&next=/workflow/ops")
+    mark(page)
+    ops_side.park_and_replay(system, page, language, number, account, amount)
     assert never_reloaded(page)
 
 
