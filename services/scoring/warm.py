@@ -16,6 +16,7 @@ from services.scoring import applied_ids, model, remedy, risk_signals
 from services.scoring.columns import Columns, Delivered
 from services.scoring.engine import Engine
 from services.scoring.rate import Rate
+from services.scoring.restoring import restore
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.scores import watching
 from services.scoring.state import pack_spilled
@@ -86,8 +87,8 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
     )
     recovered = fresh.partition(0)
     spilled = [(1, day.toordinal() + 1)]
-    recovered.restore(
-        [*outcome.rates, *outcome.records, *restated, (b"1/1", pack_spilled(spilled))]
+    restore(
+        recovered, [*outcome.rates, *outcome.records, *restated, (b"1/1", pack_spilled(spilled))]
     )
     recovered.recovered()
     applied_ids.spill(recovered.ids, recovered.heads, 0, np.zeros((2, 2), np.int64))
