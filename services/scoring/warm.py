@@ -26,6 +26,7 @@ from shared.events.bank import DayClosed, TransactionBooked
 from shared.events.envelope import Event, encode, wrap
 
 _TELL_S = 10.0
+_MANY = 4_096
 
 
 class Told(compiling.Listener):  # type: ignore[misc]
@@ -91,6 +92,10 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
         recovered, [*outcome.rates, *outcome.records, *restated, (b"1/1", pack_spilled(spilled))]
     )
     recovered.recovered()
+    recovered.account_of("1")
+    recovered.loan("1", "1")
+    recovered.make_room_for_customers(_MANY, _MANY)  # beyond what the tables begin with
+    recovered.make_room_for_accounts(_MANY, _MANY)
     applied_ids.spill(recovered.ids, recovered.heads, 0, np.zeros((2, 2), np.int64))
     return time.monotonic() - begun
 
