@@ -19,6 +19,7 @@ from services.scoring.leaves import Leaf
 from services.scoring.partition import Partition
 from services.scoring.rate import BASIS_POINT, CAPITAL
 from services.scoring.replay import Line
+from services.scoring.restoring import restore
 from services.scoring.scores.contribution.ledger import HISTORY_DAYS
 from services.scoring.seen import KeepsAll
 from shared.events import Event, Fact, wrap
@@ -313,7 +314,7 @@ class Scored:
         """A new engine from what was written."""
         self.engine = self._engine()
         for number, records in self._log.items():
-            self.engine.partition(number).restore(records)
+            restore(self.engine.partition(number), records)
             self.engine.partition(number).recovered()
 
     def run(self, events: Sequence[Event[Any]], size: int, restart_every: int = 0, *,
@@ -372,7 +373,7 @@ class Scored:
 
 def open_leaves(partition: Partition) -> list[Leaf]:
     rows = partition.books.open_leaves(len(partition.account_keys), partition.closes.watermark + 1)
-    return partition.books.leaves_of(partition.account_keys, rows.tolist())
+    return partition.books.leaves_of(partition.key_of, rows.tolist())
 
 
 def plain(events: Sequence[Event[Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import msgspec
 
 from services.scoring import model, risk_plan, rule_set, state
 from services.scoring.engine import Engine
+from services.scoring.restoring import restore
 from services.scoring.risk_model import RiskModel
 from services.scoring.rule_set import RuleSet
 from services.scoring.signals import encode
@@ -91,7 +92,7 @@ class Scorer:
         self.engine = self.fresh()
         for number, log in self.log.items():
             partition = self.engine.partition(number)
-            partition.restore(list(log.items()))
+            restore(partition, list(log.items()))
             self.engine.recovered(partition)
 
     def step(self, number: int, records: Sequence[Record], *, closes: bool = True) -> None:

@@ -1,8 +1,7 @@
 """The ledgers of one partition, the rates it has taken, and the leaves of the batch in hand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from services.scoring import rows as r
 from services.scoring import state
+from services.scoring.growing import with_room
 from services.scoring.leaves import Leaf
 from services.scoring.rate import PRICES, Rate
 from services.scoring.rows import LEAF_WORDS, LEDGER_WORDS
@@ -45,32 +45,28 @@ class Books:
         self.rates = Rates()
         self.ledgers: Ints = np.zeros((_START, LEDGER_WORDS), np.int64)
         self.owners: Ints = np.zeros((_START, 3), np.int64)
-        self.heads: Ints = np.full((_START, entries.LISTS), -1, np.int64)
+        self.heads: Ints = np.zeros((_START, entries.LISTS), np.int64)
         self.pool: Ints = np.zeros((_START, entries.WORDS), np.int64)
         self.used: Ints = np.array([0, -1], np.int64)
         self.grades = Grades(
-            np.full(_START, -1, np.int64), np.zeros((_START, grades.WORDS), np.int64),
+            np.zeros(_START, np.int64), np.zeros((_START, grades.WORDS), np.int64),
             np.array([0, -1], np.int64),
         )  # fmt: skip
         self.leaves: Ints = np.zeros((_START, LEAF_WORDS), np.int64)
         self.written: Ints = np.zeros(1, np.int64)
-        self.loans: dict[tuple[str, str], int] = {}  # (customer, loan) -> account row
         self._looked_at = 0  # of the rates that the engine knows
         self._untold: list[Rate] = []
         self._restating: dict[str, Rate] = {}  # wait for `restatement`, by key
         self._alarms: list[str] = []
 
-    def own(self, account: int, key: AccountKey, row: int) -> None:
-        """A new account row: whose product and whose account it is."""
-        if account >= len(self.ledgers):
-            size = 2 * account
-            self.ledgers = _grown(self.ledgers, size)
-            self.owners = _grown(self.owners, size)
-            self.heads = _grown(self.heads, size, -1)
-        customer, _, product, _, loan = key
-        self.owners[account] = self.rates.index(product), int(bool(loan)), row
-        if loan:
-            self.loans[customer, loan] = account
+    def make_room_for_accounts(self, known: int, more: int) -> None:
+        self.ledgers = with_room(self.ledgers, known, more)
+        self.owners = with_room(self.owners, known, more)
+        self.heads = with_room(self.heads, known, more)
+
+    def make_room_for_customers(self, known: int, more: int) -> None:
+        heads = with_room(self.grades.heads, known, more)
+        self.grades = self.grades._replace(heads=heads)
 
     def book(self, rates: Tables | None = None) -> Book:
         """All of it as the kernel takes it; by other rates than those of now when given."""
@@ -89,11 +85,15 @@ class Books:
             copy.make_room()
         return copy.leaves[: int(copy.written[0])]
 
-    def leaves_of(self, keys: Sequence[AccountKey], leaf_rows: Iterable[list[int]]) -> list[Leaf]:
-        """The kernel's rows as leaves; `keys` are those of the account rows."""
-        found = []
+    def leaves_of(
+        self, key_of: Callable[[int], AccountKey], leaf_rows: Iterable[list[int]]
+    ) -> list[Leaf]:
+        """The kernel's rows as leaves. Those of one account mostly follow each other."""
+        found, of_key = [], -1
         for _, account, component, period, origin, amount in leaf_rows:
-            customer, number, product, _, loan = keys[account]
+            if account != of_key:
+                of_key, key = account, key_of(account)
+            customer, number, product, _, loan = key
             if component in _OF_NEGATIVE and not loan:
                 product = self.rates.overdraft.get(product, product)
             found.append(
@@ -109,35 +109,14 @@ class Books:
 
     def make_room(self) -> None:
         """Twice the leaves, the entries and the grades."""
-        self.leaves = _grown(self.leaves, 2 * len(self.leaves))
-        self.pool = _grown(self.pool, 2 * len(self.pool))
-        pool = _grown(self.grades.pool, 2 * len(self.grades.pool))
-        self.grades = self.grades._replace(pool=pool)
+        self.leaves = with_room(self.leaves, len(self.leaves), len(self.leaves))
+        self.make_room_for(len(self.pool), len(self.grades.pool))
 
-    def know_customers(self, size: int) -> None:
-        """Makes place for the grades of so many."""
-        self.grades = self.grades._replace(heads=_grown(self.grades.heads, size, -1))
-
-    def restore(self, account: int, ledger: Sequence[int], words: Sequence[int]) -> None:
-        """An account's ledger and entries as a record has them."""
-        if not ledger:
-            return
-        self.ledgers[account] = ledger
-        while int(self.used[entries.E_USED]) + len(words) > len(self.pool):
-            self.make_room()
-        tail = entries.Tail(self.heads, self.pool, self.used)
-        entries.restore(tail, account, int(ledger[0]), np.array(words, np.int64))
-
-    def restore_grades(
-        self, row: int, told: Sequence[tuple[int, int, int]], accounts: Sequence[int]
-    ) -> None:
-        """A customer's grades as his record has them; `accounts` are its rows, in its order."""
-        if not told and self.grades.heads[row] < 0:
-            return
-        while int(self.grades.used[grades.G_USED]) + len(told) > len(self.grades.pool):
-            self.make_room()
-        words = [(accounts[of - 1] if of else grades.ALL, code, grade) for of, code, grade in told]
-        grades.restore(self.grades, row, np.array(words, np.int64).reshape(-1))
+    def make_room_for(self, more_entries: int, more_grades: int) -> None:
+        """Beside those there are."""
+        self.pool = with_room(self.pool, int(self.used[entries.E_USED]), more_entries)
+        used = int(self.grades.used[grades.G_USED])
+        self.grades = self.grades._replace(pool=with_room(self.grades.pool, used, more_grades))
 
     # Rates ----------------------------------------------------------------------------------
 
@@ -228,9 +207,3 @@ class Books:
         records = [state.rate_record(partition, rate) for rate in self._untold]
         alarms, self._untold, self._alarms = self._alarms, [], []
         return list(records), alarms
-
-
-def _grown(array: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
-    new = np.full((size, *array.shape[1:]), fill, array.dtype)
-    new[: len(array)] = array
-    return new

@@ -54,8 +54,8 @@ def digest(engine: Engine, partition: Partition) -> Digest:
     """Of all that a partition holds. Changes nothing."""
     plan, found = engine.sets.first.plan, Digest()
     on = date.fromordinal(max(partition.closes.watermark, 1))
-    for begin in range(0, len(partition.keys), _AT_ONCE):
-        rows = np.arange(begin, min(begin + _AT_ONCE, len(partition.keys)), dtype=np.int64)
+    for begin in range(0, len(partition.numbers), _AT_ONCE):
+        rows = np.arange(begin, min(begin + _AT_ONCE, len(partition.numbers)), dtype=np.int64)
         for key, value in partition.records(rows):
             if value is None or state.kind_of(value) != KIND_CUSTOMER:
                 continue

@@ -186,7 +186,6 @@ def add(
 ) -> None:  # fmt: skip
     """Reads records into columns; those at the offsets `held` were refused for their date before,
     and the verdict stays."""
-    rows = partition.rows
     currency, latest, sources = context.currency, context.latest_day, context.sources
     future = context.future_begins()
     priced, use = partition.books.rates.active, uses.UNUSED
@@ -200,7 +199,7 @@ def add(
             continue
         data = event.data
         number, name = data.customer_number, event.source
-        row = rows.get(number.encode(), -1)
+        row = partition.numbers.find(number.encode())
         if row < 0 or event.subject != number or record.key != number.encode():
             reason = _place(context, partition.number, record, event)
             if reason is not None:
@@ -283,9 +282,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
             out.ignored[event.type] += 1
         return
     use, key, amount = found
-    row = partition.rows.get(key[0].encode(), -1)
-    if row < 0:
-        row = partition.new_row(key[0])
+    row = partition.row(key[0])
     account = partition.account(row, key) if key[1] else -1
     for column, value in (
         (out.rows, row), (out.accounts, account), (out.amounts, amount), (out.days, day),

@@ -205,7 +205,7 @@ class Engine:
                     closes.restated = walked.number
                 yield Outcome(
                     partition.records(touched), [], [], [], Counter(), done, alarms,
-                    len(touched), rates, books.leaves_of(partition.account_keys, leaf_rows),
+                    len(touched), rates, books.leaves_of(partition.key_of, leaf_rows),
                     walked=walked,
                 )  # fmt: skip
 
@@ -246,7 +246,7 @@ class Engine:
             alarms=alarms,
             touched=len(touched),
             rates=rates,
-            leaves=partition.books.leaves_of(partition.account_keys, partition.books.posted()),
+            leaves=partition.books.leaves_of(partition.key_of, partition.books.posted()),
             verdicts=run.verdicts,
         )
 
@@ -304,7 +304,8 @@ def _go_over(partition: Partition, live: LiveSet) -> None:
     """Another set of rules judges from here on. No row changes before it is looked at."""
     books = partition.books
     partition.live = live
-    partition.watched.go_over(live.plan, books.rates.products, books.owners[:, 0])
+    products = books.owners[: len(partition.account_keys), 0]
+    partition.watched.go_over(live.plan, books.rates.products, products)
 
 
 def _heard_late(live: LiveSet, first_day: int) -> str:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from services.scoring import bookings, scanning, uses
+from services.scoring import account_rows, bookings, scanning, uses
 from services.scoring.columns import EARLIEST_DAY, Columns, Context, Delivered, Words, add
+from services.scoring.interned import joined
 from services.scoring.partition import Partition
 from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
 from services.scoring.scanning import (
@@ -59,19 +60,22 @@ class Scanned:
         self.channels = list(islice(partition.channels, _WORDS_MAX))
         self.products = list(islice(partition.books.rates.products, _WORDS_MAX))
         self.found = np.empty((len(records), scanning.FOUND_WORDS), np.int64)
+        text, ends = joined(self.values)
+        numbers, number_ends = joined(keys)
         scanning.scan(
-            *_joined(self.values), *_joined(keys),
+            text, ends, numbers, number_ends,
             scanning.vocabulary(
                 self.sources, self.products, islice(partition.currencies, _WORDS_MAX), self.channels
             ),
             self.found,
         )  # fmt: skip
-        rows, numbers = partition.rows, partition.accounts_by_number
-        begins, ends = self.found[:, ACCOUNT].tolist(), self.found[:, ACCOUNT_END].tolist()
-        self.rows = np.array([rows.get(key, -1) for key in keys], np.int64)
-        self.accounts = np.array(
-            [numbers.get(value[begin:end], -1)
-             for value, begin, end in zip(self.values, begins, ends, strict=True)], np.int64,
+        self.rows = partition.numbers.find_all(numbers, number_ends)
+        is_hot = self.found[:, HOT] == 1  # of others the places are not to be relied on
+        begins = np.concatenate(([0], ends[:-1]))
+        self.accounts = np.empty(len(records), np.int64)
+        account_rows.of_numbers(
+            partition.account_rows(), text, np.where(is_hot, begins + self.found[:, ACCOUNT], 0),
+            np.where(is_hot, begins + self.found[:, ACCOUNT_END], 0), self.accounts,
         )  # fmt: skip
         self.uses = np.tile(np.array(uses.UNUSED, np.int64), (len(records), 1))
         self.is_priced = np.zeros(len(records), np.bool_)
@@ -94,8 +98,8 @@ class Scanned:
         )  # fmt: skip
         taken = (
             (found[:, HOT] == 1) & (self.rows >= 0) & (accounts >= 0)
-            & (partition.owner_of[accounts] == self.rows)
-            & (partition.books.owners[accounts, 0] == found[:, PRODUCT])
+            & (partition.books.owners[accounts, account_rows.ROW] == self.rows)
+            & (partition.books.owners[accounts, account_rows.PRODUCT] == found[:, PRODUCT])
             & (partition.currency_of[accounts] == found[:, CURRENCY])
             & (days >= EARLIEST_DAY) & (days <= context.latest_day)
             & (days >= active_from[found[:, SOURCE]])
@@ -200,8 +204,3 @@ def _together(out: Columns, scanned: Scanned, context: Context, partition: Parti
     for close in merged.closes:
         close.before = int(np.searchsorted(merged.offsets, close.offset))
     return merged
-
-
-def _joined(parts: list[bytes]) -> tuple[NDArray[np.uint8], Ints]:
-    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
-    return np.frombuffer(b"".join(parts) or b"\0", np.uint8), ends

@@ -16,6 +16,7 @@ from services.scoring.engine import Batch, Engine
 from services.scoring.queries import rehearsals as queries
 from services.scoring.reference import tell
 from services.scoring.rehearsal import LATEST_DAY
+from services.scoring.restoring import restore
 from services.scoring.risk_plan import read
 from services.scoring.settings import ScoringSettings
 from shared.db import Database
@@ -62,7 +63,7 @@ class Rebuild:
             engine = self._engine()
             partition = engine.partition(number)
             for records in read_span(self._settings, STATE, number, end):
-                partition.restore((r.key or b"", r.value) for r in records)
+                restore(partition, ((r.key or b"", r.value) for r in records))
             engine.recovered(partition)
             yield _told(engine, number)
 

@@ -100,7 +100,7 @@ class Replay:
         posted = partition.books.open_leaves(
             len(partition.account_keys), partition.closes.watermark + 1
         )
-        self._take(partition.books.leaves_of(partition.account_keys, posted.tolist()))
+        self._take(partition.books.leaves_of(partition.key_of, posted.tolist()))
 
     def ask(self, on: date) -> None:
         """Scores of all customers as they stand now, on this day."""
@@ -122,7 +122,7 @@ class Replay:
     def customers(self) -> Iterator[state.CustomerState]:
         """All customers in the order of their numbers."""
         partition = self.engine.partition(0)
-        every = np.arange(len(partition.keys), dtype=np.int64)
+        every = np.arange(len(partition.numbers), dtype=np.int64)
         for key, value in sorted(partition.records(every)):
             if value is not None and state.kind_of(value) == KIND_CUSTOMER:
                 found = state.unpack(key, value)

@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
 def walk(partition: Partition, restatement: Restatement) -> Iterator[Step]:
     """Corrects every ledger that has not had it. The last step has no customers left."""
-    books, customers = partition.books, len(partition.keys)
+    books, customers = partition.books, len(partition.numbers)
     keys = books.rates.keys_of(restatement.number)
     counts: Ints = np.zeros(restating.COUNTS, np.int64)
     row = 0

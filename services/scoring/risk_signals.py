@@ -77,7 +77,7 @@ class Writer:
         return [self._signal(partition, one) for one in crossings]
 
     def _signal(self, partition: Partition, one: list[int]) -> Signal:
-        customer, account, *_ = partition.account_keys[one[C_ACCOUNT]]
+        customer, account, *_ = partition.key_of(one[C_ACCOUNT])
         plan = partition.live.plan
         rule, kind = plan.rules[one[C_METHOD]], "raised" if one[C_RAISED] else "cleared"
         of_set = int(partition.watched.places[one[C_ACCOUNT], 1])

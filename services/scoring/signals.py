@@ -72,7 +72,7 @@ class Writer:
         return [self._signal(partition, columns, row) for row in signal_rows]
 
     def _signal(self, partition: Partition, columns: Columns, row: list[int]) -> Signal:
-        number = partition.keys[row[r.S_ROW]].decode()
+        number = partition.numbers[row[r.S_ROW]].decode()
         rule, kind = RULES[row[r.S_RULE]], KINDS[row[r.S_KIND]]
         cause = row[r.S_EVENT]
         on = date.fromordinal(row[r.S_ON])

@@ -174,7 +174,7 @@ def unpack(key: bytes, value: bytes) -> State:
             return msgspec.json.decode(value[8:], type=PartitionState)
         if kind == KIND_RATE:
             return msgspec.json.decode(value[8:], type=Rate)
-    except (ValueError, msgspec.MsgspecError, IndexError, struct.error) as error:
+    except (ValueError, OverflowError, msgspec.MsgspecError, IndexError, struct.error) as error:
         raise UnreadableState(f"{key!r}: {error}") from error
     raise UnreadableState(f"{key!r}: unknown kind {kind}")
 

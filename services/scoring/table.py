@@ -10,6 +10,7 @@ from faust.stores.base import Store
 from faust.tables.table import Table
 
 from services.scoring.engine import Engine
+from services.scoring.restoring import restore
 
 log = structlog.get_logger()
 _EXIT_CODE = 70
@@ -35,8 +36,9 @@ class ColumnStore(Store):  # type: ignore[misc]
         for event in batch:
             message = event.message
             try:
-                self._engine.partition(message.partition).restore(
-                    (record.key, record.value) for record in event.value
+                restore(
+                    self._engine.partition(message.partition),
+                    ((record.key, record.value) for record in event.value),
                 )
             except Exception as error:
                 self._fatal(f"recovery of partition {message.partition} failed: {error!r}")
@@ -57,7 +59,7 @@ class ColumnStore(Store):  # type: ignore[misc]
         log.info(
             "recovered",
             partitions=sorted(mine),
-            customers=sum(len(p.keys) for p in self._engine.partitions.values()),
+            customers=sum(len(p.numbers) for p in self._engine.partitions.values()),
         )
 
     def persisted_offset(self, tp: Any) -> None:
@@ -91,7 +93,7 @@ class ColumnStore(Store):  # type: ignore[misc]
         return False
 
     def __len__(self) -> int:
-        return sum(len(p.keys) for p in self._engine.partitions.values())
+        return sum(len(p.numbers) for p in self._engine.partitions.values())
 
     def __iter__(self) -> Any:
         return iter(())

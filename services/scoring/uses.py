@@ -44,7 +44,7 @@ def of_transaction(partition: Partition, data: TransactionBooked, day: int) -> U
         return _no_rate(data.product_code, min(day, value_day), covered_from)
     action, loan = ACTIONS.get(data.kind, r.PLAIN), -1
     if data.loan_number is not None and action in _OF_LOANS:
-        loan = books.loans.get((data.customer_number, data.loan_number), -1)
+        loan = partition.loan(data.customer_number, data.loan_number)
         if loan < 0:
             return f"loan {data.loan_number} is not known"
     return action, value_day, driver, loan
@@ -87,10 +87,10 @@ def _of_answer(partition: Partition, event: Any) -> tuple[Use, AccountKey, int] 
         return ""
     key = (data.customer_number, "", "", "", "")
     if data.loan_number is not None:
-        loan = partition.books.loans.get((data.customer_number, data.loan_number), -1)
+        loan = partition.loan(data.customer_number, data.loan_number)
         if loan < 0:
             return f"loan {data.loan_number} is not known"
-        key = partition.account_keys[loan]
+        key = partition.key_of(loan)
     second = max(int(event.time.timestamp()), 0)
     return (r.GRADED, day, second, -1), key, grade_number(data.grade)
 
@@ -107,15 +107,15 @@ def kind_of(event: Any) -> int:
 def is_watched(partition: Partition, event: Any) -> bool:
     """Is it about an account that a model of risk scores?"""
     if type(event) is OPENED:
-        key = ("", "", event.data.product_code, event.data.currency, "")
+        product, currency = event.data.product_code, event.data.currency
     elif type(event) is CLOSED:
         known = partition.account_of(event.data.account_number)
         if known is None:
             return False
-        key = known
+        _, _, product, currency, _ = known
     else:
         return False
-    return partition.set_of(key) >= 0
+    return partition.set_of(product, currency) >= 0
 
 
 def _no_rate(product: str, day: int, covered_from: int) -> str:

@@ -16,6 +16,7 @@ from services.scoring import applied_ids, model, remedy, risk_signals
 from services.scoring.columns import Columns, Delivered
 from services.scoring.engine import Engine
 from services.scoring.rate import Rate
+from services.scoring.restoring import restore
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.scores import watching
 from services.scoring.state import pack_spilled
@@ -25,6 +26,7 @@ from shared.events.bank import DayClosed, TransactionBooked
 from shared.events.envelope import Event, encode, wrap
 
 _TELL_S = 10.0
+_MANY = 4_096
 
 
 class Told(compiling.Listener):  # type: ignore[misc]
@@ -86,10 +88,14 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
     )
     recovered = fresh.partition(0)
     spilled = [(1, day.toordinal() + 1)]
-    recovered.restore(
-        [*outcome.rates, *outcome.records, *restated, (b"1/1", pack_spilled(spilled))]
+    restore(
+        recovered, [*outcome.rates, *outcome.records, *restated, (b"1/1", pack_spilled(spilled))]
     )
     recovered.recovered()
+    recovered.account_of("1")
+    recovered.loan("1", "1")
+    recovered.make_room_for_customers(_MANY, _MANY)  # beyond what the tables begin with
+    recovered.make_room_for_accounts(_MANY, _MANY)
     applied_ids.spill(recovered.ids, recovered.heads, 0, np.zeros((2, 2), np.int64))
     return time.monotonic() - begun
 

@@ -11,6 +11,7 @@ import pytest
 
 from services.scoring import leaves, model, state
 from services.scoring.engine import Engine
+from services.scoring.restoring import restore
 from services.scoring.scores.contribution.ledger import HISTORY_DAYS
 from shared.events import Event
 from shared.events.bank import CreditAnswerReceived, RateSet
@@ -54,10 +55,10 @@ def still_open(space: WorkerSpace) -> list[leaves.Leaf]:
         partition = Engine(
             model.load(), topic="bank.events", partitions=1, currency="CNY", zone="Asia/Shanghai"
         ).partition(number)
-        partition.restore(records)
+        restore(partition, records)
         until = partition.closes.watermark + 1
         rows = partition.books.open_leaves(len(partition.account_keys), until)
-        found += partition.books.leaves_of(partition.account_keys, rows.tolist())
+        found += partition.books.leaves_of(partition.key_of, rows.tolist())
     return found
 
 

@@ -5,6 +5,7 @@ day without a look due must cost the same for ten thousand and for ten million.
 """
 
 import time
+from array import array
 from datetime import timedelta
 from typing import Annotated, Final
 
@@ -58,7 +59,7 @@ def _lay_out(one: Partition, customers: int) -> None:
     one.watched.looks = np.full(customers, FAR, np.int64)
     one.first_account, one.next_account = every, np.full(customers, -1, np.int64)
     one.armed, one.stamps = np.full(customers, FAR, np.int64), np.zeros(customers, np.int64)
-    one.timers.buckets, one.timers.days = {FAR: every.tolist()}, [FAR]
+    one.timers.buckets, one.timers.days = {FAR: array("i", every.tolist())}, [FAR]
 
 
 def _make_due(one: Partition, first: int, looks: int, day: int) -> None:

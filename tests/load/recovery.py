@@ -17,6 +17,7 @@ from services.scoring import model as models
 from services.scoring import reference, risk_plan
 from services.scoring.engine import Engine
 from services.scoring.replay import Line
+from services.scoring.restoring import restore
 from services.scoring.risk_plan import NO_PLAN
 from services.scoring.watermark import Source
 from shared.events.envelope import encode
@@ -91,7 +92,7 @@ def main(
     before = psutil.Process().memory_info().rss
     for partition, batch in _batches(sample, customers):
         begun = time.process_time()
-        engine.partition(partition).restore(batch)
+        restore(engine.partition(partition), batch)
         spent += time.process_time() - begun
     begun = time.process_time()
     for one in engine.partitions.values():

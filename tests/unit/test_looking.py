@@ -41,7 +41,7 @@ def rising(rng: Random) -> RiskModel:
 def account_of(rng: Random) -> tuple[Watch, int]:
     """An account with a past, settled; and the day of its last booking."""
     watched = Watched(risk_plan.plan_of(rising(rng)))
-    watched.own(0, 0)
+    watched.places[0], watched.heads[0] = (0, 0), -1
     watched.make_room(100)
     watch, day = watched.watch(), BEGIN
     pace = rng.choice((1, 3, 10, 40))

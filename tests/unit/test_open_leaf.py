@@ -22,8 +22,8 @@ def test_a_record_says_what_its_close_would_post(seed: int) -> None:
         for key, value in records.items() for a in state.accounts_at(value)[0]
     }  # fmt: skip
     some = 0
-    for row, key in enumerate(partition.account_keys):
-        copy = partition.books
+    for row in range(len(partition.account_keys)):
+        key, copy = partition.key_of(row), partition.books
         before = int(copy.written[0])
         kept = copy.ledgers.copy(), copy.heads.copy(), copy.pool.copy(), copy.used.copy()
         until = settled_on(told[key].ledger)

@@ -11,6 +11,7 @@ import pytest
 
 from services.scoring import risk_plan, state
 from services.scoring.replay import Line, Replay
+from services.scoring.restoring import restore
 from services.scoring.risk_model import Linear, NoPurchase, RiskModel
 from services.scoring.risk_plan import Plan
 from services.scoring.scores import no_purchase, watching
@@ -206,7 +207,7 @@ def test_a_crash_anywhere_in_the_state_rows_changes_no_signal_and_no_feature(
     after._seen = doomed._seen  # the event store survives a worker
     after.result.signals += doomed.result.signals + lost.signals
     partition = after.engine.partition(0)
-    partition.restore([*log, (state.PARTITION_KEY + b"0", closes), *lost.records[:kept]])
+    restore(partition, [*log, (state.PARTITION_KEY + b"0", closes), *lost.records[:kept]])
     partition.recovered()
     fed(plan, records[cut - 300 :], 500, after)
     assert told(after) == told(whole)
@@ -218,11 +219,12 @@ def features(one: Replay) -> dict[str, list[int]]:
     partition = one.engine.partition(0)
     watch = partition.watched.watch()
     found = {}
-    for account, key in enumerate(partition.account_keys):
+    for account in range(len(partition.account_keys)):
         begin, of_set = partition.watched.places[account].tolist()
         watching.settle(watch, account, partition.closes.watermark)
         row = watch.pool[begin : begin + watching.WORDS[partition.watched.plan.kind_of(of_set)]]
-        found[key[1]] = np.delete(row, range(watching.MOVED, watching.HEAD)).tolist()
+        kept = np.delete(row, range(watching.MOVED, watching.HEAD))
+        found[partition.key_of(account)[1]] = kept.tolist()
     return found
 
 
@@ -244,7 +246,7 @@ def test_a_refit_sweeps_nothing_and_arms_anew_when_a_timer_fires(learned: RiskMo
     def at(plan: Plan) -> list[int]:
         live = Live(plan)
         partition = live.replay.engine.partition(0)
-        partition.restore([*log, (state.PARTITION_KEY + b"0", closes)])
+        restore(partition, [*log, (state.PARTITION_KEY + b"0", closes)])
         partition.recovered()
         live.at = first.at
         assert int(partition.watched.looks[0]) - BEGIN.toordinal() == due, "nothing was swept"
@@ -264,6 +266,6 @@ def test_a_state_that_lacks_the_past_of_a_product_is_refused(plan: Plan) -> None
     value = made_bank.booked("one", "CARD", 0, -500, "card", "customer", 1)
     log = applied(bare, [Line(0, b"one", value)]).records
     with pytest.raises(state.UnreadableState, match=r"one: .*rebuild the state from bank\.events"):
-        Live(plan).replay.engine.partition(0).restore(log)
+        restore(Live(plan).replay.engine.partition(0), log)
     kept = applied(Live(plan).replay, [Line(0, b"one", value)]).records
-    Live(risk_plan.NO_PLAN).replay.engine.partition(0).restore(kept)  # no longer asked for
+    restore(Live(risk_plan.NO_PLAN).replay.engine.partition(0), kept)  # no longer asked for

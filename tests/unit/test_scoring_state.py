@@ -11,6 +11,7 @@ from services.scoring import model as models
 from services.scoring import state, watermark
 from services.scoring.engine import Engine, Outcome
 from services.scoring.replay import Line
+from services.scoring.restoring import restore
 from services.scoring.seen import KeepsAll
 from services.scoring.signals import encode as encode_signal
 from services.scoring.watermark import Source
@@ -129,8 +130,9 @@ def test_a_crash_anywhere_in_the_state_rows_changes_nothing(
     after = Run()
     after.seen = before.seen  # the event store survives a worker
     after.signals = before.signals
-    after.engine.partition(0).restore(
-        [*durable, (state.PARTITION_KEY + b"0", closes), *lost.records[:kept]]
+    restore(
+        after.engine.partition(0),
+        [*durable, (state.PARTITION_KEY + b"0", closes), *lost.records[:kept]],
     )
     after.engine.partition(0).recovered()
     after.log = [*durable, *lost.records[:kept]]
@@ -168,7 +170,7 @@ def test_more_ids_than_a_record_holds_spill_and_come_back() -> None:
     assert spilled == [b"C1/1", b"C1/2", b"C1/3"][: len(spilled)]
     assert len(spilled) >= 2
     after = Run()
-    after.engine.partition(0).restore(one.log)
+    restore(after.engine.partition(0), one.log)
     after.engine.partition(0).recovered()
     again = [Line(9000 + n, b"C1", r.value) for n, r in enumerate(records)]
     assert after.feed(0, again).counts["duplicate"] == 9000
@@ -201,7 +203,7 @@ def test_other_currencies_have_exact_accounts_but_no_part_in_the_balance() -> No
                                    b"\x01\x01\x00\x00\x05" + bytes(200)])  # fmt: skip
 def test_a_record_that_cannot_be_read_stops_the_recovery(value: bytes) -> None:
     with pytest.raises(state.UnreadableState):
-        engine().partition(0).restore([(b"C1", value)])
+        restore(engine().partition(0), [(b"C1", value)])
 
 
 def test_an_apply_error_in_recovery_is_fatal() -> None:
@@ -224,8 +226,8 @@ def test_the_greater_offset_wins_in_recovery_whatever_the_order_of_the_log() -> 
     old = one.feed(0, [Line(0, b"C1", encode(transaction(1, "C1", "A1", 1, FIRST_DAY)))])
     new = one.feed(0, [Line(1, b"C1", encode(transaction(2, "C1", "A1", 2, FIRST_DAY)))])
     fresh = engine().partition(0)
-    fresh.restore([*new.records, *old.records])
-    fresh.restore(old.records)
+    restore(fresh, [*new.records, *old.records])
+    restore(fresh, old.records)
     assert int(fresh.customers["sum_minor"][0]) == 3
     assert fresh.recovered_to == 1
 

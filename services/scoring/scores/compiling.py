@@ -16,8 +16,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _HERE = Path(__file__).parent
 _SOURCES = (
     *sorted(_HERE.rglob("*.py")),
-    *(_HERE.parent / name for name in ("applied_ids.py", "json_text.py", "kernel.py", "packing.py",
-                                     "rows.py", "scanning.py")),
+    *(_HERE.parent / name
+      for name in ("account_rows.py", "applied_ids.py", "interned.py", "json_text.py", "kernel.py",
+                   "packing.py", "rows.py", "scanning.py", "unpacking.py")),
 )
 
 

@@ -111,9 +111,10 @@ def length(tail: Tail, account: int) -> int:
 
 @compiled
 def restore(tail: Tail, account: int, settled_on: int, words: Ints) -> None:
-    """Puts the entries of a record (code and amount by turns) where they belong."""
+    """Puts the entries of a record (code and amount by turns) where they belong. From the last on:
+    each then comes before those that are there."""
     clear(tail, account)
-    for at in range(0, words.shape[0], 2):
+    for at in range(words.shape[0] - 2, -1, -2):
         code = words[at]
         if code >= CELL_MIN:
             which = CELLS
