@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down status test check lint types imports rules catalogue bench bench-scoring figures token clean
+.PHONY: help setup demo down status test check lint types imports rules catalogue model bench bench-scoring figures token clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,17 @@ catalogue:  ## Write what docs/ generates: AsyncAPI, JSON Schema and events.md, 
 	$(SETUP) venv
 	@$(PY) -m shared.catalogue_docs
 	@$(PY) -m deploy.openapi
+
+model:  ## Train the demo's model of risk anew, on another bank than the demo's: the same bytes
+	$(SETUP) venv
+	@mkdir -p .local/model
+	@$(PY) -m deploy.bank simulate --customers 4000 --days 460 --seed 2024 -o .local/model/bank.jsonl
+	@$(PY) -m services.scoring train .local/model/bank.jsonl --out deploy/bank/model.json \
+	  --split 2025-02-22 --every 10 --precision 80 --trained-on 2025-08-31
+	@$(PY) -m deploy.bank simulate --customers 1000 --days 200 --seed 7 -o .local/model/demo.jsonl
+	@$(PY) -m services.scoring replay .local/model/demo.jsonl --until 2025-08-31 \
+	  --risk-model deploy/bank/model.json --alerts .local/model/alerts.jsonl
+	@$(PY) -m deploy.bank evaluate --truth .local/model/demo.truth.json --alerts .local/model/alerts.jsonl
 
 bench:  ## Measure the running system: latency, throughput, each with its effects asserted
 	$(SETUP) venv jars pages browser

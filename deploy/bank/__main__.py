@@ -351,12 +351,13 @@ def evaluate(
     truth: Annotated[Path, typer.Option(exists=True, help="as `simulate` wrote it")],
     alerts: Annotated[Path, typer.Option(exists=True, help="signals, JSON Lines")],
 ) -> None:
-    """Precision, recall and delay of silence and outflow signals against the truth, as JSON.
+    """Precision, recall and delay of signals against the truth, by rule, as JSON.
 
     A silence signal is right within 90 days after the silence began, an outflow signal within 30
-    days after the money left (or within 90 of the beginning of distress); the first 60 days are
-    warm-up and not judged; recall counts facts whose whole window lies in the history. Lead is
-    against the day the leaving would be certain, 90 days after it began.
+    days after the money left (or within 90 of the beginning of distress), a rule of a model when
+    it comes true within 90 days; the first 60 days are warm-up and not judged; recall counts facts
+    whose whole window lies in the history. Lead is against the day the leaving would be certain, 90
+    days after it began; of a rule of a model against the fact.
     """
     try:
         known = msgspec.json.decode(truth.read_bytes())

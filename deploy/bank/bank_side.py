@@ -56,6 +56,23 @@ def charge_fee(day: Day, customer: Customer) -> None:
         day.book(customer, customer.current, -amount, "fee", "bank", purpose=purpose)
 
 
+def fill_wallet(day: Day, customer: Customer) -> None:
+    """To a month of purchases, if the current account covers it; nothing is lent."""
+    current, wallet = customer.current, customer.wallet
+    if wallet is None:
+        return
+    amount = customer.income_minor // 2 - wallet.balance_minor
+    if amount <= 0 or current.balance_minor < amount:
+        return
+    for account, signed, kind in (
+        (current, -amount, "transfer_out"), (wallet, amount, "transfer_in")
+    ):  # fmt: skip
+        day.book(
+            customer, account, signed, kind, "bank",  # type: ignore[arg-type]
+            channel="standing_order", purpose="wallet",
+        )  # fmt: skip
+
+
 def run_order(day: Day, customer: Customer, order: StandingOrder) -> None:
     """A standing order that the balance does not cover is not executed."""
     if customer.current.balance_minor < order.amount_minor:

@@ -175,6 +175,8 @@ def pay(day: Day, customer: Customer, amount: int) -> None:
     elif draw < 0.64:
         channel = "mobile" if draw < 0.48 else "pos"
         purpose = rng.choice(("groceries", "dining", "travel", "shopping", "medical", "transport"))
+        if channel == "mobile" and customer.wallet and customer.wallet.balance_minor >= amount:
+            account = customer.wallet
         day.book(customer, account, -amount, "card", "customer", channel=channel, purpose=purpose)
     elif draw < 0.76 and amount >= 10_000:
         whole = min(amount // 10_000 * 10_000, 2_000_000)

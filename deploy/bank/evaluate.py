@@ -2,9 +2,12 @@
 
 Matching: a signal of rule `silence` is right when its customer's silence began within
 SILENCE_WINDOW_DAYS before it; one of `outflow` when an outflow, or the beginning of distress, is
-within OUTFLOW_WINDOW_DAYS before it. One fact takes one signal; further signals on it are repeats,
-neither right nor wrong. A fact whose window reaches beyond the last day counts for recall only if
-it was found.
+within OUTFLOW_WINDOW_DAYS before it. Rules of a model look AHEAD_DAYS ahead: a `collapse` or a
+`no_purchase` is right when its customer falls silent by then, or did within SILENCE_WINDOW_DAYS; an
+`outflow_ahead` when his money leaves, a `distress` when he is overdrawn. `use_falls` is right
+within USE_WINDOW_DAYS after he began to leave. One fact takes one signal; further signals on it are
+repeats, neither right nor wrong. A fact whose window reaches beyond the last day counts for recall
+only if it was found.
 """
 
 from collections import defaultdict
@@ -20,6 +23,8 @@ import msgspec
 
 SILENCE_WINDOW_DAYS = 90
 OUTFLOW_WINDOW_DAYS = 30
+AHEAD_DAYS = 90
+USE_WINDOW_DAYS = 120
 WARM_UP_DAYS = 60  # signals before it are not judged: the figures know too little yet
 SEAL_DAYS = 90  # a leaver would be certain only so long after he fell silent
 
@@ -28,10 +33,11 @@ _ZONE = ZoneInfo("Asia/Shanghai")
 
 @dataclass(slots=True)
 class Judged:
-    """One rule's outcome. Delays and leads in days."""
+    """One rule's outcome. Delays and leads in days; a signal ahead of its fact has no delay."""
 
     rule: str
     window_days: int
+    ahead_days: int = 0
     right: int = 0
     wrong: int = 0
     repeats: int = 0
@@ -51,11 +57,12 @@ class Judged:
 
     def document(self) -> dict[str, Any]:
         delay = median(self.delays) if self.delays else None
+        sealed = 0 if self.ahead_days else SEAL_DAYS
         return {
             "rule": self.rule, "window_days": self.window_days, "signals": self.right + self.wrong,
             "repeats": self.repeats, "facts": self.facts, "found": self.found,
             "precision": self.precision, "recall": self.recall, "delay_days_median": delay,
-            "lead_days_median": None if delay is None else SEAL_DAYS - delay,
+            "lead_days_median": None if delay is None else sealed - delay,
             "per_manager_day_max": self.per_manager_day_max,
         }  # fmt: skip
 
@@ -69,18 +76,33 @@ def evaluate(truth: dict[str, Any], signals: Iterable[dict[str, Any]]) -> list[J
         at = _day(signal["at"])
         if signal.get("kind", "raised") == "raised" and begin <= at <= last:
             raised[signal["rule"]].append((at, signal["customer_number"]))
-    silent = [(r["customer_number"], _day(r["silent_on"])) for r in truth["leavers"]]
-    flowed = [(r["customer_number"], _day(r["on"])) for r in truth["outflows"]]
-    trouble = [(r["customer_number"], _day(r["from_on"])) for r in truth["distress"]]
+    silent = _facts(truth, "leavers", "silent_on")
+    buyers = _facts(truth | {"leavers": [r for r in truth["leavers"] if r.get("has_wallet")]},
+                    "leavers", "silent_on")  # fmt: skip
+    flowed = _facts(truth, "outflows", "on")
+    trouble = _facts(truth, "distress", "from_on")
+    nothing: list[tuple[str, date]] = []
+    rules = (
+        (Judged("silence", SILENCE_WINDOW_DAYS), silent, nothing),
+        (Judged("outflow", OUTFLOW_WINDOW_DAYS), flowed, trouble),
+        (Judged("collapse", SILENCE_WINDOW_DAYS, AHEAD_DAYS), silent, nothing),
+        (Judged("no_purchase", SILENCE_WINDOW_DAYS, AHEAD_DAYS), buyers, nothing),
+        (Judged("outflow_ahead", 0, AHEAD_DAYS), flowed, nothing),
+        (Judged("distress", 0, AHEAD_DAYS), _facts(truth, "distress", "overdrawn_on"), nothing),
+        (Judged("use_falls", USE_WINDOW_DAYS), _facts(truth, "leavers", "fades_on"), nothing),
+    )
     judged = [
-        _judge(Judged("silence", SILENCE_WINDOW_DAYS), silent, [], raised["silence"], begin, last),
-        _judge(
-            Judged("outflow", OUTFLOW_WINDOW_DAYS), flowed, trouble, raised["outflow"], begin, last
-        ),
+        _judge(one, facts, also_right, raised[one.rule], begin, last)
+        for one, facts, also_right in rules
     ]
     for one in judged:
         one.per_manager_day_max = _busiest(raised[one.rule], truth["managers"])
     return judged
+
+
+def _facts(truth: dict[str, Any], kind: str, day: str) -> list[tuple[str, date]]:
+    """Those of which the truth knows the day."""
+    return [(r["customer_number"], _day(r[day])) for r in truth[kind] if r.get(day)]
 
 
 def _judge(  # noqa: PLR0917  the two callers stand beside each other
@@ -91,7 +113,7 @@ def _judge(  # noqa: PLR0917  the two callers stand beside each other
     begin: date,
     last: date,
 ) -> Judged:
-    window = timedelta(days=judged.window_days)
+    window, ahead = timedelta(days=judged.window_days), timedelta(days=judged.ahead_days)
     by_customer: defaultdict[str, list[date]] = defaultdict(list)
     excuses: defaultdict[str, list[date]] = defaultdict(list)
     for customer, on in facts:
@@ -100,7 +122,7 @@ def _judge(  # noqa: PLR0917  the two callers stand beside each other
         excuses[customer].append(on)
     found: set[tuple[str, date]] = set()
     for at, customer in sorted(raised):
-        matching = [on for on in by_customer[customer] if on <= at <= on + window]
+        matching = [on for on in by_customer[customer] if on - ahead <= at <= on + window]
         fresh = [on for on in matching if (customer, on) not in found]
         if fresh:
             found.add((customer, fresh[0]))

@@ -1,6 +1,6 @@
 """How a customer begins: place, manager, accounts, card, standing orders, loan, first money."""
 
-from deploy.bank import places
+from deploy.bank import bank_side, places
 from deploy.bank.bookings import Day, outside_account
 from deploy.bank.people import Account, Customer, Loan
 from deploy.bank.relations import Group
@@ -27,9 +27,10 @@ def open_customer(
     """`old`: the customer was there before the first day; his balances are brought forward."""
     place(day, customer.number, customer.branch, customer.manager_code, _segment(customer))
     truth.managers[customer.number] = customer.manager_code
-    for account in (customer.current, customer.term):
+    for account in (customer.current, customer.term, customer.wallet):
         if account is not None:
             _open_account(day, customer, account, holders, truth, old)
+    bank_side.fill_wallet(day, customer)
     if not customer.firm:
         day.say(
             CardIssued(
@@ -113,7 +114,7 @@ def _open_account(  # noqa: PLR0917  the day's action takes them in this order
             currency=places.CURRENCY,
             opened_on=customer.joined_on,
             branch_code=customer.branch.code,
-            channel_code="mobile" if account is customer.term and not customer.firm else "branch",
+            channel_code="branch" if account is customer.current or customer.firm else "mobile",
             statement_frequency="monthly",
             holders=holders if account is customer.current else (),
         ),

@@ -21,6 +21,7 @@ _YEARLY_HAZARD: tuple[tuple[FateKind, float], ...] = (
 )
 _RATE_OF_LEAVERS_MIN = 0.08  # below it a silence of months is the customer's habit
 _BUFFER_OF_OUTFLOWS_MIN_MINOR = 2_000_000
+_WALLET_EVERY = 3  # of the persons: this one has a wallet, which is filled up once a month
 
 
 @dataclass(slots=True)
@@ -90,6 +91,7 @@ class Customer:
     buffer_minor: int  # the balance that the customer drifts back to
     contact_rate: float
     term: Account | None = None
+    wallet: Account | None = None
     loan: Loan | None = None
     orders: list[StandingOrder] = field(default_factory=list)
     sms_fee: bool = False
@@ -144,6 +146,8 @@ def draw_customer(
     customer.current.balance_minor = int(customer.buffer_minor * rng.uniform(0.7, 1.3))
     if rng.random() < (0.10 if firm else 0.22):
         customer.term = _term_deposit(rng, customer)
+    if not firm and index % _WALLET_EVERY == 0:
+        customer.wallet = Account(numbers.account_number(number, 3), places.WALLET)
     if rng.random() < (0.34 if firm else 0.20):
         customer.loan = _loan(rng, customer, first_on if old else joined_on, old=old)
     customer.orders = _standing_orders(rng, customer)

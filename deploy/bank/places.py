@@ -19,6 +19,7 @@ CURRENT_PERSON, CURRENT_FIRM = "CA-P", "CA-F"
 TERM_PERSON, TERM_FIRM = "TD-P", "TD-F"
 LOAN_HOME, LOAN_CONSUMER, LOAN_WORKING = "LN-H", "LN-C", "LN-W"
 DEBIT_CARD, MOBILE_BANK = "DC", "MB"
+WALLET = "WL-P"
 
 CUSTOMERS_PER_BRANCH, MANAGERS_PER_BRANCH, BRANCHES_MAX = 200, 5, 60
 MANAGER_WEIGHTS = (10, 10, 10, 10, 2)  # the fifth code is a vacant post with few customers left
@@ -121,6 +122,7 @@ def _products() -> list[Fact]:
         (LOAN_WORKING, "流动资金贷款", "Working capital loan", "asset", "fixed"),
         (DEBIT_CARD, "借记卡", "Debit card", "fee", None),
         (MOBILE_BANK, "手机银行", "Mobile banking", "fee", None),
+        (WALLET, "个人零钱账户", "Personal wallet", "fee", "demand"),
     )
     return [
         ProductDescribed(
@@ -128,6 +130,7 @@ def _products() -> list[Fact]:
             names={"zh-CN": name, "en": name_en},
             line_code=line,  # type: ignore[arg-type]  # literals of the table above
             demand_or_fixed=term,  # type: ignore[arg-type]
+            purchase_like=code == WALLET,
         )
         for code, name, name_en, line, term in rows
     ]
@@ -138,10 +141,10 @@ def _rates(first_on: date) -> list[Fact]:
     per_product = (
         ("transfer_price", {CURRENT_PERSON: 12_000, CURRENT_FIRM: 12_500, TERM_PERSON: 19_000,
                             TERM_FIRM: 18_500, LOAN_HOME: 21_000, LOAN_CONSUMER: 20_000,
-                            LOAN_WORKING: 20_000}),
+                            LOAN_WORKING: 20_000, WALLET: 12_000}),
         ("customer_rate", {CURRENT_PERSON: 1_000, CURRENT_FIRM: 1_500, TERM_PERSON: 14_500,
                            TERM_FIRM: 14_000, LOAN_HOME: 33_000, LOAN_CONSUMER: 52_000,
-                           LOAN_WORKING: 38_000}),
+                           LOAN_WORKING: 38_000, WALLET: 0}),
         ("pd", {LOAN_HOME: 6_000, LOAN_CONSUMER: 22_000, LOAN_WORKING: 18_000}),
         ("lgd", {LOAN_HOME: 200_000, LOAN_CONSUMER: 600_000, LOAN_WORKING: 450_000}),
     )  # fmt: skip

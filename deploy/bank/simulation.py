@@ -186,7 +186,7 @@ class Bank:
         due_days = {order.day for order in customer.orders}
         if customer.loan:
             due_days.add(customer.loan.due_day)
-        if customer.sms_fee:
+        if customer.sms_fee or customer.wallet:
             due_days.add(_fee_day(customer))
         for due_day in due_days:
             self._due[due_day].append(customer)
@@ -219,6 +219,8 @@ class Bank:
         nth, loan = day.on.day, customer.loan
         if customer.sms_fee and _fee_day(customer) == nth:
             day.at(1200 + customer.index % 600, bank_side.charge_fee, customer)
+        if customer.wallet and _fee_day(customer) == nth:
+            day.at(1260 + customer.index % 600, bank_side.fill_wallet, customer)
         if loan and loan.due_day == nth:
             second = 18_000 + customer.index % 1800
             day.at(second, bank_side.collect_instalment, customer, loan, self.truth)

@@ -56,6 +56,7 @@ class Truth:
         self.leavers[customer.number] = {
             "customer_number": customer.number, "fades_on": fades_on, "silent_on": silent_on,
             "rate_ppm": int(customer.rate * 1_000_000),
+            "has_wallet": customer.wallet is not None,
         }  # fmt: skip
 
     def flowed_out(self, customer: Customer, on: date, amount_minor: int, before: int) -> None:

@@ -1,5 +1,6 @@
 """The bank of the local stack: its history is published once, then it runs on in time-lapse."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +18,15 @@ from deploy.bank.tables import path_of
 from deploy.local.applied import Applied
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child
-from deploy.local.places import StackError, save, saved
+from deploy.local.places import CHECKOUT, StackError, save, saved
 
 if TYPE_CHECKING:
     from deploy.local.system import Options
 
 BERKA_UNTIL = date(1994, 3, 30)  # the last complete day of the part that is given here
 ZONE = ZoneInfo("Asia/Shanghai")
+MODEL = CHECKOUT / "deploy" / "bank" / "model.json"  # of risk; `make model` trained it
+GIVEN_MODEL = "GUANXI_RISK_MODEL"
 StartChild = Callable[..., Child]
 
 
@@ -47,6 +50,7 @@ class BankRun:
         self._time = clock
         self._start_child = start_child
         self._state_file = folder / "bank.json"
+        self._model_file = folder / "model.json"
         self._state: dict[str, Any] = {}
         self._steps: list[_Step] = []
         self._running: tuple[_Step, Child] | None = None
@@ -73,10 +77,33 @@ class BankRun:
                     f"{self._folder} holds another bank ({bank}): leave out N and DATA to go on "
                     "with it, FRESH=1 starts over with empty data"
                 )
+            self._refuse_other_model()
             self._state = state
         else:
+            self._keep_model()
             self._state = {**asked, "published": False}
             save(self._state_file, self._state)
+
+    @property
+    def model(self) -> Path | None:
+        """The model of risk that this bank began with; its workers' state is of it."""
+        return self._model_file if self._model_file.exists() else None
+
+    def _keep_model(self) -> None:
+        given = os.environ.get(GIVEN_MODEL)
+        if given:
+            self._model_file.write_bytes(Path(given).read_bytes())
+        elif not self._options.data:
+            self._model_file.write_bytes(MODEL.read_bytes())
+
+    def _refuse_other_model(self) -> None:
+        given = os.environ.get(GIVEN_MODEL)
+        kept = self._model_file.read_bytes() if self.model else b""
+        if given and Path(given).read_bytes() != kept:
+            raise StackError(
+                f"{self._folder} holds a bank that began with another model of risk: propose "
+                f"{given} (python -m services.scoring propose), or FRESH=1 starts over with it"
+            )
 
     @property
     def history_end(self) -> datetime:
@@ -155,6 +182,13 @@ class BankRun:
             "--customers", str(state["customers"]), "--days", str(state["days"]),
             "--seed", str(state["seed"]),
         ]  # fmt: skip
+
+
+def refuse_missing_model() -> None:
+    """Before anything starts: is there a file where the environment says that a model is?"""
+    given = os.environ.get(GIVEN_MODEL)
+    if given and not Path(given).is_file():
+        raise StackError(f"{GIVEN_MODEL}={given} is no file")
 
 
 def refuse_other_data(folder: Path) -> None:

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from deploy.local.applied import Applied
-from deploy.local.bank_run import ZONE, BankRun, refuse_other_data
+from deploy.local.bank_run import ZONE, BankRun, refuse_missing_model, refuse_other_data
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child, Command, answers, bindable, refuse_taken_port
 from deploy.local.given import refuse_unreachable
@@ -134,7 +134,7 @@ class System:
         bank.remember()
         stack.start()
         self.time.start(bank.history_end, factor=0.0)
-        self.environment = {**stack.environment(), **self._settings()}
+        self.environment = {**stack.environment(), **self._settings(bank.model)}
         made = create_topics(self.environment["GUANXI_KAFKA"])
         if made:
             self.say(f"{len(made)} topics made")
@@ -151,6 +151,7 @@ class System:
         """All that can be refused, before anything of an earlier run is changed or removed."""
         if self.options.data is not None:
             refuse_other_data(self.options.data)
+        refuse_missing_model()
         refuse_unreachable(stack.given)
         stack.claim()
         self._stack = stack
@@ -169,7 +170,7 @@ class System:
             "the process that rehearses": REHEARSER_PORT + shift,
         }
 
-    def _settings(self) -> dict[str, str]:
+    def _settings(self, model: Path | None) -> dict[str, str]:
         shift = self.options.port_shift
         return {
             "GUANXI_ENVIRONMENT": "local",
@@ -178,6 +179,7 @@ class System:
             "GUANXI_ISSUER": f"http://127.0.0.1:{ISSUER_PORT + shift}",
             "GUANXI_ISSUER_FOLDER": str(self.folder / "issuer"),
             "GUANXI_CURRENCY": "CZK" if self.options.data else "CNY",
+            **({"GUANXI_RISK_MODEL": str(model)} if model else {}),
             **{
                 f"GUANXI_UPSTREAM_{name.upper()}": f"http://127.0.0.1:{port + shift}"
                 for name, port in SERVICES.items()

@@ -179,6 +179,17 @@ def train(  # noqa: PLR0917 - the options of a command
         int, typer.Option(min=0, help="days between snapshots; 0: ends of months")
     ] = 0,
     horizon: Annotated[int, typer.Option(min=1, help="days to wait for the outcome")] = 90,
+    precision: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=99,
+            help="percent of alerts that came true by then; none: the upper tenth of risks",
+        ),
+    ] = None,
+    trained_on: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="the day that the record names; none: today"),
+    ] = None,
 ) -> None:
     """Fit the models of risk on a file's early half, measure them on the later, write the best."""
     try:
@@ -186,7 +197,10 @@ def train(  # noqa: PLR0917 - the options of a command
     except ModuleNotFoundError as error:
         typer.echo(f"error: {error.name} is missing: install the extra [train]", err=True)
         raise typer.Exit(1) from None
-    command.train(file, out, goal or [], split.date() if split else None, every, horizon)
+    command.train(
+        file, out, goal or [], split.date() if split else None, every, horizon, precision,
+        trained_on.date() if trained_on else None,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

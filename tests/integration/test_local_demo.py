@@ -19,8 +19,9 @@ import psutil
 import pytest
 
 from deploy.local import __main__ as command_line
+from deploy.local.bank_run import MODEL, BankRun
 from deploy.local.bank_time import BankTime
-from deploy.local.children import answers
+from deploy.local.children import Child, answers
 from deploy.local.places import CHECKOUT, StackError
 from deploy.local.servers import AlreadyRunning, Ports, owner, take_lock
 from deploy.local.system import GATEWAY_PORT, Options, free_shift, up
@@ -143,6 +144,14 @@ def demo() -> Iterator[Demo]:
 
 def test_it_says_live_only_when_every_service_has_applied_the_history(demo: Demo) -> None:
     assert not demo.spoke_too_soon
+
+
+def test_what_scores_in_the_demo_runs_its_model_of_risk(demo: Demo) -> None:
+    assert (demo.folder / "model.json").read_bytes() == MODEL.read_bytes()
+    running = demo.read("system.json")["processes"]
+    for name in ("worker", "scoring", "rehearser"):
+        given = psutil.Process(running[name][0]).environ()["GUANXI_RISK_MODEL"]
+        assert given == str(demo.folder / "model.json")
 
 
 def second_start(demo: Demo, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -276,6 +285,44 @@ def test_another_bank_in_the_folder_is_told_in_words(folder: Path) -> None:
     (folder / "bank.json").write_text(json.dumps(kept))
     refusal = refusal_of(options_in(folder, customers=9))
     assert "holds another bank (5 customers, 3 days): leave out N and DATA to go on" in refusal
+
+
+def test_a_bank_keeps_the_model_of_risk_that_it_began_with(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(**more: Any) -> BankRun:
+        run = BankRun(options_in(folder, **more), folder, BankTime(folder / "clock.json"), Child)
+        run.remember()
+        return run
+
+    assert begun().model == folder / "model.json"
+    assert (folder / "model.json").read_bytes() == MODEL.read_bytes()
+    other = tmp_path / "other.json"
+    other.write_bytes(MODEL.read_bytes())
+    monkeypatch.setenv("GUANXI_RISK_MODEL", str(other))
+    assert begun().model == folder / "model.json", "it is the same model"
+    other.write_text("{}")
+    assert "began with another model of risk" in refusal_of(options_in(folder))
+    assert (folder / "model.json").read_bytes() == MODEL.read_bytes()
+    (folder / "bank.json").unlink()  # a new bank takes the one that is given
+    assert begun().model == folder / "model.json"
+    assert (folder / "model.json").read_text() == "{}"
+    other.unlink()
+    assert refusal_of(options_in(folder, fresh=True)) == f"GUANXI_RISK_MODEL={other} is no file"
+    assert (folder / "bank.json").exists(), "a refusal costs no data"
+
+
+def test_a_bank_of_before_and_that_of_a_data_set_have_no_model(folder: Path) -> None:
+    kept = {"customers": 1000, "days": 200, "seed": 7, "data": None, "published": True}
+    (folder / "bank.json").write_text(json.dumps(kept))
+    run = BankRun(options_in(folder), folder, BankTime(folder / "clock.json"), Child)
+    run.remember()
+    assert run.model is None, "its workers' state is of none"
+    (folder / "bank.json").unlink()
+    berka = options_in(folder, data=folder)
+    run = BankRun(berka, folder, BankTime(folder / "clock.json"), Child)
+    run.remember()
+    assert run.model is None
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,16 @@ from deploy.bank.evaluate import evaluate
 
 TRUTH: dict[str, Any] = {
     "from": "2025-01-01", "until": "2025-08-31",
-    "leavers": [
-        {"customer_number": "C1", "silent_on": "2025-04-01"},
-        {"customer_number": "C2", "silent_on": "2025-05-01"},
-        {"customer_number": "C3", "silent_on": "2025-08-01"},  # its window is not over
+    "leavers": [  # the window of the last is not over
+        {"customer_number": "C1", "silent_on": "2025-04-01", "fades_on": "2025-03-20"},
+        {"customer_number": "C2", "silent_on": "2025-05-01", "fades_on": "2025-04-20"},
+        {"customer_number": "C3", "silent_on": "2025-08-01", "fades_on": "2025-07-20"},
     ],
     "outflows": [{"customer_number": "C4", "on": "2025-04-10"}],
-    "distress": [{"customer_number": "C5", "from_on": "2025-03-15"}],
+    "distress": [
+        {"customer_number": "C5", "from_on": "2025-03-15"},  # never overdrawn
+        {"customer_number": "C6", "from_on": "2025-03-15", "overdrawn_on": "2025-06-01"},
+    ],
     "managers": {"C1": "RM-1", "C4": "RM-1", "C9": "RM-1"},
 }  # fmt: skip
 
@@ -49,3 +52,23 @@ def test_an_outflow_signal_on_a_customer_in_distress_is_right() -> None:
     )["outflow"]  # fmt: skip
     assert (found["precision"], found["recall"]) == (2 / 3, 1.0)
     assert found["per_manager_day_max"] == 2
+
+
+def test_a_rule_of_a_model_is_right_ahead_of_its_fact_and_leads_it() -> None:
+    found = judged(
+        signal("C1", "collapse", "2025-03-22"),  # ten days before
+        signal("C2", "collapse", "2025-05-21"),  # twenty after: he will not come back
+        signal("C9", "collapse", "2025-04-01"),
+        signal("C6", "distress", "2025-05-02"),
+        signal("C6", "distress", "2025-06-02"),  # he is overdrawn: nothing is ahead
+        signal("C5", "distress", "2025-04-02"),
+        signal("C4", "outflow_ahead", "2025-03-31"),
+        signal("C2", "use_falls", "2025-04-19"),
+        signal("C2", "use_falls", "2025-06-19"),
+    )
+    assert (found["collapse"]["precision"], found["collapse"]["recall"]) == (2 / 3, 1.0)
+    assert found["collapse"]["lead_days_median"] == (10 - 20) / 2
+    assert (found["distress"]["precision"], found["distress"]["recall"]) == (1 / 3, 1.0)
+    assert found["distress"]["lead_days_median"] == 30
+    assert found["outflow_ahead"]["lead_days_median"] == 10
+    assert (found["use_falls"]["precision"], found["use_falls"]["delay_days_median"]) == (0.5, 60)

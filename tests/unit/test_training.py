@@ -79,6 +79,37 @@ def test_a_run_writes_a_model_with_its_record(bank: Path, tmp_path: Path) -> Non
     assert again.read_bytes() == out.read_bytes()
 
 
+def test_the_same_run_twice_writes_the_same_bytes(bank: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        done = call(bank, "--out", tmp_path / name, "--split", SPLIT, "--trained-on", "2025-08-31")
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert risk_model.load(tmp_path / "one").record.trained_on == date(2025, 8, 31)
+
+
+def test_a_rule_begins_where_as_many_came_true_as_are_asked_for(known: History) -> None:
+    """Whatever does not carry that is refused; more precision is a higher line, never a lower."""
+    lines: dict[str, list[int]] = {}
+    for ppm in (300_000, 500_000, 700_000):
+        model = run.train(known, replace(plan(), precision_ppm=ppm), BEGIN)
+        for score in model.scores[:-1]:
+            lines.setdefault(score.goal, []).append(score.threshold.raise_ppm)
+            assert score.threshold.clear_ppm < score.threshold.raise_ppm
+    assert lines["silence"] == sorted(lines["silence"])
+
+    # Ten of each: from 500 to 900, right; to 700, wrong; from 750 to 950, right.
+    risks, before = np.repeat([900, 700, 950], 10), np.repeat([500, 500, 750], 10)
+    came_true = np.repeat([True, False, True], 10)
+    assert run._line(risks, before, came_true, 500_000) == 700
+    assert run._line(risks, before, came_true, 600_000) == 900, "who stood at 750 is no alert"
+    with pytest.raises(TrainError, match=r"no risk at which 99% of the alerts"):
+        run._line(risks, before, ~came_true, 990_000)
+    rare = np.arange(1000) < 20
+    came_true = rare | (np.arange(1000) > 500)
+    with pytest.raises(TrainError, match="5% of all that did are found"):
+        run._line(np.where(rare, 900, 100), np.full(1000, 50), came_true, 900_000)
+
+
 def weights_of(model: risk_model.RiskModel, goal: str) -> dict[str, int]:
     (score,) = (score for score in model.scores if score.goal == goal)
     method = score.methods["linear"]

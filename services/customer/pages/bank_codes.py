@@ -10,6 +10,7 @@ PURPOSES = {
     "account_keeping": N_("Account keeping"),
     "brought_forward": N_("Brought forward"),
     "dining": N_("Dining"),
+    "wallet": N_("Wallet filled up"),
     "early_withdrawal": N_("Term deposit broken"),
     "first_deposit": N_("First deposit"),
     "groceries": N_("Groceries"),

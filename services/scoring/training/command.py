@@ -12,7 +12,14 @@ from shared.clock import wall_now
 
 
 def train(  # noqa: PLR0917 - the options of the command
-    file: Path, out: Path, goals: list[str], split_on: date | None, every: int, horizon: int
+    file: Path,
+    out: Path,
+    goals: list[str],
+    split_on: date | None,
+    every: int,
+    horizon: int,
+    precision: int | None,
+    trained_on: date | None,
 ) -> None:
     """Raises typer.Exit(1) after one sentence that says what is wrong."""
     try:
@@ -24,8 +31,9 @@ def train(  # noqa: PLR0917 - the options of the command
             split_on=split_on.toordinal() if split_on else middle,
             every_days=every,
             horizon_days=horizon,
+            precision_ppm=None if precision is None else precision * 10_000,
         )
-        model = run.train(known, plan, wall_now().date())
+        model = run.train(known, plan, trained_on or wall_now().date())
     except TrainError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None

@@ -29,6 +29,7 @@ from services.scoring.training.snapshots import Ints, Table
 GOALS: Final[tuple[Goal, ...]] = ("silence", "collapse", "outflow", "distress", "use")
 _OF_ACCOUNTS: Final[tuple[Goal, ...]] = ("collapse", "outflow", "distress")
 SEASONS_DAYS: Final = 730
+FOUND_MIN: Final = 0.05  # of all that came true: what finds less is no rule
 RAISED, CLEARED = 0.9, 0.8  # quantiles of the risks
 ERROR = "Brier score on all accounts of the test snapshots"
 _RATE = purchase_features.NAMES.index("count_long")
@@ -43,6 +44,7 @@ class Plan:
     split_on: int
     every_days: int
     horizon_days: int
+    precision_ppm: int | None = None  # of alerts in the early half; none: begin in its upper tenth
 
     def snapshots(self, history: History) -> tuple[list[int], list[int]]:
         """(train, test). A train snapshot's outcome is known at the split: nothing later leaks."""
@@ -151,7 +153,7 @@ def _silence(
         methods=methods,
         measured=tuple(found),
         refused=refused,
-        threshold=_threshold("silence", methods[best], before, after, plan.horizon_days),
+        threshold=_threshold("silence", methods[best], before, after, plan),
     )
 
 
@@ -169,16 +171,24 @@ def _of_accounts(goal: Goal, codes: tuple[str, ...], table: Table, plan: Plan) -
         methods={"linear": method},
         measured=(measured("linear", "all", outcome, risks, after.accounts),),
         refused={},
-        threshold=_threshold(goal, method, before, after, plan.horizon_days),
+        threshold=_threshold(goal, method, before, after, plan),
     )
 
 
 def _threshold(
-    goal: str, method: NoPurchase | Linear, before: Table, after: Table, horizon_days: int
+    goal: str, method: NoPurchase | Linear, before: Table, after: Table, plan: Plan
 ) -> Threshold:
-    """An alert begins in the upper tenth of the early half and ends below its upper fifth."""
-    early, late = (risks_ppm(method, rows, horizon_days) for rows in (before, after))
-    begins, ends = (int(np.quantile(early, share)) for share in (RAISED, CLEARED))
+    """An alert begins in the upper tenth of the early half and ends below its upper fifth; or
+    where so many alerts of it came true as are asked for, and ends where half as many did."""
+    early, late = (risks_ppm(method, rows, plan.horizon_days) for rows in (before, after))
+    if plan.precision_ppm is None:
+        begins, ends = (int(np.quantile(early, share)) for share in (RAISED, CLEARED))
+    else:
+        true = before.came_true(goal)
+        begins, ends = (
+            _line(early, _before(early, before), true, plan.precision_ppm // part)
+            for part in (1, 2)
+        )
     begins = min(max(begins, 2), 999_999)
     over = late >= begins
     return Threshold(
@@ -187,6 +197,40 @@ def _threshold(
         rows=int(over.sum()),
         came_true=int((over & after.came_true(goal)).sum()),
     )
+
+
+def _before(risks: Ints, rows: Table) -> Ints:
+    """The risk of each row's account at the snapshot before; -1: there was none."""
+    order = np.lexsort((rows.days, rows.accounts))
+    found = np.full(len(risks), -1, np.int64)
+    same = rows.accounts[order][1:] == rows.accounts[order][:-1]
+    found[order[1:][same]] = risks[order[:-1][same]]
+    return found
+
+
+def _line(risks: Ints, before: Ints, came_true: np.ndarray, precision_ppm: int) -> int:
+    """The smallest risk of which so many alerts came true: rows that reach it, where the snapshot
+    before did not. Raises TrainError where there is none, or one that finds next to nothing."""
+    lines = np.unique(risks)
+    seen = before >= 0
+
+    def alerts(rows: np.ndarray) -> Ints:
+        reach, stood = np.sort(risks[rows]), np.sort(np.minimum(risks, before)[rows])
+        return np.searchsorted(stood, lines) - np.searchsorted(reach, lines)
+
+    all_of_them, right = alerts(seen), alerts(seen & came_true)
+    over = len(risks[came_true]) - np.searchsorted(np.sort(risks[came_true]), lines)
+    found = np.nonzero(
+        (all_of_them >= logistic.EACH_MIN)
+        & (right * 1_000_000 >= all_of_them * precision_ppm)
+        & (over >= FOUND_MIN * came_true.sum())
+    )[0]
+    if not len(found):
+        raise TrainError(
+            f"no risk at which {precision_ppm / 1e4:g}% of the alerts before the split came true "
+            f"and {FOUND_MIN:.0%} of all that did are found"
+        )
+    return int(lines[found[0]])
 
 
 def risks_ppm(method: NoPurchase | Linear, table: Table, horizon_days: int) -> Ints:
