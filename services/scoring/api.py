@@ -6,12 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query
 
 from services.scoring.commands import worker_letters
-from services.scoring.queries import alerts, cursors, figures
+from services.scoring.queries import alerts, cursors, figures, precision
 from services.scoring.queries.reach import reach_of_party
 from services.scoring.schemas import (
     AccountOut,
     AlertOut,
     AlertsOut,
+    PrecisionOut,
+    PrecisionsOut,
     ProductOut,
     RankedOut,
     RankingOut,
@@ -119,6 +121,30 @@ def list_alerts(
 
 def _alert(row: Any) -> AlertOut:
     return AlertOut(**{name: getattr(row, name) for name in AlertOut.model_fields})
+
+
+@router.get("/alerts/precision")
+def alerts_precision(ctx: Annotated[Context, requires("alert.view")]) -> PrecisionsOut:
+    """Precision, lift and lead of each rule, over the whole bank."""
+    with ctx.read() as session:
+        found = precision.by_rule(session, ctx.clock.zone)
+    return PrecisionsOut(
+        items=[
+            PrecisionOut(
+                rule=one.rule,
+                alerts=one.alerts,
+                open=one.open,
+                confirmed=one.confirmed,
+                false_alarms=one.false_alarms,
+                precision_ppm=one.ppm,
+                real_customers=one.real_customers,
+                customers=one.customers,
+                lift_ppm=one.lift_ppm,
+                lead_days=one.lead_days,
+            )
+            for one in found.values()
+        ]
+    )
 
 
 @router.post("/ops/worker-letters/{letter_id}/replay", status_code=202)

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import text
 
-from services.scoring.queries import contribution, turnover
-from services.scoring.queries.alerts import precision
+from services.scoring.queries import contribution, precision, turnover
 from services.scoring.queries.figures import control_totals
 from services.scoring.settings import ScoringSettings
 from shared.db import Database
@@ -61,7 +60,7 @@ def gauges(database: Database) -> Iterator[Metric]:
         days = turnover.days_behind(session)
         if days is not None and ScoringSettings().watch_turnover:
             unsettled.add_metric([], days)
-        for rule, found in precision(session).items():
+        for rule, found in precision.by_rule(session, database.settings.zone).items():
             alerts.add_metric([rule], found.alerts)
             open_alerts.add_metric([rule], found.open)
             if found.ppm is not None:

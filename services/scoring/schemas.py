@@ -89,6 +89,30 @@ class AlertsOut(BaseModel):
     next: str | None
 
 
+class PrecisionOut(BaseModel):
+    """How good a rule was, by what staff recorded of its alerts. None: nothing to tell it by yet.
+
+    `lift_ppm`: precision over the base rate, `real_customers` of all `customers`: those of whom a
+    real risk was recorded in the same time, by whatever rule. `lead_days`: from the alert to that
+    record, median of the real ones.
+    """
+
+    rule: str
+    alerts: int
+    open: int
+    confirmed: int
+    false_alarms: int
+    precision_ppm: int | None
+    real_customers: int
+    customers: int
+    lift_ppm: int | None
+    lead_days: float | None
+
+
+class PrecisionsOut(BaseModel):
+    items: list[PrecisionOut]
+
+
 class WorkerLetterOut(BaseModel):
     """A message that the worker refused, after what was decided on it."""
 

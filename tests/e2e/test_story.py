@@ -20,8 +20,7 @@ from tests.e2e.prometheus_server import CONFIG, answers, scraping
 
 pytestmark = pytest.mark.browser
 
-FAST_MS = 30_000
-TRIES = 5
+FAST_MS, TRIES = 30_000, 5
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "guanxi.json"
 
 
@@ -288,7 +287,8 @@ HEAD_SEES = (
     "{order}/edit", "/orders/orders/new?party={party}", "/orders/quotes/new?party={party}",
     "/scoring/contribution/parties/{party}", "/scoring/contribution?by=manager_now",
     "/scoring/contribution/transactions", "/scoring/contribution?by=region",
-    "/scoring/contribution/plans", "/scoring/contribution/plans?kind=budget&by=manager&period=2025",
+    "/scoring/contribution/plans", "/scoring/contribution/plans?by=supervisor&period=2025",
+    "/scoring/contribution/plans?kind=budget&by=manager&period=2025",
     "/scoring/contribution/month", "/scoring/contribution/month?period=2025-08",
     "/scoring/contribution/allocation", "/scoring/contribution/allocation?period=2025-08",
     "/scoring/contribution/leaves?by=component&code=fee&month=2025-08", "{leaf}",

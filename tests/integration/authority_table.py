@@ -189,6 +189,7 @@ GET /risk/list                                  alert.view
 GET /risk/alerts/{alert_id}                     alert.view
 GET /risk/alerts/{alert_id}/panel               alert.view
 GET /alerts                                     alert.view
+GET /alerts/precision                           alert.view
 GET /rules                                      rules.view
 GET /rules/{number}                             rules.view
 GET /rules/{number}/panel                       rules.view

@@ -11,7 +11,7 @@ import pytest
 from services.scoring.commands.fold import fold_state, keep_totals
 from services.scoring.commands.leaves import keep_leaves
 from services.scoring.leaves import encode
-from shared.events import bank, customer
+from shared.events import bank, customer, workflow
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
 from tests.integration.scoring_room import party, rows
@@ -65,6 +65,20 @@ def manager(space: Space, number: str, code: str, branch: str, on: date) -> None
         ),
         source="guanxi/customer",
     )  # fmt: skip
+
+
+def supervisors(space: Space, scoring: ServiceUnderTest, **of_code: str) -> None:
+    """Who supervises the managers with these codes."""
+    space.publish(
+        *(
+            workflow.StaffDescribed(staff_id=f"S-{code}", org_path="/head", staff_codes=(code,),
+                                    supervisor_staff_id=supervisor)
+            for code, supervisor in of_code.items()
+        ),
+        source="guanxi/workflow",
+    )  # fmt: skip
+    scoring.drain()
+    scoring.runtime.directory._cached.read_at = -1.0  # it looks once a second
 
 
 def told(scoring: ServiceUnderTest, scored: Scored) -> None:

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 from sqlalchemy import text
@@ -23,6 +24,7 @@ from tests.integration.ledger_room import (
     manager,
     partitions_of,
     reference,
+    supervisors,
     told,
 )
 from tests.integration.scoring_room import party, rows
@@ -122,6 +124,31 @@ def test_the_ten_who_brought_most_and_least(reported: ServiceUnderTest, scored: 
     assert [(line[1], minor(line[3])) for line in lines if line[0] == "Bottom ten"] == top[::-1]
     page = reported.client(HEAD).get("/contribution/month", params={"period": MONTH}).text
     assert 'data-label="party:P0"' in page, "names are asked for and masked where they are kept"
+
+
+def test_supervisors_bring_what_their_managers_bring_and_add_up_to_the_net(
+    space: Space, reported: ServiceUnderTest, scored: Scored
+) -> None:
+    def found() -> dict[str, list[int]]:
+        lines = [line for line in report(reported) if line[0] == "Supervisor"]
+        return {line[1]: [minor(cell) for cell in line[3:7]] for line in lines}
+
+    truth = Counter[str]()
+    for leaf in of(list(scored.posted.values()), MONTH):
+        truth[leaf.customer_number] += leaf.amount_minor
+    (net,) = [line for line in report(reported) if line[:2] == ["Sum", "net"]]
+    assert {code: figures[0] for code, figures in found().items()} == {"": truth.total()}
+    supervisors(space, reported, RM1="S1", RM2="S2")
+    apart = found()
+    assert {code: figures[0] for code, figures in apart.items()} == {
+        "S1": truth["C0"], "S2": truth["C1"], "": truth["C2"],
+    }  # fmt: skip
+    sums = [sum(column) for column in zip(*apart.values(), strict=True)]
+    assert sums == [minor(cell) for cell in net[3:7]]
+    supervisors(space, reported, RM2="S1")
+    assert set(found()) == {"S1", ""}
+    page = reported.client(HEAD).get("/contribution/month", params={"period": MONTH}).text
+    assert f'data-supervisor="{truth["C0"] + truth["C1"]}"' in page
 
 
 def test_a_manager_reads_the_month_of_his_own(reported: ServiceUnderTest, scored: Scored) -> None:
@@ -249,3 +276,57 @@ def test_what_an_alert_puts_at_stake_is_the_partys_contribution(
         assert at_stake == max(contribution, 0)
         assert margin == at_stake * 600_000 // 1_000_000
     assert any(row[1] > 0 for row in found)
+
+
+def test_the_margin_at_risk_of_an_open_alert_follows_the_contribution(
+    space: Space, reported: ServiceUnderTest, scored: Scored
+) -> None:
+    """And its place in the list; of an alert that has ended it stays."""
+    space.clock.bank = datetime(2025, 4, 15, tzinfo=UTC)
+
+    def signal(number: str, kind: Literal["raised", "cleared"], day: int) -> Signal:
+        return Signal(
+            id=f"distress/{number}/1/{kind}", customer_number=number, rule="distress",
+            kind=kind, at=datetime(2025, 3, day, tzinfo=UTC), on=date(2025, 3, day), episode=1,
+            score=600_000, terms={"base": 1, "horizon_days": 90, "silent_days": 28}, events=(),
+            model_version="1", position=Position(0, 0),
+        )  # fmt: skip
+
+    told = [signal("C0", "raised", 1), signal("C1", "raised", 1), signal("C2", "raised", 1),
+            signal("C2", "cleared", 9)]  # fmt: skip
+    with reported.database.transaction() as tx:
+        keep_signals(tx, [Record("scoring.signals", 0, n, None, encode(one), 0)
+                          for n, one in enumerate(told)])  # fmt: skip
+
+    def margins() -> dict[str, tuple[int, ...]]:
+        asked = "select party_id, contribution_minor, margin_at_risk_minor, recoverable_minor from"
+        found = rows(reported, f"{asked} alerts where at_stake_minor ="
+                               " greatest(contribution_minor, 0) order by party_id")  # fmt: skip
+        return {party_id: tuple(figures) for party_id, *figures in found}
+
+    def listed() -> list[str]:
+        return [a["party_id"] for a in reported.client(HEAD).get("/alerts").json()["items"]]
+
+    before = margins()
+    assert set(listed()) == {"P0", "P1"}
+    last = listed()[-1]
+    more = sum(abs(contribution) for contribution, *_ in before.values()) + 1_000
+    earned = """update customer_months set posted_minor = posted_minor + :more
+                 where customer_number = any(:numbers) and period = '2025-02'"""
+    with reported.database.transaction() as tx:
+        tx.session.execute(text(earned), {"more": more, "numbers": ["C" + last[1:], "C2"]})
+        tx.session.execute(text("update party_figures set dirty = true, published_at = null"))
+        assert publish_waiting(tx) == 3
+    after = margins()
+    contribution, margin, recoverable = after[last]
+    assert contribution == before[last][0] + more
+    assert margin == contribution * 600_000 // 1_000_000
+    assert recoverable == before[last][2], "the desks are ranked by what was told"
+    assert listed()[0] == last
+    assert {p: after[p] for p in after if p != last} == {p: before[p] for p in after if p != last}
+    sums = dict(rows(reported, "select party_id, margin_at_risk_minor from party_figures"))
+    assert sums == {"P0": 0, "P1": 0, "P2": 0, **{p: after[p][1] for p in ("P0", "P1")}}
+    while reported.relay_once():
+        pass
+    said = {e.data.party_id: e.data for e in space.read("score.updates")}
+    assert said[last].figures["margin_at_risk_minor"] == margin

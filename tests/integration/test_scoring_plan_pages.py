@@ -23,6 +23,7 @@ from tests.integration.ledger_room import (
     manager,
     partitions_of,
     reference,
+    supervisors,
     told,
 )
 from tests.integration.scoring_room import party, rows
@@ -105,6 +106,31 @@ def test_actual_is_the_leaves_of_the_month_and_rows_add_up(
     assert Decimal(total[4]) * 100 == shanghai - 10_500, "of those with a plan"
     open_sum = rows(planned, "select accrued_minor from contribution_totals where dimension='bank'")
     assert Decimal(total[3]) * 100 == sum(row[0] for row in open_sum) != 0
+
+
+def test_a_supervisors_plan_is_what_his_managers_plans_add_up_to(
+    space: Space, planned: ServiceUnderTest, scored: Scored
+) -> None:
+    managers = table(planned, by="manager")
+    supervisors(space, planned, RM1="S1", RM2="S1")
+    lines = table(planned, by="supervisor")
+    assert set(lines) == {"S1", "", "Sum"}
+    assert lines["Sum"] == table(planned, by="manager")["Sum"]
+    for column in range(1, 5):
+        assert Decimal(lines["S1"][column]) == sum(
+            Decimal(managers[code][column]) for code in ("RM1", "RM2")
+        )
+    assert lines["S1"][1] == "300.00"
+    assert lines[""][1] == "No plan"
+    supervisors(space, planned, RM2="S2")
+    apart = table(planned, by="supervisor")
+    assert [apart[code][1:] for code in ("S1", "S2")] == [managers[code][1:] for code in
+                                                         ("RM1", "RM2")]  # fmt: skip
+    assert apart["Sum"] == lines["Sum"]
+    page = planned.client(own("RM1")).get("/contribution/plans", params={"period": MONTH}).text
+    assert "by=supervisor" in page
+    mine = table(planned, own("RM1"), by="supervisor")
+    assert mine.keys() == {"S1", "Sum"}, "only of who answers to him what he may see"
 
 
 def test_costs_are_held_against_the_budget_as_positive_figures(

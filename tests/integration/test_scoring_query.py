@@ -141,7 +141,11 @@ def test_alerts_are_told_with_risk_stake_and_a_sentence(space, scoring, scored):
     assert silence.margin_at_risk_minor > 0
     terms = {t.code: t.value for t in silence.terms}
     gap = round(terms["mean_gap_milli_days"] / 1000)
-    assert silence.text["zh-CN"] == f"{terms['silent_days']} 天没有交易,平时间隔 {gap} 天"
+    raised_on = silence.at.astimezone(space.clock.zone).date()
+    assert raised_on - timedelta(days=terms["silent_days"]) == day(60)
+    assert silence.text["zh-CN"] == (
+        f"最后一次自主交易在 {day(60)},平时每 {gap} 天一次,{raised_on} 预警"
+    )
     outflow = by_party["P3", "outflow"]
     assert "少了" in outflow.text["zh-CN"]
     assert outflow.at.date() == day(91)
@@ -273,19 +277,36 @@ def test_the_precision_of_a_rule_is_what_staff_found(space, scoring, scored):
     for n in range(1, 5):
         scored.days(f"C{n}", day(0), day(60), 5, 1_000_000)
         party(space, f"P{n}", f"C{n}")
+    party(space, "P5", "C5")
     scored.close_through(day(150))
     scored.score()
     scoring.drain()
+    untold = scoring.client(HEAD).get("/alerts/precision").json()["items"]
+    assert [(one["alerts"], one["lift_ppm"], one["lead_days"]) for one in untold] == [
+        (4, None, None)
+    ]
+    assert "尚无可比" in scoring.client(HEAD).get("/risk").text
     ids = [r[0] for r in rows(scoring, "select alert_id from alerts order by party_id")]
     assert len(ids) == 4
     for n, code in enumerate(("kept", "lost", "false_alarm")):
         outcome(space, f"PI-{n}", (ids[n],), code)
     scoring.drain()
     client = scoring.client(HEAD)
+    (told,) = client.get("/alerts/precision").json()["items"]
+    days = "select (finished_at at time zone 'Asia/Shanghai')::date - (at at time zone" \
+           " 'Asia/Shanghai')::date from processes join"
+    leads = rows(scoring, f"{days} process_alerts using (process_instance_id) join alerts using"
+                          " (alert_id) where outcome_code <> 'false_alarm'")  # fmt: skip
+    assert told == {
+        "rule": "silence", "alerts": 4, "open": 4, "confirmed": 2, "false_alarms": 1,
+        "precision_ppm": 666_666, "real_customers": 2, "customers": 5,
+        "lift_ppm": 2 * 5 * 1_000_000 // (3 * 2), "lead_days": sum(lead for (lead,) in leads) / 2,
+    }  # fmt: skip
     found = {a["alert_id"]: a["outcome_code"] for a in client.get("/alerts").json()["items"]}
     assert found == {ids[0]: "kept", ids[1]: "lost", ids[2]: "false_alarm", ids[3]: None}
     page = client.get("/risk").text
     assert "67%" in page
+    assert "1.7 倍" in page
     assert "已挽留" in page
     assert client.get(f"/risk/alerts/{ids[0]}").status_code == 200
 

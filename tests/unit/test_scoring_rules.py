@@ -135,11 +135,12 @@ def test_the_number_that_was_active_last_speaks_for_a_silent_party():
     why = stake.reason(
         "silence",
         [
-            Evidence("A", date(2026, 2, 10), 990_000,
+            Evidence("A", 990_000,
                      {"last_on": "2026-01-01", "silent_days": 40, "mean_gap_milli_days": 4000}),
-            Evidence("B", date(2026, 2, 20), 950_000,
+            Evidence("B", 950_000,
                      {"last_on": "2026-01-10", "silent_days": 41, "mean_gap_milli_days": 9100}),
         ],
+        date(2026, 2, 20),
     )  # fmt: skip
     assert why.customer_number == "B"
     assert why.terms == {"silent_days": 41, "mean_gap_milli_days": 9100}
@@ -169,16 +170,23 @@ def test_the_pieces_of_a_term_add_up_to_it(rule, terms, value):
     assert whole.value == value
     assert sum(piece.value for piece in whole.pieces) == value
     assert all(piece.value >= 0 and 0 <= piece.share_ppm <= 1_000_000 for piece in whole.pieces)
+    later = stake.whole_of(rule, terms, since_days=14)
+    assert later is not None
+    assert later.value == value + (14 if rule == "silence" else 0), "only a silence grows"
+    assert sum(piece.value for piece in later.pieces) == later.value
+
+
+RAISED_ON = date(2026, 2, 20)
 
 
 def test_an_alert_is_said_as_a_banker_would():
     silence = {"silent_days": 41, "mean_gap_milli_days": 9100}
-    assert wording.raised_text("silence", silence, "CNY") == {
-        "zh-CN": "41 天没有交易,平时间隔 9 天",
-        "en": "No transaction for 41 days; usually every 9 days",
+    assert wording.raised_text("silence", silence, "CNY", RAISED_ON) == {
+        "zh-CN": "最后一次自主交易在 2026-01-10,平时每 9 天一次,2026-02-20 预警",
+        "en": "Last own transaction on 2026-01-10, usually every 9 days; raised on 2026-02-20",
     }
     outflow = {"balance_minor": 1_234_500, "mean_minor": 8_500_000}
-    assert wording.raised_text("outflow", outflow, "CNY") == {
+    assert wording.raised_text("outflow", outflow, "CNY", RAISED_ON) == {
         "zh-CN": "余额只剩 1.2 万元,平时 8.5 万元,少了 85%",
         "en": "Balance down to ¥12,345; usually ¥85,000 (85% less)",
     }
@@ -270,14 +278,14 @@ def test_the_terms_of_a_model_are_a_whole_that_sums_to_the_score():
      "May do half as much or less within 90 days; mostly for the balance. "
      "2 transactions by the customer would end it"),
     ("no_purchase", {"clear_purchases": 1, "clear_purchase_minor": 5_321, "silence": 3_000_000},
-     "未来 90 天可能不再消费,已 3 天没有消费;主要因为近来没有动静"
+     "未来 90 天可能不再消费,最后一次消费在 2026-02-17;主要因为近来没有动静"
      "。再消费 1 次(每次约 53 元)即可解除",
-     "May buy nothing for 90 days; no purchase for 3 days; mostly for the days without activity. "
-     "1 purchase of about ¥53 would end it"),
+     "May buy nothing for 90 days; last purchase on 2026-02-17; mostly for the days without "
+     "activity. 1 purchase of about ¥53 would end it"),
 ])  # fmt: skip
 def test_a_models_alert_says_what_comes_why_and_what_would_end_it(
     rule: str, more: dict[str, int | None], zh: str, en: str
 ):
     terms = {code: value for code, value in {**LINEAR, **more}.items() if value is not None}
-    assert wording.raised_text(rule, terms, "CNY") == {"zh-CN": zh, "en": en}
+    assert wording.raised_text(rule, terms, "CNY", RAISED_ON) == {"zh-CN": zh, "en": en}
     assert set(wording.cleared_text(rule)) == {"zh-CN", "en"}

@@ -55,7 +55,7 @@ def test_use_that_falls_to_a_third_is_told_and_that_falls_a_little_is_not() -> N
     now, usual = one.terms["pace_milli"], one.terms["usual_pace_milli"]
     assert 4_000 < now < 6_000, "ten a month before, 3.3 since"
     assert 7_500 < usual < 9_500
-    text = wording.raised_text("use_falls", one.terms, "CNY")
+    text = wording.raised_text("use_falls", one.terms, "CNY", one.on)
     assert text["en"] == f"Used less: about {now / 1000:.1f} times a month, usually " \
         f"{usual / 1000:.1f} ({(usual - now) * 100 // usual}% less)"  # fmt: skip
     assert one.terms["clear_actions"] > 0

@@ -11,16 +11,16 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.scoring.commands import causes, contribution, outcomes, parties
-from services.scoring.queries import months
+from services.scoring.commands import causes, outcomes, parties, stakes
 from services.scoring.rules import episodes, recovery, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
 from services.scoring.rules.recovery import Outcomes
 from services.scoring.rules.stake import Evidence
 from services.scoring.rules.wording_of_use import advice_of
 from services.scoring.settings import home_currency
-from services.scoring.tables import AlertRow, CustomerStateRow, NumberRow, PartyFigureRow, SignalRow
+from services.scoring.tables import AlertRow, CustomerStateRow, NumberRow, SignalRow
 from shared import outbox
+from shared.clock import business_date
 from shared.db import Message, Tx
 from shared.events.scoring import AlertCleared, AlertRaised, Term
 from shared.money import MINOR_MAX
@@ -94,28 +94,6 @@ LINE_OF = text(
     select p.line_code from account_figures f join products p on p.product_code = f.product_code
      where f.customer_number = :number and f.account_number = :account
      order by f.product_code limit 1
-    """
-)
-# The small rules are always told; another rule from its first alert on.
-RISK = text(
-    """
-    with ruled as (
-      select p.party_id, r.rule,
-             coalesce(max(a.risk_ppm) filter (where a.valid and a.ended_at is null), 0) as ppm,
-             coalesce(max(a.margin_at_risk_minor)
-                        filter (where a.valid and a.ended_at is null), 0) as margin
-        from unnest(cast(:parties as text[])) as p(party_id)
-       cross join lateral (
-         values ('outflow'), ('silence')
-         union select x.rule from alerts x where x.party_id = p.party_id) r(rule)
-        left join alerts a on a.party_id = p.party_id and a.rule = r.rule
-       group by p.party_id, r.rule),
-    told as (
-      select party_id, jsonb_object_agg(rule, ppm) as risk_ppm, max(margin) as margin
-        from ruled group by party_id)
-    update party_figures f
-       set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin, dirty = true
-      from told t where f.party_id = t.party_id
     """
 )
 
@@ -195,12 +173,14 @@ def refresh(tx: Tx, party_ids: Collection[str]) -> None:
         for rule in sorted({*party.signals, *party.alerts}):
             _compare(tx, party, rule, judged)
     tx.session.flush()
-    tx.session.execute(RISK, {"parties": sorted(party_ids)})
+    stakes.sum_up(tx, party_ids)
 
 
 def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
     found = {party_id: _Party(party_id) for party_id in party_ids}
-    _load_stakes(tx, found)
+    for party_id, (contribution_minor, at_stake_minor) in stakes.of_parties(tx, party_ids).items():
+        party = found[party_id]
+        party.contribution_minor, party.at_stake_minor = contribution_minor, at_stake_minor
     for of, number, first_on in tx.session.execute(
         select(NumberRow.party_id, NumberRow.customer_number, CustomerStateRow.first_on)
         .outerjoin(CustomerStateRow, CustomerStateRow.customer_number == NumberRow.customer_number)
@@ -221,21 +201,6 @@ def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
     ).scalars():
         found[alert.party_id].alerts[alert.rule].append(alert)
     return list(found.values())
-
-
-def _load_stakes(tx: Tx, found: Mapping[str, _Party]) -> None:
-    """What a party would take along: its contribution, or its usual balance where the bank tells
-    no prices."""
-    lately = months.posted_lately(tx.session, found, contribution.today_of(tx))
-    has_contribution = months.has_contribution(tx.session)
-    row = PartyFigureRow
-    for party_id, accrued_minor, mean_minor in tx.session.execute(
-        select(row.party_id, row.accrued_minor, row.mean_minor).where(row.party_id.in_(found))
-    ):
-        party = found[party_id]
-        party.contribution_minor = lately.get(party_id, 0) + accrued_minor
-        stake_minor = party.contribution_minor if has_contribution else mean_minor
-        party.at_stake_minor = max(stake_minor, 0)
 
 
 def _compare(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]) -> None:
@@ -278,12 +243,14 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
     tx: Tx, party: _Party, rule: str, alert_id: str, episode: Episode, signals: dict[str, SignalRow]
 ) -> AlertRow:
     raised_by = [signals[signal_id] for signal_id in episode.raised_by]
+    on = business_date(episode.at, tx.clock.zone)
     why = stake.reason(
         rule,
         [
-            Evidence(s.customer_number, s.on_date, s.score_ppm, s.terms, tuple(s.event_ids), s.id)
+            Evidence(s.customer_number, s.score_ppm, s.terms, tuple(s.event_ids), s.id)
             for s in raised_by
         ],
+        on,
     )
     finding = rule in stake.FINDINGS
     currency = home_currency()
@@ -306,7 +273,7 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         terms=dict(why.terms),
         event_ids=list(why.event_ids),
         term_events=causes.of_terms(tx, signals[why.signal_id]),
-        text=wording.raised_text(rule, why.terms, currency),
+        text=wording.raised_text(rule, why.terms, currency, on),
         advice=_advice(tx, signals[why.signal_id]) if finding else None,
         model_version=max(s.model_version for s in raised_by),
     )

@@ -1,7 +1,8 @@
 """Publishes what parties' figures have become, conflated: `scoring.score_updated`.
 
 A party that lives in the present is told at most every 250 ms, one whose history is still being
-loaded at most every 15 s. The row lock makes two publishers take turns.
+loaded at most every 15 s; what is at stake with its open alerts is brought up to then. The row lock
+makes two publishers take turns.
 """
 
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy import text
 
+from services.scoring.commands import stakes
 from services.scoring.commands.rounds import in_rounds
 from services.scoring.queries import months
 from services.scoring.queries.risks import Risk as Holding
@@ -35,14 +37,19 @@ ROUND_S = 0.1
 
 TAKE = text(
     """
-    select party_id, sum_minor, count as transactions, customer_count, mean_minor, risk_ppm,
-           margin_at_risk_minor, posted_minor, accrued_minor
-      from party_figures
+    select party_id from party_figures
      where dirty and (numbers > 0 or published_at is not null)
        and (published_at is null or published_at <= :loading_before
             or (published_at <= :live_before and as_of_on >= :live_on))
      order by published_at nulls first limit :limit
        for update skip locked
+    """
+)
+FIGURES = text(
+    """
+    select party_id, sum_minor, count as transactions, customer_count, mean_minor, risk_ppm,
+           margin_at_risk_minor, posted_minor, accrued_minor
+      from party_figures where party_id = any(:parties) order by published_at nulls first
     """
 )
 POSITIONS = text(
@@ -76,7 +83,7 @@ def publish_scores(runtime: Runtime, stop: threading.Event) -> None:
 
 def publish_waiting(tx: Tx) -> int:
     """One batch of parties whose figures changed and whose turn it is. Returns how many."""
-    rows = tx.session.execute(
+    taken = tx.session.execute(
         TAKE,
         {
             "live_before": tx.wall_now - LIVE_EVERY,
@@ -84,10 +91,12 @@ def publish_waiting(tx: Tx) -> int:
             "live_on": business_date(tx.bank_now, tx.clock.zone) - timedelta(days=1),
             "limit": BATCH_MAX,
         },
-    ).all()
-    if not rows:
+    )
+    parties = list(taken.scalars())
+    if not parties:
         return 0
-    parties = [row.party_id for row in rows]
+    stakes.follow(tx, parties)
+    rows = tx.session.execute(FIGURES, {"parties": parties}).all()
     version = live_version(tx.session)
     numbers: dict[str, dict[str, int | None]] = {party: {} for party in parties}
     for party_id, number, position in tx.session.execute(POSITIONS, {"parties": parties}):

@@ -18,7 +18,9 @@ from services.scoring.queries import (
     cursors,
     events,
     figures,
+    months,
     names,
+    precision,
     risks,
     turnover,
 )
@@ -28,6 +30,7 @@ from services.scoring.queries.reach import reach_of_party
 from services.scoring.rules.stake import FINDINGS, MILLION, Piece, Whole, whole_of
 from services.scoring.settings import ScoringSettings, home_currency
 from shared import positions
+from shared.clock import business_date
 from shared.errors import NotFound
 from shared.http import Context, requires
 
@@ -289,7 +292,8 @@ def _alerts(
         rows = alerts.alerts_of(session, mine, state, zone, rule=rule or None, after=after)
         ranks = alerts.ranks(session, rows, zone)
         count, margin_minor = alerts.open_counts(session, mine)
-        precision = alerts.precision(session)
+        by_rule = precision.by_rule(session, zone)
+        priced = months.has_contribution(session)
     kept = {"state": state, **({"rule": rule} if rule else {})}
     following = {**kept, "after": alerts.cursor(rows[-1], state)} if rows else None
     more = len(rows) == alerts.PAGE_ROWS
@@ -302,10 +306,12 @@ def _alerts(
         "count": count,
         "margin_minor": margin_minor,
         "currency": home_currency(),
-        "precision": precision,
+        "precision": by_rule,
+        "priced": priced,
         "panel_url": f"/scoring/risk/list?{here}",
         "next_url": f"/scoring/risk?{urlencode(following)}" if more and following else None,
         "first_url": f"/scoring/risk?{urlencode(kept)}" if after else None,
+        "whole": lambda alert: _terms_of(ctx, alert),
         **_words(),
     }
 
@@ -320,25 +326,36 @@ def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
         behind = events.events_behind(session, alert.rule, numbers, moved, alert.at)
         history = alerts.alerts_of_party(session, alert.party_id)
         ranks = alerts.ranks(session, [alert], ctx.clock.zone) if alert.valid else {}
-        precision = alerts.precision(session)
+        by_rule = precision.by_rule(session, ctx.clock.zone)
+        priced = months.has_contribution(session)
     return {
         "alert": alert,
         "ranks": ranks,
         "behind": behind,
         "history": history,
-        "precision": precision,
+        "precision": by_rule,
+        "priced": priced,
         "model": _model(ctx),
         "methods": words.METHODS,
-        "wholes": [w for w in _wholes(alert) if w],
+        "wholes": [w for w in _wholes(ctx, alert) if w],
         "kinds": words.KINDS,
         "types": words.TYPES,
         **_words(),
     }
 
 
-def _wholes(alert: Any) -> list[Whole | None]:
+def _terms_of(ctx: Context, alert: Any) -> Whole | None:
+    """The terms that explain it; days are counted to the bank's today while it holds."""
+    if alert.ended_at is not None or not alert.valid:
+        return whole_of(alert.rule, alert.terms)
+    zone = ctx.clock.zone
+    today, raised_on = (business_date(at, zone) for at in (ctx.clock.bank_now(), alert.at))
+    return whole_of(alert.rule, alert.terms, max((today - raised_on).days, 0))
+
+
+def _wholes(ctx: Context, alert: Any) -> list[Whole | None]:
     """The terms, and of what there is work for the money."""
-    terms = whole_of(alert.rule, alert.terms)
+    terms = _terms_of(ctx, alert)
     return [terms] if alert.rule in FINDINGS else [terms, _stake(alert)]
 
 
@@ -365,5 +382,4 @@ def _words() -> dict[str, Any]:
         "pieces": words.PIECES,
         "outcomes": words.OUTCOMES,
         "levels": words.LEVELS,
-        "whole_of": whole_of,
     }

@@ -1,7 +1,7 @@
 """The month's report (月结报告): there once all partitions have closed the month's last day."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -36,17 +36,21 @@ CORRECTION = N_("Corrections of earlier months")
 GROUPS = {"income": N_("Income"), "cost": N_("Costs"), "net": N_("Net")}
 
 
+Level = Literal["component", "product", "sum", "supervisor"]
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A component, a product of it, or a sum of components."""
+    """A component, a product of it, a sum of components, or a supervisor."""
 
-    level: Literal["component", "product", "sum"]
+    level: Level
     code: str
     name: Any
     posted_minor: int
     before_minor: int
     accrued_minor: int
     share_ppm: int | None = None
+    label: str = ""
 
     @property
     def change_minor(self) -> int:
@@ -77,7 +81,7 @@ def month_csv(ctx: ViewScores, period: Period = None) -> Response:
         (texts.gettext(words.SECTIONS[one.level]), one.code, plain(one.name, ctx),
          decimal(one.posted_minor), decimal(one.before_minor), decimal(one.change_minor),
          decimal(one.accrued_minor), percent(one.share_ppm))
-        for one in found["lines"]
+        for one in (*found["lines"], *found["supervisors"])
     ]  # fmt: skip
     lines += [
         (texts.gettext(CORRECTION), row.origin_period, _component(ctx, row.component),
@@ -122,9 +126,11 @@ def _figures(
     groups = values.Groups(session, ctx.runtime.directory)
     cells = month_report.cells(session, mine, period, before)
     lines = _lines(cells, groups)
+    managers = month_report.of_managers(session, mine, period, before)
     next_month = (first_day(period) + timedelta(days=31)).replace(day=1)
     return {
         "lines": lines,
+        "supervisors": _supervisors(managers, groups),
         "sums": {one.code: one for one in lines if one.level == "sum"},
         "corrections": month_report.corrections(session, mine, period),
         "top": month_report.ranked(session, mine, period, top=True),
@@ -150,6 +156,18 @@ def _lines(cells: Iterable[Cell], groups: values.Groups) -> list[Line]:
     ]  # fmt: skip
 
 
+def _supervisors(managers: list[Cell], groups: values.Groups) -> list[Line]:
+    """What their managers brought, the most first."""
+    found: dict[str, list[Cell]] = {}
+    for one in managers:
+        found.setdefault(groups.group_of("supervisor", one.manager_code), []).append(one)
+    lines = []
+    for code, cells in found.items():
+        name, label = groups.described("supervisor", code)
+        lines.append(replace(_summed("supervisor", code, name, cells), label=label))
+    return sorted(lines, key=lambda one: (-one.posted_minor, one.code))
+
+
 def _components(cells: list[Cell], groups: values.Groups, spent: int | None) -> list[Line]:
     lines = []
     there = {cell.component for cell in cells}
@@ -171,7 +189,7 @@ def _place(component: str) -> int:
 
 
 def _summed(
-    level: Literal["component", "product", "sum"], code: str, name: Any, cells: list[Cell],
+    level: Level, code: str, name: Any, cells: list[Cell],
     spent: int | None = None,
 ) -> Line:  # fmt: skip
     posted = sum(cell.posted_minor for cell in cells)

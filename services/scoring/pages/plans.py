@@ -134,6 +134,8 @@ def _rows(  # noqa: PLR0917 - a reader's question
     if by not in months.dimensions(mine):
         return []
     groups = values.Groups(session, ctx.runtime.directory)
+    if by == "supervisor":
+        return _of_supervisors(groups, _rows(ctx, session, mine, kind, "manager", period))
     actual: dict[str, Sum] = {}
     for code, value in months.actuals(session, mine, kind, by, period).items():
         key = groups.group_of(by, code) if by == "line" else code
@@ -151,6 +153,16 @@ def _rows(  # noqa: PLR0917 - a reader's question
         figures = execution(planned.get(code), came.posted_minor, came.accrued_minor)
         found.append(Row(code, *groups.described(by, code), figures))
     return sorted(found, key=_order)
+
+
+def _of_supervisors(groups: values.Groups, managers: list[Row]) -> list[Row]:
+    """Nobody sets a supervisor's plan: it is what his managers' plans add up to."""
+    found: dict[str, Execution] = {}
+    for row in managers:
+        code = groups.group_of("supervisor", row.code)
+        found[code] = found.get(code, Execution()).plus(row.figures)
+    rows = [Row(code, *groups.described("supervisor", code), one) for code, one in found.items()]
+    return sorted(rows, key=_order)
 
 
 def _order(row: Row) -> tuple[bool, int, int, str]:

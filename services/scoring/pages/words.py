@@ -124,6 +124,7 @@ WAYS = {  # of adding up the contribution
 }
 PLANNED = {  # whose plans there are
     "branch": N_("Branch"),
+    "supervisor": N_("Supervisor"),
     "manager": N_("Manager"),
     "line": N_("Line"),
     "bank": N_("Whole bank"),
@@ -139,6 +140,7 @@ SECTIONS = {  # of the month's report, by what a line is
     "component": N_("Component"),
     "product": N_("Product"),
     "sum": N_("Sum"),
+    "supervisor": N_("Supervisor"),
 }
 LINES_OF_ALERTS = {  # of a model of risk
     "raise_ppm": N_("begins at, in percent"),

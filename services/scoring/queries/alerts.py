@@ -1,7 +1,6 @@
-"""Alerts with what became of them, and how often each rule was right."""
+"""Alerts with what became of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -125,24 +124,6 @@ COUNTS = text(
        group by a.party_id) x
     """  # noqa: S608 - names are ours
 )
-PRECISION = text("select rule, alerts, open, confirmed, false_alarms from rule_precision")
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """How often staff found a rule right, of the alerts whose work has ended with a verdict."""
-
-    rule: str
-    alerts: int
-    open: int
-    confirmed: int
-    false_alarms: int
-
-    @property
-    def ppm(self) -> int | None:
-        """None: nobody has judged one yet."""
-        judged = self.confirmed + self.false_alarms
-        return self.confirmed * 1_000_000 // judged if judged else None
 
 
 def alerts_of(
@@ -216,11 +197,6 @@ def open_counts(session: Session, reach: Reach) -> tuple[int, int]:
     """Parties with an open alert, and the sum of what is at risk with them."""
     row = session.execute(COUNTS, {**parameters_of(reach), "findings": sorted(FINDINGS)}).one()
     return row.open, int(row.margin_minor)
-
-
-def precision(session: Session) -> dict[str, Precision]:
-    """By rule, over the whole bank: a rule is judged by all that staff found."""
-    return {row.rule: Precision(*row) for row in session.execute(PRECISION)}
 
 
 def numbers_of(session: Session, party_id: str) -> list[str]:

@@ -14,19 +14,19 @@ from shared.reach import Reach
 
 RANKED = 10
 
-CELLS = text(
-    f"""
-    select component, product_code,
+_CELLS = f"""
+    select {{by}},
            coalesce(sum(posted_minor) filter (where period = :period), 0) as posted_minor,
            coalesce(sum(posted_minor) filter (where period = :before), 0) as before_minor,
            sum(accrued_minor) as accrued_minor
       from month_totals
      where period in (:period, :before, '') and {MINE["manager"]}
-     group by component, product_code
+     group by {{by}}
     having bool_or(posted_minor <> 0 or accrued_minor <> 0)
-     order by component, product_code
+     order by {{by}}
     """  # noqa: S608 - names are ours
-)
+CELLS = text(_CELLS.format(by="component, product_code"))
+OF_MANAGERS = text(_CELLS.format(by="manager_code"))
 CORRECTIONS = text(
     f"""
     select origin_period, component, count(*) as leaves, sum(amount_minor) as amount_minor
@@ -67,27 +67,35 @@ WAITING = text(
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One component of one product: posted in the month and in the one before; accrued now."""
+    """One component of one product, or one manager: posted in the month and in the one before;
+    accrued now."""
 
-    component: str
-    product_code: str
     posted_minor: int
     before_minor: int
     accrued_minor: int
+    component: str = ""
+    product_code: str = ""
+    manager_code: str = ""
 
 
 def cells(session: Session, reach: Reach, period: str, before: str) -> list[Cell]:
     asked = {**parameters_of(reach), "period": period, "before": before}
     return [
-        Cell(
-            row.component,
-            row.product_code,
-            int(row.posted_minor),
-            int(row.before_minor),
-            int(row.accrued_minor),
-        )
+        Cell(*_figures(row), component=row.component, product_code=row.product_code)
         for row in session.execute(CELLS, asked)
     ]
+
+
+def of_managers(session: Session, reach: Reach, period: str, before: str) -> list[Cell]:
+    asked = {**parameters_of(reach), "period": period, "before": before}
+    return [
+        Cell(*_figures(row), manager_code=row.manager_code)
+        for row in session.execute(OF_MANAGERS, asked)
+    ]
+
+
+def _figures(row: Any) -> tuple[int, int, int]:
+    return int(row.posted_minor), int(row.before_minor), int(row.accrued_minor)
 
 
 def corrections(session: Session, reach: Reach, period: str) -> Sequence[Any]:

@@ -16,17 +16,20 @@ from services.scoring.queries.plans import WHAT, Kind
 from services.scoring.queries.reach import parameters_of
 from shared.reach import Reach
 
-Dimension = Literal["bank", "branch", "manager", "line"]
+Dimension = Literal["bank", "branch", "supervisor", "manager", "line"]
 COSTS: Final = ("abc_txn", "abc_maint", "contact", "el", "variance", "overhead")
 _CODE: Final[dict[Dimension, str]] = {
-    "bank": "''", "branch": "branch_code", "manager": "manager_code", "line": "product_code",
+    "bank": "''", "branch": "branch_code", "supervisor": "manager_code",
+    "manager": "manager_code", "line": "product_code",
 }  # fmt: skip
+_OF_MANAGERS: Final = """(:everything or manager_code = any(:manager_codes)
+                       or branch_code = any(:branch_codes))"""
 # The bank's plan and a line's are held against all of the bank, so only who sees all sees them.
 MINE: Final[dict[Dimension, str]] = {
     "bank": ":everything",
     "branch": "(:everything or branch_code = any(:branch_codes))",
-    "manager": """(:everything or manager_code = any(:manager_codes)
-                   or branch_code = any(:branch_codes))""",
+    "supervisor": _OF_MANAGERS,
+    "manager": _OF_MANAGERS,
     "line": ":everything",
 }
 # Posted leaves have a month, open ones have none; what is not posted belongs to no month yet.
@@ -68,15 +71,16 @@ CLOSED_THROUGH = text(
 def dimensions(reach: Reach) -> tuple[Dimension, ...]:
     """Whose plans a reader may see."""
     if reach.everything:
-        return ("branch", "manager", "line", "bank")
-    return ("branch", "manager") if reach.branch_codes else ("manager",)
+        return ("branch", "supervisor", "manager", "line", "bank")
+    of_managers: tuple[Dimension, ...] = ("supervisor", "manager")
+    return ("branch", *of_managers) if reach.branch_codes else of_managers[::-1]
 
 
 def actuals(
     session: Session, reach: Reach, kind: Kind, dimension: Dimension, period: str
 ) -> dict[str, Sum]:
     """Posted in the month, or in the months of the year so far, and accrued since, by code; costs
-    are positive. Of a line: by product."""
+    are positive. Of a line: by product; of a supervisor: by manager."""
     costs_only = WHAT[kind] == "cost"
     first, last = (f"{period}-01", f"{period}-12") if len(period) == 4 else (period, period)
     asked = {

@@ -20,7 +20,6 @@ class Evidence:
     """The signal of one number that held when a party's episode began."""
 
     customer_number: str
-    on: date
     score_ppm: int
     terms: Mapping[str, Any]
     event_ids: tuple[str, ...] = ()
@@ -38,18 +37,17 @@ class Reason:
     signal_id: str = ""
 
 
-def reason(rule: str, evidence: Sequence[Evidence]) -> Reason:
-    """One reason out of the signals that held.
+def reason(rule: str, evidence: Sequence[Evidence], on: date) -> Reason:
+    """One reason out of the signals that held as the alert began, on this day.
 
     Silence: the number that was active last speaks for the party, and the party is as surely gone
     as its least sure number. Other rules: the number with the greatest score.
     """
     if rule in OF_ALL_NUMBERS:
-        on = max(one.on for one in evidence)
         chosen = max(evidence, key=lambda e: (str(e.terms["last_on"]), e.customer_number))
         last_on = date.fromisoformat(chosen.terms["last_on"])
         terms = {
-            "silent_days": (on - last_on).days,
+            "silent_days": max((on - last_on).days, 0),
             "mean_gap_milli_days": int(chosen.terms["mean_gap_milli_days"]),
         }
         risk = min(one.score_ppm for one in evidence)
@@ -61,11 +59,7 @@ def reason(rule: str, evidence: Sequence[Evidence]) -> Reason:
 
 
 def margin_at_risk(risk_ppm: int, at_stake_minor: int) -> int:
-    """Risk times the amount at stake, in minor units, rounded down; never below 0.
-
-    In this first version the amount at stake is the party's decayed mean balance: what usually
-    lies here. The contribution engine replaces it by what the customer earns the bank.
-    """
+    """Risk times the amount at stake, in minor units, rounded down; never below 0."""
     return max(at_stake_minor, 0) * min(max(risk_ppm, 0), MILLION) // MILLION
 
 
@@ -89,16 +83,17 @@ class Whole:
     pieces: tuple[Piece, ...]
 
 
-def whole_of(rule: str, terms: Mapping[str, int]) -> Whole | None:
+def whole_of(rule: str, terms: Mapping[str, int], since_days: int = 0) -> Whole | None:
     """The terms as parts that add up exactly; none for a rule without such a picture.
 
-    Silence: the usual gap and the days beyond it are the silent days. Outflow: what is left and
+    Silence: the usual gap and the days beyond it are the silent days, and it lasts `since_days`
+    longer by now. Outflow: what is left and
     what is gone are the usual balance. A model's rule: the terms are the score.
     """
     if rule in OF_A_MODEL:
         return _whole_of_model(terms)
     if rule == "silence":
-        silent = terms.get("silent_days", 0)
+        silent = terms.get("silent_days", 0) + since_days
         gap = min(max(round(terms.get("mean_gap_milli_days", 0) / 1000), 1), max(silent, 1))
         return _whole("silent_days", silent, "days", (("usual_gap", gap),
                                                       ("beyond_usual", silent - gap)))  # fmt: skip

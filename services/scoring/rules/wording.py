@@ -1,6 +1,10 @@
-"""Alerts in words, both languages, as a banker would say them. Numbers come from the terms."""
+"""Alerts in words, both languages, as a banker would say them. Numbers come from the terms.
+
+A sentence stays with its alert, so it names days, never how long ago they were.
+"""
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 
 from services.scoring.rules.stake import OF_A_MODEL, additive
 from services.scoring.rules.wording_of_use import use_falls
@@ -29,14 +33,15 @@ TERMS = {  # of a model's score: what speaks for the risk
 SIGNS = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£"}
 
 
-def raised_text(rule: str, terms: Mapping[str, int], currency: str) -> Text:
-    """Why the alert began."""
+def raised_text(rule: str, terms: Mapping[str, int], currency: str, on: date) -> Text:
+    """Why the alert began on this day."""
     if rule == "silence":
-        days = terms["silent_days"]
+        last = on - timedelta(days=terms["silent_days"])
         gap = max(round(terms["mean_gap_milli_days"] / 1000), 1)
         return {
-            "zh-CN": f"{days} 天没有交易,平时间隔 {gap} 天",
-            "en": f"No transaction for {_days(days)}; usually every {_days(gap, every=True)}",
+            "zh-CN": f"最后一次自主交易在 {last},平时每 {gap} 天一次,{on} 预警",
+            "en": f"Last own transaction on {last}, usually every {_days(gap, every=True)}; "
+            f"raised on {on}",
         }
     if rule == "outflow":
         balance, mean = terms["balance_minor"], terms["mean_minor"]
@@ -50,7 +55,7 @@ def raised_text(rule: str, terms: Mapping[str, int], currency: str) -> Text:
     if rule == "use_falls":
         return use_falls(terms)
     if rule in OF_A_MODEL:
-        return _of_model(rule, terms, currency)
+        return _of_model(rule, terms, currency, on)
     return {"zh-CN": f"规则 {rule} 触发", "en": f"Rule {rule} holds"}
 
 
@@ -76,13 +81,13 @@ def cleared_text(rule: str) -> Text:
     return {"zh-CN": "预警已解除", "en": "The rule no longer holds"}
 
 
-def _of_model(rule: str, terms: Mapping[str, int], currency: str) -> Text:
+def _of_model(rule: str, terms: Mapping[str, int], currency: str, on: date) -> Text:
     """What may come, what speaks for it most, and what would end the alert."""
-    horizon, silent = terms["horizon_days"], terms["silent_days"]
+    horizon, last = terms["horizon_days"], on - timedelta(days=terms["silent_days"])
     zh, en = {
         "no_purchase": (
-            f"未来 {horizon} 天可能不再消费,已 {silent} 天没有消费",
-            f"May buy nothing for {_days(horizon)}; no purchase for {_days(silent)}",
+            f"未来 {horizon} 天可能不再消费,最后一次消费在 {last}",
+            f"May buy nothing for {_days(horizon)}; last purchase on {last}",
         ),
         "collapse": (
             f"未来 {horizon} 天交易可能减半",
