@@ -18,15 +18,13 @@ from deploy.bank.tables import path_of
 from deploy.local.applied import Applied
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child
-from deploy.local.places import CHECKOUT, StackError, save, saved
+from deploy.local.places import GIVEN_MODEL, MODEL, StackError, save, saved
 
 if TYPE_CHECKING:
     from deploy.local.system import Options
 
 BERKA_UNTIL = date(1994, 3, 30)  # the last complete day of the part that is given here
 ZONE = ZoneInfo("Asia/Shanghai")
-MODEL = CHECKOUT / "deploy" / "bank" / "model.json"  # of risk; `make model` trained it
-GIVEN_MODEL = "GUANXI_RISK_MODEL"
 StartChild = Callable[..., Child]
 
 

@@ -15,6 +15,8 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCAL = CHECKOUT / ".local"
 JARS = LOCAL / "jars"
+MODEL = CHECKOUT / "deploy" / "bank" / "model.json"  # of risk; `make model` trained it
+GIVEN_MODEL = "GUANXI_RISK_MODEL"
 
 
 class StackError(Exception):

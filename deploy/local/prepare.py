@@ -8,6 +8,7 @@ browser and prometheus (for the tests). A part that stands is skipped.
 import argparse
 import hashlib
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deploy.local.places import CHECKOUT, StackError, refuse_other_platforms
+from deploy.local.places import (
+    CHECKOUT,
+    GIVEN_MODEL,
+    MODEL,
+    StackError,
+    refuse_other_platforms,
+)
 
 VENV = CHECKOUT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -29,9 +36,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; none: all")
     wanted = parser.parse_args(argv).parts or list(PARTS)
     beside: list[subprocess.Popen[bytes]] = []
+    of_model = {GIVEN_MODEL: str(MODEL)}
     makers: dict[str, Callable[[], None]] = {
         "venv": make_venv,
-        "kernels": lambda: beside.append(start_part("services.scoring.warm")),
+        "kernels": lambda: beside.append(start_part("services.scoring.warm", **of_model)),
         "jars": lambda: run_part("Kafka's jars", "deploy.local.jars"),
         "pages": lambda: run_part("front-end packages", "shared.web.install"),
         "browser": lambda: run_part("a Chromium for the tests", "deploy.local.chromium"),
@@ -119,9 +127,11 @@ def run_part(what: str, module: str) -> None:
     run([str(PYTHON), "-m", module], f"{what}: not complete, see above")
 
 
-def start_part(module: str) -> subprocess.Popen[bytes]:
-    """Busy with the processor while the other parts wait for the network."""
-    return subprocess.Popen([str(PYTHON), "-m", module], cwd=CHECKOUT)
+def start_part(module: str, **settings: str) -> subprocess.Popen[bytes]:
+    """Busy with the processor while the other parts wait for the network. The environment's own
+    settings go before these."""
+    environment = {**settings, **os.environ}
+    return subprocess.Popen([str(PYTHON), "-m", module], cwd=CHECKOUT, env=environment)
 
 
 def run(command: list[str], failure: str) -> None:

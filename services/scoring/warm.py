@@ -1,6 +1,7 @@
 """Compiles every kernel before the worker joins its group: cold it takes longer than a session.
 
-`python -m services.scoring.warm` does it ahead; what is compiled is kept (compiling.CACHE).
+`python -m services.scoring.warm` does it ahead, with what explains the alerts of GUANXI_RISK_MODEL
+where it is set; what is compiled is kept (compiling.CACHE).
 """
 
 import time
@@ -17,8 +18,9 @@ from services.scoring.columns import Columns, Delivered
 from services.scoring.engine import Engine
 from services.scoring.rate import Rate
 from services.scoring.restoring import restore
-from services.scoring.risk_plan import NO_PLAN, Plan
+from services.scoring.risk_plan import NO_PLAN, ModelRefused, Plan, read
 from services.scoring.scores import watching
+from services.scoring.settings import ScoringSettings
 from services.scoring.state import pack_spilled
 from services.scoring.stepping import Run
 from services.scoring.watermark import Source
@@ -132,6 +134,10 @@ def _records(day: date) -> list[Delivered]:
 
 if __name__ == "__main__":
     told = Told(partial(print, flush=True))
+    try:
+        given = read(ScoringSettings().risk_model)
+    except ModelRefused as error:
+        raise SystemExit(f"error: {error}") from None
     with compiling.install_listener("numba:compile", told):
-        compile_kernels()
+        compile_kernels(given)
     told.finish()

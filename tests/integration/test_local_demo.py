@@ -19,10 +19,10 @@ import psutil
 import pytest
 
 from deploy.local import __main__ as command_line
-from deploy.local.bank_run import MODEL, BankRun
+from deploy.local.bank_run import BankRun
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child, answers
-from deploy.local.places import CHECKOUT, StackError
+from deploy.local.places import CHECKOUT, MODEL, StackError
 from deploy.local.servers import AlreadyRunning, Ports, owner, take_lock
 from deploy.local.system import GATEWAY_PORT, Options, free_shift, up
 from shared.testing.servers import run_folder
