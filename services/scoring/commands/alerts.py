@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.scoring.commands import causes, contribution, outcomes, parties
+from services.scoring.commands.copying import as_array
 from services.scoring.queries import months
 from services.scoring.rules import episodes, recovery, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
@@ -61,9 +62,8 @@ KEEP = upsert(SignalRow).on_conflict_do_nothing()
 # A signal counts once the state that raised it has been folded: what is at stake is then known.
 RELEASE = text(
     """
-    update signals g set pending = false
-      from customer_state s
-     where g.customer_number = any(:numbers) and g.pending
+    update signals g set pending = false from customer_state s
+     where g.customer_number = any(cast(:numbers as text[])) and g.pending
        and s.customer_number = g.customer_number
        and case g.rule
              when 'silence' then s.silence_episode > g.episode
@@ -77,7 +77,7 @@ RELEASE = text(
 WITH_SIGNALS = text(
     """
     select n.party_id from numbers n
-     where n.party_id = any(:parties)
+     where n.party_id = any(cast(:parties as text[]))
        and exists (select 1 from signals g where g.customer_number = n.customer_number)
     """
 )
@@ -98,7 +98,7 @@ LINE_OF = text(
 )
 # The small rules are always told; another rule from its first alert on.
 RISK = text(
-    """
+    f"""
     with ruled as (
       select p.party_id, r.rule,
              coalesce(max(a.risk_ppm) filter (where a.valid and a.ended_at is null), 0) as ppm,
@@ -112,11 +112,12 @@ RISK = text(
        group by p.party_id, r.rule),
     told as (
       select party_id, jsonb_object_agg(rule, ppm) as risk_ppm, max(margin) as margin
-        from ruled group by party_id)
-    update party_figures f
-       set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin, dirty = true
-      from told t where f.party_id = t.party_id
-    """
+        from ruled group by party_id),
+    updated as (
+      update party_figures f set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin
+        from told t where f.party_id = t.party_id returning f.*)
+    {parties.WAIT_FOR_TURN}
+    """  # noqa: S608 - names are ours
 )
 
 
@@ -167,14 +168,14 @@ def keep_signals(tx: Tx, records: list[Record]) -> None:
 
 def release(tx: Tx, numbers: Iterable[str]) -> set[str]:
     """Signals of these numbers whose state is here now. Returns the numbers that had some."""
-    return set(tx.session.execute(RELEASE, {"numbers": sorted(numbers)}).scalars())
+    return set(tx.session.execute(RELEASE, {"numbers": as_array(numbers)}).scalars())
 
 
 def with_signals(tx: Tx, party_ids: Collection[str]) -> set[str]:
     """Those parties that have a signal at all: only they can have an episode."""
     if not party_ids:
         return set()
-    return set(tx.session.execute(WITH_SIGNALS, {"parties": sorted(party_ids)}).scalars())
+    return set(tx.session.execute(WITH_SIGNALS, {"parties": as_array(party_ids)}).scalars())
 
 
 def refresh_joined(tx: Tx, told: Mapping[str, Message]) -> None:
@@ -195,7 +196,7 @@ def refresh(tx: Tx, party_ids: Collection[str]) -> None:
         for rule in sorted({*party.signals, *party.alerts}):
             _compare(tx, party, rule, judged)
     tx.session.flush()
-    tx.session.execute(RISK, {"parties": sorted(party_ids)})
+    tx.session.execute(RISK, {"parties": sorted(party_ids), **parties.turn_of(tx)})
 
 
 def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
