@@ -1,12 +1,12 @@
 """The one loop: poll, claim, apply, commit; then the offset. It knows no Kafka, only a Source.
 
 A poll's records are applied in one transaction. If anything in it fails, the batch is rolled
-back and replayed one message per transaction, so that one bad message costs only itself.
+back and each half of it is applied by itself, down to one: a bad message costs a few transactions.
 """
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,9 @@ Handler = Callable[[Tx, Event[Any]], None]
 BatchHandler = Callable[[Tx, list[Record]], None]
 """Takes all records that one poll brought of a private topic whose values are not events."""
 
+RECORDS_MAX = 2000  # of one transaction, where a service says nothing else
+SMALL = 1000  # records: after fewer the listener rests
+
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
@@ -55,6 +58,8 @@ class Listener:
         handlers: Mapping[type[Fact], Handler],
         timer_handlers: Mapping[str, TimerHandler],
         batches: Mapping[str, BatchHandler] | None = None,
+        *,
+        records_max: int = RECORDS_MAX,
     ) -> None:
         self.database = database
         self.source = source
@@ -62,6 +67,7 @@ class Listener:
         self._handlers = {fact.TYPE: (fact, handler) for fact, handler in handlers.items()}
         self._timers = timer_handlers
         self._batches = dict(batches or {})
+        self._records_max = self._at_most = records_max
         self._last_commit = 0.0
         self._counts: dict[str, int] = {}  # partitions are never added to a live keyed topic
         self._progress: dict[TopicPart, int] = {}
@@ -90,16 +96,16 @@ class Listener:
 
     def step(self) -> int:
         """One poll applied, due timers fired, asked replays run. Returns messages and timers."""
-        records = self.source.poll(self._settings.poll_timeout_s, self._settings.poll_records_max)
+        records = self.source.poll(self._settings.poll_timeout_s, self._at_most)
         began = time.monotonic()
         if records:
-            self._apply(records)
+            self._apply_at_most(records)
             self._commit_offsets()
         done = len(records) + timers.fire_due(self.database, self._timers)
         done += replay.run_asked(self.database, self.apply_letter)
         self.beat = time.monotonic()
         # A batch costs a dozen statements, however small: what comes meanwhile is taken together.
-        small = 0 < len(records) < self._settings.poll_records_max // 2
+        small = 0 < len(records) < SMALL
         self.rest_s = min(self.beat - began, self._settings.rest_max_s) if small else 0.0
         return done
 
@@ -110,22 +116,39 @@ class Listener:
 
     # A batch -----------------------------------------------------------------------------------
 
+    def _apply_at_most(self, records: list[Record]) -> None:
+        """What the database has no time for together, it is asked to do in halves."""
+        try:
+            self._apply(records)
+        except Exception:
+            self._at_most = max(len(records) // 2, 1)
+            raise
+        self._at_most = min(2 * self._at_most, self._records_max)
+
     def _apply(self, records: list[Record]) -> None:
         logs.at_work.set(partial(told_of, records))
         try:
-            self._apply_together(records)
-        except ListenerStopped:
-            raise
-        except Exception as error:
-            if is_world_down(error):
-                raise
-            if not isinstance(error, DomainError):
-                log.warning("batch_replayed_singly", size=len(records), error=repr(error)[:500])
-            for record in records:
-                logs.at_work.set(partial(told_of, [record]))
-                self._apply_alone(record)
+            if self._applied_together(records):
+                return
+            if len(records) == 1:
+                self._apply_alone(records[0])
+                return
+            for half in (records[: len(records) // 2], records[len(records) // 2 :]):
+                self._apply(half)
         finally:
             logs.at_work.set(None)
+
+    def _applied_together(self, records: list[Record]) -> bool:
+        """False: something in it fails, and nothing of it was done."""
+        try:
+            self._apply_together(records)
+        except Exception as error:
+            if isinstance(error, ListenerStopped) or is_world_down(error):
+                raise
+            if not isinstance(error, DomainError):
+                log.warning("batch_halved", size=len(records), error=repr(error)[:500])
+            return False
+        return True
 
     def _apply_together(self, records: list[Record]) -> None:
         started = time.perf_counter()
@@ -170,10 +193,7 @@ class Listener:
             outcomes[(*place, "duplicate")] += 1
             if i in conflicts:
                 MESSAGES.labels(one.record.topic, "conflict").inc()
-                log.warning(
-                    "identity_conflict",
-                    **told_of([one.record]),
-                )
+                log.warning("identity_conflict", **told_of([one.record]))
         return [s for s in todo if id(s) not in repeats]
 
     def _handle_all(self, tx: Tx, todo: list[Sorted]) -> None:
@@ -352,12 +372,24 @@ def told_of(records: list[Record]) -> dict[str, Any]:
 
 
 def _observe_latency(applied: list[Sorted]) -> None:
-    """From the broker's time of the root event to its effect here."""
+    """From the broker's time of the root event to its effect here; of records that came as a batch
+    the oldest speaks for all of its topic."""
     now = time.time()
+    begins: dict[str, list[float]] = defaultdict(list)
+    oldest: dict[str, float] = {}
     for one in applied:
-        root = one.event.rootat if one.event is not None else None
-        began = root.timestamp() if root is not None else one.record.timestamp_ms / 1000
-        LATENCY.labels(one.record.topic).observe(max(now - began, 0.0))
+        topic, began = one.record.topic, one.record.timestamp_ms / 1000
+        if one.event is None:
+            oldest[topic] = min(oldest.get(topic, began), began)
+        else:
+            root = one.event.rootat
+            begins[topic].append(root.timestamp() if root is not None else began)
+    for topic, began in oldest.items():
+        begins[topic].append(began)
+    for topic, times in begins.items():
+        latency = LATENCY.labels(topic)
+        for began in times:
+            latency.observe(max(now - began, 0.0))
 
 
 def _not_applied(

@@ -323,6 +323,7 @@ def service_engine(settings: Settings, pool_size: int = 10) -> Engine:
             "-clock_timeout=5s",
             "-cidle_in_transaction_session_timeout=15s",
             "-ctimezone=UTC",
+            "-cjit=off",  # a batch's statements look dear and run once: compiling costs more
         )
     )
     return create_engine(

@@ -37,7 +37,10 @@ def _state(ctx: Context, after: str) -> dict[str, Any]:
             "outbox_depth": depth,
             "outbox_age_s": round((now - oldest).total_seconds(), 1) if oldest else 0.0,
             "stopped": ctx.runtime.stopped,
-            "reconciliation": positions.reconcile(session),
+            "reconciliation": [
+                {**line, "behind": ctx.runtime.behind.get(str(line["topic"]))}
+                for line in positions.reconcile(session)
+            ],
             "letters_count": count,
             "letters": [_with_code(letter) for letter in letters[:PAGE_ROWS]],
             "after": after,

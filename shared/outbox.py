@@ -14,14 +14,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, text
 
 from shared import failpoints
 from shared.clock import business_date
-from shared.db import Database, Message, OutboxRow, Tx, is_world_down
+from shared.db import Database, Message, Tx, is_world_down
 from shared.events import envelope
 from shared.events.envelope import Event, Fact
 
@@ -102,6 +102,17 @@ COUNT = text(
 )
 
 
+KEEP = text(
+    """
+    insert into outbox (topic, key, partition, barrier, payload, created_at)
+    select x.topic, x.key, x.part, x.barrier, x.payload, :now
+      from unnest(cast(:topics as text[]), cast(:keys as text[]), cast(:partitions as int[]),
+                  cast(:barriers as bool[]), cast(:payloads as bytea[])) with ordinality
+           as x(topic, key, part, barrier, payload, place) order by x.place
+    """
+)
+
+
 def write_drafts(tx: Tx) -> None:
     """Two statements for all events of a transaction; called by the commit, or to force ids."""
     drafts = list(tx.drafts)
@@ -120,22 +131,22 @@ def write_drafts(tx: Tx) -> None:
         },
     )
     following = {(r.topic, r.key): r.last - counts[r.topic, r.key] for r in rows}
-    values = []
+    payloads = []
     for draft in drafts:
         following[draft.topic, draft.key] += 1
         sequence = following[draft.topic, draft.key]
-        payload = draft.raw or envelope.encode(_event_of(tx, draft, sequence))
-        values.append(
-            {
-                "topic": draft.topic,
-                "key": draft.key,
-                "partition": draft.partition,
-                "barrier": draft.barrier,
-                "payload": payload,
-                "created_at": tx.wall_now,
-            }
-        )
-    tx.session.execute(insert(OutboxRow), values)
+        payloads.append(draft.raw or envelope.encode(_event_of(tx, draft, sequence)))
+    tx.session.execute(
+        KEEP,
+        {
+            "topics": [draft.topic for draft in drafts],
+            "keys": [draft.key for draft in drafts],
+            "partitions": [draft.partition for draft in drafts],
+            "barriers": [draft.barrier for draft in drafts],
+            "payloads": payloads,
+            "now": tx.wall_now,
+        },
+    )
     tx.enqueued = True
 
 
@@ -186,6 +197,23 @@ class Sending(Protocol):
     def flush(self, timeout_s: float) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Unsent(NamedTuple):
+    """A row of the outbox that is to be sent."""
+
+    id: int
+    topic: str
+    key: str
+    partition: int | None
+    barrier: bool
+    payload: bytes
+
+
+UNSENT = text(
+    "select id, topic, key, partition, barrier, payload from outbox order by id limit :limit"
+)
+REPORTED = text("delete from outbox where id = any(:ids)")
 
 
 class LockLostError(Exception):
@@ -247,10 +275,8 @@ class Relay:
     def round(self) -> int:
         """One round: read, produce, wait for every report, delete. Returns rows sent."""
         with self._database.read() as session:
-            rows = session.execute(
-                select(OutboxRow).order_by(OutboxRow.id).limit(self._settings.relay_rows_max)
-            ).scalars()
-            batch = first_per_key(list(rows))
+            rows = session.execute(UNSENT, {"limit": self._settings.relay_rows_max})
+            batch = first_per_key([Unsent(*row) for row in rows])
         failpoints.reach("relay.after_read")
         if not batch:
             return 0
@@ -258,14 +284,14 @@ class Relay:
         failpoints.reach("relay.after_produce")
         if done:
             with self._database.transaction() as tx:
-                tx.session.execute(delete(OutboxRow).where(OutboxRow.id.in_(done)))
+                tx.session.execute(REPORTED, {"ids": done})
             failpoints.reach("relay.after_delete")
         if len(done) < len(batch):
             self._drop_sender()
             raise DeliveryFailedError(f"{len(batch) - len(done)} of {len(batch)} not delivered")
         return len(done)
 
-    def _produce(self, batch: list[OutboxRow]) -> list[int]:
+    def _produce(self, batch: list[Unsent]) -> list[int]:
         if self._sender is None:
             self._sender = self._new_sender()
         sender = self._sender
@@ -297,9 +323,9 @@ class DeliveryFailedError(Exception):
     """The broker did not take all rows of a round; they stay and are tried again."""
 
 
-def first_per_key(rows: list[OutboxRow]) -> list[OutboxRow]:
+def first_per_key(rows: list[Unsent]) -> list[Unsent]:
     """The rows of one round: id order, one per key, a barrier only when nothing waits before it."""
-    taken: list[OutboxRow] = []
+    taken: list[Unsent] = []
     seen: set[tuple[str, str]] = set()
     skipped = False
     for row in rows:

@@ -80,6 +80,9 @@ def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
     ]
     if "relay" in roles:
         threads.append(_thread("relay", lambda: runtime.relay().run(stop)))
+    if {"listen", "api"} & set(roles):
+        lag = partial(watch_lag, runtime, stop, counted="listen" in roles)
+        threads.append(_thread("lag", lag))
     if "api" in roles:
         threads.append(_thread("directory", lambda: learn_directory(runtime, stop)))
     _serve(runtime, stop, whole="api" in roles)
@@ -128,7 +131,6 @@ def listen(runtime: Runtime, stop: threading.Event) -> None:
         listener = runtime.listener(source)
         runtime.listener_beat = partial(getattr, listener, "beat")
         LISTENER_UP.labels(runtime.service.name).set(1)
-        lag = _thread("lag", lambda: watch_lag(runtime, stop))
         try:
             listener.run(stop)
         except ListenerStopped as reason:
@@ -139,23 +141,21 @@ def listen(runtime: Runtime, stop: threading.Event) -> None:
             stop.wait()
         finally:
             source.close()
-            lag.join(timeout=1)
 
 
-def watch_lag(runtime: Runtime, stop: threading.Event) -> None:
-    """Messages on each topic that this service has not applied, every 5 s."""
-    from shared import positions
-
-    while not stop.wait(5.0):
+def watch_lag(runtime: Runtime, stop: threading.Event, *, counted: bool) -> None:
+    """Messages on each topic that this service has not applied, every 5 s: for the ops page, and
+    `counted` as a metric, which is the listener's."""
+    while not stop.is_set():
         try:
-            for topic in runtime.service.topics():
-                ends = runtime.broker.end_offsets(topic)
-                with runtime.database.read() as session:
-                    at = positions.stored(session, topic)
-                lag = sum(max(end - at.get(p, 0), 0) for p, end in ends.items())
-                LAG.labels(topic).set(lag)
+            runtime.behind = runtime.count_behind()
         except Exception as error:
+            runtime.behind = {}
             log.warning("lag_unknown", error=str(error)[:200])
+        else:
+            for topic, messages in runtime.behind.items() if counted else ():
+                LAG.labels(topic).set(messages)
+        stop.wait(5.0)
 
 
 def learn_directory(runtime: Runtime, stop: threading.Event) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from shared import live
 from shared.auth import TokenVerifier
 from shared.clock import Clock
-from shared.consumer import BatchHandler, Handler, Listener
+from shared.consumer import RECORDS_MAX, BatchHandler, Handler, Listener
 from shared.db import Database
 from shared.directory import HANDLERS as DIRECTORY_HANDLERS
 from shared.directory import TOPIC as DIRECTORY_TOPIC
@@ -25,7 +25,7 @@ from shared.events.envelope import Fact
 from shared.forgetting import Aging
 from shared.metrics import Extra
 from shared.outbox import Relay
-from shared.positions import place
+from shared.positions import place, stored
 from shared.settings import Settings
 from shared.timers import TimerHandler
 from shared.web.pages import Pages
@@ -57,6 +57,7 @@ class Service:
     aging: tuple[Aging, ...] = ()  # rows of its own that grow old
     metrics: Extra | None = None
     batches: Mapping[str, BatchHandler] = field(default_factory=dict)  # private topics, not events
+    records_max: int = RECORDS_MAX  # of one transaction of the listener
     letters: OtherLetters | None = None
 
     def all_handlers(self) -> dict[type[Fact], Handler]:
@@ -83,6 +84,7 @@ class Runtime:
         self.clock = self.database.clock
         self.directory = Directory(self.database)
         self.stopped: str | None = None  # why the listener stopped for good
+        self.behind: dict[str, int] = {}  # topic -> messages not applied, as last asked
         self.listener_beat: Callable[[], float] | None = None
         self.on_stop: list[Callable[[], None]] = []  # before requests are drained
 
@@ -123,6 +125,7 @@ class Runtime:
             self.service.all_handlers(),
             self.service.timers,
             self.service.batches,
+            records_max=self.service.records_max,
         )
 
     def relay(self) -> Relay:
@@ -131,6 +134,16 @@ class Runtime:
     def end_offsets(self, topic: str) -> dict[int, int]:
         """What every partition of a topic holds at this moment."""
         return self.broker.end_offsets(topic)
+
+    def count_behind(self) -> dict[str, int]:
+        """Messages on each topic that the service hears which it has not applied."""
+        found = {}
+        for topic in sorted(self.service.topics()):
+            ends = self.broker.end_offsets(topic)
+            with self.database.read() as session:
+                at = stored(session, topic)
+            found[topic] = sum(max(end - at.get(part, 0), 0) for part, end in ends.items())
+        return found
 
     def learn_directory_end(self) -> None:
         """How far the staff directory reaches now; until the copy is there, all is denied."""

@@ -41,7 +41,6 @@ class Settings(BaseSettings):
     log_json: bool = True
     personal_key: SecretStr = SecretStr(LOCAL_KEY)  # of personal data: 32 bytes, base64
     # Consumer
-    poll_records_max: int = 2000
     poll_timeout_s: float = 0.25
     rest_max_s: float = 0.05  # between two small batches, as long as the last one took at most
     session_timeout_s: float = 10.0

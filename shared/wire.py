@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from kafka import (
@@ -30,8 +30,7 @@ TopicPart = tuple[str, int]
 RECONNECT_MAX_MS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One Kafka record; `timestamp_ms` is the broker's append time."""
 
     topic: str
@@ -139,19 +138,14 @@ class KafkaSource:
             except BaseException:
                 self._listener.put_back(fresh)
                 raise
-        return [
-            Record(
-                self._settings.plain_topic(tp.topic),
-                tp.partition,
-                r.offset,
-                r.key,
-                r.value,
-                r.timestamp,
-            )
-            for tp, records in polled.items()
-            if tp not in fresh
-            for r in records
-        ]
+        found: list[Record] = []
+        for tp, records in polled.items():
+            if tp not in fresh:
+                topic, part = self._settings.plain_topic(tp.topic), tp.partition
+                found += [
+                    Record(topic, part, r.offset, r.key, r.value, r.timestamp) for r in records
+                ]
+        return found
 
     def _finish_join(self) -> None:
         """A join that was begun is gone through with, also when one poll was too short for it.

@@ -14,7 +14,7 @@ SIZES = text(
     """
     select (select count(*) from customer_state) as customers,
            (select count(*) from numbers where party_id is null) as without_party,
-           (select count(*) from party_figures where dirty) as waiting,
+           (select count(*) from scores_waiting) as waiting,
            (select count(*) from signals where pending) as pending
     """
 )

@@ -27,9 +27,18 @@ LEAF_KEY: Final = (
 PLACES: Final = ("manager_code", "branch_code", "region_code", "channel_code")
 PLACE: Final = ", ".join(PLACES)
 AT_PLACE: Final = ", ".join(f"at.{name}" for name in PLACES)
+
+
+def _slice(growth: str) -> str:
+    return f"""cast(case when {{v}} = 0 then 0 else sign({{v}})
+  * (1 + floor(ln(cast(abs({{v}}) as float8)) / ln(cast({growth} as float8)))) end as integer)"""
+
+
 # The slice of a contribution: 5 % wide, so a curve over some hundreds of them is the parties' own.
-SLICE = """cast(case when {v} = 0 then 0 else sign({v})
-  * (1 + floor(ln(cast(abs({v}) as float8)) / ln(cast(1.05 as float8)))) end as integer)"""
+SLICE: Final = _slice("1.05")
+# The band of a figure in a ranking: a half wide, so an event seldom moves a party to another, and
+# only then its index is written.
+BAND: Final = _slice("1.5")
 # Who answers for a number today; its whole contribution stands under him.
 OWNER = "manager_now, staff_now, branch_now"
 
@@ -81,6 +90,11 @@ def place_of(number: str, account: str, on: str, owner: str = "") -> str:
                coalesce(pl.region_code, rg.region_code, '') as region_code,
                coalesce(ab.channel_code, '') as channel_code) at
     """  # noqa: S608 - names are ours
+
+
+def day_of(word: str) -> str:
+    """A day number as a date; 0 is none."""
+    return f"case when {word} > 0 then date '0001-01-01' + cast({word} - 1 as integer) end"
 
 
 def opening_of(owner: str, account: str, on: str) -> str:

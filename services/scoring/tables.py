@@ -11,6 +11,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    Computed,
     Date,
     DateTime,
     Dialect,
@@ -26,6 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from services.scoring.leaf_sql import BAND
 from shared.open_work import OpenTaskColumns
 
 
@@ -214,25 +216,36 @@ class PartyFigureRow(Base):
     posted_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     accrued_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     last_12_months_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
-    dirty: Mapped[bool] = mapped_column(server_default=sql("false"))
     published_at: Mapped[datetime | None]  # wall clock
+    # What an event changes has no index: a new version of the row then needs no entry in any.
+    sum_band: Mapped[int] = mapped_column(Computed(BAND.format(v="sum_minor"), persisted=True))
+    earned_band: Mapped[int] = mapped_column(
+        Computed(BAND.format(v="(posted_minor + accrued_minor)"), persisted=True)
+    )
     __table_args__ = (
-        Index("party_figures_contribution", sql("sum_minor desc"), "party_id"),
+        Index("party_figures_sum_band", sql("sum_band desc")),
         Index(
             "party_figures_last_months",
             sql("last_12_months_minor desc"),
             sql("party_id desc"),
             postgresql_where=sql("numbers > 0"),
         ),
-        Index("party_figures_earned", sql("(posted_minor + accrued_minor) desc"), "party_id"),
+        Index("party_figures_earned_band", sql("earned_band desc")),
         Index(
             "party_figures_risk",
             sql("margin_at_risk_minor desc"),
             "party_id",
             postgresql_where=sql("margin_at_risk_minor > 0"),
         ),
-        Index("party_figures_dirty", "published_at", postgresql_where=sql("dirty")),
     )
+
+
+class ScoreWaitingRow(Base):
+    """A party whose figures have changed since its last score; due on the wall clock."""
+
+    __tablename__ = "scores_waiting"
+    party_id: Mapped[str] = mapped_column(primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class SignalRow(Base):

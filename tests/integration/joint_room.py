@@ -7,8 +7,10 @@ from datetime import date, timedelta
 
 from sqlalchemy import text
 
+from services.scoring import state_columns
 from services.scoring.commands.store import store_events
 from services.scoring.leaf_sql import KERNEL_PARTS, LEAF_KEY
+from services.scoring.open_leaf import COLUMNS
 from services.scoring.rules.allocating import shared_out
 from services.scoring.rules.sharing import shares_of
 from shared.events import bank
@@ -123,3 +125,12 @@ def forget_all(scoring: ServiceUnderTest) -> None:
                  customer_months, moved, party_slices, party_figures, numbers, account_openings,
                  account_holders, bank_events, customer_state, account_figures, untaxed"""
         ))  # fmt: skip
+
+
+def uses_of(record: Record) -> list[int]:
+    """What the joint account's uses cost, as a state record says."""
+    read = state_columns.read([record.value or b""])
+    column = list(COLUMNS).index("uses")
+    places = zip(read.text_begins[:, 0], read.text_lengths[:, 0], strict=True)
+    return [int(read.accrued[n, column]) for n, (at, size) in enumerate(places)
+            if read.data[at : at + size].decode() == JOINT[1]]  # fmt: skip

@@ -257,21 +257,6 @@ def test_a_rejoin_whose_answer_comes_between_two_polls_is_gone_through_with(
     assert len(entries(ledger.database)) == (2 if finishes else 1)
 
 
-def test_a_listener_rests_after_a_small_batch_only(space, ledger):
-    space.publish(contact(1))
-    rests = []
-    while not entries(ledger.database):
-        ledger.listen_once()
-        rests.append(ledger.listener.rest_s)
-    assert rests[:-1] == [0.0] * (len(rests) - 1)
-    assert 0 < rests[-1] <= ledger.runtime.settings.rest_max_s
-    space.publish(*[contact(n) for n in range(2, 2 + ledger.runtime.settings.poll_records_max)])
-    time.sleep(0.5)  # all are at the broker's end: the next poll is a full one
-    while ledger.listen_once() < ledger.runtime.settings.poll_records_max // 2:
-        pass
-    assert ledger.listener.rest_s == 0.0
-
-
 def test_a_timer_rings_once_when_the_bank_says_so(space, ledger):
     with ledger.database.transaction() as tx:
         timers.arm(tx, "ring", "x", space.clock.bank + timedelta(hours=1))

@@ -1,5 +1,6 @@
 """What a service put aside, as operations see it: listed, replayed, given up, with a trail."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -96,3 +97,27 @@ def test_letters_are_paged_and_all_are_counted(
     assert [one["id"] for one in page["letters"]] == [second]
     assert page["next"] is None
     assert client.get("/ops/state", params={"after": "x"}).status_code == 422
+
+
+def test_what_is_not_applied_yet_is_shown_by_topic(service: ServiceUnderTest, space: Space) -> None:
+    """Asked by a thread of the process, so a broker that is away holds no page up."""
+    client = service.client(Actor("S901", permissions=frozenset({"ops.view"}), language="en"))
+
+    def behind() -> dict[str, int | None]:
+        lines = client.get("/ops/state").json()["reconciliation"]
+        return {line["topic"]: line["behind"] for line in lines}
+
+    assert behind()["bank.events"] is None
+    assert "unknown" in client.get("/ops/fragment").text
+    service.runtime.behind = service.runtime.count_behind()
+    assert behind()["bank.events"] == 0
+    for n in range(3):
+        space.sender.send("bank.events", b"C1", b"%d" % n).result(10)
+    service.runtime.behind = service.runtime.count_behind()
+    assert behind()["bank.events"] == 3
+    panel = client.get("/ops/fragment").text
+    assert "Still to apply" in panel
+    assert re.search(r'<td class="text-end"><[^>]+>3<', panel)
+    service.drain()
+    service.runtime.behind = service.runtime.count_behind()
+    assert behind()["bank.events"] == 0

@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from services.scoring.commands import open_leaves as open_commands
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.leaves import LeafChanged, keep_leaves
 from services.scoring.commands.store import forget_events, restore_event, store_events
@@ -92,9 +91,8 @@ def closed_account() -> Record:
 def test_parts_of_increments_would_depend_on_the_batches(scored: Scored) -> None:
     """The negative control: why the whole is shared and not what is added to it."""
     weights = {"C0": 333_333, "C1": 333_333, "C2": 333_334}
-    amounts = [row[8 + list(open_commands.COLUMNS).index("uses")]
-               for record in states_of(scored) if record.key == b"C0"
-               for row in open_commands._rows(record) if row[1] == JOINT[1]]  # fmt: skip
+    records = [record for record in states_of(scored) if record.key == b"C0"]
+    amounts = [minor for record in records for minor in joint_room.uses_of(record)]
     assert len(set(amounts)) > 5
 
     def by_increments(seen: list[int]) -> Counter[str]:

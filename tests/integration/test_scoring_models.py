@@ -93,7 +93,7 @@ def test_every_rule_that_holds_is_published_with_its_account_and_terms(space, sc
     modelled.score()
     scoring.drain()
     with scoring.database.transaction() as tx:
-        tx.session.execute(text("update party_figures set published_at = null"))
+        tx.session.execute(text("update scores_waiting set due_at = '-infinity'"))
     publish_all(scoring)
     (*_, last) = [e.data for e in space.read("score.updates") if e.data.party_id == "P2"]
     assert (last.risk_ppm["collapse"], last.risk_ppm["silence"]) == (0, 0)

@@ -11,7 +11,7 @@ from services.scoring.commands.fold import fold_state
 from services.scoring.commands.last_months import move_on
 from services.scoring.commands.leaves import keep_leaves
 from services.scoring.commands.publishing import publish_waiting
-from services.scoring.queries import figures, months
+from services.scoring.queries import earned, figures, months
 from services.scoring.queries.reach import parameters_of
 from shared.reach import Reach
 from shared.testing.space import ServiceUnderTest, Space
@@ -139,12 +139,15 @@ FILL_NUMBERS = """
 """
 
 
-def plan_of(scoring: ServiceUnderTest, reach: Reach, after: tuple[int, str] | None) -> Any:
+def plan_of(
+    scoring: ServiceUnderTest, reach: Reach, after: tuple[int, str] | None,
+    by: figures.By = "contribution",
+) -> Any:  # fmt: skip
     asked = {
         **parameters_of(reach), "branch": None, "manager": None, "limit": 50,
         "after_value": after and after[0], "after_party": after and after[1],
     }  # fmt: skip
-    statement = figures.RANKING["contribution"][reach.everything].text
+    statement = figures.RANKING[by][reach.everything].text
     with scoring.database.read() as session:
         found = session.scalars(
             text(f"explain (analyze, buffers, format json) {statement}"), asked
@@ -167,3 +170,63 @@ def test_the_ranking_runs_by_its_index(space: Space, scoring: ServiceUnderTest) 
     mine = plan_of(scoring, Reach(branch_codes=frozenset({"B7"})), None)
     assert "ix_numbers_branch_code" in str(mine)
     assert "Seq Scan" not in str(mine)
+
+
+# Figures as customers have them: few have very much, most have some, some owe.
+FILL_SUMS = """
+    insert into party_figures (party_id, numbers, sum_minor, accrued_minor)
+    select 'P' || lpad(n::text, 7, '0'), 1, minor, minor / 100 from (
+      select n, round(case when n % 10 = 0 then -1 else 1 end
+                      * exp(13 + 4 * sin(n * 0.7) + 2 * sin(n * 1.3))) as minor
+        from generate_series(1, :count) n) x
+"""
+
+
+def test_figures_that_every_event_changes_are_ranked_by_their_bands(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    with scoring.database.transaction() as tx:
+        for sql in (FILL_SUMS, FILL_NUMBERS):
+            tx.session.execute(text(sql), {"count": 20_000})
+    with scoring.database.transaction() as tx:
+        tx.session.execute(text("analyze party_figures"))
+        tx.session.execute(text("analyze numbers"))
+    for what, column in (("transactions", "sum_minor"), ("earned", "accrued_minor")):
+        in_order = f"select {column}, party_id from party_figures order by 1 desc, 2 desc"  # noqa: S608
+        ranked = rows(scoring, in_order)
+        for start in (0, 9_990, 18_500, 19_900):  # also among those who owe
+            after = ranked[start - 1] if start else None
+            following = [(int(minor), party_id) for minor, party_id in ranked[start : start + 50]]
+            assert _page(scoring, what, after) == following, start
+    plan = plan_of(scoring, ALL, None, "transactions")
+    assert "party_figures_sum_band" in str(plan)
+    assert "Seq Scan" not in str(plan)
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 600
+
+
+def _page(
+    scoring: ServiceUnderTest, what: str, after: tuple[int, str] | None
+) -> list[tuple[int, str]]:
+    """Fifty in the order of the page, with their figure."""
+    with scoring.database.read() as session:
+        if what == "transactions":
+            found = figures.ranking(session, ALL, "transactions", "CNY", after=after)
+            return [(one.sum_minor, one.party_id) for one in found]
+        asked = {
+            **parameters_of(ALL), "limit": 50,
+            "after_value": after and after[0], "after_party": after and after[1],
+        }  # fmt: skip
+        rows_ = session.execute(earned.RANKING[True], asked)
+        return [(int(r.posted_minor + r.accrued_minor), r.party_id) for r in rows_]
+
+
+def test_no_figure_that_every_event_changes_is_in_an_index(scoring: ServiceUnderTest) -> None:
+    """Else each party costs an entry in every index, and the query side does not keep up."""
+    indexed = rows(
+        scoring,
+        """select a.attname from pg_index i join pg_attribute a on a.attrelid = i.indrelid
+            and a.attnum = any(i.indkey) where i.indrelid = 'party_figures'::regclass""",
+    )
+    assert {name for (name,) in indexed} == {
+        "party_id", "sum_band", "earned_band", "last_12_months_minor", "margin_at_risk_minor",
+    }  # fmt: skip

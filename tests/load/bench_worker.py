@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -47,7 +47,7 @@ class Preloaded:
 
 
 def records_of(
-    events: int, customers: int, found: Preloaded
+    events: int, customers: int, found: Preloaded, first_day: date = FIRST_DAY, days: int = DAYS
 ) -> Iterator[tuple[int, bytes | None, bytes]]:
     """Mild skew: the busiest customers come first. Every day is closed."""
     rng = Random(7)
@@ -57,10 +57,10 @@ def records_of(
     places = [partition_of(n, PARTITIONS) for n in numbers]
     template = encode(transaction(123456789, "CUSTOMER9", "ACCOUNT-9", 987654321, FIRST_DAY))
     size = 0
-    for day_number in range(DAYS):
-        day = FIRST_DAY + timedelta(days=day_number)
+    for day_number in range(days):
+        day = first_day + timedelta(days=day_number)
         dated = template.replace(FIRST_DAY.isoformat().encode(), day.isoformat().encode())
-        for n in range(day_number * events // DAYS, (day_number + 1) * events // DAYS):
+        for n in range(day_number * events // days, (day_number + 1) * events // days):
             i = int(customers * rng.random() ** 2)
             amount = rng.randrange(-200_000, 300_000) or 1
             key = numbers[i].encode()

@@ -33,10 +33,10 @@ LAST_ROWS_S: Final = 2.0
 Sent = dict[int, list[float]]  # partition -> when each of its records was handed to the producer
 
 
-async def _publish(
+async def publish_at(
     space: WorkerSpace, records: Iterator[tuple[int, bytes | None, bytes]], rate: int, sent: Sent
 ) -> None:
-    """A tick's events at a time, each partition's as one batch."""
+    """A tick's events at a time, each partition's as one batch; says when each was sent."""
     producer = AIOKafkaProducer(bootstrap_servers=space.servers.kafka, acks="all")
     await producer.start()
     try:
@@ -89,7 +89,7 @@ async def _measure(
     took: list[tuple[float, float]] = []
     watching = asyncio.create_task(_watch(space, sent, took))
     begun = time.perf_counter()
-    await _publish(space, records, rate, sent)
+    await publish_at(space, records, rate, sent)
     await asyncio.sleep(LAST_ROWS_S)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)

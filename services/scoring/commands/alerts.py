@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.scoring.commands import causes, outcomes, parties, stakes
+from services.scoring.commands.copying import as_array
 from services.scoring.rules import episodes, recovery, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
 from services.scoring.rules.recovery import Outcomes
@@ -61,9 +62,8 @@ KEEP = upsert(SignalRow).on_conflict_do_nothing()
 # A signal counts once the state that raised it has been folded: what is at stake is then known.
 RELEASE = text(
     """
-    update signals g set pending = false
-      from customer_state s
-     where g.customer_number = any(:numbers) and g.pending
+    update signals g set pending = false from customer_state s
+     where g.customer_number = any(cast(:numbers as text[])) and g.pending
        and s.customer_number = g.customer_number
        and case g.rule
              when 'silence' then s.silence_episode > g.episode
@@ -77,7 +77,7 @@ RELEASE = text(
 WITH_SIGNALS = text(
     """
     select n.party_id from numbers n
-     where n.party_id = any(:parties)
+     where n.party_id = any(cast(:parties as text[]))
        and exists (select 1 from signals g where g.customer_number = n.customer_number)
     """
 )
@@ -145,14 +145,14 @@ def keep_signals(tx: Tx, records: list[Record]) -> None:
 
 def release(tx: Tx, numbers: Iterable[str]) -> set[str]:
     """Signals of these numbers whose state is here now. Returns the numbers that had some."""
-    return set(tx.session.execute(RELEASE, {"numbers": sorted(numbers)}).scalars())
+    return set(tx.session.execute(RELEASE, {"numbers": as_array(numbers)}).scalars())
 
 
 def with_signals(tx: Tx, party_ids: Collection[str]) -> set[str]:
     """Those parties that have a signal at all: only they can have an episode."""
     if not party_ids:
         return set()
-    return set(tx.session.execute(WITH_SIGNALS, {"parties": sorted(party_ids)}).scalars())
+    return set(tx.session.execute(WITH_SIGNALS, {"parties": as_array(party_ids)}).scalars())
 
 
 def refresh_joined(tx: Tx, told: Mapping[str, Message]) -> None:

@@ -92,6 +92,9 @@ DIMENSIONS = """cross join lateral (values
         ('branch', m.branch_code), ('manager', m.manager_code), ('channel', m.channel_code),
         ('month', m.period))
         d(dimension, code)"""
+# Many moves are few places: added up first, then told to each dimension.
+_OF_PLACE = ", ".join(("product_code", "component", "period", *PLACES))
+_SUMS = "sum(posted_minor) as posted_minor, sum(accrued_minor) as accrued_minor"
 _ADDED = """do update
        set posted_minor = {table}.posted_minor + excluded.posted_minor,
            accrued_minor = {table}.accrued_minor + excluded.accrued_minor"""
@@ -99,7 +102,7 @@ TO_TOTALS = text(
     f"""
     insert into contribution_totals (dimension, code, component, posted_minor, accrued_minor)
     select d.dimension, d.code, m.component, sum(m.posted_minor), sum(m.accrued_minor)
-      from leaf_moves m {DIMENSIONS}
+      from (select {_OF_PLACE}, {_SUMS} from leaf_moves group by {_OF_PLACE}) m {DIMENSIONS}
      group by d.dimension, d.code, m.component
     having sum(m.posted_minor) <> 0 or sum(m.accrued_minor) <> 0
      order by d.dimension, d.code, m.component
@@ -112,8 +115,10 @@ TO_OWNERS = text(
     insert into owner_totals ({_OWNER_KEY}, posted_minor, accrued_minor)
     select d.dimension, {OWNER}, d.code, m.component, sum(m.posted_minor),
            sum(m.accrued_minor)
-      from (select leaf_moves.*, {owner("n")}
-              from leaf_moves join numbers n using (customer_number)) m {DIMENSIONS}
+      from (select {OWNER}, {_OF_PLACE}, {_SUMS}
+              from (select l.*, {owner("n")}
+                      from leaf_moves l join numbers n using (customer_number)) o
+             group by {OWNER}, {_OF_PLACE}) m {DIMENSIONS}
      group by d.dimension, {OWNER}, d.code, m.component
     having sum(m.posted_minor) <> 0 or sum(m.accrued_minor) <> 0
      order by d.dimension, {OWNER}, d.code, m.component
@@ -202,12 +207,24 @@ MOVED_KEPT = timedelta(days=7)
 
 def prepare_moves(tx: Tx, numbers: Collection[str]) -> None:
     """Before anything of these numbers' leaves changes: they are held, so no move is lost."""
-    staged(tx, "leaf_moves", MOVES)
+    stage_moves(tx)
     parties.hold_numbers(tx, numbers)
+
+
+def stage_moves(tx: Tx) -> None:
+    """For who holds the numbers already."""
+    staged(tx, "leaf_moves", MOVES)
 
 
 def count_moves(tx: Tx) -> None:
     """Adds the moves of this transaction to all totals, once."""
+    touched = add_moves(tx)
+    parties.lock_parties(tx, touched)
+    parties.recompute(tx, touched)
+
+
+def add_moves(tx: Tx) -> set[str]:
+    """As `count_moves`, but for the parties' own sums. Returns the parties that must follow."""
     tx.session.execute(TO_TOTALS)
     tx.session.execute(TO_OWNERS)
     tx.session.execute(TO_MONTHS)
@@ -218,8 +235,7 @@ def count_moves(tx: Tx) -> None:
     tx.session.execute(TO_MOVED, {"today": today})
     tx.session.execute(FORGET_MOVED, {"before": today - MOVED_KEPT})
     tx.session.execute(EMPTY)
-    parties.lock_parties(tx, touched)
-    parties.recompute(tx, touched)
+    return touched
 
 
 @contextmanager
@@ -233,7 +249,7 @@ def under_others(tx: Tx, numbers: Collection[str]) -> Iterator[None]:
     if not with_leaves:
         yield
         return
-    staged(tx, "leaf_moves", MOVES)
+    stage_moves(tx)
     for sign in (-1, 1):
         if sign == 1:
             yield

@@ -4,82 +4,84 @@ A state record is the whole truth of its number as of a position in `bank.events
 its inputs; between two of the same place the later one in the log has seen more (a close).
 """
 
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
 from prometheus_client import Counter
 from sqlalchemy import text
 
-from services.scoring import state
-from services.scoring.commands import alerts, open_leaves, parties, pools, rule_sets
-from services.scoring.commands.copying import copy_lines, copy_rows, staged
+from services.scoring import state, state_columns
+from services.scoring.commands import alerts, open_leaves, parties, pools, rule_sets, sharing
+from services.scoring.commands.copying import Texts, as_array, copy_columns, staged
+from services.scoring.leaf_sql import day_of
+from services.scoring.open_leaf import COLUMNS as AMOUNTS
 from services.scoring.rate import Rate
 from services.scoring.rows import (
     ACCOUNT_FIELDS,
     CUSTOMER_FIELDS,
-    CUSTOMER_WORDS,
     KIND_CUSTOMER,
     KIND_RATE,
+    RECORD_VERSION,
 )
 from shared.db import Tx
 from shared.wire import Record
 
 ROWS = Counter("guanxi_rows_folded_total", "Records of scoring.state folded, since the start")
+CUSTOMERS = Counter(
+    "guanxi_customers_folded_total",
+    "Customers written from them: several records of one in a batch are one",
+)
 
-_WORDS = ", ".join(f"{name}_n bigint" for name in CUSTOMER_FIELDS)
-STAGED = f"customer_number text, partition int, state_offset bigint, {_WORDS}"
-STAGED_COLUMNS = (
+# What is told stands in two temporary tables; their columns are texts first, then bigints.
+CUSTOMER_COLUMNS = (
     "customer_number", "partition", "state_offset", *(f"{name}_n" for name in CUSTOMER_FIELDS),
 )  # fmt: skip
-STAGED_ACCOUNTS = (
-    "customer_number text, account_number text, product_code text, currency text, "
-    "sum_minor bigint, count bigint, last_on_n bigint"
-)
+ACCOUNT_TEXTS = ("customer_number", "account_number", "product_code", "currency", "loan_number")
 ACCOUNT_COLUMNS = (
-    "customer_number", "account_number", "product_code", "currency", "sum_minor", "count",
-    "last_on_n",
+    *ACCOUNT_TEXTS, "position", "input_sequence", "state_offset",
+    *(f"{name}_n" for name in ACCOUNT_FIELDS), "has_ledger", "settled_on_n", *AMOUNTS,
 )  # fmt: skip
 
+
+def _definition(columns: Sequence[str], texts: int) -> str:
+    types = ["text"] * texts + ["bigint"] * (len(columns) - texts)
+    return ", ".join(f"{name} {kind}" for name, kind in zip(columns, types, strict=True))
+
+
+# Else the joins are planned blind; of the keys only, which is a tenth of the work.
+ANALYZE = text("analyze told_customers (customer_number), told_accounts (customer_number)")
+CUSTOMERS_TOLD = _definition(CUSTOMER_COLUMNS, 1)
+ACCOUNTS_TOLD = _definition(ACCOUNT_COLUMNS, len(ACCOUNT_TEXTS))
 _CUSTOMER_COUNT = CUSTOMER_FIELDS.index("count")
 _COUNT = ACCOUNT_FIELDS.index("count")
+_PLACE = [CUSTOMER_FIELDS.index(name) for name in ("offset", "input_sequence")]
+CUSTOMER_HEAD = bytes((RECORD_VERSION, KIND_CUSTOMER))
 DAYS = ("activity_on", "first_on", "last_on", "mean_on", "recovers_on", "silent_on")
 FLAGS = ("outflow", "silence")
 NAMES = {"offset": "position"}  # word -> column
 
 
-def _day(word: str) -> str:
-    """A day number as a date; 0 is none."""
-    return f"case when {word} > 0 then date '0001-01-01' + cast({word} - 1 as integer) end"
-
-
 def _value(word: str) -> str:
     if word in DAYS:
-        return _day(f"{word}_n")
+        return day_of(f"{word}_n")
     return f"{word}_n <> 0" if word in FLAGS else f"{word}_n"
 
 
-_COLUMNS = [NAMES.get(name, name) for name in CUSTOMER_FIELDS]
-FRESHLY_ACTIVE = text(
-    f"""
-    select s.customer_number from folded_customers s
-      left join customer_state c on c.customer_number = s.customer_number
-     where c.first_on is distinct from {_day("s.first_on_n")}
-    """  # noqa: S608 - names are ours
-)
+_SET = [(NAMES.get(name, name), _value(name)) for name in CUSTOMER_FIELDS]
+# Both are safe as merges: whoever writes a number's figures holds the number.
 FOLD = text(
     f"""
-    insert into customer_state (customer_number, partition, state_offset, {", ".join(_COLUMNS)})
-    select customer_number, partition, state_offset,
-           {", ".join(_value(name) for name in CUSTOMER_FIELDS)}
-      from folded_customers order by customer_number
-    on conflict (customer_number) do update
-       set state_offset = excluded.state_offset,
-           {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)}
-     where (customer_state.position, customer_state.input_sequence, customer_state.state_offset)
-           < (excluded.position, excluded.input_sequence, excluded.state_offset)
-    returning customer_number
+    merge into customer_state c using told_customers t on c.customer_number = t.customer_number
+     when matched and (c.position, c.input_sequence, c.state_offset)
+                      < (t.offset_n, t.input_sequence_n, t.state_offset)
+     then update set state_offset = t.state_offset,
+                     {", ".join(f"{name} = {value}" for name, value in _SET)}
+     when not matched
+     then insert (customer_number, partition, state_offset, {", ".join(n for n, _ in _SET)})
+          values (t.customer_number, t.partition, t.state_offset,
+                  {", ".join(value for _, value in _SET)})
+    returning t.customer_number, old.first_on is distinct from new.first_on as freshly_active
     """  # noqa: S608 - names are ours
 )
 KEEP_TOTALS = text(
@@ -92,46 +94,55 @@ KEEP_TOTALS = text(
      where control_totals.position <= excluded.position
     """
 )
+# Accounts with a transaction: of loans and of those just opened only a ledger is kept.
 FOLD_ACCOUNTS = text(
     f"""
-    insert into account_figures (customer_number, account_number, product_code, currency,
-                                 sum_minor, count, last_on)
-    select customer_number, account_number, product_code, currency, sum_minor, count,
-           {_day("last_on_n")}
-      from folded_accounts join unnest(cast(:won as text[])) as w(customer_number)
-           using (customer_number)  -- a join: a prepared plan goes through an array row by row
-     order by customer_number, account_number
-    on conflict (customer_number, account_number, product_code, currency) do update
-       set sum_minor = excluded.sum_minor, count = excluded.count, last_on = excluded.last_on
-     where (account_figures.sum_minor, account_figures.count)
-           is distinct from (excluded.sum_minor, excluded.count)
+    merge into account_figures a
+    using (select * from told_accounts join unnest(cast(:won as text[])) as w(customer_number)
+                  using (customer_number)  -- not any(:won): it is gone through row by row
+            where count_n > 0) t
+       on (a.customer_number, a.account_number, a.product_code, a.currency)
+          = (t.customer_number, t.account_number, t.product_code, t.currency)
+     when matched and (a.sum_minor, a.count) is distinct from (t.sum_minor_n, t.count_n)
+     then update set sum_minor = t.sum_minor_n, count = t.count_n, last_on = {day_of("t.last_on_n")}
+     when not matched
+     then insert (customer_number, account_number, product_code, currency, sum_minor, count,
+                  last_on)
+          values (t.customer_number, t.account_number, t.product_code, t.currency, t.sum_minor_n,
+                  t.count_n, {day_of("t.last_on_n")})
     """  # noqa: S608 - names are ours
 )
+# What is told is few of all: read by their keys, whatever the size of the batch.
+BY_KEY = text("set local random_page_cost = 1.1")
 
 
 def fold_state(tx: Tx, records: list[Record]) -> None:
     """Takes a poll's records. Raises UnreadableState: a half-read log would be silent loss."""
-    rule_sets.note_partitions(tx, records)
-    newest = conflated(records)
+    newest, others = conflated(records)
     ROWS.inc(len(records))
-    pools.note_taken(tx, list(_rates(records)))
+    CUSTOMERS.inc(len(newest))
+    rule_sets.note_partitions(tx, others)
+    pools.note_taken(tx, list(_rates(others)))
     if not newest:
         return
-    open_leaves.keep_open_leaves(tx, newest)
-    _stage(tx, newest)
-    freshly_active = set(tx.session.execute(FRESHLY_ACTIVE).scalars())
-    won = sorted(tx.session.execute(FOLD).scalars())
-    if not won:
-        return
-    tx.session.execute(FOLD_ACCOUNTS, {"won": won})
-    party_of = parties.hold_numbers(tx, won)
-    touched = {party for party in party_of.values() if party is not None}
+    told = state_columns.read([record.value or b"" for record in newest])
+    numbers = [(record.key or b"").decode() for record in newest]
+    party_of = sharing.hold_numbers(tx, numbers)
+    _stage(tx, newest, told)
+    touched = open_leaves.keep_open_leaves(tx) if told.has_ledger.any() else set()
+    folded = tx.session.execute(FOLD).all()
+    won = [row.customer_number for row in folded]
+    tx.session.execute(FOLD_ACCOUNTS, {"won": as_array(won)})
+    touched |= _parties(party_of, won)
     parties.lock_parties(tx, touched)
     parties.recompute(tx, touched)
     released = alerts.release(tx, won)
-    began = {p for n in freshly_active & set(won) if (p := party_of[n]) is not None}
-    changed = {p for n in released if (p := party_of.get(n)) is not None}
-    alerts.refresh(tx, changed | alerts.with_signals(tx, began))
+    began = _parties(party_of, (row.customer_number for row in folded if row.freshly_active))
+    alerts.refresh(tx, _parties(party_of, released) | alerts.with_signals(tx, began))
+
+
+def _parties(party_of: Mapping[str, str | None], numbers: Iterable[str]) -> set[str]:
+    return {party for number in numbers if (party := party_of[number]) is not None}
 
 
 class TotalsIn(msgspec.Struct, frozen=True):
@@ -170,21 +181,22 @@ def keep_totals(tx: Tx, records: list[Record]) -> None:
     )
 
 
-def conflated(records: Sequence[Record]) -> list[Record]:
-    """The last customer record of each key; records stand in partition order."""
+def conflated(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
+    """The last record of each customer, and those that are of no customer. Records stand in
+    partition order; all but the last ones of a customer are never read."""
     newest: dict[bytes, Record] = {}
+    others: list[Record] = []
     for record in records:
-        if record.key is None or record.value is None:
+        key, value = record.key, record.value
+        if key is None or value is None:
             continue  # spilled ids that are no longer needed
-        if state.kind_of(record.value) != KIND_CUSTOMER:
-            continue  # the worker's own memory
-        known = newest.get(record.key)
-        if known is None or (state.place_of(known.value or b""), known.offset) < (
-            state.place_of(record.value),
-            record.offset,
-        ):
-            newest[record.key] = record
-    return list(newest.values())
+        if value[:2] != CUSTOMER_HEAD and state.kind_of(value) != KIND_CUSTOMER:
+            others.append(record)  # the worker's own memory
+            continue
+        known = newest.get(key)
+        if known is None or state.place_of(known.value or b"") <= state.place_of(value):
+            newest[key] = record
+    return list(newest.values()), others
 
 
 def _rates(records: Iterable[Record]) -> Iterator[Rate]:
@@ -195,43 +207,29 @@ def _rates(records: Iterable[Record]) -> Iterator[Rate]:
             yield found
 
 
-def _stage(tx: Tx, records: Sequence[Record]) -> None:
-    """The records as two temporary tables, read without making an object of each."""
-    begin, end = state.OFFSET_AT, state.OFFSET_AT + 8 * CUSTOMER_WORDS
-    values = [record.value or b"" for record in records]
-    if any(len(value) < end for value in values):
-        raise state.UnreadableState("a customer's record is cut short")
-    words = np.frombuffer(b"".join(v[begin:end] for v in values), "<i8")
-    customers, accounts = [], []
-    rows = words.reshape(-1, CUSTOMER_WORDS).tolist()
-    for record, value, row in zip(records, values, rows, strict=True):
-        if not row[_CUSTOMER_COUNT]:
-            continue  # only opened an account: nothing to score yet
-        number = (record.key or b"").decode()
-        customers.append((number, record.partition, record.offset, *row))
-        accounts += [
-            (number, a.account_number, a.product_code, a.currency, *a.figures)
-            for a in _accounts(number, value)
-        ]
-    staged(tx, "folded_customers", STAGED)
-    staged(tx, "folded_accounts", STAGED_ACCOUNTS)
-    lines = "".join(
-        "\t".join((_escaped(number), *map(str, figures))) + "\n" for number, *figures in customers
-    )
-    copy_lines(tx, "folded_customers", STAGED_COLUMNS, lines.encode())
-    copy_rows(tx, "folded_accounts", ACCOUNT_COLUMNS, accounts)
-
-
-def _accounts(number: str, value: bytes) -> list[state.AccountRecord]:
-    """Accounts with a transaction: of loans and of those just opened only a ledger is kept."""
-    try:
-        found = state.accounts_at(value)[0]
-    except (ValueError, IndexError, struct.error) as error:
-        raise state.UnreadableState(f"{number}: {error}") from error
-    return [account for account in found if account.figures[_COUNT]]
-
-
-def _escaped(value: str) -> str:
-    return (
-        value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    )
+def _stage(tx: Tx, records: Sequence[Record], told: state_columns.Columns) -> None:
+    """What is told as two temporary tables; a customer who only opened an account has no score."""
+    keys = [record.key or b"" for record in records]
+    lengths = np.fromiter(map(len, keys), np.int64, len(keys))
+    numbers, begins = b"".join(keys), np.cumsum(lengths) - lengths
+    places = np.array([(record.partition, record.offset) for record in records], np.int64)
+    scored = told.rows[:, _CUSTOMER_COUNT] > 0
+    staged(tx, "told_customers", CUSTOMERS_TOLD)
+    copy_columns(
+        tx, "told_customers", CUSTOMER_COLUMNS, [Texts(numbers, begins[scored], lengths[scored])],
+        np.column_stack((places, told.rows))[scored],
+    )  # fmt: skip
+    kept = told.has_ledger | (told.figures[:, _COUNT] > 0)
+    owners = told.owners[kept]
+    words = zip(told.text_begins[kept].T, told.text_lengths[kept].T, strict=True)
+    staged(tx, "told_accounts", ACCOUNTS_TOLD)
+    copy_columns(
+        tx, "told_accounts", ACCOUNT_COLUMNS,
+        [Texts(numbers, begins[owners], lengths[owners]), *(Texts(told.data, *w) for w in words)],
+        np.column_stack((
+            told.rows[owners][:, _PLACE], places[owners, 1], told.figures[kept],
+            told.has_ledger[kept], told.settled_on[kept], told.accrued[kept],
+        )),
+    )  # fmt: skip
+    tx.session.execute(ANALYZE)
+    tx.session.execute(BY_KEY)

@@ -6,10 +6,11 @@ holds its numbers, so a merge waits for it and then sees its figures, and the ot
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import text
 
+from services.scoring.commands.copying import as_array
 from services.scoring.leaf_sql import SLICE
 from shared import timers
 from shared.clock import business_date
@@ -28,13 +29,13 @@ NEW_NUMBERS = text(
 HOLD_NUMBERS = text(
     """
     select customer_number, party_id from numbers
-     where customer_number = any(:numbers) order by customer_number for update
+     where customer_number = any(cast(:numbers as text[])) order by customer_number for update
     """
 )
 LOCK_NUMBERS = text(
     """
     select customer_number, party_id, party_as_of from numbers
-     where customer_number = any(:numbers) order by customer_number for update
+     where customer_number = any(cast(:numbers as text[])) order by customer_number for update
     """
 )
 MOVE = text(
@@ -63,9 +64,24 @@ NEW_PARTIES = text(
 LOCK_PARTIES = text(
     """
     select party_id from party_figures
-     where party_id = any(:parties) order by party_id for update
+     where party_id = any(cast(:parties as text[])) order by party_id for update
     """
 )
+# How long after one score a party's next one waits: who lives in the present is told at most every
+# 250 ms, who is still being loaded every 15 s. The rows of `updated` are locked, so nobody puts
+# them in line or takes them out meanwhile; who is in line already costs no write.
+WAIT_FOR_TURN = """
+    insert into scores_waiting (party_id, due_at)
+    select t.party_id, t.due_at
+      from (select u.party_id, case when u.published_at is null then :wall_now
+                                    when u.as_of_on >= :live_on
+                                    then u.published_at + interval '250 ms'
+                                    else u.published_at + interval '15 s' end as due_at
+              from updated u where u.numbers > 0 or u.published_at is not null) t
+      left join scores_waiting w using (party_id)
+     where w.party_id is null or w.due_at > t.due_at order by t.party_id
+    on conflict (party_id) do update set due_at = excluded.due_at
+"""
 RECOMPUTE = text(
     f"""
     with sums as (
@@ -86,12 +102,12 @@ RECOMPUTE = text(
          set numbers = x.numbers, sum_minor = x.sum_minor, count = x.count,
              customer_count = x.customer_count, mean_minor = x.mean_minor, last_on = x.last_on,
              posted_minor = x.posted_minor, accrued_minor = x.accrued_minor,
-             last_12_months_minor = x.last_12_months_minor,
-             as_of_on = x.as_of_on, dirty = true
-        from sums x, party_figures old
-       where f.party_id = x.party_id and old.party_id = x.party_id
-      returning old.numbers as old_numbers, old.posted_minor + old.accrued_minor as old_minor,
-                f.numbers, f.posted_minor + f.accrued_minor as minor)
+             last_12_months_minor = x.last_12_months_minor, as_of_on = x.as_of_on
+        from sums x where f.party_id = x.party_id
+      returning new.party_id, new.published_at, new.as_of_on, new.numbers,
+                new.posted_minor + new.accrued_minor as minor, old.numbers as old_numbers,
+                old.posted_minor + old.accrued_minor as old_minor),
+    waiting as ({WAIT_FOR_TURN})
     insert into party_slices (slice, parties, sum_minor)
     select {SLICE.format(v="y.minor")}, sum(y.parties), sum(y.parties * y.minor)
       from updated u cross join lateral (values
@@ -147,10 +163,10 @@ class Membership:
 
 def hold_numbers(tx: Tx, numbers: Collection[str]) -> dict[str, str | None]:
     """Number -> party; the mapping stands still until the commit."""
-    asked = {"numbers": sorted(numbers)}
+    asked = {"numbers": as_array(numbers)}
     found = {r.customer_number: r.party_id for r in tx.session.execute(HOLD_NUMBERS, asked)}
-    missing = sorted(set(numbers) - found.keys())
-    if missing:
+    missing = as_array(set(numbers) - found.keys())
+    if missing != "{}":
         tx.session.execute(NEW_NUMBERS, {"numbers": missing})
         held = tx.session.execute(HOLD_NUMBERS, {"numbers": missing})
         found |= {r.customer_number: r.party_id for r in held}
@@ -161,9 +177,9 @@ def lock_parties(tx: Tx, parties: Collection[str]) -> None:
     """Whoever writes a party's figures or alerts holds its row."""
     if not parties:
         return
-    locked = tx.session.execute(LOCK_PARTIES, {"parties": sorted(parties)}).scalars()
-    missing = sorted(set(parties) - set(locked))
-    if missing:
+    locked = tx.session.execute(LOCK_PARTIES, {"parties": as_array(parties)}).scalars()
+    missing = as_array(set(parties) - set(locked))
+    if missing != "{}":
         tx.session.execute(NEW_PARTIES, {"parties": missing})
         tx.session.execute(LOCK_PARTIES, {"parties": missing})
 
@@ -171,7 +187,13 @@ def lock_parties(tx: Tx, parties: Collection[str]) -> None:
 def recompute(tx: Tx, parties: Collection[str]) -> None:
     """The parties' sums anew from their numbers, set-based. The parties are locked."""
     if parties:
-        tx.session.execute(RECOMPUTE, {"parties": sorted(parties)})
+        tx.session.execute(RECOMPUTE, {"parties": as_array(parties), **turn_of(tx)})
+
+
+def turn_of(tx: Tx) -> dict[str, date | datetime]:
+    """What WAIT_FOR_TURN asks for."""
+    today = business_date(tx.bank_now, tx.clock.zone)
+    return {"wall_now": tx.wall_now, "live_on": today - timedelta(days=1)}
 
 
 def join_numbers(tx: Tx, told: Sequence[Membership]) -> dict[str, Message]:
@@ -181,7 +203,7 @@ def join_numbers(tx: Tx, told: Sequence[Membership]) -> dict[str, Message]:
     An event speaks for the number of its own key at any time, and for the others of its list
     unless something newer was said of them: a party of many numbers then changes in one step.
     """
-    asked = {"numbers": sorted({n for said in told for n in said.numbers})}
+    asked = {"numbers": as_array({n for said in told for n in said.numbers})}
     tx.session.execute(NEW_NUMBERS, asked)
     before = {
         row.customer_number: (row.party_id, row.party_as_of)

@@ -1,14 +1,12 @@
 """Publishes what parties' figures have become, conflated: `scoring.score_updated`.
 
-A party that lives in the present is told at most every 250 ms, one whose history is still being
-loaded at most every 15 s; what is at stake with its open alerts is brought up to then. The row lock
-makes two publishers take turns.
+When a party's turn comes is said by `parties.WAIT_FOR_TURN`; what is at stake with its open alerts
+is brought up to then. The row locks make two publishers take turns.
 """
 
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -30,19 +28,16 @@ from shared.runtime import Runtime
 
 log = structlog.get_logger()
 
-LIVE_EVERY = timedelta(milliseconds=250)
-LOADING_EVERY = timedelta(seconds=15)
-BATCH_MAX = 500
-ROUND_S = 0.1
+BATCH_MAX = 2000
+ROUND_S = 0.05
 
+# Whoever writes a party's figures holds its row until he has put it in line: so what is taken here
+# has all figures for which it stood in line, and what comes later stands in line anew.
 TAKE = text(
     """
-    select party_id from party_figures
-     where dirty and (numbers > 0 or published_at is not null)
-       and (published_at is null or published_at <= :loading_before
-            or (published_at <= :live_before and as_of_on >= :live_on))
-     order by published_at nulls first limit :limit
-       for update skip locked
+    select party_id from scores_waiting w join party_figures f using (party_id)
+     where w.due_at <= :wall_now order by w.due_at limit :limit
+       for update of w, f skip locked
     """
 )
 FIGURES = text(
@@ -68,8 +63,8 @@ COMPONENTS = text(
 )
 TOLD = text(
     """
-    update party_figures set dirty = false, published_at = :wall_now
-     where party_id = any(:parties)
+    with gone as (delete from scores_waiting where party_id = any(:parties))
+    update party_figures set published_at = :wall_now where party_id = any(:parties)
     """
 )
 
@@ -83,16 +78,8 @@ def publish_scores(runtime: Runtime, stop: threading.Event) -> None:
 
 def publish_waiting(tx: Tx) -> int:
     """One batch of parties whose figures changed and whose turn it is. Returns how many."""
-    taken = tx.session.execute(
-        TAKE,
-        {
-            "live_before": tx.wall_now - LIVE_EVERY,
-            "loading_before": tx.wall_now - LOADING_EVERY,
-            "live_on": business_date(tx.bank_now, tx.clock.zone) - timedelta(days=1),
-            "limit": BATCH_MAX,
-        },
-    )
-    parties = list(taken.scalars())
+    asked = {"wall_now": tx.wall_now, "limit": BATCH_MAX}
+    parties = list(tx.session.execute(TAKE, asked).scalars())
     if not parties:
         return 0
     stakes.follow(tx, parties)

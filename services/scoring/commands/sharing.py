@@ -18,7 +18,7 @@ from sqlalchemy import TextClause, text
 from services.scoring.allocation_sql import shared_out
 from services.scoring.commands import contribution, parties
 from services.scoring.commands.contribution import MOVE, OPEN_KEY
-from services.scoring.commands.copying import staged
+from services.scoring.commands.copying import as_array, staged
 from services.scoring.leaf_sql import (
     AT_PLACE,
     KERNEL_PARTS,
@@ -33,7 +33,11 @@ from services.scoring.leaf_sql import (
 )
 from shared.db import Tx
 
-CO_HOLDERS = text("select holder_number from account_holders where owner_number = any(:numbers)")
+CO_HOLDERS = text(
+    """
+    select holder_number from account_holders where owner_number = any(cast(:numbers as text[]))
+    """
+)
 JOINT = text(
     """
     select distinct owner_number, account_number from account_holders
@@ -59,7 +63,7 @@ OF_TOLD_LEAVES = text(
 OF_TOLD_OPEN = text(
     f"""
     {_INTO_OPEN} select t.customer_number, {columns("t", OPEN_KEY[1:-1])}
-      from told_open t where {_IS_JOINT.format(t="t")}
+      from told_accounts t where t.has_ledger = 1 and {_IS_JOINT.format(t="t")}
     """  # noqa: S608 - names are ours
 )
 OF_POOLS = text(
@@ -242,16 +246,23 @@ SHARE_OPEN = text(
 
 def prepare_moves(tx: Tx, numbers: Collection[str]) -> None:
     """As `contribution.prepare_moves`, for leaves that may be given out."""
+    contribution.stage_moves(tx)
+    hold_numbers(tx, numbers)
+
+
+def hold_numbers(tx: Tx, numbers: Collection[str]) -> dict[str, str | None]:
+    """As `parties.hold_numbers`, with all who ever held an account of theirs."""
     held = with_co_holders(tx, numbers)
-    contribution.prepare_moves(tx, held)
+    party_of = parties.hold_numbers(tx, held)
     more = with_co_holders(tx, numbers) - held  # told while we waited; seldom, so out of order
     if more:
-        parties.hold_numbers(tx, more)
+        party_of |= parties.hold_numbers(tx, more)
+    return party_of
 
 
 def with_co_holders(tx: Tx, numbers: Collection[str]) -> set[str]:
     """These numbers and all who ever held an account of theirs."""
-    found = tx.session.execute(CO_HOLDERS, {"numbers": sorted(numbers)}).scalars()
+    found = tx.session.execute(CO_HOLDERS, {"numbers": as_array(numbers)}).scalars()
     return {*numbers, *found}
 
 
@@ -267,7 +278,7 @@ def share_pools(tx: Tx, numbers: Collection[str], period: str) -> None:
 
 @contextmanager
 def whole_open(tx: Tx) -> Iterator[None]:
-    """Within it the owners in `told_open` have what is open of their joint accounts whole."""
+    """Within it the owners in `told_accounts` have what is open of their joint accounts whole."""
     staged(tx, "shared_open", SHARED_OPEN)
     joint = tx.session.execute(OF_TOLD_OPEN).rowcount  # type: ignore[attr-defined]
     if joint:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from sqlalchemy import text
 
+from services.scoring.commands.parties import WAIT_FOR_TURN, turn_of
 from services.scoring.queries.months import last_twelve
 from services.scoring.rules.stake import FINDINGS
 from shared.clock import business_date
@@ -45,7 +46,7 @@ FOLLOW = text(
 )
 # The small rules are always told; another rule from its first alert on.
 RISK = text(
-    """
+    f"""
     with ruled as (
       select p.party_id, r.rule,
              coalesce(max(a.risk_ppm) filter (where a.valid and a.ended_at is null), 0) as ppm,
@@ -59,11 +60,12 @@ RISK = text(
        group by p.party_id, r.rule),
     told as (
       select party_id, jsonb_object_agg(rule, ppm) as risk_ppm, max(margin) as margin
-        from ruled group by party_id)
-    update party_figures f
-       set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin, dirty = true
-      from told t where f.party_id = t.party_id
-    """
+        from ruled group by party_id),
+    updated as (
+      update party_figures f set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin
+        from told t where f.party_id = t.party_id returning f.*)
+    {WAIT_FOR_TURN}
+    """  # noqa: S608 - names are ours
 )
 
 
@@ -83,7 +85,7 @@ def follow(tx: Tx, parties: Collection[str]) -> None:
 
 def sum_up(tx: Tx, parties: Collection[str]) -> None:
     """What is told of these locked parties' open alerts together."""
-    tx.session.execute(RISK, {"parties": sorted(parties)})
+    tx.session.execute(RISK, {"parties": sorted(parties), **turn_of(tx)})
 
 
 def _asked(tx: Tx, parties: Collection[str]) -> dict[str, object]:

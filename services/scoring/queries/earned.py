@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.scoring.leaf_sql import (
+    BAND,
     LEAF_KEY,
     PLACES,
     columns,
@@ -105,16 +106,19 @@ LEAVES = {
     for dimension in ONLY
     for only in ("", "x.period = :month")
 }
+# By bands first: the sums themselves have no index, every event changes them.
 RANKING = by_reach(
-    """
+    f"""
     select f.party_id, f.posted_minor, f.accrued_minor from party_figures f
-     where f.numbers > 0 and {mine}
+     where f.numbers > 0 and {{mine}}
        and (f.posted_minor <> 0 or f.accrued_minor <> 0)
        and (cast(:after_value as numeric) is null
-            or (f.posted_minor + f.accrued_minor, f.party_id)
-               < (cast(:after_value as numeric), :after_party))
-     order by f.posted_minor + f.accrued_minor desc, f.party_id desc limit :limit
-    """,
+            or (f.earned_band, f.posted_minor + f.accrued_minor, f.party_id)
+               < ({BAND.format(v="cast(:after_value as numeric)")},
+                  cast(:after_value as numeric), :after_party))
+     order by f.earned_band desc, f.posted_minor + f.accrued_minor desc, f.party_id desc
+     limit :limit
+    """,  # noqa: S608 - names are ours
     party="f.party_id",
 )
 MOVED = {

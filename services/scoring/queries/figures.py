@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
+from services.scoring.leaf_sql import BAND
 from services.scoring.queries.reach import IN_REACH, by_reach, parameters_of
 from shared.reach import Reach
 
@@ -18,6 +19,15 @@ _ORDER: Final[dict[By, str]] = {
     "risk": "margin_at_risk_minor",
     "transactions": "sum_minor",
 }
+# By what it is read: a figure that every event changes stands in an index by its band only.
+_READ: Final[dict[By, tuple[str, str]]] = {
+    "contribution": ("f.last_12_months_minor", "cast(:after_value as numeric)"),
+    "risk": ("f.margin_at_risk_minor", "cast(:after_value as numeric)"),
+    "transactions": (
+        "f.sum_band, f.sum_minor",
+        f"{BAND.format(v='cast(:after_value as numeric)')}, cast(:after_value as numeric)",
+    ),
+}
 _ONLY: Final[dict[By, str]] = {
     "contribution": "f.numbers > 0",
     "risk": "f.margin_at_risk_minor > 0",
@@ -27,6 +37,8 @@ _ONLY: Final[dict[By, str]] = {
 
 def _ranking(by: By) -> dict[bool, TextClause]:
     """Who stands on the page first, and only of these who answers for them."""
+    order, after = _READ[by]
+    falling = ", ".join(f"{name} desc" for name in (*order.split(", "), "f.party_id"))
     return by_reach(
         f"""
         select f.*, m.manager_staff_id, m.manager_code, m.branch_code
@@ -43,8 +55,8 @@ def _ranking(by: By) -> dict[bool, TextClause]:
                     select n.party_id from numbers n
                      where n.manager_code = :manager or n.manager_staff_id = :manager))
                and (cast(:after_value as numeric) is null
-                    or (f.{_ORDER[by]}, f.party_id) < (cast(:after_value as numeric), :after_party))
-             order by f.{_ORDER[by]} desc, f.party_id desc limit :limit) f
+                    or ({order}, f.party_id) < ({after}, :after_party))
+             order by {falling} limit :limit) f
           left join lateral (
             select n.manager_staff_id, n.manager_code,
                    coalesce(n.branch_code, n.home_branch_code) as branch_code
