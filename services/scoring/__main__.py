@@ -17,6 +17,7 @@ from services.scoring.gauges import gauges
 from services.scoring.handlers import BATCHES, HANDLERS, TIMERS
 from services.scoring.queries.worker_letters import waiting_count, waiting_letters
 from services.scoring.rehearsing import rehearse
+from services.scoring.roller import roll_open_leaves
 from shared.process import Service, cli
 from shared.runtime import OtherLetters
 
@@ -31,6 +32,7 @@ SERVICE = Service(
         "close_months": close_months,
         "keep_last_months": keep_last_months,
         "settle_turnover": turnover.settle_days,
+        "roll_open_leaves": roll_open_leaves,
     },
     roles={"rehearse": (rehearse, "Run proposed rules over the stored events; serve health.")},
     metrics=gauges,

@@ -4,7 +4,7 @@ actual costs, what spreads them, and how they were spread."""
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Computed, Index
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -54,7 +54,8 @@ class LeafRow(Base):
 
 
 class OpenLeafRow(Base):
-    """What one account accrued and has not posted yet, as of its state record.
+    """What one account accrued and has not posted yet: as its state record tells, and what its
+    balance has earned on the days closed since (`commands.rolling`).
 
     A column for each component: a close would post so much. `below_product_code` is the product
     of a negative balance. Manager, branch and region are those of the bank's today. What a
@@ -72,7 +73,11 @@ class OpenLeafRow(Base):
     position: Mapped[int] = mapped_column(BigInteger)
     input_sequence: Mapped[int] = mapped_column(BigInteger)
     state_offset: Mapped[int] = mapped_column(BigInteger)
-    settled_on: Mapped[date | None]  # the first day that is not accrued yet
+    settled_on: Mapped[date | None]  # the first day that the worker has not accrued yet
+    settled_month: Mapped[date | None] = mapped_column(  # months before it are posted
+        Computed("cast(date_trunc('month', cast(settled_on as timestamp)) as date)", persisted=True)
+    )
+    told_hash: Mapped[int | None] = mapped_column(BigInteger)  # of what the record told of it
     net: Mapped[int] = mapped_column(BigInteger)
     debit: Mapped[int] = mapped_column(BigInteger)
     loss: Mapped[int] = mapped_column(BigInteger)
@@ -99,7 +104,22 @@ class OpenLeafRow(Base):
             postgresql_where=sql("owner_number <> ''"),
         ),
         Index("open_leaves_of_contacts", "customer_number", postgresql_where=sql("contact <> 0")),
+        Index("open_leaves_settled", "settled_month"),  # an account moves in it once a month
     )
+
+
+class RollRow(Base):
+    """How far the open leaves of one partition of the worker are: all of its closed days, or fewer.
+
+    A roll that is under way names its day and the customer that it has come to.
+    """
+
+    __tablename__ = "rolls"
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    closed_on: Mapped[date]  # the last day closed there, with all records before its close folded
+    through_on: Mapped[date | None]  # what is open is accrued through this day
+    rolling_on: Mapped[date | None]
+    after_number: Mapped[str] = mapped_column(server_default=sql("''"))
 
 
 class BranchRow(Base):

@@ -18,6 +18,13 @@ SIZES = text(
            (select count(*) from signals where pending) as pending
     """
 )
+DAYS_BEHIND = text(
+    """
+    select partition, coalesce(
+             closed_on - through_on, 1 + closed_on - (select min(settled_on) from open_leaves), 0)
+      from rolls
+    """
+)
 LETTERS = text(
     """
     select k.kind, count(l.id) from (values ('dead'), ('quarantined')) as k(kind)
@@ -56,7 +63,13 @@ def gauges(database: Database) -> Iterator[Metric]:
     unsettled = GaugeMetricFamily(
         "guanxi_turnover_days_behind", "Days closed whose turnover is not settled"
     )
+    unaccrued = GaugeMetricFamily(
+        "guanxi_accrued_days_behind", "Days closed that are not in what is open of all accounts",
+        labels=["partition"],
+    )  # fmt: skip
     with database.read() as session:
+        for number, closed_days in session.execute(DAYS_BEHIND):
+            unaccrued.add_metric([str(number)], closed_days)
         days = turnover.days_behind(session)
         if days is not None and ScoringSettings().watch_turnover:
             unsettled.add_metric([], days)
@@ -78,4 +91,5 @@ def gauges(database: Database) -> Iterator[Metric]:
             ways.add_metric([way], apart)
         for kind, waiting in session.execute(LETTERS):
             letters.add_metric([database.settings.service, kind], waiting)
-    yield from (alerts, open_alerts, right, sizes, behind, residual, ways, letters, unsettled)
+    yield from (alerts, open_alerts, right, sizes, behind, residual, ways, letters, unsettled,
+                unaccrued)  # fmt: skip

@@ -223,8 +223,11 @@ def count_moves(tx: Tx) -> None:
     parties.recompute(tx, touched)
 
 
-def add_moves(tx: Tx) -> set[str]:
-    """As `count_moves`, but for the parties' own sums. Returns the parties that must follow."""
+def add_moves(tx: Tx, *, of_days: bool = False) -> set[str]:
+    """As `count_moves`, but for the parties' own sums. Returns the parties that must follow.
+
+    `of_days`: it was the days that went by; nobody has moved anything today.
+    """
     tx.session.execute(TO_TOTALS)
     tx.session.execute(TO_OWNERS)
     tx.session.execute(TO_MONTHS)
@@ -232,7 +235,8 @@ def add_moves(tx: Tx) -> set[str]:
     tx.session.execute(TO_UNTAXED)
     today = today_of(tx)
     touched = set(tx.session.execute(TO_NUMBERS).scalars()) | last_months.add_moves(tx, today)
-    tx.session.execute(TO_MOVED, {"today": today})
+    if not of_days:
+        tx.session.execute(TO_MOVED, {"today": today})
     tx.session.execute(FORGET_MOVED, {"before": today - MOVED_KEPT})
     tx.session.execute(EMPTY)
     return touched

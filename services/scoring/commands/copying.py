@@ -18,12 +18,25 @@ _END: Final = b"\xff\xff"
 _BIGINT: Final = np.dtype([("size", ">i4"), ("value", ">i8")])
 
 
+# What is copied is few of all: its partners are read by their keys, whatever the size of the batch.
+BY_KEY = text("set local random_page_cost = 1.1")
+
+
 class Texts(NamedTuple):
     """A column of texts: where each begins in `data` (UTF-8), and how long it is."""
 
     data: bytes
     begins: Ints
     lengths: Ints
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> "Texts":
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        return cls(b"".join(texts), np.cumsum(lengths) - lengths, lengths)
+
+    def taken(self, rows: NDArray[Any]) -> "Texts":
+        """Of these rows, by place or by mask; one may be taken more than once."""
+        return Texts(self.data, self.begins[rows], self.lengths[rows])
 
 
 def copy_rows(tx: Tx, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -98,3 +111,9 @@ def staged(tx: Tx, table: str, definition: str) -> None:
     tx.session.execute(
         text(f"create temp table if not exists {table} ({definition}) on commit delete rows")
     )
+
+
+def texts_first(columns: Sequence[str], texts: int) -> str:
+    """The definition of such a table: texts, then bigints."""
+    types = ["text"] * texts + ["bigint"] * (len(columns) - texts)
+    return ", ".join(f"{name} {kind}" for name, kind in zip(columns, types, strict=True))

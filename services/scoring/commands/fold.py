@@ -12,15 +12,29 @@ from prometheus_client import Counter
 from sqlalchemy import text
 
 from services.scoring import state, state_columns
-from services.scoring.commands import alerts, open_leaves, parties, pools, rule_sets, sharing
-from services.scoring.commands.copying import Texts, as_array, copy_columns, staged
+from services.scoring.commands import (
+    alerts,
+    open_leaves,
+    parties,
+    pools,
+    rolling,
+    rule_sets,
+    sharing,
+)
+from services.scoring.commands.copying import (
+    BY_KEY,
+    Texts,
+    as_array,
+    copy_columns,
+    staged,
+    texts_first,
+)
 from services.scoring.leaf_sql import day_of
-from services.scoring.open_leaf import COLUMNS as AMOUNTS
 from services.scoring.rate import Rate
 from services.scoring.rows import (
-    ACCOUNT_FIELDS,
     CUSTOMER_FIELDS,
     KIND_CUSTOMER,
+    KIND_PARTITION,
     KIND_RATE,
     RECORD_VERSION,
 )
@@ -33,29 +47,15 @@ CUSTOMERS = Counter(
     "Customers written from them: several records of one in a batch are one",
 )
 
-# What is told stands in two temporary tables; their columns are texts first, then bigints.
+# What is told stands in two temporary tables, of the accounts in `told_accounts`.
 CUSTOMER_COLUMNS = (
     "customer_number", "partition", "state_offset", *(f"{name}_n" for name in CUSTOMER_FIELDS),
 )  # fmt: skip
-ACCOUNT_TEXTS = ("customer_number", "account_number", "product_code", "currency", "loan_number")
-ACCOUNT_COLUMNS = (
-    *ACCOUNT_TEXTS, "position", "input_sequence", "state_offset",
-    *(f"{name}_n" for name in ACCOUNT_FIELDS), "has_ledger", "settled_on_n", *AMOUNTS,
-)  # fmt: skip
-
-
-def _definition(columns: Sequence[str], texts: int) -> str:
-    types = ["text"] * texts + ["bigint"] * (len(columns) - texts)
-    return ", ".join(f"{name} {kind}" for name, kind in zip(columns, types, strict=True))
-
 
 # Else the joins are planned blind; of the keys only, which is a tenth of the work.
 ANALYZE = text("analyze told_customers (customer_number), told_accounts (customer_number)")
-CUSTOMERS_TOLD = _definition(CUSTOMER_COLUMNS, 1)
-ACCOUNTS_TOLD = _definition(ACCOUNT_COLUMNS, len(ACCOUNT_TEXTS))
+CUSTOMERS_TOLD = texts_first(CUSTOMER_COLUMNS, 1)
 _CUSTOMER_COUNT = CUSTOMER_FIELDS.index("count")
-_COUNT = ACCOUNT_FIELDS.index("count")
-_PLACE = [CUSTOMER_FIELDS.index(name) for name in ("offset", "input_sequence")]
 CUSTOMER_HEAD = bytes((RECORD_VERSION, KIND_CUSTOMER))
 DAYS = ("activity_on", "first_on", "last_on", "mean_on", "recovers_on", "silent_on")
 FLAGS = ("outflow", "silence")
@@ -112,16 +112,15 @@ FOLD_ACCOUNTS = text(
                   t.count_n, {day_of("t.last_on_n")})
     """  # noqa: S608 - names are ours
 )
-# What is told is few of all: read by their keys, whatever the size of the batch.
-BY_KEY = text("set local random_page_cost = 1.1")
-
 
 def fold_state(tx: Tx, records: list[Record]) -> None:
     """Takes a poll's records. Raises UnreadableState: a half-read log would be silent loss."""
     newest, others = conflated(records)
     ROWS.inc(len(records))
     CUSTOMERS.inc(len(newest))
-    rule_sets.note_partitions(tx, others)
+    partitions = _partitions(others)
+    rule_sets.note_partitions(tx, partitions)
+    rolling.note_closed(tx, partitions)
     pools.note_taken(tx, list(_rates(others)))
     if not newest:
         return
@@ -199,6 +198,17 @@ def conflated(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
     return list(newest.values()), others
 
 
+def _partitions(records: Iterable[Record]) -> list[state.PartitionState]:
+    """What the worker says of each partition; of each the last."""
+    newest: dict[int, state.PartitionState] = {}
+    for record in records:
+        if record.value and state.kind_of(record.value) == KIND_PARTITION:
+            found = state.unpack(record.key or b"", record.value)
+            assert isinstance(found, state.PartitionState)
+            newest[found.partition] = found
+    return [one for _, one in sorted(newest.items())]
+
+
 def _rates(records: Iterable[Record]) -> Iterator[Rate]:
     for record in records:
         if record.value and state.kind_of(record.value) == KIND_RATE:
@@ -209,27 +219,14 @@ def _rates(records: Iterable[Record]) -> Iterator[Rate]:
 
 def _stage(tx: Tx, records: Sequence[Record], told: state_columns.Columns) -> None:
     """What is told as two temporary tables; a customer who only opened an account has no score."""
-    keys = [record.key or b"" for record in records]
-    lengths = np.fromiter(map(len, keys), np.int64, len(keys))
-    numbers, begins = b"".join(keys), np.cumsum(lengths) - lengths
+    numbers = Texts.of([record.key or b"" for record in records])
     places = np.array([(record.partition, record.offset) for record in records], np.int64)
     scored = told.rows[:, _CUSTOMER_COUNT] > 0
     staged(tx, "told_customers", CUSTOMERS_TOLD)
     copy_columns(
-        tx, "told_customers", CUSTOMER_COLUMNS, [Texts(numbers, begins[scored], lengths[scored])],
+        tx, "told_customers", CUSTOMER_COLUMNS, [numbers.taken(scored)],
         np.column_stack((places, told.rows))[scored],
     )  # fmt: skip
-    kept = told.has_ledger | (told.figures[:, _COUNT] > 0)
-    owners = told.owners[kept]
-    words = zip(told.text_begins[kept].T, told.text_lengths[kept].T, strict=True)
-    staged(tx, "told_accounts", ACCOUNTS_TOLD)
-    copy_columns(
-        tx, "told_accounts", ACCOUNT_COLUMNS,
-        [Texts(numbers, begins[owners], lengths[owners]), *(Texts(told.data, *w) for w in words)],
-        np.column_stack((
-            told.rows[owners][:, _PLACE], places[owners, 1], told.figures[kept],
-            told.has_ledger[kept], told.settled_on[kept], told.accrued[kept],
-        )),
-    )  # fmt: skip
+    open_leaves.stage_accounts(tx, records, told, told.accrued)
     tx.session.execute(ANALYZE)
     tx.session.execute(BY_KEY)

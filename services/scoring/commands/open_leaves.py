@@ -1,9 +1,20 @@
-"""Keeps what accounts accrued and have not posted, from the records of `scoring.state`."""
+"""Keeps what accounts accrued and have not posted, from the records of `scoring.state`.
 
-from sqlalchemy import text
+A customer's record tells all his accounts, also those that no event has touched, as the worker
+last settled them. `rolling` brings those up to the closed day; so a row is written from a record
+only where what is told of its account has changed.
+"""
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import TextClause, text
+
+from services.scoring import state_columns
 from services.scoring.commands import contribution, sharing
 from services.scoring.commands.contribution import MOVE
+from services.scoring.commands.copying import Texts, copy_columns, staged, texts_first
 from services.scoring.leaf_sql import (
     AT_PLACE,
     KERNEL_PARTS,
@@ -14,14 +25,24 @@ from services.scoring.leaf_sql import (
     place_of,
 )
 from services.scoring.open_leaf import COLUMNS
+from services.scoring.rows import ACCOUNT_FIELDS, CUSTOMER_FIELDS
 from shared.db import Tx
+from shared.wire import Record
 
 KEY = ("customer_number", "account_number", "loan_number", "product_code")
 POSITION = ("position", "input_sequence", "state_offset")
-# Of what is told, the accounts that have a ledger.
+# What is told of accounts stands in `told_accounts`.
+_TEXTS = ("customer_number", "account_number", "product_code", "currency", "loan_number")
+_TOLD_COLUMNS = (
+    *_TEXTS, *POSITION, *(f"{name}_n" for name in ACCOUNT_FIELDS), "has_ledger", "settled_on_n",
+    "told_hash", *COLUMNS,
+)  # fmt: skip
+_COUNT = ACCOUNT_FIELDS.index("count")
+_PLACE = [CUSTOMER_FIELDS.index(name) for name in ("offset", "input_sequence")]
+# Of it, the accounts that have a ledger.
 TOLD = "(select * from told_accounts where has_ledger = 1) t"
 # The rows of the accounts' owners: what others hold of a joint account is given to them anew.
-_OWN = f"({columns('t', KEY)}, '') = ({columns('o', (*KEY, 'owner_number'))})"
+OWN = f"({columns('t', KEY)}, '') = ({columns('o', (*KEY, 'owner_number'))})"
 _NEW = ", ".join((*KEY, "below_product_code", *POSITION, *COLUMNS, *PLACES))
 NEW = text(
     f"""
@@ -32,32 +53,64 @@ NEW = text(
            -2, 0, 0, {", ".join("0" for _ in COLUMNS)},
            {AT_PLACE}
       from {TOLD}
-      left join open_leaves o on {_OWN}
+      left join open_leaves o on {OWN}
       left join products p on p.product_code = t.product_code
       {place_of("t.customer_number", "t.account_number", ":today")}
      where o.customer_number is null
      order by {columns("t", KEY)}
     """  # noqa: S608 - names are ours
 )
+CHANGED = "o.told_hash is distinct from t.told_hash"
 # What is told is newer: a record that is older than what is known changes nothing.
-_NEWER = f"{_OWN} and ({columns('o', POSITION)}) < ({columns('t', POSITION)})"
-KEEP = text(
-    f"""
-    with kept as (
-      update open_leaves o
-         set {", ".join(f"{name} = t.{name}" for name in (*POSITION, *COLUMNS))},
-             settled_on = {day_of("t.settled_on_n")}
-        from {TOLD} where {_NEWER}
-      returning new.customer_number, new.product_code, new.below_product_code,
-                {", ".join(f"new.{name}" for name in PLACES)},
-                {", ".join(f"new.{name} - old.{name} as {name}" for name in COLUMNS)})
-    {MOVE}
-    select o.customer_number, v.product_code, v.component, '', {columns("o", PLACES)}, 0,
-           v.amount_minor
-      from kept o {open_values("o.{name}", KERNEL_PARTS)}
-     where v.amount_minor <> 0
-    """  # noqa: S608 - names are ours
+NEWER = f"({columns('o', POSITION)}) < ({columns('t', POSITION)})"
+
+
+def moving(names: Sequence[str], more: str, where: str) -> TextClause:
+    """Takes these columns, and more, from what is told; says by how much the amounts move."""
+    return text(
+        f"""
+        with kept as (
+          update open_leaves o
+             set {", ".join(f"{name} = t.{name}" for name in names)}{more}
+            from {TOLD} where {OWN} and {where}
+          returning new.customer_number, new.product_code, new.below_product_code,
+                    {", ".join(f"new.{name}" for name in PLACES)},
+                    {", ".join(f"new.{name} - old.{name} as {name}" for name in COLUMNS)})
+        {MOVE}
+        select o.customer_number, v.product_code, v.component, '', {columns("o", PLACES)}, 0,
+               v.amount_minor
+          from kept o {open_values("o.{name}", KERNEL_PARTS)}
+         where v.amount_minor <> 0
+        """  # noqa: S608 - names are ours
+    )
+
+
+KEEP = moving(
+    (*POSITION, *COLUMNS, "told_hash"),
+    f", settled_on = {day_of('t.settled_on_n')}",
+    f"{NEWER} and {CHANGED}",
 )
+
+
+def stage_accounts(
+    tx: Tx, records: Sequence[Record], told: state_columns.Columns, accrued: NDArray[np.int64]
+) -> None:
+    """What customers' records tell of accounts that have a transaction or a ledger; `accrued` by
+    component: as they tell it, or brought on to a later day."""
+    numbers = Texts.of([record.key or b"" for record in records])
+    offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
+    kept = told.has_ledger | (told.figures[:, _COUNT] > 0)
+    owners = told.owners[kept]
+    words = zip(told.text_begins[kept].T, told.text_lengths[kept].T, strict=True)
+    staged(tx, "told_accounts", texts_first(_TOLD_COLUMNS, len(_TEXTS)))
+    copy_columns(
+        tx, "told_accounts", _TOLD_COLUMNS,
+        [numbers.taken(owners), *(Texts(told.data, *w) for w in words)],
+        np.column_stack((
+            told.rows[owners][:, _PLACE], offsets[owners], told.figures[kept],
+            told.has_ledger[kept], told.settled_on[kept], told.hashes[kept], accrued[kept],
+        )),
+    )  # fmt: skip
 
 
 def keep_open_leaves(tx: Tx) -> set[str]:

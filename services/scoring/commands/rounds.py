@@ -1,4 +1,4 @@
-"""The loop of a job that works in steps, each one transaction."""
+"""The loop of a job that works in steps."""
 
 import threading
 from collections.abc import Callable
@@ -14,6 +14,18 @@ log = structlog.get_logger()
 def in_rounds(
     runtime: Runtime, stop: threading.Event, step: Callable[[Tx], bool], every_s: float, failed: str
 ) -> None:
+    """`rounds` of steps that are one transaction each."""
+
+    def in_transaction() -> bool:
+        with runtime.database.transaction() as tx:
+            return step(tx)
+
+    rounds(stop, in_transaction, every_s, failed)
+
+
+def rounds(
+    stop: threading.Event, step: Callable[[], bool], every_s: float, failed: str
+) -> None:
     """Until told to stop: each round takes steps until one says that nothing is left.
 
     `failed` is what the log says of a step that raised: it is undone, the next round takes it
@@ -21,10 +33,8 @@ def in_rounds(
     """
     while not stop.wait(every_s):
         try:
-            more = True
-            while more and not stop.is_set():
-                with runtime.database.transaction() as tx:
-                    more = step(tx)
+            while not stop.is_set() and step():
+                pass
         except Exception as error:
             log.warning(failed, error=str(error)[:300])
             stop.wait(1.0)

@@ -14,7 +14,6 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.scoring import rule_set, state
 from services.scoring.queries import rule_sets as queries
-from services.scoring.rows import KIND_PARTITION
 from services.scoring.rule_set import RuleSet
 from services.scoring.rule_set_tables import LiveSetRow, RuleSetRow
 from shared import outbox
@@ -22,7 +21,6 @@ from shared.clock import business_date
 from shared.db import AuditRow, Tx
 from shared.errors import DomainError, Invalid, NotAllowed, NotFound
 from shared.events.scoring import RuleSetAccepted
-from shared.wire import Record
 
 LOCK = text("lock table rule_sets in share row exclusive mode")
 REASON_MIN = 10
@@ -178,15 +176,10 @@ def _audit(tx: Tx, action: str, row: RuleSetRow, **detail: Any) -> None:
     )
 
 
-def note_partitions(tx: Tx, records: Sequence[Record]) -> None:
-    """What the workers' own records say of the sets that they judge by; the last of each stands."""
-    newest: dict[int, state.PartitionState] = {}
-    for record in records:
-        if record.key and record.value and state.kind_of(record.value) == KIND_PARTITION:
-            found = state.unpack(record.key, record.value)
-            assert isinstance(found, state.PartitionState)
-            newest[found.partition] = found
-    for partition, told in newest.items():
+def note_partitions(tx: Tx, partitions: Sequence[state.PartitionState]) -> None:
+    """What the workers' own records say of the sets that they judge by."""
+    for told in partitions:
+        partition = told.partition
         rows = [
             {"partition": partition, "number": number, "first_on": date.fromordinal(day)}
             for number, day in told.sets

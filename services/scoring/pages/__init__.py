@@ -208,8 +208,10 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         bank = contribution.bank(session)
         products = names.products(session)
         changes = turnover.of_party(session, party_id)
+        through = months.accrued_through(session)
     return {
         "party": party,
+        "through": through,
         "changes": changes,
         "earned": earned,
         "products": products,

@@ -176,6 +176,7 @@ def _value(ctx: Context, by: str) -> dict[str, Any]:
     today = business_date(ctx.clock.bank_now(), ctx.clock.zone)
     with ctx.read() as session:
         found = values.value(session, ctx.reach("score.view"), by, today, ctx.runtime.directory)
+        through = months.accrued_through(session)
     unit = 10 ** get_currency_precision(home_currency())
     texts = ctx.runtime.pages.texts(ctx.actor.language)
     bars = values.waterfall(found.components, unit)
@@ -183,6 +184,7 @@ def _value(ctx: Context, by: str) -> dict[str, Any]:
         bar["name"] = texts.gettext(words.COMPONENTS.get(bar["code"], bar["code"] or SUM))
     return {
         "value": found,
+        "through": through,
         "by": by,
         "ways": words.WAYS,
         "components": words.COMPONENTS,
@@ -232,6 +234,7 @@ def _leaves(ctx: Context, part: Part) -> dict[str, Any]:
             values.selection(found, by, code, posted, groups), month=part.month if posted else ""
         )
         known = sorted(months.months(session), reverse=True) if by != "month" else []
+        through = months.accrued_through(session)
         rows = earned.leaves(session, mine, chosen, place)
         whole = (
             found.whole() if by == "party" else values.sums_by(found, by, groups).get(code, Sum())
@@ -240,7 +243,8 @@ def _leaves(ctx: Context, part: Part) -> dict[str, Any]:
     cursor = "~".join(getattr(last, name) for name in LEAF_KEY) if last else ""
     name, label = (code, f"party:{code}") if by == "party" else groups.described(by, code)
     return {
-        "rows": rows, "whole": whole, "by": by, "code": code, "state": part.state, "name": name,
+        "rows": rows, "whole": whole, "through": through, "by": by, "code": code,
+        "state": part.state, "name": name,
         "month": chosen.month, "months": known,
         "label": label, "ways": words.WAYS, "components": words.COMPONENTS,
         "currency": home_currency(), "leaf_url": leaf_url, "leaves_url": leaves_url,

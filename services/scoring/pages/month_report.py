@@ -33,6 +33,7 @@ BEFORE, CHANGE, SHARE = N_("Month before"), N_("Change"), N_("Share of costs")
 SECTION, CODE = N_("Section"), N_("Code")
 TOP, BOTTOM = N_("Top ten"), N_("Bottom ten")
 CORRECTION = N_("Corrections of earlier months")
+PROVISIONAL, TO_POST = N_("Provisional"), N_("Accounts still to post")
 GROUPS = {"income": N_("Income"), "cost": N_("Costs"), "net": N_("Net")}
 
 
@@ -94,6 +95,9 @@ def month_csv(ctx: ViewScores, period: Period = None) -> Response:
         for section, rows in ((TOP, found["top"]), (BOTTOM, found["bottom"]))
         for row in rows
     ]  # fmt: skip
+    if found["to_post"]:
+        to_post = (texts.gettext(PROVISIONAL), str(found["to_post"]), texts.gettext(TO_POST))
+        lines.insert(0, (*to_post, "", "", "", "", ""))
     return sheet(f"month-{found['period']}", heads, lines)
 
 
@@ -127,7 +131,6 @@ def _figures(
     cells = month_report.cells(session, mine, period, before)
     lines = _lines(cells, groups)
     managers = month_report.of_managers(session, mine, period, before)
-    next_month = (first_day(period) + timedelta(days=31)).replace(day=1)
     return {
         "lines": lines,
         "supervisors": _supervisors(managers, groups),
@@ -135,7 +138,7 @@ def _figures(
         "corrections": month_report.corrections(session, mine, period),
         "top": month_report.ranked(session, mine, period, top=True),
         "bottom": month_report.ranked(session, mine, period, top=False),
-        "waiting": month_report.waiting(session, mine, next_month),
+        "to_post": months.to_post(session, mine, period),
         "residual_minor": month_report.residual_minor(session, period),
     }
 

@@ -107,6 +107,8 @@ def _shown(ctx: Context, asked: Asked) -> dict[str, Any]:
         known = sorted({*posted, *(p for p in planned if not is_year(p)), f"{today:%Y-%m}"})
         period = asked.period or month_to_show(posted, closed, today)
         rows = _rows(ctx, session, mine, asked.kind, by, period)
+        complete = is_complete(period, closed)
+        to_post = months.to_post(session, mine, period) if complete else 0
         left = plans.not_compared(session, asked.kind, period, home_currency())
     whole = Execution()
     for row in rows:
@@ -119,7 +121,7 @@ def _shown(ctx: Context, asked: Asked) -> dict[str, Any]:
         "ways": words.PLANNED, "closed": closed, "of_year": is_year(period),
         "months": around(known, f"{period}-12" if is_year(period) else period),
         "years": sorted({p for p in planned if is_year(p)} | {p for p in (period,) if is_year(p)}),
-        "complete": is_complete(period, closed), "not_compared": left if mine.everything else {},
+        "complete": complete, "to_post": to_post, "not_compared": left if mine.everything else {},
         "currency": home_currency(), "leaves_url": leaves_url, "chart": _chart(ctx, rows),
         "url": lambda **changes: f"{HOME}?{urlencode({**here, **changes})}",
         "panel_url": f"{HOME}/figures?{urlencode(here)}",

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from sqlalchemy import text
@@ -55,15 +54,6 @@ RESIDUAL = text(
       select coalesce(sum(posted_minor), 0) from customer_months where period = :period) x
     """
 )
-# Accounts post a closed month when their next event comes, not at the close: nothing is swept.
-WAITING = text(
-    f"""
-    select count(*) from open_leaves
-     where settled_on < :next_month and {MINE["manager"]}
-       and (owner_number = '' or not :everything)
-    """  # noqa: S608 - names are ours
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -107,12 +97,6 @@ def ranked(session: Session, reach: Reach, period: str, *, top: bool) -> Sequenc
     """Customer numbers that brought most, or least."""
     asked = {**parameters_of(reach), "period": period, "limit": RANKED}
     return session.execute((TOP if top else BOTTOM)[reach.everything], asked).all()
-
-
-def waiting(session: Session, reach: Reach, next_month: date) -> int:
-    """Accounts that have not accrued all days of the month yet, so that it is not posted."""
-    asked = {**parameters_of(reach), "next_month": next_month}
-    return int(session.execute(WAITING, asked).scalar_one())
 
 
 def residual_minor(session: Session, period: str) -> int:

@@ -68,6 +68,24 @@ CLOSED_THROUGH = text(
 )
 
 
+# The accounts that have still to post a month whose next one begins on a day.
+TO_POST = text(
+    f"""
+    select count(*) from open_leaves
+     where settled_month < :next_month and {MINE["manager"]}
+       and (owner_number = '' or not :everything)
+    """  # noqa: S608 - names are ours
+)
+ACCRUED_THROUGH = text(
+    """
+    select case when count(*) = count(r.through_on) then min(r.through_on) end
+      from (select partition from control_totals
+            union select partition from positions where topic = 'bank.events') p
+      left join rolls r on r.partition = p.partition
+    """
+)
+
+
 def dimensions(reach: Reach) -> tuple[Dimension, ...]:
     """Whose plans a reader may see."""
     if reach.everything:
@@ -120,3 +138,17 @@ def closed_through(session: Session) -> date | None:
     """The last day that all partitions have closed; None before the first."""
     found: date | None = session.execute(CLOSED_THROUGH).scalar_one()
     return found
+
+
+def accrued_through(session: Session) -> date | None:
+    """The last day that is in what is open of every account; None: not all days of all are."""
+    found: date | None = session.execute(ACCRUED_THROUGH).scalar_one()
+    return found
+
+
+def to_post(session: Session, reach: Reach, period: str) -> int:
+    """Accounts that have still to post the month, or the last one of the year, that is closed."""
+    year, month = (int(period), 12) if len(period) == 4 else map(int, period.split("-"))
+    following = date(year + month // 12, month % 12 + 1, 1)
+    asked = {**parameters_of(reach), "next_month": following}
+    return int(session.execute(TO_POST, asked).scalar_one())
