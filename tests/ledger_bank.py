@@ -257,6 +257,8 @@ class Scored:
         self._count = partitions
         self._told = [described(from_on=FIRST_DAY), *bank.rates]
         self.killed_after: int | None = None  # so many records of a restatement, once each
+        self.walk_killed_after: int | None = None  # of the close of a month
+        self.walks = True  # closed months are posted of accounts that no event has settled
         self.posted: dict[tuple[str, ...], Leaf] = {}
         self.refused: list[Any] = []
         self.alarms: list[str] = []
@@ -284,6 +286,8 @@ class Scored:
         outcome = self.engine.apply(batch, self.seen.repeats(number, batch.asked()))
         self._write(number, outcome)
         self._log[number].append(self._closes(number))
+        if self.walks:
+            self.walk(number)
         self.refused += [*outcome.beyond, *outcome.refused]
 
     def restate(self, number: int) -> None:
@@ -299,6 +303,19 @@ class Scored:
             self._write(number, outcome)
             if outcome.closes_changed:
                 self._log[number].append(self._closes(number))
+
+    def walk(self, number: int) -> bool:
+        """One step of the close of a month; the process may die in the writing of it."""
+        walked = self.engine.post_months(number)
+        if walked is None:
+            return False
+        killed_after, self.walk_killed_after = self.walk_killed_after, None
+        if killed_after is not None:
+            del walked.records[killed_after:]
+        self._write(number, walked)
+        if killed_after is not None:
+            self.restart()
+        return True
 
     def _closes(self, number: int) -> tuple[bytes, bytes]:
         closes = self.engine.partition(number).closes

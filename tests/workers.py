@@ -24,7 +24,7 @@ from deploy.local.topics import create_topics
 from services.scoring import state
 from shared.events import Event, wrap
 from shared.events.bank import AccountOpened, DayClosed, SourceDescribed, TransactionBooked
-from shared.events.envelope import encode
+from shared.events.envelope import encode, key_of
 from shared.ids import partition_of
 from shared.testing.servers import Servers
 from tests.processes import Forked
@@ -222,7 +222,7 @@ class WorkerSpace:
     def publish(self, events: Iterable[Event[Any]]) -> int:
         """In order, each to its partition; a close to every one. Returns the records written."""
         return self.send(
-            (p, None if isinstance(e.data, DayClosed) else e.subject.encode(), encode(e))
+            (p, key_of(e).encode(), encode(e))
             for e in events
             for p in (
                 range(self.partitions)

@@ -35,7 +35,7 @@ class AccountRows(NamedTuple):
     following: Ints  # of each account, the one of its customer before it
     owners: Ints
     currencies: Ints
-    entries: Ints  # heads of the lists of its ledger
+    entries: Ints  # where those of its ledger lie
     places: Ints  # in the watched accounts' features, and its set
     waiting: Ints
 
@@ -140,8 +140,8 @@ def begin(
     known.owners[account, IS_LOAN] = 1 if loan_letters(words, at) > 0 else 0
     known.owners[account, ROW] = row
     known.currencies[account] = currency
-    for which in range(entries.LISTS):
-        known.entries[account, which] = -1
+    for word in range(entries.SPAN_WORDS):
+        known.entries[account, word] = 0
     known.waiting[account] = -1
     known.places[account, 0], known.places[account, 1] = -1, -1
     if of_set >= 0:

@@ -45,15 +45,17 @@ class Books:
         self.rates = Rates()
         self.ledgers: Ints = np.zeros((_START, LEDGER_WORDS), np.int64)
         self.owners: Ints = np.zeros((_START, 3), np.int64)
-        self.heads: Ints = np.zeros((_START, entries.LISTS), np.int64)
+        self.spans: Ints = np.zeros((_START, entries.SPAN_WORDS), np.int64)
         self.pool: Ints = np.zeros((_START, entries.WORDS), np.int64)
-        self.used: Ints = np.array([0, -1], np.int64)
+        self.used: Ints = entries.used_from_none()
         self.grades = Grades(
             np.zeros(_START, np.int64), np.zeros((_START, grades.WORDS), np.int64),
             np.array([0, -1], np.int64),
         )  # fmt: skip
         self.leaves: Ints = np.zeros((_START, LEAF_WORDS), np.int64)
         self.written: Ints = np.zeros(1, np.int64)
+        self.posted_until = 0  # the months before this day are posted of so many customers
+        self.posted_rows = 0
         self._looked_at = 0  # of the rates that the engine knows
         self._untold: list[Rate] = []
         self._restating: dict[str, Rate] = {}  # wait for `restatement`, by key
@@ -62,7 +64,7 @@ class Books:
     def make_room_for_accounts(self, known: int, more: int) -> None:
         self.ledgers = with_room(self.ledgers, known, more)
         self.owners = with_room(self.owners, known, more)
-        self.heads = with_room(self.heads, known, more)
+        self.spans = with_room(self.spans, known, more)
 
     def make_room_for_customers(self, known: int, more: int) -> None:
         heads = with_room(self.grades.heads, known, more)
@@ -70,14 +72,14 @@ class Books:
 
     def book(self, rates: Tables | None = None) -> Book:
         """All of it as the kernel takes it; by other rates than those of now when given."""
-        tail = entries.Tail(self.heads, self.pool, self.used)
+        tail = entries.Tail(self.spans, self.pool, self.used)
         tables = self.rates.tables() if rates is None else rates
         return Book(self.ledgers, self.owners, tail, self.grades, tables, self.leaves, self.written)
 
     def open_leaves(self, accounts: int, until: int) -> Ints:
         """The leaves that a close before `until` would post of each account. Changes nothing."""
         copy = Books()
-        for name in ("ledgers", "owners", "heads", "pool", "used"):
+        for name in ("ledgers", "owners", "spans", "pool", "used"):
             setattr(copy, name, getattr(self, name).copy())
         copy.rates, copy.grades = self.rates, self.grades
         account = 0
@@ -110,11 +112,13 @@ class Books:
     def make_room(self) -> None:
         """Twice the leaves, the entries and the grades."""
         self.leaves = with_room(self.leaves, len(self.leaves), len(self.leaves))
-        self.make_room_for(len(self.pool), len(self.grades.pool))
+        self.pool = with_room(self.pool, len(self.pool), len(self.pool))
+        self.make_room_for(0, len(self.grades.pool))
 
     def make_room_for(self, more_entries: int, more_grades: int) -> None:
         """Beside those there are."""
-        self.pool = with_room(self.pool, int(self.used[entries.E_USED]), more_entries)
+        places = entries.MOST_MOVES * more_entries
+        self.pool = with_room(self.pool, int(self.used[0]), places)
         used = int(self.grades.used[grades.G_USED])
         self.grades = self.grades._replace(pool=with_room(self.grades.pool, used, more_grades))
 

@@ -2,6 +2,7 @@
 
 A round takes the bank's events first, then the inputs, by the watermark that the events have left.
 What was published of `bank.reference` before a close is known before the close is taken.
+A closed month is walked a step at a time, after a round or when none waits.
 A rate for days behind corrects the ledgers before a batch is read, in steps of this same order.
 Order of writes: rates just taken, awaited; signals and leaves, awaited; state rows, awaited; what
 closes have done and the verdicts, awaited; then what was refused (a verdict met again must be the
@@ -18,12 +19,13 @@ from typing import Any
 import msgspec
 import structlog
 
-from services.scoring import columns, inputs, leaves, signals, state
+from services.scoring import columns, inputs, leaves, month_walk, signals, state
 from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.metrics import (
     ALARMS,
     INPUTS_APART,
     MESSAGES,
+    MONTH_LEFT,
     POSITION,
     RESTATED_ROWS,
     RESTATING,
@@ -89,6 +91,7 @@ class Driver:
         self._idle = asyncio.Event()
         self._idle.set()
         self._leaving = False  # since partitions were revoked, until all stand at their commits
+        self._standing = False  # do all stand there: then their state is whole
         self._published: dict[int, tuple[int, int]] = {}  # partition -> its last total's place
         self._totals_at = 0.0
 
@@ -110,6 +113,7 @@ class Driver:
     async def before_leaving(self, revoked: Iterable[Any]) -> None:
         """Drops what is waiting (it will be delivered again) and lets the round in hand finish."""
         self._leaving = True
+        self._standing = False
         self._pending.clear()
         self._pending_records = 0
         self._room.set()
@@ -119,12 +123,15 @@ class Driver:
     def resume(self) -> None:
         """Every partition stands at its commit again: what is delivered now is all there is."""
         self._leaving = False
+        self._standing = True
 
     async def run(self) -> None:
         """Rounds until cancelled. Nothing that fails here is survivable."""
         try:
             while True:
                 if not self._pending:
+                    if await self._post_months():
+                        continue
                     self._wake.clear()
                     try:
                         await asyncio.wait_for(self._wake.wait(), TOTALS_EVERY_S)
@@ -139,6 +146,7 @@ class Driver:
                     await self._round(taken)
                 finally:
                     self._idle.set()
+                await self._post_months()
                 await self._publish_totals()
         except asyncio.CancelledError:
             raise
@@ -168,16 +176,19 @@ class Driver:
     async def _round_of_events(self, events: dict[int, list[Any]], generation: int) -> None:
         latest_day = self._latest_day()
         joined = {partition: _joined(shares) for partition, shares in events.items()}
-        if self._reference_matters(joined):
-            await self._catch_up()
+        if not all(self.engine.partition(number).latest_on for number in joined):
+            await self._catch_up()  # the first events settle whether there is a contribution
         if not await self._restate(list(joined)) or self._generation() != generation:
             return
         batches = [
             self.engine.read(partition, records, latest_day)
             for partition, records in joined.items()
         ]
-        if any(batch.columns.waiting for batch in batches):
+        if any(batch.columns.waiting or batch.columns.closes for batch in batches):
+            # A close takes effect by the sources, rates and rules that were published before it.
             await self._catch_up()
+            if not await self._restate(list(joined)) or self._generation() != generation:
+                return
             batches = [self.engine.reread(batch) for batch in batches]
         for batch in batches:
             self._seen.note(batch.partition.number, batch.columns)
@@ -246,14 +257,22 @@ class Driver:
                     return False
         return True
 
-    def _reference_matters(self, joined: dict[int, list[Any]]) -> bool:
-        """A close takes effect by the sources and rates that were published before it; and the
-        first events of a partition settle whether it has a contribution."""
-        return any(
-            not self.engine.partition(number).latest_on
-            or any(record.key is None for record in records)
-            for number, records in joined.items()
-        )
+    async def _post_months(self) -> bool:
+        """One step of the first partition that has one. A rebalance waits until it is written."""
+        if not self._standing:
+            return False
+        self._idle.clear()
+        try:
+            for number, partition in self.engine.partitions.items():
+                outcome = self.engine.post_months(number)
+                MONTH_LEFT.labels(str(number)).set(month_walk.customers_left(partition))
+                if outcome is not None:
+                    await self._write([partition], [outcome])
+                    STATE_ROWS.inc(outcome.touched)
+                    return True
+            return False
+        finally:
+            self._idle.set()
 
     async def _repeats(self, batch: Batch, through: int) -> set[int]:
         number = batch.partition.number

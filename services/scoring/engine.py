@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import inputs, restatement, risk_signals, watermark
+from services.scoring import inputs, month_walk, restatement, risk_signals, watermark
 from services.scoring.columns import (
     Asked,
     Close,
@@ -208,6 +208,20 @@ class Engine:
                     len(touched), rates, books.leaves_of(partition.key_of, leaf_rows),
                     walked=walked,
                 )  # fmt: skip
+
+    def post_months(self, number: int) -> Outcome | None:
+        """One step of what a closed month asks, to be written before anything else is stepped;
+        None: all is posted."""
+        partition = self.partition(number)
+        found = month_walk.step(partition)
+        if found is None:
+            return None
+        touched, leaf_rows = found
+        rates, alarms = partition.books.told(number)
+        return Outcome(
+            partition.records(touched), [], [], [], Counter(), False, alarms, len(touched), rates,
+            partition.books.leaves_of(partition.key_of, leaf_rows),
+        )  # fmt: skip
 
     def reread(self, batch: Batch) -> Batch:
         """The same records, judged by the sources that are known now."""

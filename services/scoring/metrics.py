@@ -10,6 +10,7 @@ __all__ = [
     "HOLES",
     "INPUTS_APART",
     "MESSAGES",
+    "MONTH_LEFT",
     "POSITION",
     "RESTATED_ROWS",
     "RESTATING",
@@ -38,6 +39,10 @@ INPUTS_APART = Counter(
 RESTATED_ROWS = Counter(
     "guanxi_worker_restated_customers_total", "Customers written anew by restatements of rates"
 )
+MONTH_LEFT = Gauge(
+    "guanxi_worker_month_customers", "Customers that the close of a month has yet to walk",
+    ["partition"],
+)  # fmt: skip
 RESTATING = Gauge(
     "guanxi_worker_restating_customers", "Customers that a running restatement has yet to walk",
     ["partition"],

@@ -113,15 +113,11 @@ def _pack_account(
     for word in range(ledger_words):
         out[at] = ledgers[account, word]
         at += 1
-    count = 0
-    for which in range(entries.LISTS):
-        place = tail.heads[account, which]
-        while place >= 0:
-            out[at] = tail.pool[place, entries.CODE]
-            out[at + 1] = tail.pool[place, entries.AMOUNT]
-            at += 2
-            count += 1
-            place = tail.pool[place, entries.NEXT]
+    begin, count = tail.spans[account, entries.BEGIN], entries.length(tail, account)
+    for place in range(begin, begin + count):
+        out[at] = tail.pool[place, entries.CODE]
+        out[at + 1] = tail.pool[place, entries.AMOUNT]
+        at += 2
     out[counts_at] = count | (ledger_words << 32)
     return _pack_watch(watch, account, out, at)
 

@@ -144,7 +144,7 @@ class Partition:
         keys, books, watched = self.account_keys, self.books, self.watched
         return AccountRows(
             keys.spans, keys.words, keys.words.view(np.uint8), keys.slots, keys.used,
-            self.first_account, self.next_account, books.owners, self.currency_of, books.heads,
+            self.first_account, self.next_account, books.owners, self.currency_of, books.spans,
             watched.places, watched.heads,
         )  # fmt: skip
 
@@ -240,7 +240,7 @@ class Partition:
             spilled += self._unspill(row)
         begins = np.zeros(n + 1, np.int64)
         books, keys = self.books, self.account_keys
-        tail, watch = Tail(books.heads, books.pool, books.used), self.watched.watch()
+        tail, watch = Tail(books.spans, books.pool, books.used), self.watched.watch()
         words = packing.sizes(
             touched, n, self.first_account, self.next_account, keys.spans, self.heads,
             books.ledgers, tail, books.grades, watch, begins,

@@ -78,6 +78,7 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
     engine.describe("warm", Source(closes_days=True, active_from=day.toordinal()))
     engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 1))
     outcome = engine.apply(engine.read(0, _records(day), day.toordinal() + 1), set())
+    engine.post_months(0)
     engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 2))
     restated = [record for one in engine.restate(0) for record in (*one.rates, *one.records)]
     partition = engine.partition(0)

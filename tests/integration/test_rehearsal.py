@@ -207,6 +207,26 @@ def test_what_was_rehearsed_is_what_lives_from_that_day_on(begun: Room, bank: St
     assert accepted["rules_after"] == stricter().encoded()
 
 
+def test_a_running_worker_takes_an_accepted_set_at_the_close(begun: Room, bank: Stream) -> None:
+    """Nobody restarts it: it reads what was accepted before it takes a close."""
+    room = begun
+    number = propose(room, stricter())
+    ask(room, number, day(20))
+    rehearse(room)
+    accept(room, number, day(LIVE_ON))
+    while room.scoring.relay_once():
+        pass
+    room.stand_at(day(END))
+    room.workers.publish(until(bank, day(END), day(BEGUN)))
+    room.settle()
+    _until_told(room)
+    with room.scoring.database.read() as session:
+        assert {(r.partition, r.first_on) for r in queries.live_from(session, number)} == {
+            (p, day(LIVE_ON)) for p in range(worker_room.PARTITIONS)
+        }
+    assert f"set-{number}" in {signal[5] for signal in lived(room).values()}
+
+
 def test_a_rehearsal_that_was_killed_goes_on_where_it_stood(
     begun: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:

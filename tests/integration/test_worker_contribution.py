@@ -1,5 +1,6 @@
 """Real workers on a real broker, leaves and state read back from Kafka: golden G1, restatements."""
 
+import time
 from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
@@ -191,6 +192,11 @@ def test_grades_and_capital_live_are_the_leaves_of_the_loop(
             worker.wait_ready()
         space.wait_committed(60)
         assert not space.read("scoring.dead")
+        closed_before = f"{FIRST_DAY + timedelta(days=bank.days):%Y-%m}"
+        deadline = time.monotonic() + 30
+        while any(leaf.period < closed_before for leaf in still_open(space)):
+            assert time.monotonic() < deadline, "accounts without events have not posted the month"
+            time.sleep(0.2)
         live = [*posted(space).values(), *still_open(space)]
         assert {leaf.identity(): leaf.amount_minor for leaf in live} == quiet.leaves()
         last = FIRST_DAY + timedelta(days=bank.days - 1)

@@ -26,7 +26,7 @@ def test_a_record_says_what_its_close_would_post(seed: int) -> None:
     for row in range(len(partition.account_keys)):
         key, copy = partition.key_of(row), partition.books
         before = int(copy.written[0])
-        kept = copy.ledgers.copy(), copy.heads.copy(), copy.pool.copy(), copy.used.copy()
+        kept = copy.ledgers.copy(), copy.spans.copy(), copy.pool.copy(), copy.used.copy()
         until = settled_on(told[key].ledger)
         if until:
             post_all(copy.book(), row, row + 1, until)
@@ -37,7 +37,7 @@ def test_a_record_says_what_its_close_would_post(seed: int) -> None:
         assert tuple(by_component.values()) == accrued(told[key].ledger, told[key].entries)
         some += sum(1 for amount in by_component.values() if amount)
         copy.written[0] = before
-        copy.ledgers, copy.heads, copy.pool, copy.used = kept
+        copy.ledgers, copy.spans, copy.pool, copy.used = kept
     assert some > 8, "nothing was open: the test proves nothing"
 
 

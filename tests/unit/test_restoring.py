@@ -108,10 +108,10 @@ def ledgers(draw: Any) -> tuple[list[int], list[tuple[int, int]]]:
     rest = draw(st.lists(INTEGERS, max_size=LEDGER_WORDS - 1))
     days = st.lists(st.integers(0, 1_000), unique=True, max_size=6)
     pending = sorted(2 * settled_on + day for day in draw(days))
-    history = sorted((2 * settled_on - 1 - day for day in draw(days)), reverse=True)
+    history = sorted(2 * settled_on - 1 - day for day in draw(days))
     cells = sorted(CELL_MIN + cell for cell in draw(days))
     ledger = [settled_on, *rest, *[0] * (LEDGER_WORDS - 1 - len(rest))]
-    return ledger, [(code, draw(INTEGERS)) for code in (*pending, *history, *cells)]
+    return ledger, [(code, draw(INTEGERS)) for code in (*history, *pending, *cells)]
 
 
 @st.composite

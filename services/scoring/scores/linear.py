@@ -19,14 +19,15 @@ LN_MAX: Final = 700 * MILLION
 
 @compiled
 def ln1p_micro(value: float) -> int:
-    """ln(1 + value) in millionths, for value >= 0: what most features are."""
-    return int(math.log1p(value) * 1e6 + 0.5)
+    """ln(1 + value) in millionths, for value >= 0: what most features are. To a millionth log1p is
+    no better and takes three times as long."""
+    return int(math.log(1.0 + value) * 1e6 + 0.5)
 
 
 @compiled
 def signed_ln1p_micro(value: float) -> int:
     """As ln1p_micro, with the sign of the value."""
-    size = int(math.log1p(abs(value)) * 1e6 + 0.5)
+    size = int(math.log(1.0 + abs(value)) * 1e6 + 0.5)
     return size if value >= 0 else -size
 
 

@@ -8,15 +8,19 @@ valued before them is booked if no sign can turn, and refused otherwise.
 
 # ruff: noqa: PLR0917 - compiled: numba takes no keywords
 
+import numpy as np
+from numpy.typing import NDArray
+
 from services.scoring import rows as r
 from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import entries
 from services.scoring.scores.contribution import ledger as books
-from services.scoring.scores.contribution.entries import CELLS, E_USED, HISTORY, PENDING
+from services.scoring.scores.contribution.entries import CELLS, HISTORY, MOST_MOVES, PENDING
 from services.scoring.scores.contribution.ledger import L_COUNT, Book
 from services.scoring.scores.contribution.months import first_day, month_of
 from services.scoring.scores.contribution.rates import on_day
 
+Ints = NDArray[np.int64]
 BALANCE_MAX = 1 << 55  # times a century at twice 100 % it still has 63 bits
 TURNOVER_MAX = 1 << 61
 _LEAVES_OF_MONTH = 5  # the sums and the upkeep
@@ -37,7 +41,7 @@ def has_places(book: Book, needed: int) -> bool:
     """Are there places for so many leaves and entries?"""
     return bool(
         book.written[L_COUNT] + needed <= book.leaves.shape[0]
-        and book.tail.used[E_USED] + needed <= book.tail.pool.shape[0]
+        and book.tail.used[0] + MOST_MOVES * needed <= book.tail.pool.shape[0]
     )
 
 
@@ -103,12 +107,13 @@ def _shift_all(book: Book, account: int, day: int, amount: int, period: int) -> 
     """Walks the balances back from the settled day to the value day."""
     ledger, pool = book.ledgers[account], book.tail.pool
     end, balance = ledger[books.SETTLED_ON], ledger[books.BALANCE]
-    place = book.tail.heads[account, HISTORY]
-    while end > day and place >= 0:
-        begin = max(day, pool[place, entries.CODE] >> 1)
+    n = book.tail.spans[account, entries.COUNTS + HISTORY]
+    while end > day and n > 0:
+        n -= 1
+        begin = max(day, pool[entries.past(book.tail, account, n), entries.CODE] >> 1)
         _shift(book, account, balance, amount, begin, end, period)
-        balance -= entries.moved(book.tail, place)
-        end, place = begin, pool[place, entries.NEXT]
+        balance -= entries.moved(book.tail, entries.past(book.tail, account, n))
+        end = begin
     if end <= day:
         return
     kept_from = ledger[books.KEPT_FROM]
@@ -150,11 +155,9 @@ def open_or_close(book: Book, account: int, day: int, step: int, until: int) -> 
     """An account is open from a day on, or no longer. Said twice it is said once."""
     ledger, tail = book.ledgers[account], book.tail
     is_open = ledger[books.OPEN]
-    place = tail.heads[account, PENDING]
-    while place >= 0:
+    for place in range(*entries.span(tail, account, PENDING)):
         if tail.pool[place, entries.CODE] & 1:
             is_open += tail.pool[place, entries.AMOUNT]
-        place = tail.pool[place, entries.NEXT]
     if not 0 <= is_open + step <= 1:
         return
     if day >= ledger[books.SETTLED_ON]:
@@ -226,6 +229,41 @@ def book_event(
     if driver >= 0:
         cost = on_day(book.rates.drivers, book.rates.steps, driver, day)
         put_leaf(book, worker, r.USES, day, -cost, until)
+
+
+@inlined
+def _has_month(book: Book, account: int, until: int) -> bool:
+    """Is there anything that the months before `until` would post?"""
+    ledger = book.ledgers[account]
+    if ledger[books.SETTLED_ON] == 0 or ledger[books.SETTLED_ON] >= until:
+        return False
+    if ledger[books.BALANCE] != 0 or ledger[books.OPEN] != 0:
+        return True
+    spans = book.tail.spans
+    return bool(
+        spans[account, entries.COUNTS + PENDING] > 0 or spans[account, entries.COUNTS + CELLS] > 0
+    )
+
+
+@compiled
+def post_months(
+    book: Book, first_account: Ints, next_account: Ints, begin: int, end: int, until: int,
+    touched: Ints, count: Ints,
+) -> int:  # fmt: skip
+    """Posts the months before `until` of the customers begin..end whom no event has settled since.
+    `touched` gets the rows that changed, so many as `count` says. Returns where room ran out."""
+    for row in range(begin, end):
+        account = first_account[row]
+        while account >= 0:
+            if _has_month(book, account, until):
+                if not has_places(book, room(book, account, until, until)):
+                    return row
+                books.settle(book, account, until, -1)
+                if count[0] == 0 or touched[count[0] - 1] != row:
+                    touched[count[0]] = row
+                    count[0] += 1
+            account = next_account[account]
+    return end
 
 
 @compiled

@@ -66,9 +66,12 @@ def _correct(book: Book, row: int, account: int, from_day: int, place: int, unti
     ledger, pool = book.ledgers[account], book.tail.pool
     of = books.below(book, account)
     end, balance = ledger[books.SETTLED_ON], ledger[books.BALANCE]
-    entry = book.tail.heads[account, HISTORY]
+    n = book.tail.spans[account, entries.COUNTS + HISTORY]
     while end > from_day:
-        begin = from_day if entry < 0 else max(from_day, pool[entry, entries.CODE] >> 1)
+        n -= 1
+        begin = from_day
+        if n >= 0:
+            begin = max(begin, pool[entries.past(book.tail, account, n), entries.CODE] >> 1)
         at = begin
         while at < end and balance < 0:
             origin = month_of(at)
@@ -80,6 +83,5 @@ def _correct(book: Book, row: int, account: int, from_day: int, place: int, unti
                 books.put(book, account, r.LOSS, high, low, origin, month_of(until))
             at = upto
         end = begin
-        if entry >= 0:
-            balance -= entries.moved(book.tail, entry)
-            entry = pool[entry, entries.NEXT]
+        if n >= 0:
+            balance -= entries.moved(book.tail, entries.past(book.tail, account, n))

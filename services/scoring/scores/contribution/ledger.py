@@ -88,12 +88,12 @@ def put(
         ledger[at], ledger[at + 1] = plus(ledger[at], ledger[at + 1], high, low)
         return
     tail = book.tail
-    at_low = entries.add(tail, account, CELLS, entries.cell_code(period, origin, component + 1), 0)
-    at_high = entries.add(tail, account, CELLS, entries.cell_code(period, origin, component), 0)
-    high, low = plus(tail.pool[at_high, entries.AMOUNT], tail.pool[at_low, entries.AMOUNT],
-                     high, low)  # fmt: skip
-    tail.pool[at_high, entries.AMOUNT] = high
-    tail.pool[at_low, entries.AMOUNT] = low
+    code = entries.cell_code(period, origin, component)
+    entries.add(tail, account, CELLS, code + 1, 0)
+    at = entries.add(tail, account, CELLS, code, 0)  # and its low limb follows
+    high, low = plus(tail.pool[at, entries.AMOUNT], tail.pool[at + 1, entries.AMOUNT], high, low)
+    tail.pool[at, entries.AMOUNT] = high
+    tail.pool[at + 1, entries.AMOUNT] = low
 
 
 @compiled
@@ -143,20 +143,18 @@ def settle(book: Book, account: int, until: int, event: int) -> None:
         return
     tail, at = book.tail, ledger[SETTLED_ON]
     while at < until:
-        place = tail.heads[account, PENDING]
-        while place >= 0 and tail.pool[place, entries.CODE] >> 1 <= at:
-            code, amount = tail.pool[place, entries.CODE], tail.pool[place, entries.AMOUNT]
-            entries.pop(tail, account, PENDING)
-            entries.add(tail, account, HISTORY, code, amount)
-            if code & 1:
-                ledger[OPEN] += amount
+        place, stop = entries.span(tail, account, PENDING)
+        while place < stop and tail.pool[place, entries.CODE] >> 1 <= at:
+            if tail.pool[place, entries.CODE] & 1:
+                ledger[OPEN] += tail.pool[place, entries.AMOUNT]
             else:
-                ledger[BALANCE] += amount
-            place = tail.heads[account, PENDING]
+                ledger[BALANCE] += tail.pool[place, entries.AMOUNT]
+            entries.accrued(tail, account)
+            place, stop = entries.span(tail, account, PENDING)
         month = month_of(at)
         boundary = first_day(month + 1)
         end = min(until, boundary)
-        if place >= 0:
+        if place < stop:
             end = min(end, tail.pool[place, entries.CODE] >> 1)
         accrue(book, account, ledger[BALANCE], 1, at, end, month, month)
         if ledger[OPEN] != 0:
@@ -172,18 +170,15 @@ def settle(book: Book, account: int, until: int, event: int) -> None:
 def _forget(book: Book, account: int, horizon: int) -> None:
     """Drops what is before the horizon; of the balances before it bounds remain."""
     ledger, tail = book.ledgers[account], book.tail
-    place, before = tail.heads[account, HISTORY], -1
-    balance, dropped = ledger[BALANCE], False
-    while place >= 0 and tail.pool[place, entries.CODE] >> 1 >= horizon:
-        balance -= entries.moved(tail, place)
-        before, place = place, tail.pool[place, entries.NEXT]
-    if place < 0:
+    begin, end = entries.span(tail, account, HISTORY)
+    if begin == end or tail.pool[begin, entries.CODE] >> 1 >= horizon:
         return
-    if before < 0:
-        tail.heads[account, HISTORY] = -1
-    else:
-        tail.pool[before, entries.NEXT] = -1
-    while place >= 0:
+    balance, dropped, place = ledger[BALANCE], False, end - 1
+    while place >= begin and tail.pool[place, entries.CODE] >> 1 >= horizon:
+        balance -= entries.moved(tail, place)
+        place -= 1
+    old = place + 1 - begin
+    while place >= begin:
         if not tail.pool[place, entries.CODE] & 1:
             if not dropped:
                 ledger[KEPT_FROM] = tail.pool[place, entries.CODE] >> 1
@@ -191,9 +186,8 @@ def _forget(book: Book, account: int, horizon: int) -> None:
             balance -= tail.pool[place, entries.AMOUNT]
             ledger[OLD_MIN] = min(ledger[OLD_MIN], balance)
             ledger[OLD_MAX] = max(ledger[OLD_MAX], balance)
-        following = tail.pool[place, entries.NEXT]
-        entries.free(tail, place)
-        place = following
+        place -= 1
+    entries.drop(tail, account, HISTORY, old)
 
 
 @compiled
@@ -205,14 +199,15 @@ def post(book: Book, account: int, period: int, last: int, event: int) -> None:
     due = ledger[UPKEEP_SUM] - ledger[UPKEEP_POSTED]
     post_leaf(book, event, account, r.UPKEEP, period, period, due)
     ledger[UPKEEP_POSTED] = ledger[UPKEEP_SUM]
-    place = tail.heads[account, CELLS]
-    while place >= 0 and tail.pool[place, entries.CODE] >> 32 <= last:
+    begin, end = entries.span(tail, account, CELLS)
+    place = begin
+    while place < end and tail.pool[place, entries.CODE] >> 32 <= last:
         code, amount = tail.pool[place, entries.CODE], tail.pool[place, entries.AMOUNT]
         component, origin, of = code & 0xFF, (code >> 8) & 0xFFFFFF, code >> 32
-        entries.pop(tail, account, CELLS)
+        place += 1
         if component < r.UPKEEP:
-            low = tail.pool[tail.heads[account, CELLS], entries.AMOUNT]
-            entries.pop(tail, account, CELLS)
+            low = tail.pool[place, entries.AMOUNT]
+            place += 1
             at = sum_of(component)
             ledger[at], ledger[at + 1] = plus(ledger[at], ledger[at + 1], amount, low)
             _post_sum(book, account, component, of, origin, event)
@@ -221,7 +216,7 @@ def post(book: Book, account: int, period: int, last: int, event: int) -> None:
                 ledger[UPKEEP_SUM] += amount
                 ledger[UPKEEP_POSTED] += amount
             post_leaf(book, event, account, component, of, origin, amount)
-        place = tail.heads[account, CELLS]
+    entries.drop(tail, account, CELLS, place - begin)
 
 
 @compiled

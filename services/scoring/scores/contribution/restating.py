@@ -74,11 +74,11 @@ def _correct(difference: Book, account: int, from_day: int, until: int) -> None:
     """Walks the balances and the openings back from the settled day, month by month."""
     ledger, pool = difference.ledgers[account], difference.tail.pool
     end, balance, is_open = ledger[books.SETTLED_ON], ledger[books.BALANCE], ledger[books.OPEN]
-    place = difference.tail.heads[account, HISTORY]
+    n = difference.tail.spans[account, entries.COUNTS + HISTORY]
     while end > from_day:
-        begin = from_day
-        if place >= 0:
-            begin = max(begin, pool[place, entries.CODE] >> 1)
+        begin, n = from_day, n - 1
+        if n >= 0:
+            begin = max(begin, pool[entries.past(difference.tail, account, n), entries.CODE] >> 1)
         at = begin
         while at < end:
             origin = month_of(at)
@@ -88,11 +88,11 @@ def _correct(difference: Book, account: int, from_day: int, until: int) -> None:
                 booking.charge(difference, account, is_open, at, upto, until)
             at = upto
         end = begin
-        if place >= 0:
+        if n >= 0:
+            place = entries.past(difference.tail, account, n)
             if pool[place, entries.CODE] & 1:
                 is_open -= pool[place, entries.AMOUNT]
             balance -= entries.moved(difference.tail, place)
-            place = pool[place, entries.NEXT]
 
 
 @compiled
@@ -103,14 +103,14 @@ def _add_held(book: Book, account: int, counts: Ints, sign: int) -> None:
         at = books.sum_of(2 * n)
         _add(counts, n, ledger[at], ledger[at + 1], sign)
     _add(counts, _SUMS, 0, ledger[books.UPKEEP_SUM], sign)
-    place = tail.heads[account, CELLS]
-    while place >= 0:
+    place, end = entries.span(tail, account, CELLS)
+    while place < end:
         component = tail.pool[place, entries.CODE] & 0xFF
         amount = tail.pool[place, entries.AMOUNT]
-        place = tail.pool[place, entries.NEXT]
+        place += 1
         if component < r.UPKEEP:  # its low limb follows
             _add(counts, component // 2, amount, tail.pool[place, entries.AMOUNT], sign)
-            place = tail.pool[place, entries.NEXT]
+            place += 1
         elif component == r.UPKEEP:
             _add(counts, _SUMS, 0, amount, sign)
 
