@@ -7,7 +7,7 @@ import sys
 from itertools import count
 from typing import Any
 
-from services.scoring import columns, inputs
+from services.scoring import columns, inputs, reading
 from services.scoring.worker import run
 
 _numbers = count(1)
@@ -19,7 +19,7 @@ def always_new(event: Any) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["hashes"]:
-        columns.xxh3_64_intdigest = always_new
+        columns.xxh3_64_intdigest = reading.xxh3_64_intdigest = always_new
     else:
         inputs.sequence_of = always_new
     run()

@@ -29,6 +29,7 @@ TEN = {  # with migrations/, which is looked at by its revisions
 # A name of a table is no parameter of SQL.
 SQL_WITH_NAMES = {
     "services/scoring/commands/copying.py": "temporary tables and COPY; all callers pass constants",
+    "services/scoring/commands/open_leaves.py": "the fold's move and the roll's: columns of ours",
     "services/scoring/queries/reach.py": "two forms of a constant: who sees all, and the others",
 }
 # The scorer's worker reads these itself, in batches and without the handlers' transaction.
