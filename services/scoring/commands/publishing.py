@@ -44,7 +44,9 @@ FIGURES = text(
     """
     select party_id, sum_minor, count as transactions, customer_count, mean_minor, risk_ppm,
            margin_at_risk_minor, posted_minor, accrued_minor
-      from party_figures where party_id = any(:parties) order by published_at nulls first
+      from party_figures
+     where party_id = any(:parties) and (numbers > 0 or published_at is not null)
+     order by published_at nulls first
     """
 )
 POSITIONS = text(
@@ -64,7 +66,8 @@ COMPONENTS = text(
 TOLD = text(
     """
     with gone as (delete from scores_waiting where party_id = any(:parties))
-    update party_figures set published_at = :wall_now where party_id = any(:parties)
+    update party_figures set published_at = :wall_now
+     where party_id = any(:parties) and (numbers > 0 or published_at is not null)
     """
 )
 
@@ -77,7 +80,8 @@ def publish_scores(runtime: Runtime, stop: threading.Event) -> None:
 
 
 def publish_waiting(tx: Tx) -> int:
-    """One batch of parties whose figures changed and whose turn it is. Returns how many."""
+    """One batch of parties whose figures changed and whose turn it is. Returns how many were told:
+    one that lost its numbers before anybody heard of it is not."""
     asked = {"wall_now": tx.wall_now, "limit": BATCH_MAX}
     parties = list(tx.session.execute(TAKE, asked).scalars())
     if not parties:
@@ -97,7 +101,7 @@ def publish_waiting(tx: Tx) -> int:
         if fact is not None:
             outbox.enqueue(tx, fact)
     tx.session.execute(TOLD, {"parties": parties, "wall_now": tx.wall_now})
-    return len(parties)
+    return len(rows)
 
 
 def _contributions(tx: Tx, rows: Sequence[Any]) -> dict[str, Contribution]:
