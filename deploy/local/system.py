@@ -191,8 +191,6 @@ class System:
         self._start_child("issuer", ["deploy.local.issuer", "serve"])
         for name, port in SERVICES.items():
             more = {"GUANXI_HTTP_PORT": str(port + shift)}
-            if name == "scoring":
-                more["GUANXI_POLL_RECORDS_MAX"] = "5000"  # its folds are set-based
             self._start_child(name, [f"services.{name}", "all"], more)
         self._seed()
         self._start_child(
