@@ -58,6 +58,12 @@ class ScoreCard(msgspec.Struct, frozen=True):
             (m for m in self.measured if (m.method, m.population) == (self.method, "all")), None
         )
 
+    @property
+    def others(self) -> list[_Measured]:
+        """Of the methods that were tried beside it, on the same accounts, the best first."""
+        found = [m for m in self.measured if m.population == "all" and m.method != self.method]
+        return sorted(found, key=lambda one: one.brier_ppm)
+
 
 class _Record(msgspec.Struct, frozen=True):
     trained_on: date

@@ -1,5 +1,6 @@
 """A model's rules on the query side: alerts of parties, what moved each term, both languages."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.risk_live import hand_made
 from tests.scoring_bank import ScoredBank
 
 scoring = scoring_room.scoring
+DEMO_MODEL = Path(__file__).parents[2] / "deploy" / "bank" / "model.json"
 
 
 @pytest.fixture
@@ -133,6 +135,8 @@ def test_pages_name_the_model_its_error_and_why(
     assert "-2.000000" in shown  # of the base: the terms are shown to the last digit
     assert 'data-moved="silence"' in shown
     assert {"zh-CN": "线性评分", "en": "Linear score"}[language] in shown
-    file.write_text("nonsense")
+    monkeypatch.setenv("GUANXI_RISK_MODEL", str(DEMO_MODEL))
+    page = client.get("/risk").text
+    assert {"BG/NBD", "MBG/NBD"} <= set(re.findall(r"\bM?BG/NBD", page)), "tried and measured too"
     monkeypatch.setenv("GUANXI_RISK_MODEL", str(tmp_path / "none.json"))
     assert without in client.get("/risk").text, "it cannot be read here: the log says so"
