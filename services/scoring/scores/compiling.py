@@ -49,6 +49,9 @@ CACHE = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder())))
 
 import numba  # noqa: E402 - reads the folder when it is imported
 
+# Who imported it before had it keep machine code beside the sources, where stale code runs.
+numba.config.CACHE_DIR = str(CACHE)
+
 _compile = numba.njit(cache=True, nogil=True)
 
 
