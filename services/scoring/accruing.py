@@ -1,20 +1,19 @@
 """What accounts have accrued through a closed day to which no event has brought them: the worker's
 own code on its own records, so every rate, grade, entry and rounding is the worker's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring import model
+from services.scoring.books import AccountKey
 from services.scoring.live_sets import LiveSets
 from services.scoring.open_leaf import COLUMNS
 from services.scoring.partition import Partition
 from services.scoring.restoring import restore
 from services.scoring.risk_plan import NO_PLAN
 from services.scoring.rows import F_ACCOUNT, F_AMOUNT, F_COMPONENT, USES
-from services.scoring.scores.contribution.ledger import SETTLED_ON
-from services.scoring.state import UnreadableState
 from services.scoring.state_columns import Columns
 
 Ints = NDArray[np.int64]
@@ -29,15 +28,24 @@ def accrued_through(
     of the same customers."""
     partition = Partition(0, _WATCHES_NOTHING, currency)
     restore(partition, [*rates, *customers])
-    books, accounts = partition.books, len(partition.account_keys)
-    order = np.argsort(told.owners, kind="stable")  # accounts as the records have them
-    if accounts != len(order) or np.any(
-        books.ledgers[:accounts, SETTLED_ON] != told.settled_on[order]
-    ):
-        raise UnreadableState("accounts were restored in another order than they are told")
-    leaves = books.open_leaves(accounts, day + 1)
+    accounts = len(partition.account_keys)
+    place = {partition.key_of(n): n for n in range(accounts)}
+    order = np.array([place[key] for key in _keys([k.decode() for k, _ in customers], told)])
+    leaves = partition.books.open_leaves(accounts, day + 1)
     sums = np.zeros((accounts, USES + 1), np.int64)
     np.add.at(sums, (leaves[:, F_ACCOUNT], leaves[:, F_COMPONENT]), leaves[:, F_AMOUNT])
-    found = np.empty_like(told.accrued)
-    found[order] = sums[:, list(COLUMNS.values())]
+    found: Ints = sums[order][:, list(COLUMNS.values())]
     return found
+
+
+def _keys(numbers: Sequence[str], told: Columns) -> Iterator[AccountKey]:
+    ends = told.text_begins + told.text_lengths
+    spans = zip(told.text_begins.tolist(), ends.tolist(), strict=True)
+    for owner, ((a, b, c, d), (a_end, b_end, c_end, d_end)) in zip(
+        told.owners.tolist(), spans, strict=True
+    ):
+        data = told.data
+        yield (
+            numbers[owner], data[a:a_end].decode(), data[b:b_end].decode(),
+            data[c:c_end].decode(), data[d:d_end].decode(),
+        )  # fmt: skip

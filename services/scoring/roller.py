@@ -6,6 +6,7 @@ import threading
 from bisect import bisect_right
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from services.scoring import state, state_columns
@@ -16,6 +17,8 @@ from services.scoring.rows import KIND_CUSTOMER, KIND_RATE
 from shared import positions
 from shared.runtime import Runtime
 from shared.wire import Record, read_span
+
+log = structlog.get_logger()
 
 TOPIC = "scoring.state"
 ROUND_S = 1.0
@@ -42,16 +45,17 @@ class Roller:
         if roll is None or self._runtime.behind.get(TOPIC, 0) > FAR_BEHIND:
             self._log = None
             return False
-        log = self._read(roll)
-        records, last = log.after(roll.after, CUSTOMERS)
+        read = self._read(roll)
+        records, last = read.after(roll.after, CUSTOMERS)
         told = state_columns.read([record.value or b"" for record in records])
-        accrued = self._accrued(roll, log, records, told)
+        accrued = self._accrued(roll, read, records, told)
         try:
             with self._runtime.database.transaction() as tx:
                 rolling.bring_on(tx, roll, records, told, accrued, last=last)
-        except rolling.NotFolded:
+        except rolling.NotFolded as reason:
+            log.info("roll_waits_for_the_fold", why=str(reason))
             self._log = None
-            raise
+            return False
         if last:
             self._log = None
         return True
@@ -62,7 +66,7 @@ class Roller:
         return self._log[1]
 
     def _accrued(
-        self, roll: Roll, log: "Log", records: list[Record], told: state_columns.Columns
+        self, roll: Roll, read: "Log", records: list[Record], told: state_columns.Columns
     ) -> NDArray[np.int64]:
         if not told.has_ledger.any():
             return told.accrued
@@ -70,7 +74,7 @@ class Roller:
 
         customers = [(record.key or b"", record.value or b"") for record in records]
         return accrued_through(
-            roll.day.toordinal(), log.rates.items(), customers, told,
+            roll.day.toordinal(), read.rates.items(), customers, told,
             self._runtime.settings.currency,
         )  # fmt: skip
 

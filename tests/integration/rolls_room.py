@@ -52,10 +52,13 @@ def after_the_close(number: str, account: str, n: int) -> Event[Any]:
     return event_of(fact, f"late-{n}", on)
 
 
-def scored_bank(bank: Bank, seed: int, *, later: bool = True) -> Scored:
-    """`later`: with one event of each customer after the last close, in a batch of its own."""
+def scored_bank(bank: Bank, seed: int, *, later: bool = True, walks: bool = True) -> Scored:
+    """`later`: with one event of each customer after the last close, in a batch of its own.
+    `walks`: months are posted at their end."""
     events = stream(bank, Random(seed))
-    scored = Scored(bank).run(events, 20)
+    scored = Scored(bank)
+    scored.walks = walks
+    scored.run(events, 20)
     if later:
         told = [after_the_close(f"C{n}", f"{10 * n}", n) for n in range(3)]
         scored.feed(0, [Line(len(events) + n, e.subject.encode(), encode(e))
@@ -107,6 +110,13 @@ class Log:
                 if told.watermark >= day.toordinal():
                     return n + 1
         raise AssertionError(f"{day} is not closed")
+
+    def walked(self, closed: int) -> int:
+        """The place behind what a walk wrote after this place: no event moved it."""
+        places = [state.place_of(record.value or b"")[0] if record.key[:1] != b"\x00" else -1
+                  for record in self.records if record.key]  # fmt: skip
+        moved = (n for n in range(closed, len(places)) if places[n] > max(places[:closed]))
+        return next(moved, len(places))
 
     def roll(self) -> None:
         """Until nothing is left, with a roller that has just started."""

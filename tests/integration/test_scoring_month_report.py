@@ -203,16 +203,29 @@ def test_an_account_that_has_not_posted_the_month_is_counted(reported: ServiceUn
         assert found is not None
         return int(found.group(1))
 
+    def provisional() -> list[bool]:
+        """On its page, in its CSV, on the page of the plan."""
+        client = reported.client(HEAD)
+        page = client.get("/contribution/month", params={"period": MONTH}).text
+        assert ("A closed month never changes." in page) is not ("data-provisional" in page)
+        plan = client.get("/contribution/plans", params={"period": MONTH}).text
+        assert ("All days closed" in plan) is not ("have still to post" in plan)
+        in_file = [line for line in report(reported) if line[0] == "Provisional"]
+        assert [line[1] for line in in_file] == ([str(shown())] if in_file else [])
+        return ["data-provisional" in page, bool(in_file), "have still to post" in plan]
+
     before = shown()
     with reported.database.transaction() as tx:
         later = "update open_leaves set settled_on = date '2025-03-01'"
         assert tx.session.execute(text(later)).rowcount > before
     assert shown() == 0
+    assert provisional() == [False] * 3
     with reported.database.transaction() as tx:
         one = """update open_leaves set settled_on = date '2025-02-28'
                   where account_number = (select min(account_number) from open_leaves)"""
         tx.session.execute(text(one))
     assert shown() > 0
+    assert provisional() == [True] * 3
 
 
 def test_a_bank_without_any_close_has_no_report(space: Space, scoring: ServiceUnderTest) -> None:

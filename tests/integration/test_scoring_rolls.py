@@ -14,10 +14,11 @@ from shared.testing.space import ServiceUnderTest, Space
 from tests.golden import day_by_day
 from tests.integration import joint_room, rolls_room, scoring_room
 from tests.integration.joint_room import JOINT, Opening, tell
-from tests.integration.ledger_room import leaves_of, reference
+from tests.integration.ledger_room import leaves_of, reference, states_of
 from tests.integration.rolls_room import (
     LAST,
     Log,
+    added,
     all_sums,
     cuts,
     idle_bank,
@@ -27,7 +28,7 @@ from tests.integration.rolls_room import (
 )
 from tests.integration.scoring_room import rows
 from tests.integration.test_scoring_totals import residual
-from tests.ledger_bank import FIRST_DAY, Bank, Scored, plain
+from tests.ledger_bank import FIRST_DAY, Bank, Scored, Sums, plain
 
 scoring = scoring_room.scoring
 HALVES = Opening(FIRST_DAY, (("C0", 333_333), ("C1", 666_667)), 1)
@@ -85,23 +86,30 @@ def test_each_closed_day_is_exact_when_it_is_rolled(
     scoring: ServiceUnderTest, log: Log, made: Bank
 ) -> None:
     """Posted leaves come by another topic: held against what is posted by then."""
+    log.records = states_of(scored_bank(made, 5, walks=False))
     before: dict[tuple[str, str, str], int] = {}
     for back in (40, 20, 0):
         log.fold(log.close_of(LAST - timedelta(days=back)))  # or a day that closed with it
         log.roll()
         ((_, closed_on, day, _),) = through(scoring)
         assert day == closed_on
-        replayed = Scored(made).run(rolls_room.stream_until(made, 5, day), 20)
-        posted = {leaf.identity() for leaf in replayed.posted.values()}
-        still_open = {k: v for k, v in replayed.leaves().items() if k not in posted}
-        expected: dict[tuple[str, str, str], int] = {}
-        for (_, account, _, product, component, _, _), amount in still_open.items():
-            key = (account, product, component)
-            expected[key] = expected.get(key, 0) + amount
         found = open_sums(scoring)
-        assert found == {key: amount for key, amount in expected.items() if amount}
+        assert found == open_at(made, day, walks=False)
         assert found != before
         before = found
+
+
+def open_at(made: Bank, day: date, *, walks: bool) -> Sums:
+    """What a worker has open at the close of a day, of the same stream cut off there."""
+    one = Scored(made)
+    one.walks = walks
+    one.run(rolls_room.stream_until(made, 5, day), 20)
+    return added(*(
+        {(account, product, component): amount}
+        for key, amount in one.leaves().items()
+        if key not in one.posted
+        for _, account, _, product, component, _, _ in [key]
+    ))  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -139,14 +147,23 @@ def wander(scoring: ServiceUnderTest, log: Log, scored: Scored, rng: Random) -> 
     post(scoring, scored)
 
 
-def test_without_what_was_told_a_record_of_another_account_puts_it_back(
-    scoring: ServiceUnderTest, log: Log, scored: Scored, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The negative control of the fold's guard."""
-    always = text(str(open_leaves.KEEP).replace(open_leaves.CHANGED, "true"))
-    monkeypatch.setattr(open_leaves, "KEEP", always)
-    wander(scoring, log, scored, Random(0))
-    assert all_sums(scoring) != scored.sums()
+@pytest.mark.parametrize("guarded", [True, False])
+def test_an_event_takes_nothing_back_from_the_other_accounts_of_its_customer(
+    scoring: ServiceUnderTest, log: Log, scored: Scored, guarded: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """With the negative control of the fold's guard: the record tells them as they were."""
+    if not guarded:
+        always = text(str(open_leaves.KEEP).replace(open_leaves.CHANGED, "true"))
+        monkeypatch.setattr(open_leaves, "KEEP", always)
+    log.fold(log.walked(log.close_of(LAST)))
+    log.roll()
+    log.fold(len(log.records))  # nothing is rolled any more
+    post(scoring, scored)
+    assert (all_sums(scoring) == scored.sums()) == guarded
+    assert (through(scoring) == [(0, LAST, LAST, None)]) == guarded, "that it was put back is told"
+    log.roll()
+    assert all_sums(scoring) == scored.sums()
 
 
 @pytest.mark.parametrize("guarded", [True, False])
@@ -177,10 +194,7 @@ def test_an_account_that_the_fold_has_yet_to_come_to_is_waited_for(
     numbers = {record.key for record in whole[log.folded :] if record.key}
     log.records = [record for record in whole if record.offset >= log.folded
                    or record.key not in numbers]  # fmt: skip
-    one = Roller(scoring.runtime)
-    with pytest.raises(rolling.NotFolded):
-        while one.step():
-            pass
+    log.roll()
     assert through(scoring)[0][2] is None
     log.records = whole
     log.fold(len(whole))
@@ -188,6 +202,29 @@ def test_an_account_that_the_fold_has_yet_to_come_to_is_waited_for(
     post(scoring, scored)
     assert all_sums(scoring) == scored.sums()
     assert through(scoring) == [(0, LAST, LAST, None)]
+
+
+@pytest.mark.parametrize("put_back", [True, False])
+def test_a_month_that_is_posted_after_a_later_day_was_rolled_is_rolled_again(
+    scoring: ServiceUnderTest, log: Log, made: Bank, put_back: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The worker walks a month up to its end only: such a row is no further than that. With its
+    negative control."""
+    if not put_back:
+        never = str(open_leaves.KEEP).replace("k.day < r.through_on", "false")
+        monkeypatch.setattr(open_leaves, "KEEP", text(never))
+    closed = log.close_of(date(2025, 3, 1))  # February is walked behind it
+    log.fold(closed)
+    log.roll()
+    ((_, day, rolled, _),) = through(scoring)
+    assert day == rolled
+    assert log.walked(closed) > closed
+    log.fold(log.walked(closed))
+    assert (through(scoring)[0][2] < day) is put_back
+    log.roll()
+    assert (open_sums(scoring) == open_at(made, day, walks=True)) is put_back
+    assert through(scoring) == [(0, day, day, None)]
 
 
 def test_days_that_went_by_move_nobody_today(scoring: ServiceUnderTest, log: Log) -> None:

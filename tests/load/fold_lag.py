@@ -29,7 +29,8 @@ from tests.load.query_rooms import assert_folded, make_parties, query_room
 PARTITIONS = 8
 
 
-async def _preload(space: Space, records: list[Record]) -> None:
+async def preload(space: Space, records: list[Record], partitions: int) -> None:
+    """Writes what the worker wrote, each customer to his partition."""
     producer = AIOKafkaProducer(bootstrap_servers=space.servers.kafka, max_batch_size=500_000)
     await producer.start()
     topic = f"{space.prefix}scoring.state"
@@ -37,7 +38,7 @@ async def _preload(space: Space, records: list[Record]) -> None:
         batches = {}
         for record in records:
             key = record.key or b""
-            partition = partition_of(key.decode(), PARTITIONS)
+            partition = partition_of(key.decode(), partitions)
             for _ in range(2):
                 batch = batches.setdefault(partition, producer.create_batch())
                 if batch.append(key=key, value=record.value, timestamp=None) is not None:
@@ -72,7 +73,7 @@ def main(
         sums[number] += minor
     with servers() as found, query_room(found, PARTITIONS) as (space, service):
         make_parties(service.database, [f"C{n:07d}" for n in range(customers)])
-        asyncio.run(_preload(space, folded))
+        asyncio.run(preload(space, folded, PARTITIONS))
         while service.listen_once() == 0:  # joins the group; what it brought is not counted
             pass
         own = psutil.Process()

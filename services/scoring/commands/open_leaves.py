@@ -34,8 +34,8 @@ POSITION = ("position", "input_sequence", "state_offset")
 # What is told of accounts stands in `told_accounts`.
 _TEXTS = ("customer_number", "account_number", "product_code", "currency", "loan_number")
 _TOLD_COLUMNS = (
-    *_TEXTS, *POSITION, *(f"{name}_n" for name in ACCOUNT_FIELDS), "has_ledger", "settled_on_n",
-    "told_hash", *COLUMNS,
+    *_TEXTS, "partition", *POSITION, *(f"{name}_n" for name in ACCOUNT_FIELDS), "has_ledger",
+    "settled_on_n", "told_hash", *COLUMNS,
 )  # fmt: skip
 _COUNT = ACCOUNT_FIELDS.index("count")
 _PLACE = [CUSTOMER_FIELDS.index(name) for name in ("offset", "input_sequence")]
@@ -64,8 +64,17 @@ CHANGED = "o.told_hash is distinct from t.told_hash"
 # What is told is newer: a record that is older than what is known changes nothing.
 NEWER = f"({columns('o', POSITION)}) < ({columns('t', POSITION)})"
 
+# A closed month is posted up to its end, while days after it may be rolled already: what is open is
+# no further than that then, and a roll that is under way begins again.
+PUT_BACK = """put_back as (
+          update rolls r
+             set through_on = case when r.through_on > k.day then k.day else r.through_on end,
+                 after_number = ''
+            from (select partition, min(settled_on) - 1 as day from kept group by partition) k
+           where r.partition = k.partition and (k.day < r.through_on or k.day < r.rolling_on))"""
 
-def moving(names: Sequence[str], more: str, where: str) -> TextClause:
+
+def moving(names: Sequence[str], more: str, where: str, beside: str = "") -> TextClause:
     """Takes these columns, and more, from what is told; says by how much the amounts move."""
     return text(
         f"""
@@ -73,10 +82,11 @@ def moving(names: Sequence[str], more: str, where: str) -> TextClause:
           update open_leaves o
              set {", ".join(f"{name} = t.{name}" for name in names)}{more}
             from {TOLD} where {OWN} and {where}
-          returning new.customer_number, new.product_code, new.below_product_code,
+          returning t.partition, new.settled_on, new.customer_number, new.product_code,
+                    new.below_product_code,
                     {", ".join(f"new.{name}" for name in PLACES)},
                     {", ".join(f"new.{name} - old.{name} as {name}" for name in COLUMNS)})
-        {MOVE}
+        {beside} {MOVE}
         select o.customer_number, v.product_code, v.component, '', {columns("o", PLACES)}, 0,
                v.amount_minor
           from kept o {open_values("o.{name}", KERNEL_PARTS)}
@@ -89,6 +99,7 @@ KEEP = moving(
     (*POSITION, *COLUMNS, "told_hash"),
     f", settled_on = {day_of('t.settled_on_n')}",
     f"{NEWER} and {CHANGED}",
+    f", {PUT_BACK}",
 )
 
 
@@ -98,7 +109,7 @@ def stage_accounts(
     """What customers' records tell of accounts that have a transaction or a ledger; `accrued` by
     component: as they tell it, or brought on to a later day."""
     numbers = Texts.of([record.key or b"" for record in records])
-    offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
+    places = np.array([(record.partition, record.offset) for record in records], np.int64)
     kept = told.has_ledger | (told.figures[:, _COUNT] > 0)
     owners = told.owners[kept]
     words = zip(told.text_begins[kept].T, told.text_lengths[kept].T, strict=True)
@@ -107,7 +118,7 @@ def stage_accounts(
         tx, "told_accounts", _TOLD_COLUMNS,
         [numbers.taken(owners), *(Texts(told.data, *w) for w in words)],
         np.column_stack((
-            told.rows[owners][:, _PLACE], offsets[owners], told.figures[kept],
+            places[owners, 0], told.rows[owners][:, _PLACE], places[owners, 1], told.figures[kept],
             told.has_ledger[kept], told.settled_on[kept], told.hashes[kept], accrued[kept],
         )),
     )  # fmt: skip
