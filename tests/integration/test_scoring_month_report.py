@@ -328,7 +328,11 @@ def test_the_margin_at_risk_of_an_open_alert_follows_the_contribution(
                  where customer_number = any(:numbers) and period = '2025-02'"""
     with reported.database.transaction() as tx:
         tx.session.execute(text(earned), {"more": more, "numbers": ["C" + last[1:], "C2"]})
-        tx.session.execute(text("update party_figures set dirty = true, published_at = null"))
+        tx.session.execute(text(
+            "insert into scores_waiting (party_id, due_at)"
+            " select party_id, now() - interval '1 day' from party_figures"
+            " on conflict (party_id) do update set due_at = excluded.due_at"
+        ))
         assert publish_waiting(tx) == 3
     after = margins()
     contribution, margin, recoverable = after[last]
