@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -278,7 +277,7 @@ def _of_now(record: Record) -> Record:
 def _anew(record: Record, name: str, at: datetime) -> Record:
     event = json.loads(record.value or b"") | {"id": name, "time": at.isoformat()}
     event["id"] += event["type"]
-    return replace(record, value=json.dumps(event).encode())
+    return record._replace(value=json.dumps(event).encode())
 
 
 def _tables_changed(before: Picture, now: Picture) -> set[str]:

@@ -90,6 +90,7 @@ def test_pages_speak_the_reader_s_language(workflow: ServiceUnderTest, path: str
     leftovers = CHINESE.findall(visible(english.text))
     people = set(
         "陈国栋何志远宋佳沈静怡王磊李思雨赵明轩顾文琪杨柳张建华刘晨曦孙博文林秀兰黄俊杰周雅婷吴晓峰吴佩兰郑一鸣中"
+            "冯敏方邓彭叶娟然群琳强丽慧小蒋唐许诗郭桐宜立罗田浩"
     )
     assert words
     assert set(leftovers) <= people
