@@ -21,7 +21,9 @@ _YEARLY_HAZARD: tuple[tuple[FateKind, float], ...] = (
 )
 _RATE_OF_LEAVERS_MIN = 0.08  # below it a silence of months is the customer's habit
 _BUFFER_OF_OUTFLOWS_MIN_MINOR = 2_000_000
-_WALLET_EVERY = 2  # of those persons who act more often: this one has a wallet
+# Every other person who pays this often has a wallet, which is filled up once a month; of who pays
+# less a month without a payment says nothing.
+_WALLET_EVERY, _RATE_OF_WALLETS_MIN = 2, 0.15
 
 
 @dataclass(slots=True)
@@ -146,7 +148,7 @@ def draw_customer(
     customer.current.balance_minor = int(customer.buffer_minor * rng.uniform(0.7, 1.3))
     if rng.random() < (0.10 if firm else 0.22):
         customer.term = _term_deposit(rng, customer)
-    if not firm and index % _WALLET_EVERY == 0 and habits.rate >= _RATE_OF_LEAVERS_MIN:
+    if not firm and index % _WALLET_EVERY == 0 and habits.rate >= _RATE_OF_WALLETS_MIN:
         customer.wallet = Account(numbers.account_number(number, 3), places.WALLET)
     if rng.random() < (0.34 if firm else 0.20):
         customer.loan = _loan(rng, customer, first_on if old else joined_on, old=old)
