@@ -53,6 +53,7 @@ def test_silence_is_right_more_often_than_not_and_finds_most_who_leave(tmp_path,
     assert found["silence"]["recall"] >= 0.7
     assert found["collapse"]["precision"] >= 0.5
     assert found["collapse"]["recall"] >= 0.5
+    assert found["no_purchase"]["precision"] >= 0.5
     assert all(rule["per_manager_day_max"] <= 5 for rule in found.values())
 
 
