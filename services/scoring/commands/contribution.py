@@ -216,9 +216,9 @@ def stage_moves(tx: Tx) -> None:
     staged(tx, "leaf_moves", MOVES)
 
 
-def count_moves(tx: Tx) -> None:
-    """Adds the moves of this transaction to all totals, once."""
-    touched = add_moves(tx)
+def count_moves(tx: Tx, *, of_days: bool = False) -> None:
+    """Adds the moves of this transaction to all totals, once; `of_days` as in `add_moves`."""
+    touched = add_moves(tx, of_days=of_days)
     parties.lock_parties(tx, touched)
     parties.recompute(tx, touched)
 

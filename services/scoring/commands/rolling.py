@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import text
 
 from services.scoring import state, state_columns
-from services.scoring.commands import contribution, parties, sharing
+from services.scoring.commands import contribution, sharing
 from services.scoring.commands.copying import BY_KEY
 from services.scoring.commands.open_leaves import (
     CHANGED,
@@ -130,8 +130,6 @@ def bring_on(
         behind = tx.session.execute(BEHIND, {"day": roll.day}).scalar_one()
         if behind:
             raise NotFolded(f"{behind} accounts of partition {roll.partition} at {roll.day}")
-        touched = contribution.add_moves(tx, of_days=True)
-        parties.lock_parties(tx, touched)
-        parties.recompute(tx, touched)
+        contribution.count_moves(tx, of_days=True)
     if last:
         tx.session.execute(DONE, here)
