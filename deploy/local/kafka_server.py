@@ -87,8 +87,7 @@ class KafkaServer:
                 *self._java(("-Xmx128m",)),
                 "kafka.tools.StorageTool",
                 "format",
-                "-t",
-                cluster_id,
+                f"--cluster-id={cluster_id}",  # one in 64 begins with a dash
                 "-c",
                 str(properties),
             ],

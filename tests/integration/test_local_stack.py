@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from deploy.local import postgres_server
+from deploy.local import kafka_server, postgres_server
 from deploy.local.jars import committed_sums, ensure_jars
 from deploy.local.places import CHECKOUT, StackError, data_folder, package_folder
 from deploy.local.servers import AlreadyRunning, Ports, ServerSet, forget_data, read_state
@@ -218,6 +218,17 @@ def test_an_incomplete_data_folder_is_refused_with_what_to_do(
     with pytest.raises(StackError, match=rf"{server}/data is incomplete \(no {name}\): FRESH=1"):
         stack_in(folder).start()
     assert not living(ours())
+
+
+def test_kafka_takes_an_identity_that_begins_with_a_dash(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One made at random in 64 does; its tool would take that for an option."""
+    monkeypatch.setattr(kafka_server, "LOCAL", folder / "new")  # nothing formatted before
+    monkeypatch.setattr(kafka_server, "urlsafe_b64encode", lambda _: b"-" + b"A" * 21 + b"==")
+    server = kafka_server.KafkaServer(folder, port=1, controller_port=2)
+    server.prepare()
+    assert "-AAA" in (folder / "kafka" / "data" / "meta.properties").read_text()
 
 
 def test_a_folder_half_written_by_a_killed_start_heals(folder: Path) -> None:
