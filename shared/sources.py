@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -76,12 +77,13 @@ class Window:
         return None
 
 
+def window_at(bank_now: datetime, zone: ZoneInfo, active_from: Mapping[str, date]) -> Window:
+    """By the bank's hour and the days from which sources are active."""
+    last_on = business_date(bank_now, zone) + FUTURE_LIMIT
+    return Window(last_on, day_begins(last_on + timedelta(days=1), zone), active_from)
+
+
 def window(tx: Tx) -> Window:
     """As the service knows it now: one small read for a batch."""
     rows = tx.session.execute(select(SourceRow.source, SourceRow.active_from))
-    last_on = business_date(tx.bank_now, tx.clock.zone) + FUTURE_LIMIT
-    return Window(
-        last_on,
-        day_begins(last_on + timedelta(days=1), tx.clock.zone),
-        {row.source: row.active_from for row in rows},
-    )
+    return window_at(tx.bank_now, tx.clock.zone, {row.source: row.active_from for row in rows})

@@ -6,22 +6,15 @@ inside a slot, the slot of what is in time, the split into batches, partitions, 
 """
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from random import Random
 from typing import Any
 
-from services.scoring import model, reference, state
-from services.scoring.engine import Engine, Outcome
-from services.scoring.leaves import Leaf
-from services.scoring.partition import Partition
 from services.scoring.rate import BASIS_POINT, CAPITAL
-from services.scoring.replay import Line
-from services.scoring.restoring import restore
 from services.scoring.scores.contribution.ledger import HISTORY_DAYS
-from services.scoring.seen import KeepsAll
 from shared.events import Event, Fact, wrap
 from shared.events.bank import (
     AccountClosed,
@@ -34,12 +27,10 @@ from shared.events.bank import (
     TransactionBooked,
 )
 from shared.events.envelope import encode
-from shared.ids import partition_of
-from tests.workers import SOURCE, closed, described, instant
+from tests.workers import SOURCE, closed, instant
 
 FIRST_DAY = date(2025, 1, 1)
 CURRENCY = "CNY"
-MODEL = model.load()
 KINDS = ("cash_in", "cash_out", "card", "transfer_in", "transfer_out", "fee", "interest_paid",
          "interest_received")  # fmt: skip
 PRICED = (("transfer_price", "CA"), ("transfer_price", "OD"), ("pd", "OD"), ("lgd", "OD"),
@@ -50,7 +41,6 @@ GRADED = tuple((kind, product, grade) for product in ("OD", "LN") for kind, grad
 GRADES = ("A", "B", "C", "Z")  # the last has no rate
 CHARGED = tuple((kind, product) for product in ("OD", "LN") for kind in CAPITAL)
 LATE_DAYS = 25  # within what the ledgers keep
-Sums = dict[tuple[str, str, str], int]
 PRODUCTS = ("CA", "SA")  # a current account has an overdraft product, a savings account has none
 
 
@@ -248,149 +238,6 @@ def with_rates(
             found += [rate for at, rate in late if at == slot]
         found.append(event)
     return found
-
-
-class Scored:
-    """An engine of so many partitions and every leaf it posted."""
-
-    def __init__(self, bank: Bank, partitions: int = 1) -> None:
-        self._count = partitions
-        self._told = [described(from_on=FIRST_DAY), *bank.rates]
-        self.killed_after: int | None = None  # so many records of a restatement, once each
-        self.walk_killed_after: int | None = None  # of the close of a month
-        self.walks = True  # closed months are posted of accounts that no event has settled
-        self.posted: dict[tuple[str, ...], Leaf] = {}
-        self.refused: list[Any] = []
-        self.alarms: list[str] = []
-        self.seen = KeepsAll()
-        self._log: defaultdict[int, list[tuple[bytes, bytes | None]]] = defaultdict(list)
-        self.engine = self._engine()
-
-    def _engine(self) -> Engine:
-        engine = Engine(MODEL, topic="bank.events", partitions=self._count, currency=CURRENCY,
-                        zone="Asia/Shanghai")  # fmt: skip
-        for event in self._told:
-            reference.tell(engine, encode(event))
-        return engine
-
-    def tell(self, event: Event[Any]) -> None:
-        """A record of `bank.reference`."""
-        self._told.append(event)
-        reference.tell(self.engine, encode(event))
-
-    def feed(self, number: int, records: Sequence[Line]) -> None:
-        self.restate(number)
-        latest = (FIRST_DAY + timedelta(days=20_000)).toordinal()
-        batch = self.engine.read(number, records, latest)
-        self.seen.note(number, batch.columns)
-        outcome = self.engine.apply(batch, self.seen.repeats(number, batch.asked()))
-        self._write(number, outcome)
-        self._log[number].append(self._closes(number))
-        if self.walks:
-            self.walk(number)
-        self.refused += [*outcome.beyond, *outcome.refused]
-
-    def restate(self, number: int) -> None:
-        """As the driver does before a batch is read; the process may die in the writing of it."""
-        for outcome in self.engine.restate(number):
-            if self.killed_after is not None and outcome.records:
-                killed_after, self.killed_after = self.killed_after, None
-                del outcome.records[killed_after:]
-                self._write(number, outcome)
-                self.restart()
-                self.restate(number)
-                return
-            self._write(number, outcome)
-            if outcome.closes_changed:
-                self._log[number].append(self._closes(number))
-
-    def walk(self, number: int) -> bool:
-        """One step of the close of a month; the process may die in the writing of it."""
-        walked = self.engine.post_months(number)
-        if walked is None:
-            return False
-        killed_after, self.walk_killed_after = self.walk_killed_after, None
-        if killed_after is not None:
-            del walked.records[killed_after:]
-        self._write(number, walked)
-        if killed_after is not None:
-            self.restart()
-        return True
-
-    def _closes(self, number: int) -> tuple[bytes, bytes]:
-        closes = self.engine.partition(number).closes
-        return state.PARTITION_KEY + b"%d" % number, state.pack_partition(closes)
-
-    def _write(self, number: int, outcome: Outcome) -> None:
-        for leaf in outcome.leaves:
-            assert self.posted.setdefault(leaf.identity(), leaf) == leaf
-        self._log[number] += [*outcome.rates, *outcome.records]
-        self.alarms += outcome.alarms
-
-    def restart(self) -> None:
-        """A new engine from what was written."""
-        self.engine = self._engine()
-        for number, records in self._log.items():
-            restore(self.engine.partition(number), records)
-            self.engine.partition(number).recovered()
-
-    def run(self, events: Sequence[Event[Any]], size: int, restart_every: int = 0, *,
-            at_once: bool = True) -> "Scored":  # fmt: skip
-        """Rates among the events are told at their place: `at_once` they are met there by every
-        partition, else each meets them when its next batch is full."""
-        waiting: dict[int, list[Line]] = {p: [] for p in range(self._count)}
-        placed: dict[int, int] = dict.fromkeys(waiting, 0)
-        fed = 0
-        for event in events:
-            if isinstance(event.data, RateSet):
-                for p in waiting if at_once else ():
-                    self.feed(p, waiting[p])
-                    waiting[p] = []
-                self.tell(event)
-                for p in waiting if at_once else ():
-                    self.restate(p)
-                continue
-            is_close = isinstance(event.data, DayClosed)
-            for p in waiting if is_close else (partition_of(event.subject, self._count),):
-                key = None if is_close else event.subject.encode()
-                waiting[p].append(Line(placed[p], key, encode(event)))
-                placed[p] += 1
-                if len(waiting[p]) >= size:
-                    self.feed(p, waiting[p])
-                    waiting[p] = []
-                    fed += 1
-                    if restart_every and fed % restart_every == 0:
-                        self.restart()
-        for p, records in waiting.items():
-            self.feed(p, records)
-        return self
-
-    def leaves(self) -> dict[tuple[str, ...], int]:
-        """Posted leaves, and what a close at the watermark would post."""
-        found = {identity: leaf.amount_minor for identity, leaf in self.posted.items()}
-        for number in range(self._count):
-            for leaf in open_leaves(self.engine.partition(number)):
-                assert leaf.identity() not in found
-                found[leaf.identity()] = leaf.amount_minor
-        return found
-
-    def by_origin(self) -> dict[tuple[str, str, str, str], int]:
-        """Posted and open, by account, product, component and origin."""
-        found: Counter[tuple[str, str, str, str]] = Counter()
-        for (_, account, _, product, component, _, origin), amount in self.leaves().items():
-            found[account, product, component, origin] += amount
-        return {key: amount for key, amount in found.items() if amount}
-
-    def sums(self) -> Sums:
-        found: defaultdict[tuple[str, str, str], int] = defaultdict(int)
-        for (_, account, _, product, component, _, _), amount in self.leaves().items():
-            found[account, product, component] += amount
-        return {key: amount for key, amount in found.items() if amount}
-
-
-def open_leaves(partition: Partition) -> list[Leaf]:
-    rows = partition.books.open_leaves(len(partition.account_keys), partition.closes.watermark + 1)
-    return partition.books.leaves_of(partition.key_of, rows.tolist())
 
 
 def plain(events: Sequence[Event[Any]]) -> list[dict[str, Any]]:

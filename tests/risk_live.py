@@ -1,5 +1,6 @@
 """A scorer with a model of risk that was learned from the made bank, fed line by line."""
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import msgspec
 
 from services.scoring import model as models
-from services.scoring import replay, risk_plan
+from services.scoring import replay, risk_plan, state, watched
 from services.scoring.replay import Line, Replay
 from services.scoring.risk_model import (
     DAY_FACTORS,
@@ -21,7 +22,7 @@ from services.scoring.risk_model import (
     Threshold,
 )
 from services.scoring.risk_plan import Plan
-from services.scoring.scores import account_features
+from services.scoring.scores import account_features, watching
 from services.scoring.signals import Signal, encode
 from shared.events.bank import DayClosed, SourceDescribed
 from tests import made_bank
@@ -92,6 +93,30 @@ def applied(one: Replay, lines: Sequence[Line]) -> Any:
     outcome = one.engine.apply(batch, one._seen.repeats(0, batch.asked()))
     one.result.signals += outcome.signals
     return outcome
+
+
+def figures(
+    customers: dict[str, state.CustomerState], product: str = "CA-P"
+) -> dict[str, state.CustomerState]:
+    """Without what depends on partitions: the position, and ids of days that are still open."""
+    plan = risk_plan.plan_of(hand_made(product))
+    return {
+        number: dataclasses.replace(
+            customer, offset=0, input_sequence=0, ids=(),
+            accounts=tuple(dataclasses.replace(account, watch=_settled(plan, account))
+                           for account in customer.accounts),
+        )
+        for number, customer in customers.items()
+    }  # fmt: skip
+
+
+def _settled(plan: Plan, account: state.AccountState) -> tuple[int, ...]:
+    """The features with what waits, whatever was looked at since the record was written: without
+    the day of the next look, and the offsets of what moved them, which are a partition's own."""
+    if not account.watch:
+        return ()
+    row = watched.settled(plan, 0, account.watch, date.max).tolist()
+    return (*row[watching.DUE + 1 : watching.MOVED], *row[watching.HEAD :])
 
 
 def hand_made(product: str) -> RiskModel:

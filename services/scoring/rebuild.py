@@ -14,13 +14,15 @@ from services.scoring.canonical import Digest, digest
 from services.scoring.columns import Delivered
 from services.scoring.engine import Batch, Engine
 from services.scoring.queries import rehearsals as queries
-from services.scoring.reference import tell
+from services.scoring.reference import placed, tell
 from services.scoring.rehearsal import LATEST_DAY
 from services.scoring.restoring import restore
 from services.scoring.risk_plan import read
 from services.scoring.settings import ScoringSettings
+from shared.clock import clock_of
 from shared.db import Database
 from shared.settings import Settings
+from shared.sources import window_at
 from shared.wire import Broker, read_span
 
 EVENTS, STATE = "bank.events", "scoring.state"
@@ -75,11 +77,15 @@ class Rebuild:
             model.load(), topic=EVENTS, partitions=len(self._broker.partitions(EVENTS)),
             currency=self._settings.currency, zone=self._settings.bank_time_zone, plan=self._plan,
         )  # fmt: skip
+        clock = clock_of(self._settings.clock_file, self._settings.zone)
+        window = window_at(clock.bank_now(), clock.zone, {})
         for topic in REFERENCE:
             end = self._broker.end_offsets(topic)[0]
             for records in read_span(self._settings, topic, 0, end):
                 for record in records:
-                    tell(engine, record.value)
+                    event = placed(topic, record.key, record.value)
+                    if event is not None and window.refuses(event) is None:
+                        tell(engine, event)
         return engine
 
     def _step(

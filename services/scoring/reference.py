@@ -12,15 +12,16 @@ from services.scoring.metrics import ALARMS
 from services.scoring.rate import CONTACT, Kind, Rate
 from services.scoring.risk_plan import ModelRefused
 from services.scoring.watermark import Source
+from shared.events import Event
 from shared.events.bank import ProductDescribed, RateSet, SourceDescribed
-from shared.events.envelope import Undecodable, UnknownType, UnknownVersion, decode
+from shared.events.envelope import Undecodable, UnknownType, UnknownVersion, decode, misplaced
 from shared.events.scoring import RuleSetAccepted
 
 log = structlog.get_logger()
 
 
-def readable(value: bytes | None) -> Any:
-    """The event of a record; None for an unreadable one: those are not ours to judge."""
+def readable(value: bytes | None) -> Event[Any] | None:
+    """The event of a record; None for an unreadable one: the query side lists it."""
     if not value:
         return None
     try:
@@ -29,11 +30,14 @@ def readable(value: bytes | None) -> Any:
         return None
 
 
-def tell(engine: Engine, value: bytes | None) -> None:
-    """Tells the engine what a record says."""
+def placed(topic: str, key: bytes | None, value: bytes | None) -> Event[Any] | None:
+    """The event of a record that stands at its own key; any other is a letter of the query side."""
     event = readable(value)
-    if event is None:
-        return
+    return None if event is None or misplaced(event, topic, key) else event
+
+
+def tell(engine: Engine, event: Event[Any]) -> None:
+    """Tells the engine what an event says."""
     data = event.data
     if isinstance(data, SourceDescribed):
         until = data.active_until.toordinal() if data.active_until else 0

@@ -1,14 +1,25 @@
 """Reads `bank.reference` and `scoring.rules`, one partition each, whole, in every worker: at the
-start, before the state is recovered for the last time, and before a close is taken."""
+start, before the state is recovered for the last time, and before a close is taken.
+
+What a listener sets aside as a letter changes no figure here either: a record at a wrong key is
+left out, one that is dated in the future of the bank waits until the bank's day has come to it.
+"""
 
 import asyncio
+from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from services.scoring.engine import Engine
-from services.scoring.reference import tell
+from services.scoring.reference import placed, tell
+from shared.clock import Clock
+from shared.events import Event
 from shared.settings import Settings
+from shared.sources import Window, window_at
+
+log = structlog.get_logger()
 
 TOPICS = ("bank.reference", "scoring.rules")
 _POLL_MS = 50
@@ -17,10 +28,13 @@ _POLL_MS = 50
 class ReferenceReader:
     """No group: a worker that starts reads from the beginning. Not thread-safe."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._settings = settings
-        self._places = [TopicPartition(settings.topic(topic), 0) for topic in TOPICS]
+        self._clock = clock
+        self._topics = {TopicPartition(settings.topic(topic), 0): topic for topic in TOPICS}
+        self._places = list(self._topics)
+        self._early: list[Event[Any]] = []  # dated in the future, in the order of their topics
         self._consumer: AIOKafkaConsumer | None = None
         self._lock = asyncio.Lock()
 
@@ -29,11 +43,25 @@ class ReferenceReader:
         async with self._lock:
             consumer = await self._started()
             ends = await consumer.end_offsets(self._places)
-            for place in self._places:
+            window = window_at(self._clock.bank_now(), self._clock.zone, {})
+            early, self._early = self._early, []
+            for one in early:
+                self._take(one, window)
+            for place, topic in self._topics.items():
                 while await consumer.position(place) < ends[place]:
                     polled = await consumer.getmany(place, timeout_ms=_POLL_MS)
                     for record in polled.get(place, ()):
-                        tell(self._engine, record.value)
+                        event = placed(topic, record.key, record.value)
+                        if event is not None:
+                            self._take(event, window)
+
+    def _take(self, event: Event[Any], window: Window) -> None:
+        refused = window.refuses(event)
+        if refused is None:
+            tell(self._engine, event)
+            return
+        log.warning("reference_waits", event_id=event.id, source=event.source, why=refused[1])
+        self._early.append(event)
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:

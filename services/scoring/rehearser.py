@@ -24,7 +24,7 @@ from services.scoring.model import load
 from services.scoring.queries import rehearsals as queries
 from services.scoring.queries import rule_sets
 from services.scoring.queries.rehearsals import Party
-from services.scoring.reference import readable
+from services.scoring.reference import placed
 from services.scoring.rehearsal import Bank, Rehearsal, Said, Set, Sides, lines
 from services.scoring.risk_plan import ModelRefused, read
 from services.scoring.rules.episodes import Episode, episodes
@@ -206,7 +206,7 @@ def _sources(runtime: Runtime) -> dict[str, Source]:
     end = runtime.broker.end_offsets(REFERENCE)[0]
     for records in read_span(runtime.settings, REFERENCE, 0, end):
         for record in records:
-            event = readable(record.value)
+            event = placed(REFERENCE, record.key, record.value)
             if event is not None and isinstance(event.data, SourceDescribed):
                 data = event.data
                 until = data.active_until.toordinal() if data.active_until else 0

@@ -77,7 +77,9 @@ class Replay:
 
     def describe(self, value: bytes) -> None:
         """A line of reference data."""
-        reference.tell(self.engine, value)
+        event = reference.readable(value)
+        if event is not None:
+            reference.tell(self.engine, event)
 
     def feed(self, lines: Sequence[Line]) -> None:
         """Applies lines as one batch, after what was described for days behind."""

@@ -77,7 +77,8 @@ def create_app(settings: WorkerSettings, partitions: int, plan: Plan) -> ScorerA
         model.load(), topic=TOPIC, partitions=partitions, currency=settings.currency,
         zone=settings.bank_time_zone, plan=plan,
     )  # fmt: skip
-    app.reference = ReferenceReader(settings, app.engine)
+    clock = clock_of(settings.clock_file, settings.zone)
+    app.reference = ReferenceReader(settings, app.engine, clock)
     _add_table(app, partitions)
     _add_agent(app)
     _add_pages(app)

@@ -18,7 +18,8 @@ from shared.events.envelope import encode
 from shared.testing.space import ServiceUnderTest
 from shared.wire import Record
 from tests.integration.scoring_room import rows
-from tests.ledger_bank import CURRENCY, Scored, event_of
+from tests.ledger_bank import CURRENCY, event_of
+from tests.scored import Scored
 
 JOINT = ("C0", "0")  # owner and account
 PARTS = tuple(KERNEL_PARTS)

@@ -15,7 +15,8 @@ from shared.events import bank, customer, workflow
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
 from tests.integration.scoring_room import party, rows
-from tests.ledger_bank import Bank, Scored, random_bank, stream
+from tests.ledger_bank import Bank, random_bank, stream
+from tests.scored import Scored
 
 
 @pytest.fixture(scope="module")

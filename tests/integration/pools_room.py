@@ -16,7 +16,8 @@ from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
 from tests.integration.ledger_room import closes, manager, partitions_of, reference, told
 from tests.integration.scoring_room import rows
-from tests.ledger_bank import Bank, Scored
+from tests.ledger_bank import Bank
+from tests.scored import Scored
 
 JANUARY, FEBRUARY = "2025-01", "2025-02"
 ENDS = {JANUARY: date(2025, 1, 31), FEBRUARY: date(2025, 2, 28)}

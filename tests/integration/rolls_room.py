@@ -22,7 +22,8 @@ from shared.testing.space import ServiceUnderTest
 from shared.wire import Record
 from tests.integration.ledger_room import states_of
 from tests.integration.scoring_room import rows
-from tests.ledger_bank import CURRENCY, FIRST_DAY, Bank, Scored, Sums, event_of, random_bank, stream
+from tests.ledger_bank import CURRENCY, FIRST_DAY, Bank, event_of, random_bank, stream
+from tests.scored import Scored, Sums
 
 BUSY, IDLE = 50, 45  # days: an event may come on any of the first, on none of the others
 DAYS = BUSY + IDLE

@@ -6,7 +6,8 @@ from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import ledger_room, scoring_room
 from tests.integration.ledger_room import reference, told
 from tests.integration.scoring_room import HEAD
-from tests.ledger_bank import Bank, Scored
+from tests.ledger_bank import Bank
+from tests.scored import Scored
 
 scoring = scoring_room.scoring
 made, scored = ledger_room.made, ledger_room.scored

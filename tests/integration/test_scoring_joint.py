@@ -32,7 +32,8 @@ from tests.integration.pools_room import FEBRUARY, JANUARY, booked, close, cost
 from tests.integration.scoring_room import HEAD, party, rows
 from tests.integration.test_scoring_taxes import tax_rate
 from tests.integration.test_scoring_totals import by_code, residual
-from tests.ledger_bank import FIRST_DAY, Bank, Scored, event_of
+from tests.ledger_bank import FIRST_DAY, Bank, event_of
+from tests.scored import Scored
 
 scoring, months = scoring_room.scoring, pools_room.months
 made, scored = ledger_room.made, ledger_room.scored

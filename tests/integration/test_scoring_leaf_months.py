@@ -13,7 +13,8 @@ from tests.integration import ledger_room, scoring_room
 from tests.integration.ledger_room import figures_of, manager, reference, told
 from tests.integration.scoring_room import HEAD
 from tests.integration.test_scoring_totals import all_leaves
-from tests.ledger_bank import Bank, Scored
+from tests.ledger_bank import Bank
+from tests.scored import Scored
 
 scoring = scoring_room.scoring
 made, scored = ledger_room.made, ledger_room.scored

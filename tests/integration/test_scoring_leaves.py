@@ -12,7 +12,8 @@ from shared.testing.space import ServiceUnderTest
 from shared.wire import Record
 from tests.integration import scoring_room
 from tests.integration.scoring_room import ALL, HEAD, party, rows
-from tests.ledger_bank import Scored, random_bank, stream
+from tests.ledger_bank import random_bank, stream
+from tests.scored import Scored
 
 scoring = scoring_room.scoring
 

@@ -28,7 +28,8 @@ from tests.integration.ledger_room import (
     told,
 )
 from tests.integration.scoring_room import party, rows
-from tests.ledger_bank import Bank, Scored
+from tests.ledger_bank import Bank
+from tests.scored import Scored
 
 scoring = scoring_room.scoring
 made, scored = ledger_room.made, ledger_room.scored

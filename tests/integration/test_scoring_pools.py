@@ -31,7 +31,8 @@ from tests.integration.pools_room import (
 )
 from tests.integration.scoring_room import rows
 from tests.integration.test_scoring_totals import residual
-from tests.ledger_bank import Bank, Scored
+from tests.ledger_bank import Bank
+from tests.scored import Scored
 
 scoring, months = scoring_room.scoring, pools_room.months
 made, scored = ledger_room.made, ledger_room.scored

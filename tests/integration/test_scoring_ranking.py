@@ -18,7 +18,8 @@ from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import ledger_room, scoring_room
 from tests.integration.ledger_room import leaves_of, reference, states_of, told
 from tests.integration.scoring_room import ALL, HEAD, party, rows
-from tests.ledger_bank import Bank, Scored
+from tests.ledger_bank import Bank
+from tests.scored import Scored
 
 scoring = scoring_room.scoring
 made, scored = ledger_room.made, ledger_room.scored

@@ -28,7 +28,8 @@ from tests.integration.rolls_room import (
 )
 from tests.integration.scoring_room import rows
 from tests.integration.test_scoring_totals import residual
-from tests.ledger_bank import FIRST_DAY, Bank, Scored, Sums, plain
+from tests.ledger_bank import FIRST_DAY, Bank, plain
+from tests.scored import Scored, Sums
 
 scoring = scoring_room.scoring
 HALVES = Opening(FIRST_DAY, (("C0", 333_333), ("C1", 666_667)), 1)

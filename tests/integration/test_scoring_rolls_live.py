@@ -28,7 +28,8 @@ from tests.integration.scoring_room import HEAD, party
 from tests.integration.test_scoring_totals import residual
 from tests.integration.test_worker_contribution import described_g1, of_g1
 from tests.integration.worker_room import Room
-from tests.ledger_bank import CURRENCY, FIRST_DAY, MODEL, Sums, event_of, plain, stream
+from tests.ledger_bank import CURRENCY, FIRST_DAY, event_of, plain, stream
+from tests.scored import MODEL, Sums
 from tests.workers import closed, described
 
 room = worker_room.room

@@ -2,19 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from services.scoring import risk_model, risk_plan, signals, state, watched
+from services.scoring import risk_model, signals
 from services.scoring.driver import Totals
 from services.scoring.replay import Replay
-from services.scoring.scores import watching
 from shared.events.bank import TransactionBooked
 from shared.testing.servers import Servers
-from tests.risk_live import hand_made
+from tests.risk_live import figures, hand_made
 from tests.workers import (
     Stream,
     WorkerSpace,
@@ -47,38 +45,6 @@ def space(servers: Servers, tmp_path: Path) -> Iterator[WorkerSpace]:
     room = WorkerSpace(servers, tmp_path)
     yield room
     room.close()
-
-
-def _figures(customers: dict[str, state.CustomerState]) -> dict[str, state.CustomerState]:
-    """Without what depends on partitions: the position, and ids of days that are still open."""
-    return {
-        number: msgspec.convert({}, dict) or _plain(customer)
-        for number, customer in customers.items()
-    }
-
-
-def _plain(customer: state.CustomerState) -> state.CustomerState:
-    import dataclasses
-
-    return dataclasses.replace(
-        customer,
-        offset=0,
-        input_sequence=0,
-        ids=(),
-        accounts=tuple(
-            dataclasses.replace(account, watch=_settled(account)) for account in customer.accounts
-        ),
-    )
-
-
-def _settled(account: state.AccountState) -> tuple[int, ...]:
-    """The features with what waits, whatever was looked at since the record was written: without
-    the day of the next look, and the offsets of what moved them, which are a partition's own."""
-    if not account.watch:
-        return ()
-    plan = risk_plan.plan_of(hand_made("CA-P"))
-    row = watched.settled(plan, 0, account.watch, date.max).tolist()
-    return (*row[watching.DUE + 1 : watching.MOVED], *row[watching.HEAD :])
 
 
 def _same_signals(space: WorkerSpace, replayed: Replay) -> None:
@@ -115,7 +81,7 @@ def test_live_equals_replay_at_any_batch_size_and_partition_count(
         same_figures(found, bank)
         replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()], risk)
         expected = {c.customer_number: c for c in replayed.customers()}
-        assert _figures(found) == _figures(expected)
+        assert figures(found) == figures(expected)
         _same_signals(space, replayed)
         assert worker.metric("guanxi_holes") == 0
         _totals_add_up(space, bank)
@@ -170,7 +136,7 @@ def test_a_kill_between_the_stages_of_writing_changes_nothing(
     found = space.customers()
     same_figures(found, bank)
     replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()], risk)
-    assert _figures(found) == _figures({c.customer_number: c for c in replayed.customers()})
+    assert figures(found) == figures({c.customer_number: c for c in replayed.customers()})
     _same_signals(space, replayed)
     assert survivor.metric("guanxi_holes") == 0
     _totals_add_up(space, bank)
@@ -207,7 +173,7 @@ def test_a_worker_that_joins_and_one_that_is_killed_change_nothing(
     found = space.customers()
     same_figures(found, bank)
     replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()], risk)
-    assert _figures(found) == _figures({c.customer_number: c for c in replayed.customers()})
+    assert figures(found) == figures({c.customer_number: c for c in replayed.customers()})
     _same_signals(space, replayed)
     assert space.holes() == 0
 

@@ -22,13 +22,13 @@ from tests.golden import berka_g1, day_by_day
 from tests.ledger_bank import (
     CURRENCY,
     FIRST_DAY,
-    Scored,
     plain,
     random_bank,
     restatements,
     stream,
     with_rates,
 )
+from tests.scored import Scored
 from tests.workers import WorkerSpace, described
 
 of_g1 = pytest.mark.skipif(

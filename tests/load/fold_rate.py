@@ -90,7 +90,7 @@ def states(records: list[Record], *, rates: bool) -> list[Record]:
         model.load(), topic="bank.events", partitions=1, currency="CNY", zone="Asia/Shanghai"
     )
     for rate in rates_of() if rates else ():
-        reference.tell(engine, envelope.encode(rate))
+        reference.tell(engine, rate)
     made: list[Record] = []
     for begin in range(0, len(records), WORKER_BATCH):
         batch = engine.read(0, records[begin : begin + WORKER_BATCH], TODAY.toordinal() + 1)

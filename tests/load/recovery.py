@@ -54,7 +54,7 @@ def _sample(risk: bool, rates: bool) -> list[tuple[bytes, bytes]]:
     engine = _engine(risk, 1)
     if rates:
         for event in rates_of():
-            reference.tell(engine, encode(event))
+            reference.tell(engine, event)
     lines: list[Line] = []
     for d in range(DAYS):
         day = FIRST_DAY + timedelta(days=d)

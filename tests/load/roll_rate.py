@@ -20,7 +20,6 @@ from sqlalchemy import text
 from services.scoring import model, reference, state
 from services.scoring.engine import Engine
 from services.scoring.roller import Roller
-from shared.events import envelope
 from shared.testing.servers import servers
 from shared.testing.space import ServiceUnderTest
 from shared.wire import Record
@@ -36,7 +35,7 @@ def worker(customers: int) -> tuple[Engine, list[tuple[bytes, bytes]]]:
         model.load(), topic="bank.events", partitions=1, currency="CNY", zone="Asia/Shanghai"
     )
     for rate in rates_of():
-        reference.tell(engine, envelope.encode(rate))
+        reference.tell(engine, rate)
     written: dict[bytes, bytes] = {}
     events = told(chain(accounts(customers), bookings(customers, customers)))
     for begin in range(0, len(events), WORKER_BATCH):

@@ -13,7 +13,8 @@ from services.scoring.rate import Rate
 from shared.events import Event, wrap
 from shared.events.bank import CreditAnswerReceived, LoanGranted, RateSet
 from tests.golden import day_by_day
-from tests.ledger_bank import FIRST_DAY, Bank, Scored, event_of, plain, random_bank, stream
+from tests.ledger_bank import FIRST_DAY, Bank, event_of, plain, random_bank, stream
+from tests.scored import Scored
 from tests.unit.test_contribution_rules import FEB, JAN, RATES, Book, rate
 from tests.workers import SOURCE, instant
 

@@ -13,7 +13,8 @@ from services.scoring.scores.contribution import limbs, months
 from services.scoring.scores.contribution.ledger import LOSS_UNIT, UNIT
 from shared.events.bank import ProductDescribed, RateSet, TransactionBooked
 from tests.golden import day_by_day
-from tests.ledger_bank import FIRST_DAY, Bank, Scored, event_of, plain, random_bank, stream
+from tests.ledger_bank import FIRST_DAY, Bank, event_of, plain, random_bank, stream
+from tests.scored import Scored
 
 EXAMPLES = int(os.environ.get("GUANXI_EXAMPLES", "12"))
 many = settings(max_examples=EXAMPLES, deadline=None)

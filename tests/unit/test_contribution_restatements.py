@@ -25,10 +25,7 @@ from tests.golden import day_by_day
 from tests.ledger_bank import (
     CURRENCY,
     FIRST_DAY,
-    MODEL,
     Bank,
-    Scored,
-    Sums,
     event_of,
     plain,
     random_bank,
@@ -36,6 +33,7 @@ from tests.ledger_bank import (
     stream,
     with_rates,
 )
+from tests.scored import MODEL, Scored, Sums
 from tests.unit.test_contribution_rules import FEB, JAN, OVERDRAFT, RATES, Book, rate
 from tests.workers import described
 

@@ -13,7 +13,8 @@ from shared.events.bank import AccountOpened, LoanGranted, ProductDescribed, Rat
 from shared.events.bank import TransactionBooked as Booked
 from shared.events.envelope import encode, wrap
 from shared.events.scoring import EventReplayed
-from tests.ledger_bank import FIRST_DAY, Bank, Scored, event_of
+from tests.ledger_bank import FIRST_DAY, Bank, event_of
+from tests.scored import Scored
 from tests.workers import closed, instant
 
 JAN, FEB, MAR = "2025-01", "2025-02", "2025-03"
@@ -160,7 +161,7 @@ def test_an_event_that_waited_is_booked_on_its_day_when_its_rate_has_come() -> N
     engine = book.scored.engine
     for product, on in (("CA", date(2024, 12, 1)), ("XX", date(2025, 1, 3)),
                         ("XX", date(2025, 1, 2))):  # fmt: skip
-        reference.tell(engine, encode(rate("transfer_price", 365_000, product=product, on=on)))
+        reference.tell(engine, rate("transfer_price", 365_000, product=product, on=on))
     replayed = EventReplayed(customer_number="C", partition=0, offset=1,
                              payload=b64encode(encode(waiting)).decode())  # fmt: skip
     event = wrap(replayed, id="input-1", source="guanxi/scoring", time=instant(FIRST_DAY),
@@ -212,7 +213,7 @@ def test_rates_of_contacts_and_of_tax_are_not_the_ledgers_and_never_a_restatemen
                       currency="CNY")  # fmt: skip
     tax = RateSet(kind="tax", from_on=FIRST_DAY, value=250_000)
     for n, fact in enumerate((contact, tax)):
-        reference.tell(book.scored.engine, encode(event_of(fact, f"late-{n}", FIRST_DAY)))
+        reference.tell(book.scored.engine, event_of(fact, f"late-{n}", FIRST_DAY))
     assert len(book.scored.engine.rates) == known
     assert list(book.scored.engine.restate(0)) == []
     assert book.scored.alarms == []
@@ -221,7 +222,7 @@ def test_rates_of_contacts_and_of_tax_are_not_the_ledgers_and_never_a_restatemen
 def test_the_first_price_after_the_first_event_is_refused() -> None:
     book = Book([])
     book.tell(book.booked(1_000, FIRST_DAY))
-    reference.tell(book.scored.engine, encode(rate("transfer_price", 1, on=date(2026, 1, 1))))
+    reference.tell(book.scored.engine, rate("transfer_price", 1, on=date(2026, 1, 1)))
     book.close(FIRST_DAY, FIRST_DAY)
     assert len(book.scored.alarms) == 1
     assert book.leaves() == {}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from services.scoring import month_walk
 from services.scoring.scores.contribution.months import month_of, period_of
-from tests.ledger_bank import Bank, Scored, open_leaves, random_bank, stream
+from tests.ledger_bank import Bank, random_bank, stream
+from tests.scored import Scored, open_leaves
 from tests.unit.test_contribution_restatements import truth
 
 EXAMPLES = int(os.environ.get("GUANXI_EXAMPLES", "12"))

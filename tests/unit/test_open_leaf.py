@@ -8,8 +8,9 @@ from services.scoring import state
 from services.scoring.leaf_sql import KERNEL_PARTS
 from services.scoring.open_leaf import COLUMNS
 from services.scoring.scores.contribution.booking import post_all
-from tests.ledger_bank import Scored, random_bank, stream
+from tests.ledger_bank import random_bank, stream
 from tests.plain_open_leaf import accrued, half_even, settled_on
+from tests.scored import Scored
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -235,7 +235,7 @@ def test_texts_that_are_no_text_are_refused() -> None:
 def test_a_bank_with_rates_and_a_model_is_the_same_after_a_recovery() -> None:
     one = engine()
     for event in rates_of():
-        reference.tell(one, encode(event))
+        reference.tell(one, event)
     rng, lines = Random(3), list[Line]()
     for n in range(6_000):
         number = f"C{rng.randrange(2_000):04d}"

@@ -51,7 +51,7 @@ def engine(*, priced: bool = False) -> Engine:
     for kind, value in (("transfer_price", 20_000), ("cost_driver", 30)) if priced else ():
         own = {"product_code": "CA"} if kind == "transfer_price" else {"driver_code": "card"}
         rate = RateSet(kind=kind, from_on=date(2025, 1, 1), value=value, currency="CNY", **own)
-        reference.tell(made, encode(wrap(rate, id="r", source="core", time=AT, businessdate=DAY)))
+        reference.tell(made, wrap(rate, id="r", source="core", time=AT, businessdate=DAY))
     learnt = [
         envelope(id=f"know-{n}", source=source, subject=number, businessdate="2025-03-02",
                  data={"customer_number": number, "account_number": account, "currency": currency,

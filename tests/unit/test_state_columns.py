@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from services.scoring import open_leaf, state, state_columns
 from services.scoring.rows import KIND_CUSTOMER, LEDGER_FIELDS
 from tests import plain_open_leaf
-from tests.ledger_bank import Scored, random_bank, stream
+from tests.ledger_bank import random_bank, stream
+from tests.scored import Scored
 
 NOTHING = (0,) * len(open_leaf.COLUMNS)
 UNITS = (open_leaf.UNIT, open_leaf.LOSS_UNIT)

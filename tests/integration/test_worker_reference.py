@@ -1,0 +1,68 @@
+"""What a worker takes from `bank.reference`: nothing that the query side sets aside as a letter."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from services.scoring import model
+from services.scoring.engine import Engine
+from services.scoring.reference_reader import TOPICS, ReferenceReader
+from services.scoring.worker_settings import WorkerSettings
+from shared.clock import FixedClock
+from shared.events.bank import RateSet
+from shared.events.envelope import Event, encode, wrap
+from shared.testing.servers import Servers
+from tests.workers import FIRST_DAY, SOURCE, WorkerSpace, described
+
+ZONE = ZoneInfo("Asia/Shanghai")
+NOW = datetime(2025, 9, 1, 4, tzinfo=UTC)
+
+
+@pytest.fixture
+def space(servers: Servers, tmp_path: Path) -> Iterator[WorkerSpace]:
+    room = WorkerSpace(servers, tmp_path, partitions=1)
+    yield room
+    room.close()
+
+
+def rate(value: int, time: datetime = NOW) -> Event[RateSet]:
+    fact = RateSet(kind="margin", product_code="CA-P", from_on=FIRST_DAY, value=value)
+    return wrap(fact, id=f"rate-{value}", source=SOURCE, time=time, businessdate=NOW.date())
+
+
+def test_what_a_listener_sets_aside_changes_no_rate_of_the_worker(space: WorkerSpace) -> None:
+    clock = FixedClock(ZONE, NOW)
+    settings = WorkerSettings(
+        service="scoring", kafka=space.servers.kafka, topic_prefix=space.prefix,
+        database=space.servers.database,
+    )  # fmt: skip
+    engine = Engine(model.load(), topic="bank.events", partitions=1, currency="CNY",
+                    zone="Asia/Shanghai")  # fmt: skip
+    good = rate(1)
+    key = good.subject.encode()
+    foreign = msgspec.structs.replace(rate(2), subject="nonsense")
+    ahead = rate(3, NOW + timedelta(days=3))
+    space.send([(0, key, encode(good)), (0, b"rubbish", encode(foreign)),
+                (0, b"rubbish", encode(rate(4))),
+                (0, key, encode(ahead)), (0, key, b"not json")], topic=TOPICS[0])  # fmt: skip
+    space.describe(described())
+
+    async def read() -> list[list[int]]:
+        reader = ReferenceReader(settings, engine, clock)
+        found = []
+        try:
+            for _ in range(2):
+                await reader.catch_up()
+                found.append([one.value for one in engine.rates])
+                clock.bank += timedelta(days=2)
+        finally:
+            await reader.close()
+        return found
+
+    assert asyncio.run(read()) == [[1], [1, 3]]
+    assert set(engine.sources) == {SOURCE}
