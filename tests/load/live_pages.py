@@ -12,15 +12,18 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from deploy.local.chromium import find
+from deploy.local.system import ORGANISATION
 from services.customer.commands.timeline import entry_id_of
 from tests.load.stage import Bench, Customer, spread
 
 RATE_PER_S = 500
 SAMPLES = 200
 ALERTS_PER_DAY = 50
+DESKS = 6
 VISIBLE_S = 15.0
 # Notes when each match of the pattern is first seen in the panel: on every change, at the frame.
 OBSERVE = """([selector, pattern]) => {
@@ -194,14 +197,14 @@ def measure_alert(bench: Bench, opened: Browser, samples: int) -> dict[str, Any]
 
 
 def _desks(bench: Bench) -> dict[str, list[Customer]]:
-    """Staff -> customers whose leaving an alert would tell, richest first; three desks."""
-    codes = {"S012": ("RM-SH01-1", "RM-SH01-4"), "S013": ("RM-SH01-2",), "S014": ("RM-SH01-3",)}
+    """Staff -> customers whose leaving an alert would tell, richest first; the fullest desks."""
+    staff = yaml.safe_load(ORGANISATION.read_text())["staff"]
+    desk_of = {code: one["staff_id"] for one in staff for code in one.get("staff_codes", ())}
     found: dict[str, list[Customer]] = defaultdict(list)
     for customer in bench.customers:
-        for staff, theirs in codes.items():
-            if customer.manager_code in theirs and customer.balance_minor > 2_000_000:
-                found[staff].append(customer)
-    return dict(found)
+        if customer.manager_code in desk_of and customer.balance_minor > 2_000_000:
+            found[desk_of[customer.manager_code]].append(customer)
+    return dict(sorted(found.items(), key=lambda one: -len(one[1]))[:DESKS])
 
 
 def _party_of(bench: Bench, customer: Customer) -> str:
