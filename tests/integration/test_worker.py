@@ -155,29 +155,6 @@ def test_two_workers_that_start_a_group_together_lose_nothing(
     assert space.holes() == 0
 
 
-def test_a_worker_that_joins_and_one_that_is_killed_change_nothing(
-    space: WorkerSpace, tmp_path: Path, bank: Stream, risk: Path
-) -> None:
-    space.describe(described())
-    settings = {"GUANXI_WORKER_RECORDS_MAX": "200", "GUANXI_RISK_MODEL": str(risk)}
-    third = len(bank.events) // 3
-    space.publish(bank.events[:third])
-    first = space.start("a", **settings)
-    first.wait_ready()
-    second = space.start("b", **settings)
-    space.publish(bank.events[third : 2 * third])
-    second.wait_ready()
-    space.publish(bank.events[2 * third :])
-    first.kill()
-    space.wait_committed(90)
-    found = space.customers()
-    same_figures(found, bank)
-    replayed = replay_of(bank.events, tmp_path / "events.jsonl", [described()], risk)
-    assert figures(found) == figures({c.customer_number: c for c in replayed.customers()})
-    _same_signals(space, replayed)
-    assert space.holes() == 0
-
-
 def test_bad_records_are_told_with_their_place_and_the_batch_goes_on(
     space: WorkerSpace, bank: Stream
 ) -> None:

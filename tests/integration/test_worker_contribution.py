@@ -130,32 +130,6 @@ def test_a_kill_between_leaves_and_state_posts_the_same_leaves(
 
 
 @of_g1
-def test_workers_that_join_and_are_killed_mid_stream_change_no_leaf(
-    servers: Servers, tmp_path: Path
-) -> None:
-    space = WorkerSpace(servers, tmp_path, partitions=6)
-    settings = {"GUANXI_CURRENCY": berka_g1.CURRENCY, "GUANXI_WORKER_RECORDS_MAX": "250"}
-    try:
-        events = described_g1(space)
-        half = len(events) // 2
-        space.publish(events[:half])
-        first = space.start("a", **settings)
-        first.wait_ready()
-        second = space.start("b", **settings)
-        space.publish(events[half:])
-        second.wait_ready()
-        first.kill()
-        third = space.start("a", **settings)
-        third.wait_ready()
-        space.wait_committed(180)
-        berka_g1.check(sums(space))
-        assert not space.read("scoring.dead")
-        assert space.holes() == 0
-    finally:
-        space.close()
-
-
-@of_g1
 def test_state_of_a_bank_without_rates_has_no_ledger(servers: Servers, tmp_path: Path) -> None:
     """The negative control: the same events, no price, no contribution."""
     space = WorkerSpace(servers, tmp_path, partitions=3)
