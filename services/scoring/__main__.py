@@ -106,32 +106,26 @@ def rebuild(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="the last day closed; none: compare with live"),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="each customer's figures: .csv or .jsonl; none: a table"),
+    ] = None,
 ) -> None:
-    """Build the worker's state anew from the log and tell its hash; writes nothing."""
-    from services.scoring import rebuild as rebuilding
-    from services.scoring.canonical import Digest
+    """Build the worker's state anew from the log, beside the live one or as of a day; write
+    nothing to the system."""
+    from services.scoring import rebuilding
     from shared.db import Database
     from shared.process import settings_of
 
     settings = settings_of(SERVICE)
     database = Database(settings)
-    one = rebuilding.Rebuild(settings, database)
-    sides = {"rebuilt": one.from_log(as_of.date() if as_of else None)}
-    if as_of is None:
-        sides["live"] = one.live()
-    found = {}
-    for side, parts in sides.items():
-        whole = Digest()
-        for part in parts:
-            whole = whole.plus(part.digest)
-            typer.echo(f"{side} {part.partition}: through {part.closed_on}, {part.digest.text}")
-        typer.echo(f"{side}: {whole.customers} customers, {whole.accounts} accounts, {whole.text}")
-        found[side] = whole
-    one.close()
-    database.close()
-    if len(set(found.values())) > 1:
-        typer.echo("error: the live state is not what the log makes", err=True)
-        raise typer.Exit(1)
+    try:
+        if as_of is None and out is None:
+            rebuilding.compare(settings, database)
+        else:
+            rebuilding.tell_as_of(settings, database, as_of.date() if as_of else None, out)
+    finally:
+        database.close()
 
 
 @app.command()
