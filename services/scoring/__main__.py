@@ -65,13 +65,17 @@ def replay(  # noqa: PLR0917 - the options of a command
     leaves: Annotated[Path | None, typer.Option(help="CSV")] = None,
     scores: Annotated[Path | None, typer.Option(help="JSON Lines")] = None,
     alerts: Annotated[Path | None, typer.Option(help="signals, JSON Lines")] = None,
+    parties: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="customer.events: adds the final episodes to `--alerts`"),
+    ] = None,
     currency: Annotated[str | None, typer.Option(help="none: the setting")] = None,
     risk_model: Annotated[
         Path | None, typer.Option(dir_okay=False, help="a file of `train`; none: the setting")
     ] = None,
 ) -> None:
     """Run the scorer's own code over a file, without Kafka."""
-    from services.scoring import model, risk_plan, signals
+    from services.scoring import model, party_episodes, risk_plan, signals
     from services.scoring import replay as replaying
     from services.scoring.settings import ScoringSettings
 
@@ -94,9 +98,10 @@ def replay(  # noqa: PLR0917 - the options of a command
     if scores:
         replaying.write_lines((msgspec.json.encode(s) for s in one.result.scores), scores)
     if alerts:
-        replaying.write_lines(
-            (signals.encode(s, with_position=False) for s in one.result.signals), alerts
-        )
+        lines = [signals.encode(s, with_position=False) for s in one.result.signals]
+        if parties:
+            lines += map(msgspec.json.encode, one.episodes(party_episodes.parties_of(parties)))
+        replaying.write_lines(lines, alerts)
     typer.echo(f"{dict(one.result.counts)}", err=True)
 
 
