@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.scoring import model, reference, signals, state
+from services.scoring.canonical import Digest, digest
 from services.scoring.engine import Engine, Outcome
 from services.scoring.leaves import Leaf
 from services.scoring.partition import Partition
@@ -13,6 +14,7 @@ from services.scoring.replay import Line
 from services.scoring.restoring import restore
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.seen import KeepsAll
+from services.scoring.standing import Posted
 from shared.events import Event
 from shared.events.bank import DayClosed, RateSet
 from shared.events.envelope import encode
@@ -28,7 +30,7 @@ class Scored:
     """An engine of so many partitions and every leaf it posted."""
 
     def __init__(self, bank: Bank, partitions: int = 1, plan: Plan = NO_PLAN) -> None:
-        self._count = partitions
+        self.count = partitions
         self._plan = plan
         self._told = [described(from_on=FIRST_DAY), *bank.rates]
         self.killed_after: int | None = None  # so many records of a restatement, once each
@@ -43,7 +45,7 @@ class Scored:
         self.engine = self._engine()
 
     def _engine(self) -> Engine:
-        engine = Engine(MODEL, topic="bank.events", partitions=self._count, currency=CURRENCY,
+        engine = Engine(MODEL, topic="bank.events", partitions=self.count, currency=CURRENCY,
                         zone="Asia/Shanghai", plan=self._plan)  # fmt: skip
         for event in self._told:
             reference.tell(engine, event)
@@ -117,7 +119,7 @@ class Scored:
             at_once: bool = True) -> "Scored":  # fmt: skip
         """Rates among the events are told at their place: `at_once` they are met there by every
         partition, else each meets them when its next batch is full."""
-        waiting: dict[int, list[Line]] = {p: [] for p in range(self._count)}
+        waiting: dict[int, list[Line]] = {p: [] for p in range(self.count)}
         placed: dict[int, int] = dict.fromkeys(waiting, 0)
         fed = 0
         for event in events:
@@ -130,7 +132,7 @@ class Scored:
                     self.restate(p)
                 continue
             is_close = isinstance(event.data, DayClosed)
-            for p in waiting if is_close else (partition_of(event.subject, self._count),):
+            for p in waiting if is_close else (partition_of(event.subject, self.count),):
                 key = None if is_close else event.subject.encode()
                 waiting[p].append(Line(placed[p], key, encode(event)))
                 placed[p] += 1
@@ -147,7 +149,7 @@ class Scored:
     def leaves(self) -> dict[tuple[str, ...], int]:
         """Posted leaves, and what a close at the watermark would post."""
         found = {identity: leaf.amount_minor for identity, leaf in self.posted.items()}
-        for number in range(self._count):
+        for number in range(self.count):
             for leaf in open_leaves(self.engine.partition(number)):
                 assert leaf.identity() not in found
                 found[leaf.identity()] = leaf.amount_minor
@@ -175,6 +177,23 @@ class Scored:
         for (_, account, _, product, component, _, _), amount in self.leaves().items():
             found[account, product, component] += amount
         return {key: amount for key, amount in found.items() if amount}
+
+
+def digest_of(scored: Scored) -> Digest:
+    """Of all partitions, with what they posted."""
+    found = Digest()
+    for number in scored.engine.partitions:
+        partition = scored.engine.partition(number)
+        found = found.plus(digest(scored.engine, partition, posted_of(scored, number)))
+    return found
+
+
+def posted_of(scored: Scored, number: int) -> Posted:
+    """What a partition has posted."""
+    posted = Posted()
+    posted.add(leaf for leaf in scored.posted.values()
+               if partition_of(leaf.customer_number, scored.count) == number)  # fmt: skip
+    return posted
 
 
 def open_leaves(partition: Partition) -> list[Leaf]:

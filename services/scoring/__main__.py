@@ -65,13 +65,17 @@ def replay(  # noqa: PLR0917 - the options of a command
     leaves: Annotated[Path | None, typer.Option(help="CSV")] = None,
     scores: Annotated[Path | None, typer.Option(help="JSON Lines")] = None,
     alerts: Annotated[Path | None, typer.Option(help="signals, JSON Lines")] = None,
+    parties: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="customer.events: adds the final episodes to `--alerts`"),
+    ] = None,
     currency: Annotated[str | None, typer.Option(help="none: the setting")] = None,
     risk_model: Annotated[
         Path | None, typer.Option(dir_okay=False, help="a file of `train`; none: the setting")
     ] = None,
 ) -> None:
     """Run the scorer's own code over a file, without Kafka."""
-    from services.scoring import model, risk_plan, signals
+    from services.scoring import model, party_episodes, risk_plan, signals
     from services.scoring import replay as replaying
     from services.scoring.settings import ScoringSettings
 
@@ -94,9 +98,10 @@ def replay(  # noqa: PLR0917 - the options of a command
     if scores:
         replaying.write_lines((msgspec.json.encode(s) for s in one.result.scores), scores)
     if alerts:
-        replaying.write_lines(
-            (signals.encode(s, with_position=False) for s in one.result.signals), alerts
-        )
+        lines = [signals.encode(s, with_position=False) for s in one.result.signals]
+        if parties:
+            lines += map(msgspec.json.encode, one.episodes(party_episodes.parties_of(parties)))
+        replaying.write_lines(lines, alerts)
     typer.echo(f"{dict(one.result.counts)}", err=True)
 
 
@@ -106,32 +111,26 @@ def rebuild(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="the last day closed; none: compare with live"),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="each customer's figures: .csv or .jsonl; none: a table"),
+    ] = None,
 ) -> None:
-    """Build the worker's state anew from the log and tell its hash; writes nothing."""
-    from services.scoring import rebuild as rebuilding
-    from services.scoring.canonical import Digest
+    """Build the worker's state anew from the log, beside the live one or as of a day; write
+    nothing to the system."""
+    from services.scoring import rebuilding
     from shared.db import Database
     from shared.process import settings_of
 
     settings = settings_of(SERVICE)
     database = Database(settings)
-    one = rebuilding.Rebuild(settings, database)
-    sides = {"rebuilt": one.from_log(as_of.date() if as_of else None)}
-    if as_of is None:
-        sides["live"] = one.live()
-    found = {}
-    for side, parts in sides.items():
-        whole = Digest()
-        for part in parts:
-            whole = whole.plus(part.digest)
-            typer.echo(f"{side} {part.partition}: through {part.closed_on}, {part.digest.text}")
-        typer.echo(f"{side}: {whole.customers} customers, {whole.accounts} accounts, {whole.text}")
-        found[side] = whole
-    one.close()
-    database.close()
-    if len(set(found.values())) > 1:
-        typer.echo("error: the live state is not what the log makes", err=True)
-        raise typer.Exit(1)
+    try:
+        if as_of is None and out is None:
+            rebuilding.compare(settings, database)
+        else:
+            rebuilding.tell_as_of(settings, database, as_of.date() if as_of else None, out)
+    finally:
+        database.close()
 
 
 @app.command()

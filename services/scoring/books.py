@@ -76,8 +76,9 @@ class Books:
         tables = self.rates.tables() if rates is None else rates
         return Book(self.ledgers, self.owners, tail, self.grades, tables, self.leaves, self.written)
 
-    def open_leaves(self, accounts: int, until: int) -> Ints:
-        """The leaves that a close before `until` would post of each account. Changes nothing."""
+    def closed(self, accounts: int, until: int) -> "Books":
+        """A copy in which each account is settled before `until` and has posted all: the leaves
+        are those of now."""
         copy = Books()
         for name in ("ledgers", "owners", "spans", "pool", "used"):
             setattr(copy, name, getattr(self, name).copy())
@@ -85,6 +86,11 @@ class Books:
         account = 0
         while (account := post_all(copy.book(), account, accounts, until)) < accounts:
             copy.make_room()
+        return copy
+
+    def open_leaves(self, accounts: int, until: int) -> Ints:
+        """The leaves that a close before `until` would post of each account. Changes nothing."""
+        copy = self.closed(accounts, until)
         return copy.leaves[: int(copy.written[0])]
 
     def leaves_of(

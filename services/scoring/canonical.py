@@ -1,9 +1,10 @@
 """A hash of what the worker knows, whatever the partitions, batches and crashes it came by.
 
-Over every customer's row, his accounts' rows and the features of watched accounts, settled through
-the last closed day; without places in topics, ids of the open window, and the day of the next look.
-Ledgers are left out: a restatement leaves closed months as they were posted, so a state that is
-built anew by the rates of now has other ones; leaves are compared by themselves.
+Over every customer's row, his accounts' rows, the features of watched accounts, his ledgers and his
+leaves, settled through the last closed day; without places in topics, ids of the open window, and
+the day of the next look. Of ledgers and leaves it knows what neither the date of a close nor the
+order of restatements changes (`standing`), so a state that is built anew by the rates of now has
+the same one.
 The hash of a whole is the sum of its customers' hashes: it can be added up over partitions.
 """
 
@@ -12,19 +13,16 @@ from dataclasses import dataclass
 from datetime import date
 
 import msgspec
-import numpy as np
 
-from services.scoring import state
 from services.scoring.engine import Engine
 from services.scoring.partition import Partition
 from services.scoring.risk_plan import Plan
-from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.scores import watching
+from services.scoring.standing import Leaves, Posted, Standing, key_of, standings
 from services.scoring.state import AccountState, CustomerState
 from services.scoring.watched import settled
 
 WIDTH = 256
-_AT_ONCE = 10_000
 _LEFT_OUT = {"offset", "input_sequence", "ids", "accounts"}
 _NAMES = [name for name in CustomerState.__dataclass_fields__ if name not in _LEFT_OUT]
 _encoder = msgspec.json.Encoder()
@@ -50,29 +48,34 @@ class Digest:
         return f"{self.hash:0{WIDTH // 4}x}"
 
 
-def digest(engine: Engine, partition: Partition) -> Digest:
-    """Of all that a partition holds. Changes nothing."""
-    plan, found = engine.sets.first.plan, Digest()
+def digest(engine: Engine, partition: Partition, posted: Posted) -> Digest:
+    """Of all that a partition holds and has posted. Changes nothing."""
+    plan, found, known = engine.sets.first.plan, Digest(), set()
     on = date.fromordinal(max(partition.closes.watermark, 1))
-    for begin in range(0, len(partition.numbers), _AT_ONCE):
-        rows = np.arange(begin, min(begin + _AT_ONCE, len(partition.numbers)), dtype=np.int64)
-        for key, value in partition.records(rows):
-            if value is None or state.kind_of(value) != KIND_CUSTOMER:
-                continue
-            customer = state.unpack(key, value)
-            assert isinstance(customer, CustomerState)
-            found = found.plus(
-                Digest(1, len(customer.accounts), _hash(plan, customer, on))
-            )
+    for one in standings(partition, posted):
+        known.add(one.customer.customer_number)
+        found = found.plus(Digest(1, len(one.customer.accounts), _hash(_said(plan, one, on))))
+    for number in posted.of.keys() - known:  # leaves of nobody
+        found = found.plus(Digest(0, 0, _hash([number, _leaves(posted.of[number])])))
     return found
 
 
-def _hash(plan: Plan, customer: CustomerState, on: date) -> int:
-    said = [
-        [getattr(customer, name) for name in _NAMES],
-        [_account(plan, account, on) for account in customer.accounts],
-    ]
+def _hash(said: list[object]) -> int:
     return int.from_bytes(hashlib.sha256(_encoder.encode(said)).digest())
+
+
+def _said(plan: Plan, one: Standing, on: date) -> list[object]:
+    customer, number = one.customer, one.customer.customer_number
+    return [
+        [getattr(customer, name) for name in _NAMES],
+        [[*_account(plan, account, on), one.ledgers.get(key_of(number, account))]
+         for account in customer.accounts],
+        _leaves(one.leaves),
+    ]  # fmt: skip
+
+
+def _leaves(leaves: Leaves) -> object:
+    return sorted((key, amount) for key, amount in leaves.items() if amount)
 
 
 def _account(plan: Plan, account: AccountState, on: date) -> list[object]:

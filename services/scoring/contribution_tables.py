@@ -108,6 +108,15 @@ class OpenLeafRow(Base):
     )
 
 
+class OverdraftRow(Base):
+    """To which product a negative balance belongs, as a partition of the worker took it."""
+
+    __tablename__ = "overdrafts"
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    below_product_code: Mapped[str]
+
+
 class RollRow(Base):
     """How far the open leaves of one partition of the worker are: all of its closed days, or fewer.
 

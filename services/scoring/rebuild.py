@@ -1,32 +1,43 @@
 """`rebuild`: the worker's state built anew from the log, as it is now or as it was after a day, and
 its hash beside that of the live state. It writes nothing.
 
-The events go through the worker's own code, by the sets of rules of their days. Places that the
-worker refused are left out, as its letters say; an event that was replayed counts on its own day.
+The events go through the worker's own code, by the sets of rules of their days and by the rates of
+now. Places that the worker refused are left out, as its letters say; an event that was replayed
+counts on its own day.
 """
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
-from services.scoring import model, seen
+import msgspec
+from xxhash import xxh3_64_intdigest
+
+from services.scoring import model, seen, state
 from services.scoring.canonical import Digest, digest
 from services.scoring.columns import Delivered
 from services.scoring.engine import Batch, Engine
+from services.scoring.leaves import Leaf
+from services.scoring.partition import Partition
 from services.scoring.queries import rehearsals as queries
 from services.scoring.reference import placed, tell
 from services.scoring.rehearsal import LATEST_DAY
 from services.scoring.restoring import restore
 from services.scoring.risk_plan import read
 from services.scoring.settings import ScoringSettings
+from services.scoring.standing import Posted
 from shared.clock import clock_of
 from shared.db import Database
 from shared.settings import Settings
 from shared.sources import window_at
-from shared.wire import Broker, read_span
+from shared.wire import Broker, Record, read_span
 
-EVENTS, STATE = "bank.events", "scoring.state"
+EVENTS, STATE, LEAVES = "bank.events", "scoring.state", "scoring.leaves"
 REFERENCE = ("bank.reference", "scoring.rules")
+TRIES = 10  # to meet a worker between two batches
+PAUSE_S = 0.5
+_leaf = msgspec.json.Decoder(Leaf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,68 +49,140 @@ class Rebuilt:
     digest: Digest
 
 
+@dataclass(slots=True)
+class Stepped:
+    """One partition as far as its records are taken: events of the log, or those of its state."""
+
+    number: int
+    engine: Engine
+    refused: set[int] = field(default_factory=set)  # places of the log that are left out
+    posted: Posted = field(default_factory=Posted)
+    at: int = 0  # the next event of the log
+    told: dict[str, int] = field(default_factory=dict)  # the next record of reference data
+
+    @property
+    def partition(self) -> Partition:
+        return self.engine.partition(self.number)
+
+    @property
+    def closed_on(self) -> date | None:
+        return state.day_of(self.partition.closes.watermark)
+
+    def rebuilt(self) -> Rebuilt:
+        found = digest(self.engine, self.partition, self.posted)
+        return Rebuilt(self.number, self.closed_on, found)
+
+    def place(self) -> int:
+        """The greatest place of an event that its rows have seen."""
+        rows = self.partition.customers["offset"][: len(self.partition.numbers)]
+        return max(int(rows.max(initial=-1)), self.partition.closes.offset)
+
+
 class Rebuild:
-    """Builds partitions one at a time, so that no more than one is in memory."""
+    """Builds partitions one at a time, so that no more than one is in memory, twice."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings, self._database = settings, database
         self._broker = Broker(settings)
         self._plan = read(ScoringSettings().risk_model)
 
-    def from_log(self, as_of: date | None = None) -> Iterator[Rebuilt]:
+    def from_log(self, as_of: date | None = None) -> Iterator[Stepped]:
         """What the events make, up to the close by which all days through `as_of` are closed."""
         last = as_of.toordinal() if as_of else LATEST_DAY
         for number, end in sorted(self._broker.end_offsets(EVENTS).items()):
-            engine = self._engine()
-            with self._database.read() as session:
-                refused = queries.refused(session, number)
-            for records in read_span(self._settings, EVENTS, number, end):
-                counted = [r for r in records if r.offset not in refused]
-                if self._step(engine, number, counted, last):
-                    break
-            yield _told(engine, number)
+            one = self._begun(number)
+            self._step_on(one, end, last)
+            yield one
 
-    def live(self) -> Iterator[Rebuilt]:
+    def live(self) -> Iterator[Stepped]:
         """What the worker has written: the state that another one would begin with."""
-        for number, end in sorted(self._broker.end_offsets(STATE).items()):
-            engine = self._engine()
-            partition = engine.partition(number)
-            for records in read_span(self._settings, STATE, number, end):
-                restore(partition, ((r.key or b"", r.value) for r in records))
-            engine.recovered(partition)
-            yield _told(engine, number)
+        for number in sorted(self._broker.end_offsets(STATE)):
+            yield self._written(number)
+
+    def compared(self) -> Iterator[tuple[Rebuilt, Rebuilt]]:
+        """Of each partition what the log makes, and the live state, at one place of the log: that
+        to which the live one has come.
+
+        Between two records of one batch of the worker the live state stands at no place: then
+        it is read again, and the log is stepped on. A difference that is one remains.
+        """
+        for number in sorted(self._broker.end_offsets(EVENTS)):
+            one = self._begun(number)
+            for left in range(TRIES - 1, -1, -1):
+                written = self._written(number)
+                self._step_on(one, written.place() + 1, LATEST_DAY)
+                made, live = one.rebuilt(), written.rebuilt()
+                if made == live or not left:
+                    yield made, live
+                    break
+                time.sleep(PAUSE_S)
 
     def close(self) -> None:
         self._broker.close()
 
+    def _begun(self, number: int) -> Stepped:
+        with self._database.read() as session:
+            refused = queries.refused(session, number)
+        return Stepped(number, self._engine(), refused)
+
+    def _written(self, number: int) -> Stepped:
+        one = Stepped(number, self._engine())
+        self._tell(one)
+        for records in self._records(STATE, number):
+            restore(one.partition, ((r.key or b"", r.value) for r in records))
+        one.engine.recovered(one.partition)
+        known: set[int] = set()  # after a crash a leaf comes again, equal
+        for records in self._records(LEAVES, number):
+            values = {xxh3_64_intdigest(r.value or b""): r.value or b"" for r in records}
+            one.posted.add(_leaf.decode(v) for h, v in values.items() if h not in known)
+            known |= values.keys()
+        return one
+
+    def _records(self, topic: str, number: int, begin: int = 0) -> Iterator[list[Record]]:
+        end = self._broker.end_offsets(topic)[number]
+        yield from read_span(self._settings, topic, number, end, begin=begin)
+
     def _engine(self) -> Engine:
-        engine = Engine(
+        return Engine(
             model.load(), topic=EVENTS, partitions=len(self._broker.partitions(EVENTS)),
             currency=self._settings.currency, zone=self._settings.bank_time_zone, plan=self._plan,
         )  # fmt: skip
+
+    def _tell(self, one: Stepped) -> None:
+        """What reference data have said since."""
         clock = clock_of(self._settings.clock_file, self._settings.zone)
         window = window_at(clock.bank_now(), clock.zone, {})
         for topic in REFERENCE:
-            end = self._broker.end_offsets(topic)[0]
-            for records in read_span(self._settings, topic, 0, end):
+            for records in self._records(topic, 0, one.told.get(topic, 0)):
                 for record in records:
                     event = placed(topic, record.key, record.value)
                     if event is not None and window.refuses(event) is None:
-                        tell(engine, event)
-        return engine
+                        tell(one.engine, event)
+                one.told[topic] = records[-1].offset + 1
 
-    def _step(
-        self, engine: Engine, number: int, records: Sequence[Delivered], last: int
-    ) -> bool:
+    def _step_on(self, one: Stepped, end: int, last: int) -> None:
+        """Takes the log up to a place, or to the close that closes a day."""
+        self._tell(one)
+        for outcome in one.engine.restate(one.number):
+            one.posted.add(outcome.leaves)
+        if one.at >= end:
+            return
+        for records in read_span(self._settings, EVENTS, one.number, end, begin=one.at):
+            counted = [r for r in records if r.offset not in one.refused]
+            if self._step(one, counted, last):
+                break
+        one.at = end
+
+    def _step(self, one: Stepped, records: Sequence[Delivered], last: int) -> bool:
         """Says whether the day is reached; what comes behind its close is left."""
-        for _ in engine.restate(number):
-            pass  # the leaves are not asked for
+        engine, number = one.engine, one.number
         batch = engine.read(number, records, LATEST_DAY)
         reached = next((n for n, mark in enumerate(batch.watermarks) if mark >= last), None)
         if reached:
             through = batch.columns.closes[reached - 1].offset
             batch = engine.read(number, [r for r in records if r.offset <= through], LATEST_DAY)
-        engine.apply(batch, self._repeats(number, batch))
+        outcome = engine.apply(batch, self._repeats(number, batch))
+        one.posted.add(outcome.leaves)
         return reached is not None
 
     def _repeats(self, number: int, batch: Batch) -> set[int]:
@@ -107,10 +190,3 @@ class Rebuild:
             return set()
         with self._database.read() as session:
             return seen.repeats(session, number, batch.asked(), batch.refused_before())
-
-
-def _told(engine: Engine, number: int) -> Rebuilt:
-    partition = engine.partition(number)
-    watermark = partition.closes.watermark
-    closed_on = date.fromordinal(watermark) if watermark else None
-    return Rebuilt(number, closed_on, digest(engine, partition))

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 
-from services.scoring import reference, risk, state
+from services.scoring import party_episodes, reference, risk, state
 from services.scoring.engine import Engine
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
+from services.scoring.party_episodes import Parties
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.seen import KeepsAll
@@ -72,6 +74,7 @@ class Replay:
             model, topic=TOPIC, partitions=1, currency=currency, zone=zone, plan=plan
         )
         self.result = Replayed()
+        self._zone = ZoneInfo(zone)
         self._seen = KeepsAll()
         self._latest_day = until.toordinal() + 1
 
@@ -120,6 +123,11 @@ class Replay:
                     "terms": terms,
                 }
             )
+
+    def episodes(self, parties: Parties) -> Iterator[dict[str, Any]]:
+        """The final episodes of these parties."""
+        first_on = {one.customer_number: one.first_on for one in self.customers()}
+        return party_episodes.final(parties, self.result.signals, first_on, self._zone)
 
     def customers(self) -> Iterator[state.CustomerState]:
         """All customers in the order of their numbers."""

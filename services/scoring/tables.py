@@ -357,7 +357,6 @@ class ProductRow(Base):
     product_code: Mapped[str] = mapped_column(primary_key=True)
     names: Mapped[dict[str, Any]]
     line_code: Mapped[str]
-    overdraft_product_code: Mapped[str | None]
     position: Mapped[int] = mapped_column(BigInteger)
 
 

@@ -1,17 +1,27 @@
 """The state built anew from the log is the live one; as of a past day it is what it was then."""
 
+import csv
+import json
+from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from random import Random
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from services.scoring import rebuild, risk_model
+from services.scoring import rebuild, rebuilding, risk_model
 from services.scoring.__main__ import app
 from services.scoring.canonical import Digest
-from services.scoring.rebuild import Rebuild, Rebuilt
+from services.scoring.leaves import Leaf, encode
+from services.scoring.rebuild import Rebuild, Rebuilt, Stepped
+from shared.events.bank import TransactionBooked
+from tests.golden import day_by_day
 from tests.integration import worker_room
 from tests.integration.worker_room import Room
+from tests.ledger_bank import FIRST_DAY, plain, random_bank, restatements, stream
 from tests.risk_live import hand_made
 from tests.rule_sets import PRODUCT, day
 from tests.workers import opened_long_ago, small_bank
@@ -20,11 +30,20 @@ room = worker_room.room
 FIRST, LAST = 40, 70
 
 
-def whole(parts: Iterator[Rebuilt]) -> Digest:
+def whole(parts: Iterator[Stepped]) -> Digest:
     found = Digest()
     for part in parts:
-        found = found.plus(part.digest)
+        found = found.plus(part.rebuilt().digest)
     return found
+
+
+def of_the_room(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of the command."""
+    settings = room.scoring.runtime.settings
+    monkeypatch.setenv("GUANXI_KAFKA", settings.kafka)
+    monkeypatch.setenv("GUANXI_DATABASE", settings.database)
+    monkeypatch.setenv("GUANXI_TOPIC_PREFIX", settings.topic_prefix)
+    monkeypatch.setenv("GUANXI_DB_SCHEMA", settings.schema_name)
 
 
 def test_the_rebuilt_state_is_the_live_one_now_and_as_of_a_past_day(
@@ -42,7 +61,7 @@ def test_the_rebuilt_state_is_the_live_one_now_and_as_of_a_past_day(
     store_off = {"GUANXI_WORKER_EVENT_STORE": "0"}
     worker = room.start(**store_off)
     room.settle()
-    then = {part.partition: part for part in building.live()}
+    then = {part.number: part.rebuilt() for part in building.live()}
     assert {part.closed_on for part in then.values()} == {day(FIRST)}
 
     room.workers.publish(bank.events[cut:])
@@ -53,20 +72,115 @@ def test_the_rebuilt_state_is_the_live_one_now_and_as_of_a_past_day(
     now, rebuilt = whole(building.live()), whole(building.from_log())
     assert now.customers == len(bank.counts)
     assert rebuilt == now
-    assert {part.partition: part for part in building.from_log(day(FIRST))} == then
+    assert {p.number: p.rebuilt() for p in building.from_log(day(FIRST))} == then
     assert whole(building.from_log(day(FIRST))) != now
 
-    settings = room.scoring.runtime.settings
-    monkeypatch.setenv("GUANXI_KAFKA", settings.kafka)
-    monkeypatch.setenv("GUANXI_DATABASE", settings.database)
-    monkeypatch.setenv("GUANXI_TOPIC_PREFIX", settings.topic_prefix)
-    monkeypatch.setenv("GUANXI_DB_SCHEMA", settings.schema_name)
+    of_the_room(room, monkeypatch)
     said = CliRunner().invoke(app, ["rebuild"])
     assert said.exit_code == 0, said.output
     assert said.output.count(now.text) == 2
 
     # The negative control: one event of the log is missing.
     monkeypatch.setattr(rebuild.queries, "refused", lambda session, number: {30 + number})
+    monkeypatch.setattr(rebuild, "TRIES", 2)
     lacking = whole(building.from_log())
     assert (lacking.customers, lacking.hash != now.hash) == (now.customers, True)
-    assert CliRunner().invoke(app, ["rebuild"]).exit_code == 1
+    said = CliRunner().invoke(app, ["rebuild"])
+    assert said.exit_code == 1
+    assert "is not what the log makes, in partitions [" in said.output
+
+
+def test_ledgers_and_leaves_are_compared_at_one_place_of_the_log(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rate for closed days comes, a worker is killed, and the bank goes on while it is asked."""
+    bank = random_bank(11)
+    told = stream(bank, Random(11), repeats=0)
+    third, late = len(told) // 3, restatements(4, bank, many=1)[0][1]
+    room.stand_at(FIRST_DAY + timedelta(days=bank.days))
+    room.workers.describe(*bank.rates)
+    room.workers.publish(told[:third])
+    worker = room.start(GUANXI_WORKER_RECORDS_MAX="40")
+    room.settle()
+    worker.kill()
+    room.start()
+    room.workers.describe(late)
+    room.workers.publish(told[third : 2 * third])
+    room.settle()
+
+    building = Rebuild(room.scoring.runtime.settings, room.scoring.database)
+    written, old = building._written, dict[int, Rebuilt]()
+
+    def while_the_bank_goes_on(number: int) -> Stepped:
+        one = written(number)
+        if not old and one.rebuilt().digest.customers:
+            room.workers.publish(told[2 * third :])
+            old[number] = one.rebuilt()
+        return one
+
+    monkeypatch.setattr(building, "_written", while_the_bank_goes_on)
+    monkeypatch.setattr(rebuild, "TRIES", 1)
+    compared = {made.partition: (made, live) for made, live in building.compared()}
+    room.settle()
+    now, rebuilt = whole(building.live()), whole(building.from_log())
+    assert now == rebuilt
+    ((number, before),) = old.items()
+    assert compared[number] == (before, before)
+    assert before not in [one.rebuilt() for one in building.live()], "nothing went on: no proof"
+
+    # The negative control: a cent more in one leaf, or a leaf less.
+    leaf = msgspec.json.decode(room.workers.read("scoring.leaves")[0][2] or b"", type=Leaf)
+    forged = msgspec.structs.replace(leaf, period="2031-01", amount_minor=1)
+    number = room.workers.read("scoring.leaves")[0][0]
+    room.workers.send([(number, leaf.customer_number.encode(), encode(forged))],
+                      topic="scoring.leaves")  # fmt: skip
+    assert whole(building.live()) != now
+    assert whole(building.from_log()) == now
+
+
+def test_the_customers_of_a_past_day_with_their_figures_and_contribution(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the rates of now: one of them was told after the day."""
+    bank = random_bank(12)
+    told = stream(bank, Random(12), repeats=0)
+    on, late = FIRST_DAY + timedelta(days=40), restatements(5, bank, many=1)[0][1]
+    through = next(n for n, e in enumerate(told) if getattr(e.data, "day", None) == on) + 1
+    room.stand_at(FIRST_DAY + timedelta(days=bank.days))
+    room.workers.describe(*bank.rates, late)
+    room.workers.publish(told)  # no worker runs: the log is all that is asked
+    room.scoring.drain()
+    of_the_room(room, monkeypatch)
+    sheet, lines = tmp_path / "then.csv", tmp_path / "then.jsonl"
+    for file in (sheet, lines):
+        command = ["rebuild", "--as-of", on.isoformat(), "--out", str(file)]
+        assert CliRunner().invoke(app, command).exit_code == 0
+    with sheet.open() as read:
+        rows = {row["customer_number"]: row for row in csv.DictReader(read)}
+    told_by_line = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert {row["closed_on"] for row in rows.values()} == {on.isoformat()}
+    for row in told_by_line:
+        told_in_csv = rows[row["customer_number"]]
+        assert {name: told_in_csv[name] for name in row} == {k: str(v) for k, v in row.items()}
+
+    leaves = day_by_day.leaves(plain([*bank.rates, late]), plain(told[:through]), on)
+    assert len(leaves) > 10
+    owner = {f"{10 * n + m}": f"C{n}" for n in range(3) for m in range(2)}
+    owner |= {f"LC{n}": f"C{n}" for n in range(2)}
+    truth: Counter[tuple[str, str]] = Counter()
+    for (account, _, component), amount in leaves.items():
+        truth[owner[account], component] += amount
+        truth[owner[account], "contribution_minor"] += amount
+    assert {(number, name): int(row[name]) for number, row in rows.items()
+            for name in ("contribution_minor", *rebuilding.NAMES) if int(row[name])} == {
+        key: amount for key, amount in truth.items() if amount}  # fmt: skip
+    for number, row in rows.items():
+        own = [e.data for e in told[:through] if isinstance(e.data, TransactionBooked)
+               and e.data.customer_number == number]  # fmt: skip
+        assert (int(row["count"]), int(row["balance_minor"])) == (
+            len(own), sum(fact.amount_minor for fact in own)
+        )  # fmt: skip
+
+    shown = CliRunner().invoke(app, ["rebuild", "--as-of", on.isoformat()])
+    assert all(f" {number} " in shown.stdout for number in rows)
+    assert CliRunner().invoke(app, ["rebuild", "--out", str(tmp_path / "x.xls")]).exit_code == 2

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from services.scoring import state, uses
-from services.scoring.canonical import digest
 from services.scoring.partition import Partition
 from services.scoring.rate import Rate
 from shared.events import Event, wrap
 from shared.events.bank import CreditAnswerReceived, LoanGranted, RateSet
 from tests.golden import day_by_day
 from tests.ledger_bank import FIRST_DAY, Bank, event_of, plain, random_bank, stream
-from tests.scored import Scored
+from tests.scored import Scored, digest_of
 from tests.unit.test_contribution_rules import FEB, JAN, RATES, Book, rate
 from tests.workers import SOURCE, instant
 
@@ -178,7 +177,7 @@ def test_the_hash_of_a_state_is_the_same_by_other_batches_and_knows_the_grades()
 
     def hashed(size: int, restart_every: int = 0) -> str:
         one = Scored(bank).run(stream(bank, Random(0)), size, restart_every)
-        return digest(one.engine, one.engine.partition(0)).text
+        return digest_of(one).text
 
     quiet = hashed(5_000)
     assert hashed(7, restart_every=5) == quiet

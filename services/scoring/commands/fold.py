@@ -121,7 +121,9 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     partitions = _partitions(others)
     rule_sets.note_partitions(tx, partitions)
     rolling.note_closed(tx, partitions)
-    pools.note_taken(tx, list(_rates(others)))
+    rates = list(_rates(others))
+    pools.note_taken(tx, [rate for _, rate in rates])
+    open_leaves.note_overdrafts(tx, rates)
     if not newest:
         return
     told = state_columns.read([record.value or b"" for record in newest])
@@ -209,12 +211,13 @@ def _partitions(records: Iterable[Record]) -> list[state.PartitionState]:
     return [one for _, one in sorted(newest.items())]
 
 
-def _rates(records: Iterable[Record]) -> Iterator[Rate]:
+def _rates(records: Iterable[Record]) -> Iterator[tuple[int, Rate]]:
+    """With the partitions that took them."""
     for record in records:
         if record.value and state.kind_of(record.value) == KIND_RATE:
             found = state.unpack(record.key or b"", record.value)
             assert isinstance(found, Rate)
-            yield found
+            yield record.partition, found
 
 
 def _stage(tx: Tx, records: Sequence[Record], told: state_columns.Columns) -> None:

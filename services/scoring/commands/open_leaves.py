@@ -3,6 +3,9 @@
 A customer's record tells all his accounts, also those that no event has touched, as the worker
 last settled them. `rolling` brings those up to the closed day; so a row is written from a record
 only where what is told of its account has changed.
+
+Whose product a negative balance is stands in the same log, before the first account that it holds
+for: as each partition of the worker took it, or refused it, not as the bank's reference data say.
 """
 
 from collections.abc import Sequence
@@ -25,6 +28,7 @@ from services.scoring.leaf_sql import (
     place_of,
 )
 from services.scoring.open_leaf import COLUMNS
+from services.scoring.rate import Rate
 from services.scoring.rows import ACCOUNT_FIELDS, CUSTOMER_FIELDS
 from shared.db import Tx
 from shared.wire import Record
@@ -48,17 +52,25 @@ NEW = text(
     f"""
     insert into open_leaves ({_NEW})
     select t.customer_number, t.account_number, t.loan_number, t.product_code,
-           case when t.loan_number = '' then coalesce(p.overdraft_product_code, t.product_code)
+           case when t.loan_number = '' then coalesce(d.below_product_code, t.product_code)
                 else t.product_code end,
            -2, 0, 0, {", ".join("0" for _ in COLUMNS)},
            {AT_PLACE}
       from {TOLD}
       left join open_leaves o on {OWN}
-      left join products p on p.product_code = t.product_code
+      left join overdrafts d on (d.partition, d.product_code) = (t.partition, t.product_code)
       {place_of("t.customer_number", "t.account_number", ":today")}
      where o.customer_number is null
      order by {columns("t", KEY)}
     """  # noqa: S608 - names are ours
+)
+OVERDRAFT = text(
+    """
+    insert into overdrafts (partition, product_code, below_product_code)
+    values (:partition, :product_code, :below_product_code)
+    on conflict (partition, product_code) do update
+       set below_product_code = excluded.below_product_code
+    """
 )
 CHANGED = "o.told_hash is distinct from t.told_hash"
 # What is told is newer: a record that is older than what is known changes nothing.
@@ -101,6 +113,17 @@ KEEP = moving(
     f"{NEWER} and {CHANGED}",
     f", {PUT_BACK}",
 )
+
+
+def note_overdrafts(tx: Tx, rates: Sequence[tuple[int, Rate]]) -> None:
+    """To which product a negative balance belongs, as partitions of the worker took it."""
+    told = [
+        {"partition": partition, "product_code": rate.product, "below_product_code": rate.overdraft}
+        for partition, rate in rates
+        if rate.kind == "overdraft"
+    ]
+    if told:
+        tx.session.execute(OVERDRAFT, told)
 
 
 def stage_accounts(

@@ -67,11 +67,11 @@ WENT_LIVE = text(
 )
 PRODUCT = text(
     """
-    insert into products (product_code, names, line_code, overdraft_product_code, position)
-    values (:product_code, cast(:names as jsonb), :line_code, :overdraft_product_code, :position)
+    insert into products (product_code, names, line_code, position)
+    values (:product_code, cast(:names as jsonb), :line_code, :position)
     on conflict (product_code) do update
        set names = excluded.names, line_code = excluded.line_code,
-           overdraft_product_code = excluded.overdraft_product_code, position = excluded.position
+           position = excluded.position
      where products.position < excluded.position
     """
 )
@@ -123,7 +123,6 @@ def note_product(tx: Tx, fact: ProductDescribed, position: int) -> None:
             "product_code": fact.product_code,
             "names": msgspec.json.encode(fact.names).decode(),
             "line_code": fact.line_code,
-            "overdraft_product_code": fact.overdraft_product_code,
             "position": position,
         },
     )

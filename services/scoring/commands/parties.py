@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from services.scoring.commands.copying import as_array
 from services.scoring.leaf_sql import SLICE
+from services.scoring.rules.membership import replaces
 from shared import timers
 from shared.clock import business_date
 from shared.db import Message, Tx
@@ -198,11 +199,7 @@ def turn_of(tx: Tx) -> dict[str, date | datetime]:
 
 def join_numbers(tx: Tx, told: Sequence[Membership]) -> dict[str, Message]:
     """Puts numbers where events say they belong. Returns the parties that changed, locked, each
-    with what was said of it last.
-
-    An event speaks for the number of its own key at any time, and for the others of its list
-    unless something newer was said of them: a party of many numbers then changes in one step.
-    """
+    with what was said of it last."""
     asked = {"numbers": as_array({n for said in told for n in said.numbers})}
     tx.session.execute(NEW_NUMBERS, asked)
     before = {
@@ -213,8 +210,7 @@ def join_numbers(tx: Tx, told: Sequence[Membership]) -> dict[str, Message]:
     for said in told:
         for number in said.numbers:
             party_id, as_of = now[number]
-            own = number == said.customer_number
-            if as_of is not None and (said.as_of < as_of or (said.as_of == as_of and not own)):
+            if not replaces(said.as_of, as_of, own=number == said.customer_number):
                 continue
             if party_id != said.party_id:
                 changed |= {p: said.message for p in (party_id, said.party_id) if p is not None}

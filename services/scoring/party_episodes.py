@@ -1,0 +1,69 @@
+"""Episodes by party from a replay's signals and what customer says of its numbers: the alerts that
+a live system has in the end, by the same rules, without a database."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.scoring.rules.episodes import Crossing, alert_id, episodes
+from services.scoring.rules.membership import replaces
+from services.scoring.signals import Signal
+from shared.events.customer import IdentityMerged, IdentityUnmerged, PartyRecorded
+from shared.events.envelope import decode
+
+_TELL = (PartyRecorded, IdentityMerged, IdentityUnmerged)
+Parties = dict[str, set[str]]  # party id -> its numbers
+
+
+def parties_of(file: Path) -> Parties:
+    """Who is who after all lines of a file of `customer.events`. Raises what `decode` does."""
+    now: dict[str, tuple[str, datetime]] = {}
+    with file.open("rb") as lines:
+        for line in lines:
+            event = decode(line) if line.strip() else None
+            if event is None or not isinstance(event.data, _TELL):
+                continue
+            fact = event.data
+            if fact.customer_number is None:
+                continue  # a prospect
+            for number in {fact.customer_number, *fact.customer_numbers}:
+                known = now[number][1] if number in now else None
+                if replaces(event.time, known, own=number == fact.customer_number):
+                    now[number] = fact.party_id, event.time
+    found: Parties = defaultdict(set)
+    for number, (party_id, _) in now.items():
+        found[party_id].add(number)
+    return found
+
+
+def final(
+    parties: Parties, signals: Iterable[Signal], first_on: Mapping[str, date | None], zone: ZoneInfo
+) -> Iterator[dict[str, Any]]:
+    """All episodes of the parties, by party and rule. `first_on`: when a number became active."""
+    crossings: defaultdict[tuple[str, str], list[Crossing]] = defaultdict(list)
+    party_of = {number: party_id for party_id, numbers in parties.items() for number in numbers}
+    for s in signals:
+        party_id = party_of.get(s.customer_number)
+        if party_id is not None:
+            crossings[party_id, s.rule].append(
+                Crossing(s.id, s.customer_number, s.kind, s.at, s.episode, s.account_number)
+            )
+    for (party_id, rule), of_rule in sorted(crossings.items()):
+        active = {n: _midnight(first_on.get(n), zone) for n in sorted(parties[party_id])}
+        for one in episodes(rule, of_rule, active):
+            yield {
+                "alert_id": alert_id(party_id, rule, one.at),
+                "party_id": party_id,
+                "rule": rule,
+                "episode": one.ordinal,
+                "at": one.at,
+                "ended_at": one.ended_at,
+                "raised_by": one.raised_by,
+            }
+
+
+def _midnight(day: date | None, zone: ZoneInfo) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(), zone)
