@@ -83,21 +83,24 @@ WAIT_FOR_TURN = """
      where w.party_id is null or w.due_at > t.due_at order by t.party_id
     on conflict (party_id) do update set due_at = excluded.due_at
 """
+# Party by party, lateral: joined first and grouped then, all numbers of the bank were read and
+# sorted as soon as the planner knew little of the tables.
 RECOMPUTE = text(
     f"""
     with sums as (
-      select p.party_id, count(n.customer_number) as numbers,
-             coalesce(sum(s.sum_minor), 0) as sum_minor, coalesce(sum(s.count), 0) as count,
-             coalesce(sum(s.customer_count), 0) as customer_count,
-             coalesce(sum(s.mean_minor), 0) as mean_minor,
-             coalesce(sum(n.posted_minor), 0) as posted_minor,
-             coalesce(sum(n.accrued_minor), 0) as accrued_minor,
-             coalesce(sum(n.last_12_months_minor), 0) as last_12_months_minor,
-             max(s.last_on) as last_on, max(greatest(s.last_on, s.mean_on)) as as_of_on
+      select p.party_id, x.*
         from unnest(cast(:parties as text[])) as p(party_id)
-        left join numbers n on n.party_id = p.party_id
-        left join customer_state s on s.customer_number = n.customer_number
-       group by p.party_id),
+       cross join lateral (
+         select count(n.customer_number) as numbers,
+                coalesce(sum(s.sum_minor), 0) as sum_minor, coalesce(sum(s.count), 0) as count,
+                coalesce(sum(s.customer_count), 0) as customer_count,
+                coalesce(sum(s.mean_minor), 0) as mean_minor,
+                coalesce(sum(n.posted_minor), 0) as posted_minor,
+                coalesce(sum(n.accrued_minor), 0) as accrued_minor,
+                coalesce(sum(n.last_12_months_minor), 0) as last_12_months_minor,
+                max(s.last_on) as last_on, max(greatest(s.last_on, s.mean_on)) as as_of_on
+           from numbers n left join customer_state s using (customer_number)
+          where n.party_id = p.party_id) x),
     updated as (
       update party_figures f
          set numbers = x.numbers, sum_minor = x.sum_minor, count = x.count,
