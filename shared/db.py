@@ -293,10 +293,11 @@ class Database:
             hint()
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
-        """A read-only session."""
+    def read(self, *, at_one_moment: bool = False) -> Iterator[Session]:
+        """A read-only session; at one moment: all its statements see the same."""
+        level = "isolation level repeatable read, " if at_one_moment else ""
         with Session(self.engine) as session:
-            session.execute(text("set transaction read only"))
+            session.execute(text(f"set transaction {level}read only"))
             yield session
 
     def close(self) -> None:

@@ -4,17 +4,19 @@ Order per key: `write_drafts` locks the (topic, key) counter before the row take
 of one key follow commit order. The relay reads in id order, at most one row per key and round,
 waits for every delivery report and deletes what was reported: a later event of a key cannot
 overtake a failed one, and a crash between produce and delete only sends the same id again.
+
+What is a state, not an event, may stand in a `Line`: the relay asks for it when it sends it.
 """
 
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, text
@@ -210,6 +212,34 @@ class Unsent(NamedTuple):
     payload: bytes
 
 
+class Telling(NamedTuple):
+    """What is told of a key that stands in a line, as of a version of its state."""
+
+    topic: str
+    key: str
+    payload: bytes
+    version: int
+    partition: int | None = None
+
+
+class Line(Protocol):
+    """Keys that wait to be told, each once however often it changed. Its topic is compacted, and
+    nothing else writes to it.
+
+    Whoever changes the state puts its key in line in the same transaction. It leaves the line when
+    the broker has reported a version and the state still has this version: so nothing is lost. The
+    one relay waits for all reports before it takes again: so nothing is reordered. A crash before
+    `told` tells the same version again, by the same id.
+    """
+
+    def take(self, database: Database, limit: int) -> list[Telling]:
+        """Those whose turn it is, one of each key, as they are at one moment."""
+
+    def told(self, tx: Tx, reported: list[Telling]) -> None:
+        """Takes these out of the line, but for those that have changed since."""
+
+
+Sent = TypeVar("Sent", Unsent, Telling)
 UNSENT = text(
     "select id, topic, key, partition, barrier, payload from outbox order by id limit :limit"
 )
@@ -223,8 +253,11 @@ class LockLostError(Exception):
 class Relay:
     """The one active relay of a service. Standbys wait for the lock."""
 
-    def __init__(self, database: Database, sender: Callable[[], Sending]) -> None:
+    def __init__(
+        self, database: Database, sender: Callable[[], Sending], lines: Sequence[Line] = ()
+    ) -> None:
         self._database = database
+        self._lines = lines
         self._settings = database.settings
         self._new_sender = sender
         self._sender: Sending | None = None
@@ -253,7 +286,8 @@ class Relay:
             if sent:
                 stop.wait(self._settings.relay_busy_s)  # what is written meanwhile goes together
                 continue
-            wake.wait(self._settings.relay_idle_s)
+            settings = self._settings
+            wake.wait(settings.relay_line_idle_s if self._lines else settings.relay_idle_s)
             wake.clear()
 
     @contextmanager
@@ -273,7 +307,11 @@ class Relay:
                 connection.invalidate()  # never back to the pool with a lock on it
 
     def round(self) -> int:
-        """One round: read, produce, wait for every report, delete. Returns rows sent."""
+        """One round of the outbox, then of each line. Returns how many were sent."""
+        return self._send_rows() + sum(self._send_line(line) for line in self._lines)
+
+    def _send_rows(self) -> int:
+        """Read, produce, wait for every report, delete."""
         with self._database.read() as session:
             rows = session.execute(UNSENT, {"limit": self._settings.relay_rows_max})
             batch = first_per_key([Unsent(*row) for row in rows])
@@ -284,31 +322,50 @@ class Relay:
         failpoints.reach("relay.after_produce")
         if done:
             with self._database.transaction() as tx:
-                tx.session.execute(REPORTED, {"ids": done})
+                tx.session.execute(REPORTED, {"ids": [row.id for row in done]})
             failpoints.reach("relay.after_delete")
-        if len(done) < len(batch):
-            self._drop_sender()
-            raise DeliveryFailedError(f"{len(batch) - len(done)} of {len(batch)} not delivered")
+        self._check_all_sent(len(done), len(batch))
         return len(done)
 
-    def _produce(self, batch: list[Unsent]) -> list[int]:
+    def _send_line(self, line: Line) -> int:
+        """Take, produce, wait for every report, tell the line."""
+        batch = line.take(self._database, self._settings.relay_rows_max)
+        failpoints.reach("line.after_take")
+        if not batch:
+            return 0
+        done = self._produce(batch)
+        failpoints.reach("line.after_produce")
+        if done:
+            with self._database.transaction() as tx:
+                line.told(tx, done)
+            failpoints.reach("line.after_told")
+        self._check_all_sent(len(done), len(batch))
+        return len(done)
+
+    def _check_all_sent(self, done: int, wanted: int) -> None:
+        if done < wanted:
+            self._drop_sender()
+            raise DeliveryFailedError(f"{wanted - done} of {wanted} not delivered")
+
+    def _produce(self, batch: list[Sent]) -> list[Sent]:
+        """Those of them that the broker has reported."""
         if self._sender is None:
             self._sender = self._new_sender()
         sender = self._sender
         deadline = time.monotonic() + self._settings.delivery_timeout_s
-        futures = [
-            (row.id, sender.send(row.topic, row.key.encode(), row.payload, row.partition))
-            for row in batch
+        reports = [
+            sender.send(one.topic, one.key.encode(), one.payload, one.partition) for one in batch
         ]
         sender.flush(self._settings.delivery_timeout_s)
         done = []
-        for row_id, future in futures:
+        for one, report in zip(batch, reports, strict=True):
             try:
-                future.result(timeout=max(deadline - time.monotonic(), 0.001))
-            except Exception as error:  # a failed report: the row stays, its key waits
-                log.warning("delivery_failed", outbox_id=row_id, error=str(error)[:200])
+                report.result(timeout=max(deadline - time.monotonic(), 0.001))
+            except Exception as error:  # a failed report: it stays, its key waits
+                log.warning("delivery_failed", topic=one.topic, key=one.key,
+                            error=str(error)[:200])  # fmt: skip
             else:
-                done.append(row_id)
+                done.append(one)
         return done
 
     def _drop_sender(self) -> None:

@@ -24,7 +24,7 @@ from shared.directory import Directory
 from shared.events.envelope import Fact
 from shared.forgetting import Aging
 from shared.metrics import Extra
-from shared.outbox import Relay
+from shared.outbox import Line, Relay
 from shared.positions import place, stored
 from shared.settings import Settings
 from shared.timers import TimerHandler
@@ -59,6 +59,7 @@ class Service:
     batches: Mapping[str, BatchHandler] = field(default_factory=dict)  # private topics, not events
     records_max: int = RECORDS_MAX  # of one transaction of the listener
     letters: OtherLetters | None = None
+    lines: tuple[Line, ...] = ()  # of states that its relay tells
 
     def all_handlers(self) -> dict[type[Fact], Handler]:
         """Its own, and the staff directory's where it has none of its own for it."""
@@ -129,7 +130,7 @@ class Runtime:
         )
 
     def relay(self) -> Relay:
-        return Relay(self.database, lambda: Sender(self.settings))
+        return Relay(self.database, lambda: Sender(self.settings), self.service.lines)
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """What every partition of a topic holds at this moment."""

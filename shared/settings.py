@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     relay_rows_max: int = 2000
     relay_busy_s: float = 0.02
     relay_idle_s: float = 0.25
+    relay_line_idle_s: float = 0.05  # of a service with a line: nobody wakes the relay for it
     delivery_timeout_s: float = 20.0
 
     @property

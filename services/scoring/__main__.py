@@ -11,7 +11,7 @@ from services.scoring import api, pages
 from services.scoring.commands import rehearsals, turnover, worker_letters
 from services.scoring.commands.last_months import keep_last_months
 from services.scoring.commands.pools_closing import close_months
-from services.scoring.commands.publishing import publish_scores
+from services.scoring.commands.publishing import ScoresLine
 from services.scoring.contribution_tables import LeafRow
 from services.scoring.gauges import gauges
 from services.scoring.handlers import BATCHES, HANDLERS, TIMERS
@@ -28,7 +28,6 @@ SERVICE = Service(
     routers=(api.router, pages.router),
     metadata=LeafRow.metadata,
     jobs={
-        "publish_scores": publish_scores,
         "close_months": close_months,
         "keep_last_months": keep_last_months,
         "settle_turnover": turnover.settle_days,
@@ -41,6 +40,7 @@ SERVICE = Service(
     records_max=50_000,
     aging=(worker_letters.AGING, rehearsals.AGING, turnover.AGING),
     letters=OtherLetters(waiting_letters, waiting_count),
+    lines=(ScoresLine(),),
 )
 
 app = cli(SERVICE)

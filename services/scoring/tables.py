@@ -217,6 +217,9 @@ class PartyFigureRow(Base):
     accrued_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     last_12_months_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     published_at: Mapped[datetime | None]  # wall clock
+    # Of what is told of the party: each change counts on, and when (the bank's clock).
+    version: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    figures_at: Mapped[datetime | None]
     # What an event changes has no index: a new version of the row then needs no entry in any.
     sum_band: Mapped[int] = mapped_column(Computed(BAND.format(v="sum_minor"), persisted=True))
     earned_band: Mapped[int] = mapped_column(

@@ -56,6 +56,18 @@ def rows(scoring: ServiceUnderTest, sql: str, **values: object) -> list[tuple]:
         return [tuple(row) for row in session.execute(text(sql), values)]
 
 
+def due_now(scoring: ServiceUnderTest) -> None:
+    """Whoever stands in line for a score has his turn."""
+    with scoring.database.transaction() as tx:
+        tx.session.execute(text("update scores_waiting set due_at = '-infinity'"))
+
+
+def relayed(scoring: ServiceUnderTest) -> None:
+    """All that is to be told by now is told."""
+    while scoring.relay_once():
+        pass
+
+
 FIGURES = (
     "select customer_number, account_number, product_code, currency, sum_minor from account_figures"
 )

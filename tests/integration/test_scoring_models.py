@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from services.scoring import risk_model, risk_plan
 from services.scoring.rules.stake import additive
@@ -13,8 +12,7 @@ from shared.events.scoring import AlertCleared, AlertRaised
 from shared.policy import Actor
 from shared.testing.space import Space
 from tests.integration import scoring_room
-from tests.integration.scoring_room import HEAD, a_small_bank, day, rows
-from tests.integration.test_scoring_pages import publish_all
+from tests.integration.scoring_room import HEAD, a_small_bank, day, due_now, relayed, rows
 from tests.risk_live import hand_made
 from tests.scoring_bank import ScoredBank
 
@@ -70,7 +68,7 @@ def test_every_rule_that_holds_is_published_with_its_account_and_terms(space, sc
     a_small_bank(modelled, space)
     modelled.score()
     scoring.drain()
-    publish_all(scoring)
+    relayed(scoring)
     told = {e.data.party_id: e.data for e in space.read("score.updates")}
     rules = {one.rule: one for one in told["P2"].risks}
     assert {"collapse", "silence"} <= set(rules)
@@ -93,9 +91,8 @@ def test_every_rule_that_holds_is_published_with_its_account_and_terms(space, sc
     modelled.close(day(151))
     modelled.score()
     scoring.drain()
-    with scoring.database.transaction() as tx:
-        tx.session.execute(text("update scores_waiting set due_at = '-infinity'"))
-    publish_all(scoring)
+    due_now(scoring)
+    relayed(scoring)
     (*_, last) = [e.data for e in space.read("score.updates") if e.data.party_id == "P2"]
     assert (last.risk_ppm["collapse"], last.risk_ppm["silence"]) == (0, 0)
     assert "collapse" not in {one.rule for one in last.risks}

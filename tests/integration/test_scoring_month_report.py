@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import text
 
 from services.scoring.commands.alerts import keep_signals
-from services.scoring.commands.publishing import publish_waiting
 from services.scoring.leaves import Leaf
 from services.scoring.signals import Position, Signal, encode
 from shared.policy import Scope
@@ -27,7 +26,7 @@ from tests.integration.ledger_room import (
     supervisors,
     told,
 )
-from tests.integration.scoring_room import party, rows
+from tests.integration.scoring_room import due_now, party, relayed, rows
 from tests.ledger_bank import Bank
 from tests.scored import Scored
 
@@ -36,6 +35,12 @@ made, scored = ledger_room.made, ledger_room.scored
 HEAD = replace(scoring_room.HEAD, language="en")
 MONTH, BEFORE = "2025-02", "2025-01"
 COSTS = ("abc_txn", "abc_maint", "el", "capital")
+
+
+@pytest.fixture
+def january(space: Space) -> None:
+    """The last twelve months are those from 2025-02 on."""
+    space.clock.bank = datetime(2026, 1, 15, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -235,16 +240,13 @@ def test_a_bank_without_any_close_has_no_report(space: Space, scoring: ServiceUn
 
 
 def test_what_others_are_told_of_a_party_are_its_leaves(
-    space: Space, reported: ServiceUnderTest, scored: Scored
+    space: Space, january: None, reported: ServiceUnderTest, scored: Scored
 ) -> None:
     party(space, "P0", "C0", "C2")
     party(space, "P1", "C1")
     reported.drain()
-    space.clock.bank = datetime(2026, 1, 15, tzinfo=UTC)  # twelve months from 2025-02 on
-    with reported.database.transaction() as tx:
-        assert publish_waiting(tx) == 2
-    while reported.relay_once():
-        pass
+    due_now(reported)
+    relayed(reported)
     party_of = {"C0": "P0", "C2": "P0", "C1": "P1"}
     truth: defaultdict[str, Counter[str]] = defaultdict(Counter)
     recent: Counter[str] = Counter()
@@ -252,9 +254,9 @@ def test_what_others_are_told_of_a_party_are_its_leaves(
         if mine := party_of.get(leaf.customer_number):
             truth[mine][leaf.component] += leaf.amount_minor
             recent[mine] += leaf.amount_minor if leaf.period >= "2025-02" else 0
-    told_facts = [event.data for event in space.read("score.updates")]
-    assert len(told_facts) == 2
-    for fact in told_facts:
+    told_last = {event.data.party_id: event.data for event in space.read("score.updates")}
+    assert told_last["P2"].customer_numbers == ()
+    for fact in (told_last["P0"], told_last["P1"]):
         earned, parts = fact.contribution, truth[fact.party_id]
         assert earned.by_component == dict(parts)
         assert earned.posted_minor == sum(parts.values()) != 0
@@ -334,7 +336,7 @@ def test_the_margin_at_risk_of_an_open_alert_follows_the_contribution(
             " select party_id, now() - interval '1 day' from party_figures"
             " on conflict (party_id) do update set due_at = excluded.due_at"
         ))
-        assert publish_waiting(tx) == 3
+    relayed(reported)
     after = margins()
     contribution, margin, recoverable = after[last]
     assert contribution == before[last][0] + more
@@ -344,7 +346,5 @@ def test_the_margin_at_risk_of_an_open_alert_follows_the_contribution(
     assert {p: after[p] for p in after if p != last} == {p: before[p] for p in after if p != last}
     sums = dict(rows(reported, "select party_id, margin_at_risk_minor from party_figures"))
     assert sums == {"P0": 0, "P1": 0, "P2": 0, **{p: after[p][1] for p in ("P0", "P1")}}
-    while reported.relay_once():
-        pass
     said = {e.data.party_id: e.data for e in space.read("score.updates")}
     assert said[last].figures["margin_at_risk_minor"] == margin

@@ -1,27 +1,32 @@
 """Scores stand in line until they are told: nothing that was written is left untold."""
 
+import json
+import threading
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
-from services.scoring.commands import parties
-from services.scoring.commands.publishing import publish_waiting
+from services.scoring.commands import parties, publishing
+from services.scoring.commands.publishing import ScoresLine
 from shared.db import Tx
+from shared.outbox import Telling
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
-from tests.integration.scoring_room import party, rows
+from tests.integration.scoring_room import due_now, party, relayed, rows
 
 scoring = scoring_room.scoring
+LINE = ScoresLine()
 
 
-def due_now(scoring: ServiceUnderTest) -> None:
-    with scoring.database.transaction() as tx:
-        tx.session.execute(text("update scores_waiting set due_at = '-infinity'"))
-
-
-def published(scoring: ServiceUnderTest) -> int:
-    with scoring.database.transaction() as tx:
-        return publish_waiting(tx)
+@pytest.fixture
+def one_party(space: Space, scoring: ServiceUnderTest) -> ServiceUnderTest:
+    """P1 is told once, without a figure."""
+    party(space, "P1", "C1")
+    scoring.drain()
+    assert told(space) == [0]
+    return scoring
 
 
 def book(tx: Tx, minor: int) -> None:
@@ -39,49 +44,100 @@ def book(tx: Tx, minor: int) -> None:
     parties.recompute(tx, {"P1"})
 
 
+def booked(scoring: ServiceUnderTest, minor: int) -> None:
+    with scoring.database.transaction() as tx:
+        book(tx, minor)
+
+
+def taken(scoring: ServiceUnderTest) -> list[Telling]:
+    due_now(scoring)
+    return LINE.take(scoring.database, 10)
+
+
+def report(scoring: ServiceUnderTest, tellings: list[Telling]) -> None:
+    with scoring.database.transaction() as tx:
+        LINE.told(tx, tellings)
+
+
 def told(space: Space) -> list[Any]:
     return [e.data.figures["net_transactions_minor"] for e in space.read("score.updates")]
 
 
-def test_a_score_is_not_told_while_its_figures_are_written_and_then_it_is(
-    space: Space, scoring: ServiceUnderTest
+def in_line(scoring: ServiceUnderTest) -> list[Any]:
+    return [party_id for (party_id,) in rows(scoring, "select party_id from scores_waiting")]
+
+
+def test_what_changes_while_it_is_sent_is_told_again(
+    space: Space, one_party: ServiceUnderTest
 ) -> None:
-    party(space, "P1", "C1")
-    scoring.drain()
-    assert published(scoring) == 1
-    for minor in (5, 7):  # at first he is not in line, then he is already
-        with scoring.database.transaction() as tx:
-            book(tx, minor)
-            due_now(scoring)
-            assert published(scoring) == 0
-        due_now(scoring)
-        if minor == 5:
-            with scoring.database.transaction() as tx:
-                book(tx, 1)  # in line, and not told yet
-    due_now(scoring)
-    assert published(scoring) == 1
-    assert published(scoring) == 0
-    scoring.drain()
-    assert told(space) == [0, 13]
-    assert rows(scoring, "select * from scores_waiting") == []
+    booked(one_party, 5)
+    sent = taken(one_party)
+    booked(one_party, 7)
+    report(one_party, sent)
+    assert in_line(one_party) == ["P1"]
+    assert LINE.take(one_party.database, 10) == [], "at most every 250 ms"
+    due_now(one_party)
+    relayed(one_party)
+    assert told(space) == [0, 12]
+    assert in_line(one_party) == []
 
 
-def test_without_the_hold_a_figure_stays_untold(space: Space, scoring: ServiceUnderTest) -> None:
+def test_what_is_being_written_while_it_is_reported_is_told_again(
+    space: Space, one_party: ServiceUnderTest
+) -> None:
+    """The relay asks whether the party has changed, and waits for who is changing it."""
+    booked(one_party, 5)
+    sent = taken(one_party)
+    waiting = threading.Thread(target=report, args=(one_party, sent))
+    with one_party.database.transaction() as tx:
+        book(tx, 7)
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive(), "it has not waited"
+    waiting.join()
+    assert in_line(one_party) == ["P1"]
+    due_now(one_party)
+    relayed(one_party)
+    assert told(space) == [0, 12]
+
+
+def test_without_the_version_a_figure_stays_untold(
+    space: Space, one_party: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Negative control: he is in line already, so the writer writes nothing there; taken out
     meanwhile, nobody tells what was written."""
-    party(space, "P1", "C1")
-    scoring.drain()
-    assert published(scoring) == 1
+    careless = publishing.TOLD.text.replace("f.version = x.version as whole", "true as whole")
+    monkeypatch.setattr(publishing, "TOLD", text(careless))
+    booked(one_party, 5)
+    sent = taken(one_party)
+    booked(one_party, 7)
+    report(one_party, sent)
+    due_now(one_party)
+    relayed(one_party)
+    assert told(space) == [0]
+    assert rows(one_party, "select cast(sum_minor as bigint) from party_figures") == [(12,)]
+
+
+def test_a_crash_before_the_report_is_kept_sends_the_same_bytes_again(
+    space: Space, one_party: ServiceUnderTest
+) -> None:
+    booked(one_party, 5)
+    first = taken(one_party)
+    space.clock.bank += timedelta(days=40)  # and whatever else goes by
+    assert taken(one_party) == first
+    booked(one_party, 7)
+    (second,) = taken(one_party)
+    assert second.version == first[0].version + 1
+    ids = [json.loads(one.payload)["id"] for one in (*first, second)]
+    assert ids == [f"score.updates:P1:{one.version}" for one in (*first, second)]
+
+
+def test_a_party_that_lost_its_numbers_unheard_leaves_the_line(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
     with scoring.database.transaction() as tx:
-        book(tx, 5)
-    due_now(scoring)
-    with scoring.database.transaction() as tx:
-        in_line = text(parties.WAIT_FOR_TURN.replace("from updated u", "from party_figures u"))
-        tx.session.execute(in_line, parties.turn_of(tx))  # without lock_parties
-        assert published(scoring) == 1
-        tx.session.execute(text("update party_figures set sum_minor = 99"))
-    due_now(scoring)
-    assert published(scoring) == 0
-    scoring.drain()
-    assert told(space) == [0, 5]
-    assert rows(scoring, "select cast(sum_minor as bigint) from party_figures") == [(99,)]
+        tx.session.execute(text("insert into party_figures (party_id, numbers) values ('P9', 0)"))
+        tx.session.execute(text("insert into scores_waiting values ('P9', '-infinity')"))
+    relayed(scoring)
+    assert in_line(scoring) == []
+    assert told(space) == []

@@ -10,14 +10,13 @@ from sqlalchemy import text
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.last_months import move_on
 from services.scoring.commands.leaves import keep_leaves
-from services.scoring.commands.publishing import publish_waiting
 from services.scoring.queries import earned, figures, months
 from services.scoring.queries.reach import parameters_of
 from shared.reach import Reach
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import ledger_room, scoring_room
 from tests.integration.ledger_room import leaves_of, reference, states_of, told
-from tests.integration.scoring_room import ALL, HEAD, party, rows
+from tests.integration.scoring_room import ALL, HEAD, due_now, party, rows
 from tests.ledger_bank import Bank
 from tests.scored import Scored
 
@@ -98,8 +97,7 @@ def test_a_month_that_begins_takes_the_oldest_out_and_is_told(
     with known.database.transaction() as tx:
         assert move_on(tx) == 0
     assert kept(known) == defined(known, today)
-    with known.database.transaction() as tx:
-        publish_waiting(tx)
+    due_now(known)
     known.drain()
     facts = {e.data.party_id: e.data for e in space.read("score.updates")}
     page = known.client(HEAD).get("/ranking").json()

@@ -106,7 +106,8 @@ RECOMPUTE = text(
          set numbers = x.numbers, sum_minor = x.sum_minor, count = x.count,
              customer_count = x.customer_count, mean_minor = x.mean_minor, last_on = x.last_on,
              posted_minor = x.posted_minor, accrued_minor = x.accrued_minor,
-             last_12_months_minor = x.last_12_months_minor, as_of_on = x.as_of_on
+             last_12_months_minor = x.last_12_months_minor, as_of_on = x.as_of_on,
+             version = f.version + 1, figures_at = :bank_now
         from sums x where f.party_id = x.party_id
       returning new.party_id, new.published_at, new.as_of_on, new.numbers,
                 new.posted_minor + new.accrued_minor as minor, old.numbers as old_numbers,
@@ -195,9 +196,10 @@ def recompute(tx: Tx, parties: Collection[str]) -> None:
 
 
 def turn_of(tx: Tx) -> dict[str, date | datetime]:
-    """What WAIT_FOR_TURN asks for."""
+    """What WAIT_FOR_TURN asks for, and when what is told has changed."""
     today = business_date(tx.bank_now, tx.clock.zone)
-    return {"wall_now": tx.wall_now, "live_on": today - timedelta(days=1)}
+    live_on = today - timedelta(days=1)
+    return {"wall_now": tx.wall_now, "live_on": live_on, "bank_now": tx.bank_now}
 
 
 def join_numbers(tx: Tx, told: Sequence[Membership]) -> dict[str, Message]:

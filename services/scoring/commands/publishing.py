@@ -1,145 +1,179 @@
-"""Publishes what parties' figures have become, conflated: `scoring.score_updated`.
+"""Tells what parties' figures have become, conflated: `scoring.score_updated`.
 
-When a party's turn comes is said by `parties.WAIT_FOR_TURN`; what is at stake with its open alerts
-is brought up to then. The row locks make two publishers take turns.
+When a party's turn comes is said by `parties.WAIT_FOR_TURN`. The relay asks for those whose turn it
+is and has them made then, from one moment's tables: no row of the outbox, and nobody is held up.
 """
 
-import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from services.scoring.commands import stakes
-from services.scoring.commands.rounds import in_rounds
-from services.scoring.queries import months
+from services.scoring.commands.copying import as_array
 from services.scoring.queries.risks import Risk as Holding
 from services.scoring.queries.risks import holding
 from services.scoring.queries.rule_sets import live_version
 from services.scoring.settings import home_currency
-from shared import outbox
 from shared.clock import business_date
-from shared.db import Tx
+from shared.db import Database, Tx
+from shared.events import envelope
+from shared.events.envelope import Event
 from shared.events.scoring import Contribution, Risk, ScoreUpdated, Term
 from shared.money import MINOR_MAX
-from shared.runtime import Runtime
+from shared.outbox import Telling, source_of
 
 log = structlog.get_logger()
 
-BATCH_MAX = 2000
-ROUND_S = 0.05
-
-# Whoever writes a party's figures holds its row until he has put it in line: so what is taken here
-# has all figures for which it stood in line, and what comes later stands in line anew.
-TAKE = text(
+# Whose open alerts may have another margin by now. Who is being folded is told again anyway.
+WITH_ALERTS = text(
     """
-    select party_id from scores_waiting w join party_figures f using (party_id)
-     where w.due_at <= :wall_now order by w.due_at limit :limit
-       for update of w, f skip locked
+    select f.party_id from scores_waiting w join party_figures f using (party_id)
+     where w.due_at <= :wall_now
+       and exists (select 1 from alerts a
+                    where a.party_id = w.party_id and a.valid and a.ended_at is null)
+     order by w.due_at limit :limit for update of f skip locked
     """
 )
 FIGURES = text(
     """
-    select party_id, sum_minor, count as transactions, customer_count, mean_minor, risk_ppm,
-           margin_at_risk_minor, posted_minor, accrued_minor
-      from party_figures
-     where party_id = any(:parties) and (numbers > 0 or published_at is not null)
-     order by published_at nulls first
+    select f.party_id, f.version, f.figures_at, f.sum_minor, f.count as transactions,
+           f.customer_count, f.mean_minor, f.risk_ppm, f.margin_at_risk_minor, f.posted_minor,
+           f.accrued_minor, f.last_12_months_minor,
+           f.numbers > 0 or f.published_at is not null as has_hearers
+      from scores_waiting w join party_figures f using (party_id)
+     where w.due_at <= :wall_now order by w.due_at limit :limit
     """
 )
 POSITIONS = text(
     """
     select n.party_id, n.customer_number, s.position
       from numbers n left join customer_state s on s.customer_number = n.customer_number
-     where n.party_id = any(:parties) order by n.customer_number
+     where n.party_id = any(cast(:parties as text[])) order by n.customer_number
     """
 )
 COMPONENTS = text(
     """
     select n.party_id, l.component, sum(l.amount_minor) as minor
       from numbers n join leaves l using (customer_number)
-     where n.party_id = any(:parties) group by n.party_id, l.component order by l.component
+     where n.party_id = any(cast(:parties as text[]))
+     group by n.party_id, l.component order by l.component
     """
 )
+# Whoever writes a party's figures holds its row from before until the commit: so the version seen
+# here, with the row held, is the last, and who writes after us finds the party out of the line.
 TOLD = text(
     """
-    with gone as (delete from scores_waiting where party_id = any(:parties))
-    update party_figures set published_at = :wall_now
-     where party_id = any(:parties) and (numbers > 0 or published_at is not null)
+    with held as materialized (
+      select f.party_id, f.version = x.version as whole
+        from unnest(cast(:parties as text[]), cast(:versions as bigint[]))
+             as x(party_id, version)
+        join party_figures f using (party_id)
+       order by f.party_id for update of f),
+    marked as (
+      update party_figures f set published_at = :wall_now
+        from held h where f.party_id = h.party_id
+         and (f.numbers > 0 or f.published_at is not null)),
+    again as (
+      update scores_waiting w set due_at = cast(:wall_now as timestamptz) + interval '250 ms'
+        from held h where w.party_id = h.party_id and not h.whole)
+    delete from scores_waiting w using held h where w.party_id = h.party_id and h.whole
     """
 )
 
 
-def publish_scores(runtime: Runtime, stop: threading.Event) -> None:
-    """The job: until told to stop, publishes what waits."""
-    in_rounds(
-        runtime, stop, lambda tx: publish_waiting(tx) >= BATCH_MAX, ROUND_S, "scores_not_published"
+class ScoresLine:
+    """The line of `score.updates`: see `shared.outbox.Line`."""
+
+    def take(self, database: Database, limit: int) -> list[Telling]:
+        asked = {"wall_now": database.clock.wall_now(), "limit": limit}
+        with database.transaction() as tx:
+            with_alerts = list(tx.session.execute(WITH_ALERTS, asked).scalars())
+            if with_alerts:
+                stakes.follow(tx, with_alerts)
+        with database.read(at_one_moment=True) as session:
+            rows = session.execute(FIGURES, asked).all()
+            made = list(_tellings(database, session, rows))
+        left_out = {row.party_id: row.version for row in rows}
+        for one in made:
+            del left_out[one.key]
+        if left_out:
+            with database.transaction() as tx:
+                _take_out(tx, left_out)
+        return made
+
+    def told(self, tx: Tx, reported: list[Telling]) -> None:
+        _take_out(tx, {one.key: one.version for one in reported})
+
+
+def _take_out(tx: Tx, versions: Mapping[str, int]) -> None:
+    asked = {"parties": list(versions), "versions": list(versions.values())}
+    tx.session.execute(TOLD, {**asked, "wall_now": tx.wall_now})
+
+
+def _tellings(database: Database, session: Session, rows: Sequence[Any]) -> Iterator[Telling]:
+    """Not of a party that lost its numbers before anybody heard of it, nor where no event may carry
+    its sums."""
+    rows = [row for row in rows if row.has_hearers]
+    if not rows:
+        return
+    parties = [row.party_id for row in rows]
+    asked = {"parties": as_array(parties)}
+    version = live_version(session)
+    numbers: defaultdict[str, dict[str, int | None]] = defaultdict(dict)
+    for party_id, number, position in session.execute(POSITIONS, asked):
+        numbers[party_id][number] = position
+    components: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for party_id, component, minor in session.execute(COMPONENTS, asked):
+        components[party_id][component] = int(minor)
+    risks = holding(session, parties)
+    for row in rows:
+        of = row.party_id
+        fact = score_of(row, components[of], numbers[of], risks.get(of, ()), version)
+        if fact is not None:
+            payload = envelope.encode(_event(database, row, fact))
+            yield Telling(ScoreUpdated.TOPIC, of, payload, row.version)
+
+
+def _event(database: Database, row: Any, fact: ScoreUpdated) -> Event[ScoreUpdated]:
+    """All of it follows from the row's version, so that a second telling has the same bytes."""
+    event_id = f"{ScoreUpdated.TOPIC}:{row.party_id}:{row.version}"
+    changed_at = row.figures_at
+    return envelope.wrap(
+        fact,
+        id=event_id,
+        source=source_of(database.settings.service),
+        time=changed_at,
+        businessdate=business_date(changed_at, database.clock.zone),
+        correlationid=event_id,
     )
 
 
-def publish_waiting(tx: Tx) -> int:
-    """One batch of parties whose figures changed and whose turn it is. Returns how many were told:
-    one that lost its numbers before anybody heard of it is not."""
-    asked = {"wall_now": tx.wall_now, "limit": BATCH_MAX}
-    parties = list(tx.session.execute(TAKE, asked).scalars())
-    if not parties:
-        return 0
-    stakes.follow(tx, parties)
-    rows = tx.session.execute(FIGURES, {"parties": parties}).all()
-    version = live_version(tx.session)
-    numbers: dict[str, dict[str, int | None]] = {party: {} for party in parties}
-    for party_id, number, position in tx.session.execute(POSITIONS, {"parties": parties}):
-        numbers[party_id][number] = position
-    risks = holding(tx.session, parties)
-    earned = _contributions(tx, rows)
-    for row in rows:
-        fact = score_of(
-            row, earned[row.party_id], numbers[row.party_id], risks.get(row.party_id, []), version
-        )
-        if fact is not None:
-            outbox.enqueue(tx, fact)
-    tx.session.execute(TOLD, {"parties": parties, "wall_now": tx.wall_now})
-    return len(rows)
-
-
-def _contributions(tx: Tx, rows: Sequence[Any]) -> dict[str, Contribution]:
-    """Sums of the parties' leaves; the twelve months are those up to the bank's today."""
-    parties = [row.party_id for row in rows]
-    parts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for party_id, component, minor in tx.session.execute(COMPONENTS, {"parties": parties}):
-        parts[party_id][component] = int(minor)
-    today = business_date(tx.bank_now, tx.clock.zone)
-    lately = months.posted_lately(tx.session, parties, today)
-    return {
-        row.party_id: Contribution(
-            currency=home_currency(),
-            posted_minor=int(row.posted_minor),
-            accrued_minor=int(row.accrued_minor),
-            by_component=parts[row.party_id],
-            last_12_months_minor=lately.get(row.party_id, 0),
-        )
-        for row in rows
-    }
-
-
 def score_of(
-    row: Any, earned: Contribution, positions: dict[str, int | None], risks: Sequence[Holding],
-    version: str,
+    row: Any, components: dict[str, int], positions: dict[str, int | None],
+    risks: Sequence[Holding], version: str,
 ) -> ScoreUpdated | None:  # fmt: skip
     """The fact of one party; none for sums that no event may carry (2**53), with an alarm."""
     sum_minor, mean_minor = int(row.sum_minor), int(row.mean_minor)
     margin = int(row.margin_at_risk_minor)
-    sums = (sum_minor, mean_minor, margin, earned.posted_minor, earned.accrued_minor,
-            earned.last_12_months_minor or 0, *earned.by_component.values())  # fmt: skip
-    if max(map(abs, sums)) > MINOR_MAX:
+    earned = (int(row.posted_minor), int(row.accrued_minor), int(row.last_12_months_minor))
+    if max(map(abs, (sum_minor, mean_minor, margin, *earned, *components.values()))) > MINOR_MAX:
         log.error("score_beyond_range", party_id=row.party_id)
         return None
+    posted, accrued, lately = earned
     return ScoreUpdated(
         party_id=row.party_id,
         customer_numbers=tuple(positions),
-        contribution=earned,
+        contribution=Contribution(
+            currency=home_currency(),
+            posted_minor=posted,
+            accrued_minor=accrued,
+            by_component=components,
+            last_12_months_minor=lately,
+        ),
         model_version="+".join(sorted({version, *(one.model_version for one in risks)})),
         risk_ppm=row.risk_ppm,
         risks=tuple(_told(one) for one in risks),

@@ -62,7 +62,9 @@ RISK = text(
       select party_id, jsonb_object_agg(rule, ppm) as risk_ppm, max(margin) as margin
         from ruled group by party_id),
     updated as (
-      update party_figures f set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin
+      update party_figures f
+         set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin, version = f.version + 1,
+             figures_at = :bank_now
         from told t where f.party_id = t.party_id returning f.*)
     {WAIT_FOR_TURN}
     """  # noqa: S608 - names are ours
