@@ -12,7 +12,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from shared.clock import business_date
 from shared.db import Database, Message, Tx, is_world_down
 from shared.events import envelope
 from shared.events.envelope import Event, Fact
+from shared.wire import Report
 
 log = structlog.get_logger()
 
@@ -194,7 +194,7 @@ class Sending(Protocol):
 
     def send(
         self, topic: str, key: bytes | None, value: bytes, partition: int | None = None
-    ) -> "Future[Any]": ...
+    ) -> Report: ...
 
     def flush(self, timeout_s: float) -> None: ...
 

@@ -1,6 +1,7 @@
 """The roles of a service's process: api, listen, relay, migrate, and what a service adds; `all`
 runs three in threads."""
 
+import gc
 import signal
 import threading
 import time
@@ -67,6 +68,7 @@ def settings_of(service: Service) -> Settings:
 
 def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
     """Runs until SIGTERM or SIGINT, then stops in order: requests, listener, relay."""
+    spare_the_collector()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _n, _f: _ask_stop(stop, _n, _f))
@@ -89,6 +91,14 @@ def run_roles(runtime: Runtime, roles: tuple[str, ...]) -> None:
     for thread in threads:
         thread.join(timeout=15)
     runtime.close()
+
+
+def spare_the_collector() -> None:
+    """A batch makes tens of thousands of objects and hardly a cycle: at the stock threshold of 700
+    the collector walked them all the time, half of what a listener did under load."""
+    gc.collect()
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(50_000, 20, 50)
 
 
 def work_of_listen(runtime: Runtime, stop: threading.Event) -> dict[str, Callable[[], None]]:

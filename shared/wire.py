@@ -285,8 +285,27 @@ def read_span(
         consumer.close(autocommit=False)
 
 
+class Report(Protocol):
+    """The broker's answer to one record."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Where the record stands, or raises why it was not taken."""
+
+
+class _Sent:
+    """A record on its way. A future of the standard library would cost as much as the sending."""
+
+    __slots__ = ("_of_library",)
+
+    def __init__(self, of_library: Any) -> None:
+        self._of_library = of_library
+
+    def result(self, timeout: float | None = None) -> Any:
+        return self._of_library.get(timeout)
+
+
 class Sender:
-    """An idempotent producer, acks=all. A delivery report is a future."""
+    """An idempotent producer, acks=all."""
 
     def __init__(self, settings: Settings, *, linger_ms: int = 2) -> None:
         self._settings = settings
@@ -310,23 +329,21 @@ class Sender:
 
     def send(
         self, topic: str, key: bytes | None, value: bytes, partition: int | None = None
-    ) -> "Future[Any]":
-        """The report of one record: the future holds its offset, or the broker's refusal."""
-        report: Future[Any] = Future()
+    ) -> Report:
         try:
-            sent = self._producer.send(
-                self._settings.topic(topic),
-                value=value,
-                key=key,
-                partition=partition,
-                headers=list(self.HEADERS),
+            return _Sent(
+                self._producer.send(
+                    self._settings.topic(topic),
+                    value=value,
+                    key=key,
+                    partition=partition,
+                    headers=list(self.HEADERS),
+                )
             )
         except (KafkaError, ValueError, AssertionError) as error:
-            report.set_exception(error)
-            return report
-        sent.add_callback(report.set_result)
-        sent.add_errback(report.set_exception)
-        return report
+            refused: Future[Any] = Future()
+            refused.set_exception(error)
+            return refused
 
     def flush(self, timeout_s: float) -> None:
         self._producer.flush(timeout=timeout_s)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +10,7 @@ import msgspec
 from shared.events import Event, encode, key_of
 from shared.events.bank import DayClosed
 from shared.settings import Settings
-from shared.wire import Broker, Sender, topic_ids
+from shared.wire import Broker, Report, Sender, topic_ids
 
 PENDING_MAX = 2000
 _KNOWN_WITHIN_S = 3.0
@@ -23,7 +22,7 @@ class Sending(Protocol):
 
     def send(
         self, topic: str, key: bytes | None, value: bytes, partition: int | None = None
-    ) -> "Future[Any]": ...
+    ) -> Report: ...
 
     def flush(self, timeout_s: float) -> None: ...
 
@@ -49,7 +48,7 @@ class Publisher:
         self._another = another
         self._partitions = partitions
         self._timeout_s = timeout_s
-        self._pending: list[Future[Any]] = []
+        self._pending: list[Report] = []
         self.sent = 0
 
     def send(self, event: Event[Any], value: bytes | None = None) -> None:

@@ -45,7 +45,7 @@ from tests.risk_live import hand_made
 from tests.workers import Worker, WorkerSpace, described
 
 WARM_UP_S: Final = 5.0
-LAST_SCORES_S: Final = 30.0
+LAST_SCORES_S: Final = 60.0
 Published = tuple[int, bytes | None, bytes]
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.scoring.commands import stakes
-from services.scoring.commands.copying import as_array
+from services.scoring.commands.copying import BY_KEY, as_array
 from services.scoring.queries.risks import Risk as Holding
 from services.scoring.queries.risks import holding
 from services.scoring.queries.rule_sets import live_version
@@ -91,10 +91,12 @@ class ScoresLine:
     def take(self, database: Database, limit: int) -> list[Telling]:
         asked = {"wall_now": database.clock.wall_now(), "limit": limit}
         with database.transaction() as tx:
+            tx.session.execute(BY_KEY)
             with_alerts = list(tx.session.execute(WITH_ALERTS, asked).scalars())
             if with_alerts:
                 stakes.follow(tx, with_alerts)
         with database.read(at_one_moment=True) as session:
+            session.execute(BY_KEY)
             rows = session.execute(FIGURES, asked).all()
             made = list(_tellings(database, session, rows))
         left_out = {row.party_id: row.version for row in rows}
@@ -110,7 +112,9 @@ class ScoresLine:
 
 
 def _take_out(tx: Tx, versions: Mapping[str, int]) -> None:
-    asked = {"parties": list(versions), "versions": list(versions.values())}
+    tx.session.execute(BY_KEY)
+    ordered = sorted(versions)  # as `as_array` has them
+    asked = {"parties": as_array(ordered), "versions": [versions[one] for one in ordered]}
     tx.session.execute(TOLD, {**asked, "wall_now": tx.wall_now})
 
 
