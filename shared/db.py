@@ -243,6 +243,10 @@ class Tx:
                 self.session.execute(statement, rows)
 
 
+READ_ONLY = text("set transaction read only")
+READ_AT_ONE_MOMENT = text("set transaction isolation level repeatable read, read only")
+
+
 class Database:
     """One per process. Connections carry the service's limits, so a frozen one blocks nobody."""
 
@@ -295,9 +299,8 @@ class Database:
     @contextmanager
     def read(self, *, at_one_moment: bool = False) -> Iterator[Session]:
         """A read-only session; at one moment: all its statements see the same."""
-        level = "isolation level repeatable read, " if at_one_moment else ""
         with Session(self.engine) as session:
-            session.execute(text(f"set transaction {level}read only"))
+            session.execute(READ_AT_ONE_MOMENT if at_one_moment else READ_ONLY)
             yield session
 
     def close(self) -> None:

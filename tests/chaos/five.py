@@ -29,6 +29,7 @@ from shared.policy import Actor, Scope
 from shared.runtime import Service
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record, Sender
+from tests.integration.scoring_room import due_now
 from tests.processes import Forked
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,7 @@ class Whole:
         quiet = 0
         while quiet < 2:
             assert time.monotonic() < deadline, f"not drained after {deadline_s} s"
+            due_now(self.services["scoring"])  # nobody waits for his turn to be told
             done = sum(self._step(one) for one in self.services.values())
             quiet = 0 if done or not all(s._at_end() for s in self.services.values()) else quiet + 1
 

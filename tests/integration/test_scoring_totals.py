@@ -41,11 +41,10 @@ from tests.scored import Scored
 
 scoring = scoring_room.scoring
 made, scored = ledger_room.made, ledger_room.scored
-BATCH = 7
 
 
-def batches(records: list[Record], size: int = BATCH) -> list[list[Record]]:
-    return [records[n : n + size] for n in range(0, len(records), size)]
+def batches(records: list[Record]) -> list[list[Record]]:
+    return [records[n : n + 7] for n in range(0, len(records), 7)]
 
 
 def residual(scoring: ServiceUnderTest) -> int:
