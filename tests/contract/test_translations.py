@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from services.customer.pages import words as customer
+from services.scoring.pages import words as scoring
 from shared.web.menu import MENU
 from shared.web.pages import ERROR_TEXTS, Pages
 from shared.web.translations import CHINESE, ENGLISH, Place, load_texts, places, untranslated
@@ -64,3 +66,13 @@ def test_error_page_speaks_both_languages(status: int) -> None:
 def test_menu_speaks_chinese() -> None:
     texts = load_texts(CHINESE)
     assert all(HAN.search(texts.gettext(entry.label)) for entry in MENU)
+
+
+def test_two_services_call_a_component_of_contribution_the_same() -> None:
+    """Each service has its own words; staff see both on one customer."""
+    said = []
+    for name, components in (("customer", customer.COMPONENTS), ("scoring", scoring.COMPONENTS)):
+        (place,) = (one for one in places() if one.name == name)
+        chinese = load_texts(CHINESE, [place.po]).single
+        said.append({code: (text, chinese[text]) for code, text in components.items()})
+    assert said[0] == said[1]

@@ -274,6 +274,18 @@ def test_the_first_account_of_a_number_stays_the_first() -> None:
     assert one.account_of("A1") == ("C1", "A1", "old", "CNY", "")
 
 
+def test_closes_of_before_change_nothing_and_those_of_another_partition_are_refused() -> None:
+    def told(partition: int, offset: int, watermark: int) -> tuple[bytes, bytes]:
+        closes = state.PartitionState(partition, offset, watermark, {})
+        return state.PARTITION_KEY + b"%d" % partition, state.pack_partition(closes)
+
+    one = fresh()
+    restore(one, [told(0, 9, 5), told(0, 7, 4)])
+    assert (one.closes.offset, one.closes.watermark) == (9, 5)
+    with pytest.raises(state.UnreadableState):
+        restore(one, [told(1, 10, 6)])
+
+
 def test_a_loan_is_found_by_its_number_and_is_no_account() -> None:
     one = fresh()
     restore(one, [(b"C1", RICH)])
