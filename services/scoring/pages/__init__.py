@@ -324,14 +324,16 @@ def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
         if alert is None:
             raise NotFound
         numbers = alerts.numbers_of(session, alert.party_id) or [alert.customer_number]
-        moved = [*alert.event_ids, *(one for ids in alert.term_events.values() for one in ids)]
-        behind = events.events_behind(session, alert.rule, numbers, moved, alert.at)
+        moved = alerts.moved_by(session, alert.signal_id)
+        ids = [*alert.event_ids, *(one for of_term in moved.values() for one in of_term)]
+        behind = events.events_behind(session, alert.rule, numbers, ids, alert.at)
         history = alerts.alerts_of_party(session, alert.party_id)
         ranks = alerts.ranks(session, [alert], ctx.clock.zone) if alert.valid else {}
         by_rule = precision.by_rule(session, ctx.clock.zone)
         priced = months.has_contribution(session)
     return {
         "alert": alert,
+        "moved": {code: of_term for code, of_term in moved.items() if of_term},
         "ranks": ranks,
         "behind": behind,
         "history": history,
