@@ -116,6 +116,8 @@ class WorkerLetterRow(Base):
     key: Mapped[str | None]
     payload: Mapped[bytes | None]
     type: Mapped[str | None]
+    amount_minor: Mapped[int | None] = mapped_column(BigInteger)  # of a transaction
+    currency: Mapped[str | None]
     field: Mapped[str]
     reason: Mapped[str]
     recorded_at: Mapped[datetime]

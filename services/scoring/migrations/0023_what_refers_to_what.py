@@ -1,5 +1,5 @@
 """An alert names its signal, so that what moved its terms is found also where the store came to it
-later."""
+later. A letter of the worker says what amount it is about."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,3 +22,5 @@ def upgrade() -> None:
     op.add_column("alerts", sa.Column("signal_id", sa.Text))
     op.execute(SIGNALS)
     op.drop_column("alerts", "term_events")
+    op.add_column("worker_letters", sa.Column("amount_minor", sa.BigInteger))
+    op.add_column("worker_letters", sa.Column("currency", sa.Text))

@@ -23,6 +23,7 @@ from services.scoring.queries import (
     precision,
     risks,
     turnover,
+    worker_letters,
 )
 from services.scoring.queries import rule_sets as sets_of_rules
 from services.scoring.queries.events import Door
@@ -209,9 +210,11 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         products = names.products(session)
         changes = turnover.of_party(session, party_id)
         through = months.accrued_through(session)
+        unbooked = worker_letters.unbooked_of_party(session, party_id, home_currency())
     return {
         "party": party,
         "through": through,
+        "unbooked": unbooked,
         "changes": changes,
         "earned": earned,
         "products": products,

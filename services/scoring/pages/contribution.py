@@ -13,7 +13,14 @@ from services.scoring.leaf_sql import LEAF_KEY, PLACES
 from services.scoring.pages import value as values
 from services.scoring.pages import words
 from services.scoring.pages.sheets import decimal, driver_name, percent, plain, sheet
-from services.scoring.queries import contribution, cursors, earned, months, pools
+from services.scoring.queries import (
+    contribution,
+    cursors,
+    earned,
+    months,
+    pools,
+    worker_letters,
+)
 from services.scoring.queries.contribution import Sum
 from services.scoring.rules.concentration import MILLION, TEXTBOOK_PPM
 from services.scoring.settings import home_currency
@@ -174,9 +181,11 @@ def leaves_url(by: str, code: str, state: str = "posted", month: str = "") -> st
 
 def _value(ctx: Context, by: str) -> dict[str, Any]:
     today = business_date(ctx.clock.bank_now(), ctx.clock.zone)
+    mine = ctx.reach("score.view")
     with ctx.read() as session:
-        found = values.value(session, ctx.reach("score.view"), by, today, ctx.runtime.directory)
+        found = values.value(session, mine, by, today, ctx.runtime.directory)
         through = months.accrued_through(session)
+        unbooked = worker_letters.unbooked(session, mine, home_currency())
     unit = 10 ** get_currency_precision(home_currency())
     texts = ctx.runtime.pages.texts(ctx.actor.language)
     bars = values.waterfall(found.components, unit)
@@ -185,6 +194,7 @@ def _value(ctx: Context, by: str) -> dict[str, Any]:
     return {
         "value": found,
         "through": through,
+        "unbooked": unbooked,
         "by": by,
         "ways": words.WAYS,
         "components": words.COMPONENTS,
