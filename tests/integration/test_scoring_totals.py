@@ -1,5 +1,6 @@
 """Live totals of the contribution: every way of adding up gives the same, after every batch."""
 
+import dataclasses
 import html
 import re
 from collections import defaultdict
@@ -8,6 +9,7 @@ from decimal import Decimal
 from importlib import import_module
 from random import Random
 from typing import get_args
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,11 +18,12 @@ from sqlalchemy.event import listen
 
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.leaves import keep_leaves
-from services.scoring.leaf_sql import LEAF_KEY
+from services.scoring.pages import value
 from services.scoring.pages.contribution import Way
 from services.scoring.queries import contribution
 from services.scoring.queries.contribution import Sum, residual_minor
 from services.scoring.queries.earned import PAGE_ROWS
+from services.scoring.rules.concentration import MILLION
 from shared import timers
 from shared.events import bank
 from shared.policy import Actor, Scope
@@ -267,7 +270,70 @@ def all_leaves(client: TestClient, asked: dict[str, str]) -> list[list[str]]:
         found += lines
         if len(lines) < PAGE_ROWS:
             return found
-        after = "~".join(lines[-1][:len(LEAF_KEY)])
+        page = client.get("/contribution/leaves", params=query).text
+        (link,) = re.findall(r'rel="next" href="([^"]*)"', page)
+        after = parse_qs(urlsplit(html.unescape(link)).query)["after"][0]
+
+
+def test_what_is_beyond_the_page_is_one_row_and_the_sheet_still_adds_up(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(value, "ROWS_MAX", 2)
+    reference(space, made)
+    scoring.drain()
+    told(scoring, scored)
+    whole = by_code(scoring, "product")
+    assert len(whole) == 4
+    known = sorted(whole, key=lambda code: -whole[code].both_minor)
+    for language, rest in (("en", "2 more"), ("zh-CN", "其余 2 项")):
+        reader = dataclasses.replace(HEAD, language=language)
+        body = scoring.client(reader).get("/contribution/value.csv?by=product").text
+        _, *lines, beyond, total = figures_of(body)
+        assert [line[0] for line in lines] == known[:2]
+        posted, accrued = (sum(getattr(whole[code], name) for code in known[2:])
+                           for name in ("posted_minor", "accrued_minor"))  # fmt: skip
+        assert beyond[:2] == [value.REST, rest]
+        assert [Decimal(cell) * 100 for cell in beyond[2:4]] == [posted, accrued]
+        for column in (2, 3):
+            cells = [Decimal(line[column]) for line in (*lines, beyond)]
+            assert sum(cells) == Decimal(total[column])
+
+
+def test_the_row_of_the_rest_has_the_share_of_all_in_it(scoring: ServiceUnderTest) -> None:
+    sums = {f"R{n:02}": Sum(n, 1) for n in range(60)}
+    with scoring.database.read() as session:
+        groups = value.Groups(session, scoring.runtime.directory)
+        *shown, beyond = value.rows_of(sums, "region", Sum(3_000, 0), groups)
+    assert [row.code for row in shown] == [f"R{n:02}" for n in range(59, 9, -1)]
+    assert (beyond.code, beyond.rest, beyond.sum) == (value.REST, 10, Sum(45, 10))
+    assert beyond.share_ppm == 55 * MILLION // 3_000
+
+
+@pytest.mark.parametrize(
+    ("language", "heads", "margin", "loan", "unposted"),
+    [("en", "Customer number,Account,Loan,Product,Product code,Component,Month", "Interest margin",
+      "Loan", "Not posted yet"),
+     ("zh-CN", "客户号,账户,贷款,产品,产品代码,构成项目,月份",
+      "内部资金转移利差", "贷款", "尚未入账")],
+)  # fmt: skip
+def test_the_sheet_of_entries_is_in_the_reader_s_words(
+    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored, language: str,
+    heads: str, margin: str, loan: str, unposted: str,
+) -> None:  # fmt: skip
+    reference(space, made)
+    scoring.drain()
+    told(scoring, scored)
+    client = scoring.client(dataclasses.replace(HEAD, language=language))
+    for state in ("posted", "accrued"):
+        asked = {"by": "product", "code": "LN", "state": state}
+        head, *lines = figures_of(client.get("/contribution/leaves.csv", params=asked).text)
+        assert ",".join(head[:7]) == heads
+        assert {line[3] for line in lines} == {loan}
+        assert {line[4] for line in lines} == {"LN"}
+        assert margin in {line[5] for line in lines}
+        assert not {cell for line in lines for cell in line} & {"None", "ftp", "el", "abc_txn"}
+        assert ({line[6] for line in lines} == {unposted}) is (state == "accrued")
 
 
 def test_each_panel_stands_alone_as_a_hint_asks_for_it(
@@ -342,10 +408,12 @@ def test_a_manager_sees_his_own_customers_leaves_only(
     assert {row[0] for row in leaves} == {"C0"}
     assert all_leaves(client, {"by": "party", "code": "P1"}) == []
     assert all_leaves(client, {"by": "manager", "code": "RM2"}) == []
-    head = all_leaves(scoring.client(HEAD), {"by": "party", "code": "P1"})
-    key = dict(zip(LEAF_KEY, head[0], strict=False))
-    assert scoring.client(HEAD).get("/contribution/leaf", params=key).status_code == 200
-    assert client.get("/contribution/leaf", params=key).status_code == 404
+    head = {"by": "party", "code": "P1"}
+    page = scoring.client(HEAD).get("/contribution/leaves", params=head).text
+    link = html.unescape(re.findall(r'href="/scoring(/contribution/leaf\?[^"]*)"', page)[0])
+    assert scoring.client(HEAD).get(link).status_code == 200
+    client = scoring.client(own)
+    assert client.get(link).status_code == 404
     nobody = Actor("S-X", permissions=frozenset({"score.view"}), scopes=())
     empty = scoring.client(nobody).get("/contribution").text
     assert "data-posted" not in empty
