@@ -116,6 +116,8 @@ class WorkerLetterRow(Base):
     key: Mapped[str | None]
     payload: Mapped[bytes | None]
     type: Mapped[str | None]
+    amount_minor: Mapped[int | None] = mapped_column(BigInteger)  # of a transaction
+    currency: Mapped[str | None]
     field: Mapped[str]
     reason: Mapped[str]
     recorded_at: Mapped[datetime]
@@ -297,7 +299,7 @@ class AlertRow(Base):
     currency: Mapped[str]
     terms: Mapped[dict[str, Any]]
     event_ids: Mapped[list[str]]
-    term_events: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
+    signal_id: Mapped[str | None]  # whose terms these are
     text: Mapped[dict[str, Any]]
     advice: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     model_version: Mapped[str]

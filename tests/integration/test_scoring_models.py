@@ -1,18 +1,23 @@
 """A model's rules on the query side: alerts of parties, what moved each term, both languages."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from services.scoring import risk_model, risk_plan
+from services.scoring.commands.alerts import keep_signals
+from services.scoring.commands.fold import fold_state
 from services.scoring.rules.stake import additive
 from services.scoring.scores import linear
+from services.scoring.signals import encode as encode_signal
 from shared.events.scoring import AlertCleared, AlertRaised
 from shared.policy import Actor
-from shared.testing.space import Space
+from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
 from tests.integration import scoring_room
-from tests.integration.scoring_room import HEAD, a_small_bank, day, due_now, relayed, rows
+from tests.integration.scoring_room import HEAD, a_small_bank, day, due_now, party, relayed, rows
 from tests.risk_live import hand_made
 from tests.scoring_bank import ScoredBank
 
@@ -62,6 +67,36 @@ def test_a_models_alert_is_told_with_its_terms_and_the_events_that_moved_them(
         pass
     (cleared,) = [a for a in alerts_told(space, AlertCleared, "collapse") if a.party_id == "P2"]
     assert cleared.alert_id == raised.alert_id
+
+
+def test_the_events_that_moved_an_alert_are_found_when_the_store_comes_to_them(
+    space: Space, scoring: ServiceUnderTest, modelled: ScoredBank
+) -> None:
+    """The store is behind the worker when the alert is raised."""
+    party(space, "P2", "C2")
+    scoring.drain()
+    modelled.days("C2", day(0), day(60), 5, 1_000_000)
+    modelled.close_through(day(150))
+    states, signals = modelled.score(write=False)
+    told = [(p, s.customer_number.encode(), encode_signal(s)) for p, s in signals]
+    for topic, handler, of in (("scoring.state", fold_state, states),
+                               ("scoring.signals", keep_signals, told)):  # fmt: skip
+        records = [Record(topic, p, n, key, value, 0) for n, (p, key, value) in enumerate(of)]
+        with scoring.database.transaction() as tx:
+            handler(tx, records)
+    while scoring.relay_once():
+        pass
+    (raised,) = alerts_told(space, AlertRaised, "collapse")
+    named = {term.code: term.event_ids for term in raised.terms}
+    assert named["silence"] == (), "an event that the store does not hold has no id yet"
+    url = f"/risk/alerts/{raised.alert_id}"
+    assert "data-moved" not in scoring.client(HEAD).get(url).text
+    scoring.drain()
+    found = rows(scoring, "select event_offset, event_id from bank_events"
+                          " where customer_number = 'C2'")  # fmt: skip
+    page = scoring.client(HEAD).get(url).text
+    (silence,) = re.findall('data-moved="silence">([^<]*)<', page)
+    assert silence.endswith(f": {max(found)[1]}")
 
 
 def test_every_rule_that_holds_is_published_with_its_account_and_terms(space, scoring, modelled):

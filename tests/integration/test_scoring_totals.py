@@ -8,6 +8,7 @@ from decimal import Decimal
 from importlib import import_module
 from random import Random
 from typing import get_args
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,7 +17,6 @@ from sqlalchemy.event import listen
 
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.leaves import keep_leaves
-from services.scoring.leaf_sql import LEAF_KEY
 from services.scoring.pages.contribution import Way
 from services.scoring.queries import contribution
 from services.scoring.queries.contribution import Sum, residual_minor
@@ -266,25 +266,9 @@ def all_leaves(client: TestClient, asked: dict[str, str]) -> list[list[str]]:
         found += lines
         if len(lines) < PAGE_ROWS:
             return found
-        after = "~".join(lines[-1][:len(LEAF_KEY)])
-
-
-def test_each_panel_stands_alone_as_a_hint_asks_for_it(
-    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
-) -> None:
-    reference(space, made)
-    scoring.drain()
-    told(scoring, scored)
-    client = scoring.client(HEAD)
-    for panel in ("value", "earned", "parties/P0/figures"):
-        shown = client.get(f"/contribution/{panel}")
-        assert shown.status_code == 200, panel
-        assert "data-key" in shown.text
-    _, *lines = figures_of(client.get("/contribution/earned.csv").text)
-    assert [line[0] for line in lines] == re.findall(
-        r'data-key="(P\d)"', client.get("/contribution/earned").text
-    )
-    assert len(lines) == 3
+        page = client.get("/contribution/leaves", params=query).text
+        (link,) = re.findall(r'rel="next" href="([^"]*)"', page)
+        after = parse_qs(urlsplit(html.unescape(link)).query)["after"][0]
 
 
 def test_from_a_leaf_one_comes_to_its_events(
@@ -341,10 +325,12 @@ def test_a_manager_sees_his_own_customers_leaves_only(
     assert {row[0] for row in leaves} == {"C0"}
     assert all_leaves(client, {"by": "party", "code": "P1"}) == []
     assert all_leaves(client, {"by": "manager", "code": "RM2"}) == []
-    head = all_leaves(scoring.client(HEAD), {"by": "party", "code": "P1"})
-    key = dict(zip(LEAF_KEY, head[0], strict=False))
-    assert scoring.client(HEAD).get("/contribution/leaf", params=key).status_code == 200
-    assert client.get("/contribution/leaf", params=key).status_code == 404
+    head = {"by": "party", "code": "P1"}
+    page = scoring.client(HEAD).get("/contribution/leaves", params=head).text
+    link = html.unescape(re.findall(r'href="/scoring(/contribution/leaf\?[^"]*)"', page)[0])
+    assert scoring.client(HEAD).get(link).status_code == 200
+    client = scoring.client(own)
+    assert client.get(link).status_code == 404
     nobody = Actor("S-X", permissions=frozenset({"score.view"}), scopes=())
     empty = scoring.client(nobody).get("/contribution").text
     assert "data-posted" not in empty

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ from msgspec import structs
 
 from services.scoring import state
 from shared.events import Event
+from shared.events.bank import RateSet
 from shared.events.envelope import encode
 from shared.ids import partition_of
+from shared.policy import Actor, Scope
 from tests.integration import worker_room
+from tests.integration.scoring_room import HEAD, party
 from tests.integration.worker_room import PARTITIONS, Room
+from tests.ledger_bank import event_of
 from tests.workers import FIRST_DAY, Worker, closed, described, replay_of, transaction
 
 room = worker_room.room
@@ -236,3 +241,48 @@ def test_two_workers_take_inputs_where_they_take_the_events(room: Room) -> None:
 
 def assigned(worker: Worker) -> int:
     return int(json.loads(worker.get("/health/ready"))["partitions"])
+
+
+def rate(product: str, on: date) -> Event[Any]:
+    fact = RateSet(kind="transfer_price", product_code=product, from_on=on, value=20_000)
+    return event_of(fact, f"rate-{product}", on)
+
+
+def test_what_has_no_rate_shows_on_the_pages_until_it_is_replayed(room: Room) -> None:
+    """Beside the customer's contribution and the bank's, in both languages, with its amount."""
+    for n in (1, 2):
+        party(room.space, f"P{n}", f"C{n}")
+    room.workers.describe(rate("CA-P", FIRST_DAY))
+    waits = transaction(2, "C1", "A2", -770_00, FIRST_DAY)
+    waits = structs.replace(waits, data=structs.replace(waits.data, product_code="SA-X"))
+    room.workers.publish([transaction(1, "C1", "A1", 500_00, FIRST_DAY), waits,
+                          transaction(3, "C2", "A3", 1, FIRST_DAY)])  # fmt: skip
+    room.start(GUANXI_CURRENCY="CNY")
+    room.settle()
+    (letter,) = room.letters()
+    assert letter["reason"].startswith("no rate for SA-X")
+
+    def shown(page: str, language: str = "en") -> str:
+        reader = dataclasses.replace(HEAD, language=language)
+        return room.scoring.client(reader).get(page).text
+
+    pages = ("/contribution", "/contribution/value", "/contribution/parties/P1")
+    for page in pages:
+        said = re.findall('data-unbooked="1" data-amount="77000">(.*?)</p>',
+                          shown(page), re.DOTALL)  # fmt: skip
+        assert ["Cannot be booked" in one and "1 event of" in one and "770.00" in one
+                and "/scoring/ops" not in one for one in said] == [True], page  # fmt: skip
+        assert "无法入账" in shown(page, "zh-CN")
+    assert "data-unbooked" not in shown("/contribution/parties/P2")
+    of_ops = dataclasses.replace(HEAD, permissions=HEAD.permissions | {"ops.view"})
+    assert 'href="/scoring/ops"' in room.scoring.client(of_ops).get(pages[0]).text
+    narrow = Actor("S1", permissions=HEAD.permissions,
+                   scopes=(Scope("score.view", "own"),))  # fmt: skip
+    assert "data-unbooked" not in room.scoring.client(narrow).get(pages[0]).text
+
+    room.workers.describe(rate("SA-X", FIRST_DAY))
+    assert room.replay(letter) == 202
+    room.settle()
+    assert room.customer("C1").sum_minor == 500_00 - 770_00
+    for page in pages:
+        assert "data-unbooked" not in shown(page)

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.scoring.commands import causes, outcomes, parties, stakes
 from services.scoring.commands.copying import as_array
+from services.scoring.queries import alerts as queries
 from services.scoring.rules import episodes, recovery, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
 from services.scoring.rules.recovery import Outcomes
@@ -272,7 +273,7 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         currency=currency,
         terms=dict(why.terms),
         event_ids=list(why.event_ids),
-        term_events=causes.of_terms(tx, signals[why.signal_id]),
+        signal_id=why.signal_id,
         text=wording.raised_text(rule, why.terms, currency, on),
         advice=_advice(tx, signals[why.signal_id]) if finding else None,
         model_version=max(s.model_version for s in raised_by),
@@ -304,7 +305,7 @@ def _tell_raised(tx: Tx, alert: AlertRow, party: _Party, moved_by: SignalRow | N
             margin_at_risk_minor=_tellable(alert.margin_at_risk_minor),
             recoverable_minor=_tellable(alert.recoverable_minor),
             currency=alert.currency,
-            terms=_terms(alert),
+            terms=_terms(tx, alert),
             text=alert.text,
             advice=alert.advice,
             opens_work=alert.rule not in stake.FINDINGS,
@@ -347,12 +348,14 @@ def _names(alert: AlertRow, party: _Party) -> dict[str, Any]:
     }
 
 
-def _terms(alert: AlertRow) -> tuple[Term, ...]:
+def _terms(tx: Tx, alert: AlertRow) -> tuple[Term, ...]:
+    """An event that the store has not come to yet is not named; a page finds it later."""
+    moved = queries.moved_by(tx.session, alert.signal_id)
     return tuple(
         Term(
             code=code,
             value=_tellable(value),
-            event_ids=tuple(alert.term_events.get(code, alert.event_ids)),
+            event_ids=moved.get(code, tuple(alert.event_ids)),
         )
         for code, value in alert.terms.items()
     )

@@ -22,24 +22,6 @@ EVENT_AT = text(
 )
 
 
-IDS_AT = text(
-    """
-    select event_offset, event_id from bank_events
-     where partition = :partition and event_offset = any(:offsets) and event_id is not null
-    """
-)
-
-
-def of_terms(tx: Tx, signal: SignalRow) -> dict[str, list[str]]:
-    """Ids of the events that moved each term of a model's rule last; one that the store does not
-    hold yet is left out."""
-    if not signal.moved:
-        return {}
-    place = {"partition": signal.partition, "offsets": sorted(set(signal.moved.values()))}
-    ids = {row.event_offset: row.event_id for row in tx.session.execute(IDS_AT, place)}
-    return {code: [ids[offset]] for code, offset in signal.moved.items() if offset in ids}
-
-
 def last_of(signals: Iterable[SignalRow]) -> SignalRow | None:
     """The signal that came last made the party's rule hold, or no longer hold."""
     return max(signals, key=lambda s: (s.at, s.customer_number), default=None)

@@ -5,8 +5,10 @@ events are refused (commands.store).
 """
 
 from base64 import b64encode
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -17,8 +19,10 @@ from shared import outbox
 from shared.db import AuditRow, Tx
 from shared.dead_letters import LetterNotOpen, key_text, storable
 from shared.errors import DomainError
+from shared.events.bank import TransactionBooked
 from shared.events.scoring import EventReplayed
 from shared.forgetting import Aging
+from shared.money import MINOR_MAX
 from shared.wire import Record
 
 
@@ -41,7 +45,19 @@ class RefusedIn(msgspec.Struct, frozen=True):
     sequence: int = 0
 
 
+class _Booked(msgspec.Struct, frozen=True):
+    amount_minor: Annotated[int, Meta(ge=-MINOR_MAX, le=MINOR_MAX)]
+    currency: str
+
+
+class _BookedEvent(msgspec.Struct, frozen=True):
+    """What is read of a transaction that was refused, whatever is wrong with the rest of it."""
+
+    data: _Booked
+
+
 _decoder = msgspec.json.Decoder(RefusedIn)
+_booked = msgspec.json.Decoder(_BookedEvent)
 _KEEP = upsert(WorkerLetterRow)
 _TOLD = ("kind", "state", "type", "field", "reason", "sequence", "recorded_at")
 # A letter told again, after a crash or by a second copy of one input, is no news; the refusal of a
@@ -81,6 +97,7 @@ def keep_refusals(tx: Tx, records: list[Record]) -> None:
 
 
 def _row(tx: Tx, told: RefusedIn) -> dict[str, object]:
+    booked = _amount_of(told)
     return {
         "topic": told.topic,
         "partition": told.partition,
@@ -91,10 +108,22 @@ def _row(tx: Tx, told: RefusedIn) -> dict[str, object]:
         "key": key_text(told.key),
         "payload": told.payload,
         "type": storable(told.type),
+        "amount_minor": booked.amount_minor if booked else None,
+        "currency": storable(booked.currency) if booked else None,
         "field": storable(told.field),
         "reason": storable(told.reason),
         "recorded_at": tx.wall_now,
     }
+
+
+def _amount_of(told: RefusedIn) -> _Booked | None:
+    """The amount of a transaction; none where it is just that which cannot be read."""
+    if told.type != TransactionBooked.TYPE or told.payload is None:
+        return None
+    try:
+        return _booked.decode(told.payload).data
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def replay_letter(tx: Tx, letter_id: int) -> None:

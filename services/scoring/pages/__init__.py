@@ -23,6 +23,7 @@ from services.scoring.queries import (
     precision,
     risks,
     turnover,
+    worker_letters,
 )
 from services.scoring.queries import rule_sets as sets_of_rules
 from services.scoring.queries.events import Door
@@ -209,9 +210,11 @@ def _party(ctx: Context, party_id: str) -> dict[str, Any]:
         products = names.products(session)
         changes = turnover.of_party(session, party_id)
         through = months.accrued_through(session)
+        unbooked = worker_letters.unbooked_of_party(session, party_id, home_currency())
     return {
         "party": party,
         "through": through,
+        "unbooked": unbooked,
         "changes": changes,
         "earned": earned,
         "products": products,
@@ -324,14 +327,16 @@ def _alert(ctx: Context, alert_id: str) -> dict[str, Any]:
         if alert is None:
             raise NotFound
         numbers = alerts.numbers_of(session, alert.party_id) or [alert.customer_number]
-        moved = [*alert.event_ids, *(one for ids in alert.term_events.values() for one in ids)]
-        behind = events.events_behind(session, alert.rule, numbers, moved, alert.at)
+        moved = alerts.moved_by(session, alert.signal_id)
+        ids = [*alert.event_ids, *(one for of_term in moved.values() for one in of_term)]
+        behind = events.events_behind(session, alert.rule, numbers, ids, alert.at)
         history = alerts.alerts_of_party(session, alert.party_id)
         ranks = alerts.ranks(session, [alert], ctx.clock.zone) if alert.valid else {}
         by_rule = precision.by_rule(session, ctx.clock.zone)
         priced = months.has_contribution(session)
     return {
         "alert": alert,
+        "moved": {code: of_term for code, of_term in moved.items() if of_term},
         "ranks": ranks,
         "behind": behind,
         "history": history,

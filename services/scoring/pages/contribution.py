@@ -9,11 +9,18 @@ from babel.numbers import get_currency_precision
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import HTMLResponse
 
-from services.scoring.leaf_sql import LEAF_KEY, PLACES
+from services.scoring.leaf_sql import LEAF_KEY
 from services.scoring.pages import value as values
 from services.scoring.pages import words
 from services.scoring.pages.sheets import decimal, driver_name, percent, plain, sheet
-from services.scoring.queries import contribution, cursors, earned, months, pools
+from services.scoring.queries import (
+    contribution,
+    cursors,
+    earned,
+    months,
+    pools,
+    worker_letters,
+)
 from services.scoring.queries.contribution import Sum
 from services.scoring.rules.concentration import MILLION, TEXTBOOK_PPM
 from services.scoring.settings import home_currency
@@ -31,6 +38,11 @@ HOME = "/scoring/contribution"
 SPREAD = ("variance", "overhead")  # these come from pools, not from events
 NAME, POSTED, ACCRUED, SHARE = N_("Name"), N_("Posted"), N_("Accrued"), N_("Share")
 SUM, CUSTOMER = N_("Sum"), N_("Customer")
+LEAF_HEADS = (
+    N_("Customer number"), N_("Account"), N_("Loan"), N_("Product"), N_("Product code"),
+    N_("Component"), N_("Month"), N_("Of month"), N_("Kept under"), CUSTOMER, N_("Manager"),
+    N_("Branch"), N_("Region"), N_("Channel"), N_("Share, percent"), N_("Amount"), N_("Currency"),
+)  # fmt: skip
 
 
 @router.get("/contribution")
@@ -51,7 +63,7 @@ def valuesheet(ctx: ViewScores, by: Way = "component") -> Response:
     found: values.Value = _value(ctx, by)["value"]
     heads = [texts.gettext(t) for t in (words.WAYS[by], NAME, POSTED, ACCRUED, SHARE)]
     lines = [
-        (row.code, plain(row.name, ctx), *_amounts(row.sum), percent(row.share_ppm))
+        (row.code, _named(row, ctx), *_amounts(row.sum), percent(row.share_ppm))
         for row in found.rows
     ]
     total = (texts.gettext(SUM), "", *_amounts(found.whole), "")
@@ -103,14 +115,21 @@ def leaves(ctx: ViewScores, part: PartIn) -> HTMLResponse:
 
 @router.get("/contribution/leaves.csv")
 def leavessheet(ctx: ViewScores, part: PartIn) -> Response:
-    found = _leaves(ctx, part)
-    heads = (*LEAF_KEY, "party_id", *PLACES, "share_ppm", "amount", "currency")
+    """The entries of the page, in the reader's words; the codes that other systems know stay."""
+    texts = ctx.runtime.pages.texts(ctx.actor.language)
     rows = [
-        (*(getattr(r, name) for name in heads[:-2]), decimal(int(r.amount_minor)),
-         home_currency())
-        for r in found["rows"]
+        (
+            r.customer_number, r.account_number, r.loan_number,
+            plain(r.names, ctx) if r.names else r.product_code, r.product_code,
+            plain(words.COMPONENTS.get(r.component, r.component), ctx),
+            r.period or plain(words.OPEN, ctx), r.origin_period, r.owner_number, r.party_id or "",
+            r.manager_code, r.branch_code, r.region_code,
+            plain(words.CHANNELS.get(r.channel_code, r.channel_code), ctx),
+            percent(r.share_ppm), decimal(int(r.amount_minor)), home_currency(),
+        )
+        for r in _leaves(ctx, part)["rows"]
     ]  # fmt: skip
-    return sheet(f"contribution-leaves-{part.by}", heads, rows)
+    return sheet(f"contribution-leaves-{part.by}", map(texts.gettext, LEAF_HEADS), rows)
 
 
 @router.get("/contribution/leaf")
@@ -174,9 +193,11 @@ def leaves_url(by: str, code: str, state: str = "posted", month: str = "") -> st
 
 def _value(ctx: Context, by: str) -> dict[str, Any]:
     today = business_date(ctx.clock.bank_now(), ctx.clock.zone)
+    mine = ctx.reach("score.view")
     with ctx.read() as session:
-        found = values.value(session, ctx.reach("score.view"), by, today, ctx.runtime.directory)
+        found = values.value(session, mine, by, today, ctx.runtime.directory)
         through = months.accrued_through(session)
+        unbooked = worker_letters.unbooked(session, mine, home_currency())
     unit = 10 ** get_currency_precision(home_currency())
     texts = ctx.runtime.pages.texts(ctx.actor.language)
     bars = values.waterfall(found.components, unit)
@@ -185,6 +206,7 @@ def _value(ctx: Context, by: str) -> dict[str, Any]:
     return {
         "value": found,
         "through": through,
+        "unbooked": unbooked,
         "by": by,
         "ways": words.WAYS,
         "components": words.COMPONENTS,
@@ -263,6 +285,13 @@ def _place(after: str | None) -> Sequence[str] | None:
     if len(place) != len(LEAF_KEY):
         raise Invalid("after", cursors.WRONG)
     return place
+
+
+def _named(row: values.Row, ctx: Context) -> str:
+    if not row.rest:
+        return plain(row.name, ctx)
+    texts = ctx.runtime.pages.texts(ctx.actor.language)
+    return texts.ngettext("%(num)s more", "%(num)s more", row.rest) % {"num": row.rest}
 
 
 def _sum(row: Any) -> Sum:

@@ -52,7 +52,7 @@ def plain(name: Any, ctx: Context) -> str:
     """A name in the reader's language: a text in both, a msgid or a code."""
     if isinstance(name, dict):
         return str(name.get(ctx.actor.language) or next(iter(name.values()), ""))
-    return ctx.runtime.pages.texts(ctx.actor.language).gettext(name)
+    return ctx.runtime.pages.texts(ctx.actor.language).gettext(name) if name else ""
 
 
 def driver_name(ctx: Context, code: str) -> str:

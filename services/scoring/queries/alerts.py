@@ -19,7 +19,7 @@ State = Literal["open", "waiting", "findings", "ended"]
 _ALERT = """
   a.alert_id, a.party_id, a.rule, a.episode, a.at, a.ended_at, a.valid, a.told, a.reason_code,
   a.customer_number, a.risk_ppm, a.contribution_minor, a.at_stake_minor, a.margin_at_risk_minor,
-  a.recoverable_minor, a.currency, a.terms, a.event_ids, a.term_events, a.text, a.advice,
+  a.recoverable_minor, a.currency, a.terms, a.event_ids, a.signal_id, a.text, a.advice,
   a.model_version,
   m.manager_staff_id, m.manager_code, m.desk,
   w.process_instance_id, w.outcome_code, w.outcome_text, w.finished_at
@@ -115,6 +115,16 @@ ONE = text(
 OF_PARTY = text(
     f"select {_ALERT} where a.party_id = :party_id order by a.at desc, a.alert_id limit 50"
 )
+# Of a model's rule, with no id where the store has not come to the event, or the worker refused it.
+MOVED = text(
+    """
+    select m.code, e.event_id
+      from signals s cross join lateral jsonb_each_text(s.moved) m(code, at)
+      left join bank_events e
+        on e.partition = s.partition and e.event_offset = cast(m.at as bigint)
+     where s.id = :signal_id order by m.code
+    """
+)
 COUNTS = text(
     f"""
     select count(*) as open, coalesce(sum(x.margin), 0) as margin_minor from (
@@ -186,6 +196,15 @@ def alert(session: Session, scope: Reach, desk: Desk, alert_id: str) -> Any:
         return None
     reach = reach_of_party(session, scope, desk, party_id)
     return session.execute(ONE, {**parameters_of(reach), "alert_id": alert_id}).one_or_none()
+
+
+def moved_by(session: Session, signal_id: str | None) -> dict[str, tuple[str, ...]]:
+    """Ids of the events that moved the terms of a model's rule last, as far as they are stored.
+
+    The store may be behind the worker when the alert is raised: so they are found when asked for.
+    """
+    rows = session.execute(MOVED, {"signal_id": signal_id})
+    return {row.code: (row.event_id,) if row.event_id else () for row in rows}
 
 
 def alerts_of_party(session: Session, party_id: str) -> list[Any]:

@@ -1,15 +1,39 @@
 """The worker's letters as the operations page lists them."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, defer
 
+from services.scoring.queries.reach import by_reach, parameters_of
 from services.scoring.tables import WorkerLetterRow
 from shared.events.bank import DayClosed
 from shared.events.scoring import EventReplayed
+from shared.reach import Reach
 
 KEY_CHARS_MAX = 200  # of an identifier in an event
+# Events that are in no figure until they are replayed, or given up. A close has no amount.
+_SUMS = f"""
+    select count(*) as events,
+           coalesce(sum(abs(w.amount_minor)) filter (where w.currency = :currency), 0)
+             as amount_minor
+      from worker_letters w
+     where w.state = 'waiting' and w.topic = 'bank.events'
+       and w.type is distinct from '{DayClosed.TYPE}'"""  # noqa: S608 - names are ours
+UNBOOKED = by_reach(f"{_SUMS} and {{mine}}", number="w.key")
+UNBOOKED_OF_PARTY = text(
+    f"{_SUMS} and w.key in (select customer_number from numbers"  # noqa: S608 - names are ours
+    " where party_id = :party_id)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unbooked:
+    """How many events wait, and the amounts of those in the bank's currency, without their sign."""
+
+    events: int
+    amount_minor: int
 
 
 def waiting_letters(session: Session, after: int, limit: int) -> list[dict[str, Any]]:
@@ -61,3 +85,16 @@ def _obstacle(row: WorkerLetterRow) -> str | None:
     if row.key is None or not 1 <= len(row.key) <= KEY_CHARS_MAX:
         return "no_key"
     return None
+
+
+def unbooked(session: Session, reach: Reach, currency: str) -> Unbooked:
+    """What the worker could not book of all that the reader may see."""
+    asked = {**parameters_of(reach), "currency": currency}
+    row = session.execute(UNBOOKED[reach.everything], asked).one()
+    return Unbooked(row.events, int(row.amount_minor))
+
+
+def unbooked_of_party(session: Session, party_id: str, currency: str) -> Unbooked:
+    """The same of one party's numbers. The caller has checked the reach."""
+    row = session.execute(UNBOOKED_OF_PARTY, {"party_id": party_id, "currency": currency}).one()
+    return Unbooked(row.events, int(row.amount_minor))
