@@ -45,6 +45,9 @@ err = Console(stderr=True)
 Customers = Annotated[int, typer.Option(min=1, max=2_000_000, help="customer numbers in the end")]
 Days = Annotated[int, typer.Option(min=1, max=3_650, help="days of history")]
 Seed = Annotated[int, typer.Option(min=0, help="same seed, same bytes")]
+Branches = Annotated[
+    int, typer.Option(min=1, max=places.BRANCHES_MAX, help="at most; fewer are bigger ones")
+]
 Until = Annotated[str, typer.Option(metavar="DATE", help="the last day of the history")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="none: standard output")]
 Speed = Annotated[float, typer.Option(min=0.001, help="business seconds per wall second")]
@@ -69,8 +72,8 @@ def day_of(text: str | None) -> date | None:
         raise fail(f"{text!r} is no date as 2025-08-31") from None
 
 
-def plan_of(customers: int, days: int, seed: int, until: str) -> Plan:
-    return Plan(customers, days, seed, day_of(until) or DEFAULT_UNTIL)
+def plan_of(customers: int, days: int, seed: int, until: str, branches: int) -> Plan:
+    return Plan(customers, days, seed, day_of(until) or DEFAULT_UNTIL, branches)
 
 
 @contextmanager
@@ -116,13 +119,14 @@ def simulate(  # noqa: PLR0917  options, given by name
     days: Days = 240,
     seed: Seed = 7,
     until: Until = DEFAULT_UNTIL.isoformat(),
+    branches_max: Branches = places.BRANCHES_MAX,
     output: Output = None,
     truth: Annotated[
         Path | None, typer.Option(help="none: OUTPUT.truth.json beside the output, if it has one")
     ] = None,
 ) -> None:
     """A synthetic Chinese bank in CNY as JSON Lines, its truth beside it."""
-    bank = Bank(plan_of(customers, days, seed, until))
+    bank = Bank(plan_of(customers, days, seed, until, branches_max))
     if truth is None and output is not None:
         truth = output.with_suffix(".truth.json")
     began, count = time.monotonic(), 0
@@ -279,6 +283,7 @@ def live(  # noqa: PLR0917  options, given by name
     days: Days = 240,
     seed: Seed = 7,
     until: Until = DEFAULT_UNTIL.isoformat(),
+    branches_max: Branches = places.BRANCHES_MAX,
     speed: Speed = 1440.0,
 ) -> None:
     """Go on after the history that `simulate` made with the same options, day by day, endlessly.
@@ -288,7 +293,7 @@ def live(  # noqa: PLR0917  options, given by name
     """
     settings = Settings(service="bank")
     clock = clock_of(settings.clock_file, settings.zone) if settings.clock_file else None
-    plan = plan_of(customers, days, seed, until)
+    plan = plan_of(customers, days, seed, until, branches_max)
     logs.configure(settings.service)
     with stopping() as flag:
         if live_bank.patiently(lambda: events_topic(settings), flag) is None:
@@ -335,13 +340,15 @@ def pay(  # noqa: PLR0917  options, given by name
 
 
 @app.command()
-def branches(customers: Customers = 1500) -> None:
+def branches(
+    customers: Customers = 1500, branches_max: Branches = places.BRANCHES_MAX
+) -> None:
     """The simulated bank's branches and their relationship managers, as JSON."""
     found = [
         {"branch_code": b.code, "city": b.city.name, "city_en": b.city.name_en,
          "name": places.branch_names(b), "region_code": b.city.region_code,
          "district_code": b.city.district_code, "manager_codes": b.manager_codes}
-        for b in places.branches_for(customers)
+        for b in places.branches_for(customers, branches_max)
     ]  # fmt: skip
     print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
 

@@ -148,7 +148,7 @@ def _publish_day(  # noqa: PLR0917  bound in one place
 
 def _mark(plan: Plan, state: Path, topic_id: str) -> LiveMark:
     stated = {"customers": plan.customers, "days": plan.days, "seed": plan.seed,
-              "until": plan.until.isoformat()}  # fmt: skip
+              "until": plan.until.isoformat(), "branches_max": plan.branches_max}  # fmt: skip
     fresh = LiveMark(plan=stated, topic_id=topic_id, day=plan.live_on)
     if not state.exists():
         return fresh

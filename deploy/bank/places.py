@@ -63,9 +63,9 @@ class Branch:
     manager_codes: tuple[str, ...]
 
 
-def branches_for(customers: int) -> tuple[Branch, ...]:
+def branches_for(customers: int, at_most: int = BRANCHES_MAX) -> tuple[Branch, ...]:
     """As many branches as a bank of this size has; the first are the same at every size."""
-    count = min(max(round(customers / CUSTOMERS_PER_BRANCH), 1), BRANCHES_MAX)
+    count = min(max(round(customers / CUSTOMERS_PER_BRANCH), 1), at_most)
     found = []
     for index in range(count):
         city = CITIES[index % len(CITIES)]

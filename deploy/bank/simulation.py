@@ -47,6 +47,7 @@ class Plan:
     days: int
     seed: int
     until: date = DEFAULT_UNTIL
+    branches_max: int = places.BRANCHES_MAX  # fewer branches are bigger ones
 
     @property
     def first_on(self) -> date:
@@ -64,7 +65,7 @@ class Bank:
         self.plan = plan
         self.truth = Truth()
         self.customers: list[Customer] = []
-        self._branches = places.branches_for(plan.customers)
+        self._branches = places.branches_for(plan.customers, plan.branches_max)
         self._counters = Counters()
         self._usual: list[float] = []  # rates a day
         self._rates: list[float] = []  # the same, now: less on a journey

@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.bank import berka
+from deploy.bank.places import BRANCHES_MAX
 from deploy.bank.simulation import DEFAULT_UNTIL
 from deploy.bank.tables import path_of
 from deploy.local.applied import Applied
@@ -76,10 +77,12 @@ class BankRun:
                     "with it, FRESH=1 starts over with empty data"
                 )
             self._refuse_other_model()
-            self._state = state
+            self._state = {"branches_max": BRANCHES_MAX, **state}  # one of before had no limit
         else:
             self._keep_model()
-            self._state = {**asked, "published": False}
+            self._state = {
+                **asked, "branches_max": options.branches_max, "published": False
+            }  # fmt: skip
             save(self._state_file, self._state)
 
     @property
@@ -127,10 +130,7 @@ class BankRun:
         if state["data"]:
             return ["deploy.bank", "berka", state["data"], "--src", "A",
                     "--until", BERKA_UNTIL.isoformat(), "-o", str(history)]
-        return [
-            "deploy.bank", "simulate", "--customers", str(state["customers"]),
-            "--days", str(state["days"]), "--seed", str(state["seed"]), "-o", str(history),
-        ]  # fmt: skip
+        return ["deploy.bank", "simulate", *self._plan(), "-o", str(history)]
 
     def watch(self, say: Callable[[str], None]) -> None:
         """One look: is the step done? Then the next."""
@@ -174,11 +174,14 @@ class BankRun:
             return False  # the supervisor starts it again and says so; the next look asks again
 
     def _live_command(self) -> list[str]:
+        live = self._folder / "live.json"
+        return ["deploy.bank", "live", *self._plan(), "--state", str(live)]
+
+    def _plan(self) -> list[str]:
         state = self._state
         return [
-            "deploy.bank", "live", "--state", str(self._folder / "live.json"),
             "--customers", str(state["customers"]), "--days", str(state["days"]),
-            "--seed", str(state["seed"]),
+            "--seed", str(state["seed"]), "--branches-max", str(state["branches_max"]),
         ]  # fmt: skip
 
 

@@ -80,6 +80,7 @@ class Options:
     customers: int = 1000
     days: int = 200
     seed: int = 7
+    branches_max: int = 5  # those of the organisation: no customer without anybody
     data: Path | None = None  # a data set's folder (berka) in place of the simulated bank
     fresh: bool = False
     factor: float = 720.0  # bank seconds per second: a business day in two minutes

@@ -258,7 +258,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     judged as one."""
     priced = partition.books.rates.active
     if type(event) not in uses.STEPPED or not (priced or uses.is_watched(partition, event)):
-        _other(context, partition.number, record, event, out)
+        _other(context, partition.number, record, event, out, held)
         return
     reason = _place(context, partition.number, record, event)
     if reason is not None:
@@ -319,16 +319,26 @@ def _decoded(context: Context, partition: int, record: Delivered, out: Columns) 
     return None
 
 
-def _other(context: Context, partition: int, record: Delivered, event: Any, out: Columns) -> None:
+def _other(  # noqa: PLR0917 - as `add` has them
+    context: Context, partition: int, record: Delivered, event: Any, out: Columns,
+    held: frozenset[int],
+) -> None:  # fmt: skip
     """A close, or a fact that has no figure here; both must stand in the right place and time too:
-    the query side has no other judge."""
+    the query side has no other judge. To the watermark a close of before its source was active is
+    one it has had."""
     reason = _place(context, partition, record, event)
     closed: date | None = event.data.day if type(event) is _CLOSED else None
     day = (closed or event.businessdate).toordinal()
+    source = context.sources.get(event.source) if closed is None else None
     if reason is not None:
         out.refused.append(refuse(context, partition, record, "dead", *reason, event.type))
-    elif not EARLIEST_DAY <= day <= context.latest_day or event.time >= context.future_begins():
-        out.refused.append(_out_of_time(context, partition, record, event, None, closed))
+    elif (
+        not EARLIEST_DAY <= day <= context.latest_day
+        or event.time >= context.future_begins()
+        or (source is not None and day < source.active_from)
+        or record.offset in held
+    ):
+        out.refused.append(_out_of_time(context, partition, record, event, source, closed))
     elif closed is not None:
         out.closes.append(Close(len(out.rows), record.offset, event.source, day))
     else:

@@ -26,6 +26,7 @@ STAFF = {
     "teller": "S016",
     "approver": "S015",
     "branch_head": "S011",
+    "head_office": "S006",
     "risk_officer": "S004",
     "ops": "S003",
     "administrator": "S002",

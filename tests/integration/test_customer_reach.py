@@ -87,6 +87,17 @@ def act(workflow: ServiceUnderTest, staff_id: str, path: str, **data: str) -> No
     assert answer.status_code == 200, answer.text
 
 
+def test_head_office_sees_the_customers_of_a_branch_that_is_in_no_department(space, bank):
+    workflow, customer = bank
+    space.publish(person("C3", "钱二"), manager("C3", "AM77-1", branch_code="77"))
+    settle(customer, workflow)
+    seen = {s: sees(customer, s, "PC3") for s in ("S001", "S006", "S011", "S012", "S015")}
+    assert seen == {"S001": True, "S006": True, "S011": False, "S012": False, "S015": False}
+    found = {s: customer.client(s).get("/api/search?q=C3").json() for s in ("S006", "S011")}
+    assert [hit["party_id"] for hit in found["S006"]["hits"]] == ["PC3"]
+    assert found["S011"]["hits"] == []
+
+
 def test_a_colleague_sees_the_customer_of_a_handed_task_until_it_is_done(bank):
     workflow, customer = bank
     assert [sees(customer, s, "PC1") for s in ("S012", "S013", "S014")] == [True, False, False]

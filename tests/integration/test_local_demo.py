@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from deploy.local import __main__ as command_line
+from deploy.local.applied import Applied
 from deploy.local.bank_run import BankRun
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child, answers
@@ -323,6 +324,26 @@ def test_a_bank_of_before_and_that_of_a_data_set_have_no_model(folder: Path) -> 
     run = BankRun(berka, folder, BankTime(folder / "clock.json"), Child)
     run.remember()
     assert run.model is None
+
+
+def test_a_bank_of_any_size_has_the_branches_of_the_organisation(folder: Path) -> None:
+    def branches_max() -> str:
+        started: list[list[str]] = []
+        run = BankRun(
+            options_in(folder, customers=5000), folder, BankTime(folder / "clock.json"),
+            lambda _, arguments: started.append(arguments),
+        )  # fmt: skip
+        run.remember()
+        run.begin(Applied({}, ()), lambda _: None)
+        ((*_, option, count),) = [one[: one.index("-o")] for one in started]
+        assert option == "--branches-max"
+        return count
+
+    assert branches_max() == "5"
+    kept = json.loads((folder / "bank.json").read_text())
+    del kept["branches_max"]  # a bank of before goes on with all it had
+    (folder / "bank.json").write_text(json.dumps(kept))
+    assert branches_max() == "60"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,14 @@ from services.scoring import columns, model, reading, reference
 from services.scoring.engine import Engine
 from services.scoring.scanning import HOT
 from services.scoring.watermark import Source
-from shared.events.bank import AccountOpened, CustomerPlaced, DayClosed, RateSet, TransactionBooked
+from shared.events.bank import (
+    AccountOpened,
+    ContactRecorded,
+    CustomerPlaced,
+    DayClosed,
+    RateSet,
+    TransactionBooked,
+)
 from shared.events.envelope import encode, wrap
 
 DAY = date(2025, 3, 1)
@@ -283,6 +290,46 @@ def test_what_has_no_figure_and_a_close_are_refused_for_a_time_years_ahead_too()
         assert told == [("quarantined", field)] * count
         assert len(scanned["closes"]) == (field != "time")
         assert scanned["ignored"].total() == (count == 0)
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_what_has_no_figure_is_refused_of_before_its_source_was_active(priced: bool) -> None:
+    """The source late is active from the day after DAY: what it says of DAY is not taken. A close
+    is left to the watermark, which has it already."""
+    facts = [
+        TransactionBooked(
+            customer_number="C1", transaction_id="T", account_number="A2", product_code="CA",
+            amount_minor=-100, currency="CNY", kind="card", initiated_by="customer", booked_on=DAY,
+        ),
+        ContactRecorded(customer_number="C1", contact_id="7", channel_code="phone",
+                        direction="inbound", topic_code="service", outcome_code="answered"),
+        CustomerPlaced(customer_number="C1", home_branch_code="B1"),
+        AccountOpened(customer_number="C1", account_number="A7", product_code="CA",
+                      currency="CNY", opened_on=DAY),
+    ]  # fmt: skip
+    for name, on, count in (("late", DAY, 4), ("late", DAY + timedelta(days=1), 0),
+                            ("core", DAY, 0), ("nobody described it", DAY, 0)):  # fmt: skip
+        said = [wrap(f, id=f"f-{n}", source=name, time=AT, businessdate=on)
+                for n, f in enumerate([*facts, DayClosed(day=on)])]  # fmt: skip
+        scanned, plain, _ = both(delivered(*map(encode, said)), priced=priced)
+        assert scanned == plain
+        told = [(r.kind, r.field, r.reason) for r in scanned["refused"]]
+        reason = f"{DAY} is before late became active"
+        assert told == [("quarantined", "businessdate", reason)] * count
+        assert len(scanned["closes"]) == 1
+
+
+def test_a_refused_fact_without_a_figure_stays_refused_when_its_day_has_come() -> None:
+    one = engine()
+    placed = CustomerPlaced(customer_number="C1", home_branch_code="B1")
+    said = wrap(placed, id="f", source="core", time=AT, businessdate=DAY + timedelta(days=9))
+    records = delivered(encode(said))
+    early = one.read(0, records, LATEST)
+    one.apply(early, set())
+    again = one.read(0, records, LATEST + 30)
+    for batch, reason in ((early, "lies in the future"), (again, "it was refused before")):
+        (refused,) = batch.columns.refused
+        assert reason in refused.reason
 
 
 def test_a_batch_of_nothing_is_nothing() -> None:
