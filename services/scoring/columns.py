@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,6 +19,7 @@ from xxhash import xxh3_64_intdigest
 
 from services.scoring import bookings, uses
 from services.scoring.partition import Partition
+from services.scoring.records import Delivered
 from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
 from services.scoring.watermark import Source
 from shared.clock import day_begins
@@ -44,17 +45,6 @@ if TYPE_CHECKING:
     Words = array[int]  # Python 3.11 cannot say so when it runs
 else:
     Words = array
-
-
-class Delivered(Protocol):
-    """What is read of a Kafka record (aiokafka's own object, not copied)."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
 
 
 class Refused(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -147,7 +137,7 @@ class Columns:
         at = i if self.origins is None else self.origins[i]
         if at >= 0:
             return self.times[at]
-        event: Event[Any] = decode(self.scanned.values[~at])
+        event: Event[Any] = decode(self.scanned.records[~at].value)
         return event.time
 
     def arrays(self) -> tuple[NDArray[np.int64], ...]:

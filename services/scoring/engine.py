@@ -19,7 +19,6 @@ from services.scoring.columns import (
     Close,
     Columns,
     Context,
-    Delivered,
     Refused,
     refuse,
 )
@@ -29,6 +28,7 @@ from services.scoring.model import Model
 from services.scoring.partition import Partition, Record
 from services.scoring.rate import Rate
 from services.scoring.reading import read
+from services.scoring.records import Delivered
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import (
     APPLIED,

@@ -13,16 +13,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
-from services.scoring import account_rows, bookings, scanning, uses
-from services.scoring.columns import EARLIEST_DAY, Columns, Context, Delivered, Words, add
-from services.scoring.interned import joined
+from services.scoring import account_rows, bookings, id_hash, scanning, uses
+from services.scoring.columns import EARLIEST_DAY, Columns, Context, Words, add
 from services.scoring.partition import Partition
+from services.scoring.records import (
+    KEY,
+    OFFSET,
+    Delivered,
+    Records,
+    laid_out,
+)
 from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
 from services.scoring.scanning import (
     ACCOUNT,
-    ACCOUNT_END,
     AMOUNT,
     CHANNEL,
     CURRENCY,
@@ -51,39 +55,33 @@ _ACTIONS = np.array([uses.ACTIONS.get(kind, uses.UNUSED[0]) for kind in KINDS], 
 class Scanned:
     """The events of a batch as the scanner found them; `places` are those taken at once."""
 
-    def __init__(self, partition: Partition, records: Sequence[Delivered]) -> None:
+    def __init__(self, partition: Partition, records: Records) -> None:
         self.records = records
-        self.values = [record.value or b"" for record in records]
-        keys = [record.key or b"" for record in records]
-        self.offsets = np.array([record.offset for record in records], np.int64)
+        places, text = records.places, records.letters()
+        self.offsets = places[:, OFFSET]
         self.sources = list(islice(partition.sources, _WORDS_MAX))
         self.channels = list(islice(partition.channels, _WORDS_MAX))
         self.products = list(islice(partition.books.rates.products, _WORDS_MAX))
         self.found = np.empty((len(records), scanning.FOUND_WORDS), np.int64)
-        text, ends = joined(self.values)
-        numbers, number_ends = joined(keys)
         scanning.scan(
-            text, ends, numbers, number_ends,
+            text, places,
             scanning.vocabulary(
                 self.sources, self.products, islice(partition.currencies, _WORDS_MAX), self.channels
             ),
             self.found,
         )  # fmt: skip
-        self.rows = partition.numbers.find_all(numbers, number_ends)
-        is_hot = self.found[:, HOT] == 1  # of others the places are not to be relied on
-        begins = np.concatenate(([0], ends[:-1]))
+        self.rows = partition.numbers.find_all(text, places, KEY)
         self.accounts = np.empty(len(records), np.int64)
         account_rows.of_numbers(
-            partition.account_rows(), text, np.where(is_hot, begins + self.found[:, ACCOUNT], 0),
-            np.where(is_hot, begins + self.found[:, ACCOUNT_END], 0), self.accounts,
-        )  # fmt: skip
+            partition.account_rows(), text, self.found, ACCOUNT, self.accounts
+        )
         self.uses = np.tile(np.array(uses.UNUSED, np.int64), (len(records), 1))
         self.is_priced = np.zeros(len(records), np.bool_)
         self.places = np.zeros(0, np.int64)
 
     def id_of(self, i: int) -> str:
         begin, end = self.found[i, ID], self.found[i, ID_END]
-        return self.values[i][begin:end].decode()
+        return self.records.text[begin:end].decode()
 
     def source_of(self, i: int) -> str:
         return self.sources[int(self.found[i, SOURCE])]
@@ -145,26 +143,22 @@ class Scanned:
         return flags
 
     def hashes(self) -> NDArray[np.uint64]:
-        prefixes = [f"{name}\0".encode() for name in self.sources]
-        values, found = self.values, self.found[self.places]
-        return np.array(
-            [
-                xxh3_64_intdigest(prefixes[source] + values[i][begin:end])
-                for i, source, begin, end in zip(
-                    self.places.tolist(), found[:, SOURCE].tolist(), found[:, ID].tolist(),
-                    found[:, ID_END].tolist(), strict=True,
-                )
-            ],
-            np.uint64,
+        chosen = self.found[self.places]
+        hashes = np.empty(len(chosen), np.uint64)
+        id_hash.hashes(
+            self.records.letters(), chosen, *scanning.words(f"{name}\0" for name in self.sources),
+            hashes,
         )  # fmt: skip
+        return hashes
 
 
-def read(context: Context, partition: Partition, records: Sequence[Delivered]) -> Columns:
+def read(context: Context, partition: Partition, delivered: Sequence[Delivered]) -> Columns:
     """The columns of a batch in partition order. Never raises for what a record holds."""
     held = frozenset(partition.closes.quarantined)
     out = Columns()
-    if not records:
+    if not delivered:
         return out
+    records = laid_out(delivered)
     scanned = Scanned(partition, records)
     scanned.choose(context, partition, held)
     is_odd = np.ones(len(records), np.bool_)

@@ -3,7 +3,7 @@
 It takes what it knows exactly and says no to all else: an escape, an unknown field, a field twice,
 a number that is no plain integer, a value that the catalogue might refuse. Whatever it says no to,
 the catalogue decides (`columns.add`), so it may be narrow but never wrong: a differential test
-holds it against the catalogue. Values stay where they are; what it gives are places in the event.
+holds it against the catalogue. Values stay where they are; what it gives are places in the text.
 """
 
 # ruff: noqa: PLR0917 - columns are passed one by one: numba unboxes no objects
@@ -29,6 +29,7 @@ from services.scoring.json_text import (
     spaces,
     string,
 )
+from services.scoring.records import KEY, KEY_END, VALUE, VALUE_END
 from services.scoring.scores.compiling import compiled, inlined
 from shared.events.bank import TransactionBooked
 
@@ -261,23 +262,17 @@ def _is_hot(
 
 
 @compiled
-def scan(
-    text: Bytes, ends: Ints, keys: Bytes, key_ends: Ints, known: Vocabulary, found: Ints
-) -> None:
-    """Reads events that lie one after the other; `found` has a row for each."""
+def scan(text: Bytes, places: Ints, known: Vocabulary, found: Ints) -> None:
+    """Reads the events whose keys and values lie at these places; `found` has a row for each."""
     letters, spans, firsts = known.letters, known.spans, known.firsts
     open_objects = np.zeros((_LEVELS, 2), np.int64)
-    begin = key_begin = 0
-    for i in range(ends.shape[0]):
-        end, key_end = ends[i], key_ends[i]
-        one = found[i]
+    for i in range(places.shape[0]):
+        place, one = places[i], found[i]
+        end = place[VALUE_END]
         one[:] = 0
         one[CHANNEL] = NONE
-        at = spaces(text, begin, end)
         if _is_hot(
-            text, at, end, keys, key_begin, key_end, letters, spans, firsts, one, open_objects
-        ):
+            text, spaces(text, place[VALUE], end), end, text, place[KEY], place[KEY_END], letters,
+            spans, firsts, one, open_objects,
+        ):  # fmt: skip
             one[HOT] = 1
-            for place in (ID, ID_END, ACCOUNT, ACCOUNT_END):
-                one[place] -= begin
-        begin, key_begin = end, key_end

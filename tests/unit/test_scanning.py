@@ -10,8 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scoring import columns, model, reading, reference
+from services.scoring import (
+    account_rows,
+    columns,
+    id_hash,
+    interned,
+    model,
+    reading,
+    record_batch,
+    reference,
+    scanning,
+    warm,
+)
 from services.scoring.engine import Engine
+from services.scoring.records import laid_out
 from services.scoring.scanning import HOT
 from services.scoring.watermark import Source
 from shared.events.bank import AccountOpened, CustomerPlaced, DayClosed, RateSet, TransactionBooked
@@ -291,5 +303,20 @@ def test_a_batch_of_nothing_is_nothing() -> None:
 
 def test_the_scanners_verdict_is_a_flag_for_each_record() -> None:
     made = engine()
-    scanned = reading.Scanned(made.partition(0), delivered(envelope(), b"x", envelope(id="2")))
+    scanned = reading.Scanned(
+        made.partition(0), laid_out(delivered(envelope(), b"x", envelope(id="2")))
+    )
     assert np.flatnonzero(scanned.found[:, HOT]).tolist() == [0, 2]
+
+
+def test_nothing_is_left_to_compile_when_the_worker_is_warm() -> None:
+    """Also for a batch of one event: numba takes one row of a column for another type."""
+    warm.compile_kernels()
+    kernels = [record_batch.locate, interned.find_all, account_rows.of_numbers, scanning.scan,
+               id_hash.hashes]  # fmt: skip
+    known = [len(kernel.signatures) for kernel in kernels]  # type: ignore[attr-defined]
+    for n in (1, 3):
+        values = [envelope(id=f"txn-{i}") for i in range(n)]
+        scanned, plain, taken = both(delivered(*values), priced=True)
+        assert (scanned, taken) == (plain, n)
+    assert [len(kernel.signatures) for kernel in kernels] == known  # type: ignore[attr-defined]
