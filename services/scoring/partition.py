@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from services.scoring import account_rows, applied_ids, kernel, packing, state, unpacking, watermark
 from services.scoring.account_rows import AccountKeys, AccountRows
+from services.scoring.beginning import Customers, Watches
 from services.scoring.books import AccountKey, Books
 from services.scoring.growing import with_room
 from services.scoring.interned import Interned
 from services.scoring.live_sets import LiveSet
 from services.scoring.rows import ACCOUNT, ACCOUNT_WORDS, CUSTOMER, CUSTOMER_WORDS, HASHES_MAX
+from services.scoring.scanning import Known
 from services.scoring.scores import looking
 from services.scoring.scores.contribution.entries import Tail
 from services.scoring.watched import Watched
@@ -90,6 +92,7 @@ class Partition:
         self.currency_of: Ints = np.zeros(_START, np.int64)  # of each account row
         self.sources: dict[str, None] = {}  # heard of, and channels: the scanner knows no others
         self.channels: dict[str, None] = {}
+        self._words, self._words_of = Known((), (), (), ()), [0, 0, 0, 0]
         self.customers = np.zeros(_START, CUSTOMER)
         self.accounts = np.zeros(_START, ACCOUNT)
         self.armed: Ints = np.zeros(_START, np.int64)
@@ -125,6 +128,11 @@ class Partition:
             self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS), self.heads,
             self.first_account, self.books.grades.heads,
         )  # fmt: skip
+
+    def customer_rows(self) -> Customers:
+        """As the kernels take what is written when one begins."""
+        words = self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS)
+        return Customers(self.numbers.texts, words, self.heads, self.books.grades.heads)
 
     def make_room_for_customers(self, more: int, letters: int) -> None:
         count = len(self.numbers)
@@ -200,6 +208,21 @@ class Partition:
     def set_of(self, product: str, currency: str) -> int:
         """The set of products that an account is watched by; -1: none. A loan is no account."""
         return self.watched.set_of(product, currency, self.home_currency)
+
+    def watches(self, products: Sequence[str]) -> Watches:
+        """Of each of these products how an account is watched that begins."""
+        sets = [self.set_of(product, self.home_currency) for product in products]
+        features = [self.watched.words_of(of_set) for of_set in sets]
+        home = self.currencies.get(self.home_currency, -1)
+        return Watches(np.array(sets, np.int64), np.array(features, np.int64), home)
+
+    def words(self) -> Known:
+        """What the scanner knows by now; they only become more."""
+        lists = (self.sources, self.books.rates.products, self.currencies, self.channels)
+        counts = [len(one) for one in lists]
+        if counts != self._words_of:
+            self._words, self._words_of = Known(*lists), counts
+        return self._words
 
     def make_room(self, events: int) -> None:
         """So that the kernel never runs out of places for ids and for what waits."""

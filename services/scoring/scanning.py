@@ -9,6 +9,7 @@ holds it against the catalogue. Values stay where they are; what it gives are pl
 # ruff: noqa: PLR0917 - columns are passed one by one: numba unboxes no objects
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final, NamedTuple, get_args
 
 import numpy as np
@@ -55,7 +56,8 @@ NONE: Final = -1  # an optional field that is not there
     _WORD,  # of a vocabulary
     _DATE, _INSTANT, _AMOUNT, _COUNT, _OBJECT, _REFUSED,
 ) = range(11)  # fmt: skip
-_TEXT_MAX: Final = 100  # the least of the limits of ids, numbers and codes
+_WORDS_MAX: Final = 64  # of one list: they are looked through one by one
+TEXT_MAX: Final = 100  # bytes: the least of the limits of ids, numbers and codes
 _AMOUNT_DIGITS: Final = 15  # below MINOR_MAX
 _COUNT_DIGITS: Final = 9  # below 2**31
 
@@ -93,16 +95,24 @@ class Vocabulary(NamedTuple):
     firsts: Ints  # of each list, its first word; and the end
 
 
-def vocabulary(
-    sources: Iterable[str], products: Iterable[str], currencies: Iterable[str],
-    channels: Iterable[str],
-) -> Vocabulary:  # fmt: skip
-    """A word's number is its place in its list."""
-    lists = [[*of] for of in (sources, products, currencies, channels, KINDS, INITIATORS)]
-    return Vocabulary(
-        *words(word for one in lists for word in one),
-        np.cumsum([0, *map(len, lists)]).astype(np.int64),
-    )
+class Known:
+    """The words that a partition has met: a word's number is its place in its list."""
+
+    def __init__(
+        self, sources: Iterable[str], products: Iterable[str], currencies: Iterable[str],
+        channels: Iterable[str],
+    ) -> None:  # fmt: skip
+        self.sources, self.products, self.currencies, self.channels = (
+            list(islice(of, _WORDS_MAX)) for of in (sources, products, currencies, channels)
+        )
+        lists = [
+            self.sources, self.products, self.currencies, self.channels, KINDS, INITIATORS
+        ]  # fmt: skip
+        self.vocabulary = Vocabulary(
+            *words(word for one in lists for word in one),
+            np.cumsum([0, *map(len, lists)]).astype(np.int64),
+        )
+        self.prefixes = words(f"{source}\0" for source in self.sources)  # of identities
 
 
 def words(texts: Iterable[str]) -> tuple[Bytes, Ints]:
@@ -179,7 +189,7 @@ def _value(
     if what == _COUNT:
         return integer(text, at, end, _COUNT_DIGITS, False, found, NONE)
     close = string(text, at, end)
-    if close < 0 or close == at + 1 or close - at - 1 > _TEXT_MAX:
+    if close < 0 or close == at + 1 or close - at - 1 > TEXT_MAX:
         return -1
     if what == _NUMBER_TEXT:
         fits = equal(text, at + 1, close, key, key_begin, key_end)

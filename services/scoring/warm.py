@@ -73,10 +73,9 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
     )
     engine.describe("warm", Source(closes_days=True, active_from=day.toordinal()))
     engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 1))
-    records = _records(day)
-    outcome = engine.apply(engine.read(0, records, day.toordinal() + 1), set())
-    known = engine.read(0, records, day.toordinal() + 1).columns.scanned
-    assert known is not None, "an event of a known account is taken at once"
+    outcome = engine.apply(engine.read(0, _records(day, "1"), day.toordinal() + 1), set())
+    new = engine.read(0, _records(day, "2"), day.toordinal() + 1).columns.scanned
+    assert len(new.fresh) == 1, "the second customer is taken at once"
     engine.post_months(0)
     engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 2))
     restated = [record for one in engine.restate(0) for record in (*one.rates, *one.records)]
@@ -118,11 +117,11 @@ def _explain(plan: Plan) -> None:
                 remedy.smallest(plan, of_set, method, row, day)
 
 
-def _records(day: date) -> Records:
+def _records(day: date, number: str) -> Records:
     """As Kafka delivers them."""
     at = datetime(day.year, day.month, day.day, 1, tzinfo=UTC)
     fact = TransactionBooked(
-        transaction_id="1", account_number="1", customer_number="1", product_code="warm",
+        transaction_id="1", account_number=number, customer_number=number, product_code="warm",
         amount_minor=1, currency="CNY", kind="card", initiated_by="customer", booked_on=day,
     )  # fmt: skip
     closed = DayClosed(day=day)
@@ -131,7 +130,7 @@ def _records(day: date) -> Records:
         wrap(closed, id=closed.event_id("warm"), source="warm", time=at, businessdate=day),
     ]
     batch = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 16)
-    for offset, (key, event) in enumerate(zip((b"1", None), events, strict=True)):
+    for offset, (key, event) in enumerate(zip((number.encode(), None), events, strict=True)):
         batch.append(offset, 0, key, encode(event), [])
     found = Fetched(bytes(batch.build())).next_batch()
     assert found is not None

@@ -17,8 +17,8 @@ _HERE = Path(__file__).parent
 _SOURCES = (
     *sorted(_HERE.rglob("*.py")),
     *(_HERE.parent / f"{name}.py" for name in (
-        "account_rows", "applied_ids", "id_hash", "interned", "json_text", "kernel", "packing",
-        "record_batch", "records", "rows", "scanning", "unpacking",
+        "account_rows", "applied_ids", "beginning", "id_hash", "interned", "json_text", "kernel",
+        "packing", "record_batch", "records", "rows", "scanning", "unpacking",
     )),
 )
 
