@@ -300,7 +300,9 @@ class Driver:
         reach("worker.after_signals")
         reports = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
-            reports += await self._writers["scoring.state"].write(partition.number, outcome.records)
+            reports += await self._writers["scoring.state"].write_packed(
+                partition.number, outcome.records
+            )
         await _delivered(reports)
         reach("worker.after_state")
         reports = []

@@ -19,6 +19,7 @@ from services.scoring.books import AccountKey, Books
 from services.scoring.growing import with_room
 from services.scoring.interned import Interned
 from services.scoring.live_sets import LiveSet
+from services.scoring.records import Packed, StateRows
 from services.scoring.rows import ACCOUNT, ACCOUNT_WORDS, CUSTOMER, CUSTOMER_WORDS, HASHES_MAX
 from services.scoring.scanning import Known
 from services.scoring.scores import looking
@@ -110,7 +111,6 @@ class Partition:
         self.recovered_to = -1  # the greatest offset of a recovered row
         self.position = -1  # the last offset of `bank.events` stepped
         self.inputs = 0  # applied since the start
-        self._packed: Ints = np.empty(0, np.int64)  # where records are put together
         self.spills: dict[int, list[tuple[int, int]]] = {}  # row -> (number, its latest day)
 
     # Look-ups -------------------------------------------------------------------------------
@@ -252,39 +252,32 @@ class Partition:
 
     # Records --------------------------------------------------------------------------------
 
-    def records(self, touched: Ints) -> list[Record]:
+    def records(self, touched: Ints) -> Packed:
         """The records of these customers, spilled ids before the row that counts on them."""
         n = len(touched)
-        if not n:
-            return []
         spilled = [record for row in touched[self.heads[touched, 1] > HASHES_MAX].tolist()
                    for record in self._spill(row)]  # fmt: skip
-        for row in self.spills.keys() & set(touched.tolist()):
-            spilled += self._unspill(row)
-        begins = np.zeros(n + 1, np.int64)
+        if self.spills:
+            for row in self.spills.keys() & set(touched.tolist()):
+                spilled += self._unspill(row)
+        begins: Ints = np.zeros(n + 1, np.int64)
         books, keys = self.books, self.account_keys
         tail, watch = Tail(books.spans, books.pool, books.used), self.watched.watch()
         words = packing.sizes(
             touched, n, self.first_account, self.next_account, keys.spans, self.heads,
             books.ledgers, tail, books.grades, watch, begins,
         )  # fmt: skip
-        if words > len(self._packed):
-            self._packed = np.empty(2 * words, np.int64)
-        lengths = np.empty(n, np.int64)
+        packed, lengths = np.empty(words, np.int64), np.empty(n, np.int64)
         packing.pack(
             touched, n, self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS),
             self.accounts.view(np.int64).reshape(-1, ACCOUNT_WORDS), self.first_account,
             self.next_account, keys.spans, keys.words, books.ledgers, tail, books.grades,
-            watch, self.heads, self.ids, self.closes.watermark, begins, lengths,
-            self._packed,
+            watch, self.heads, self.ids, self.closes.watermark, begins, lengths, packed,
         )  # fmt: skip
-        raw, ends = self._packed.data.cast("B"), (begins[:-1] + lengths).tolist()
-        return spilled + [
-            (number, bytes(raw[8 * begin : 8 * end]))
-            for number, begin, end in zip(
-                self.numbers.many(touched), begins[:-1].tolist(), ends, strict=True
-            )
-        ]
+        known = self.numbers.texts
+        rows = StateRows(touched, known.letters, known.ends, packed.view(np.uint8),
+                         8 * begins[:-1], 8 * lengths)  # fmt: skip
+        return Packed(spilled, rows)
 
     def _spill(self, row: int) -> list[Record]:
         taken = np.zeros((int(self.heads[row, 1]), 2), np.int64)

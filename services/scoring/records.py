@@ -119,3 +119,49 @@ def joined(parts: Iterable[Records]) -> Records:
         shifted.append(moved)
         at += len(texts[-1])
     return Records(b"".join(texts), np.concatenate(shifted))
+
+
+class StateRows(NamedTuple):
+    """Records of state that are to be written, as kernels take them. A key is a text by number."""
+
+    numbered: Ints
+    letters: Bytes
+    ends: Ints  # key n lies from ends[n] to ends[n + 1]
+    values: Bytes
+    begins: Ints
+    lengths: Ints  # bytes
+
+
+class Packed(Sequence[tuple[bytes, bytes | None]]):
+    """Records of state in the order in which they are written: the few of `first`, then `rows`, of
+    which one is an object only when somebody asks for it."""
+
+    __slots__ = ("first", "rows")
+
+    def __init__(self, first: list[tuple[bytes, bytes | None]], rows: StateRows) -> None:
+        self.first = first
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.rows.numbered)
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[bytes, bytes | None]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[bytes, bytes | None]]: ...
+    def __getitem__(
+        self, at: int | slice
+    ) -> tuple[bytes, bytes | None] | list[tuple[bytes, bytes | None]]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        at = range(len(self))[at]
+        if at < len(self.first):
+            return self.first[at]
+        i = at - len(self.first)
+        number = int(self.rows.numbered[i])
+        begin, end = self.rows.ends[number : number + 2].tolist()
+        value = int(self.rows.begins[i])
+        return (
+            self.rows.letters[begin:end].tobytes(),
+            self.rows.values[value : value + int(self.rows.lengths[i])].tobytes(),
+        )

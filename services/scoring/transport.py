@@ -18,9 +18,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from services.scoring import fetched
+from services.scoring import fetched, produced
 from services.scoring.metrics import HOLES, REWINDS
-from services.scoring.records import Records
+from services.scoring.records import Packed, Records
 
 log = structlog.get_logger()
 
@@ -45,6 +45,10 @@ TOUCH_POINTS = (
     "aiokafka.consumer.fetcher.FetchResult.getall",
     "aiokafka.consumer.fetcher.FetchResult.check_assignment",
     "aiokafka.consumer.fetcher.FetchResult._update_position",
+    "aiokafka.producer.message_accumulator.BatchBuilder._set_producer_state",
+    "aiokafka.producer.message_accumulator.BatchBuilder._build",
+    "aiokafka.producer.message_accumulator.BatchBuilder.record_count",
+    "aiokafka.producer.message_accumulator.BatchBuilder.closed",
 )
 
 FETCH_WAIT_MS = 20  # Faust's 1500 parks the busy partitions behind the idle ones
@@ -349,23 +353,29 @@ class PartitionWriter:
         self._app = app
         self._topic = topic
 
+    async def write_packed(self, partition: int, records: Packed) -> list[Any]:
+        """The same of records that are none of Python yet."""
+        producer = self._app.producer._ensure_producer()
+        reports = await self.write(partition, records.first)
+        for batch in produced.batches(records.rows, self._app.conf.producer_max_batch_size):
+            reports.append(await producer.send_batch(batch, self._topic, partition=partition))
+        return reports
+
     async def write(
         self, partition: int, records: Iterable[tuple[bytes | None, bytes | None]]
     ) -> list[Any]:
         """Futures of the delivery reports; nothing is sure before each of them is awaited."""
         producer = self._app.producer._ensure_producer()
-        reports = []
-        batch = producer.create_batch()
-        count = 0
+        reports: list[Any] = []
+        batch = None
         for key, value in records:
-            if batch.append(key=key, value=value, timestamp=None) is None:
-                if not count:
-                    raise ValueError(f"a record of {len(value or b'')} bytes fits no batch")
+            if batch is not None and batch.append(key=key, value=value, timestamp=None) is None:
                 reports.append(await producer.send_batch(batch, self._topic, partition=partition))
-                batch, count = producer.create_batch(), 0
+                batch = None
+            if batch is None:
+                batch = producer.create_batch()
                 if batch.append(key=key, value=value, timestamp=None) is None:
                     raise ValueError(f"a record of {len(value or b'')} bytes fits no batch")
-            count += 1
-        if count:
+        if batch is not None:
             reports.append(await producer.send_batch(batch, self._topic, partition=partition))
         return reports

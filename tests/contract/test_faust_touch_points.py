@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from importlib.metadata import version
 
 import aiokafka.consumer.fetcher as fetching
@@ -81,6 +82,14 @@ def test_the_code_that_the_overrides_rely_on_still_says_so() -> None:
     assert "sleep(1)" in wait, "the back-pressure sleep may be gone: look again"
     extra = inspect.getsource(_found("faust.transport.drivers.aiokafka.Producer._settings_extra"))  # type: ignore[arg-type]
     assert "in_transaction" in extra, "idempotence may be the default now"
+
+
+def test_a_batch_that_is_sent_is_asked_for_nothing_else() -> None:
+    """`produced.Batch` stands for aiokafka's builder; `append` is of one that is still open."""
+    batch = inspect.getsource(_found("aiokafka.producer.message_accumulator.MessageBatch"))  # type: ignore[arg-type]
+    assert set(re.findall(r"self\._builder\.(\w+)", batch)) == {
+        "append", "record_count", "closed", "_set_producer_state", "_build",
+    }  # fmt: skip
 
 
 def test_an_empty_set_of_partitions_still_means_all_to_aiokafka() -> None:

@@ -24,6 +24,8 @@ class Silent:
     async def write(self, partition: int, records: Any) -> list[Any]:
         return []
 
+    write_packed = write
+
 
 def driver_of(generation: Any) -> Driver:
     engine = Engine(model.load(), topic="bank.events", partitions=1, currency="CNY",
