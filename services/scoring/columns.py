@@ -15,9 +15,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
-from services.scoring import bookings, uses
+from services.scoring import bookings, id_hash, uses
 from services.scoring.partition import Partition
 from services.scoring.records import Delivered
 from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
@@ -234,7 +233,7 @@ def add(
         partition.sources[name] = None
         if data.channel_code is not None:
             partition.channels[data.channel_code] = None
-        out.hashes.append(xxh3_64_intdigest(f"{name}\0{event.id}".encode()))
+        out.hashes.append(id_hash.of_one(name, event.id))
         out.ids.append(event.id)
         out.sources.append(name)
         out.times.append(event.time)
@@ -282,7 +281,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
         column.append(value)
     out.kinds.append(uses.kind_of(event))
     out.uses.extend(use)
-    out.hashes.append(xxh3_64_intdigest(f"{event.source}\0{event.id}".encode()))
+    out.hashes.append(id_hash.of_one(event.source, event.id))
     out.ids.append(event.id)
     out.sources.append(event.source)
     out.times.append(event.time)

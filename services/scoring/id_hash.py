@@ -1,13 +1,14 @@
-"""The hash that stands for an event's identity, in compiled code: XXH3, 64 bits, no seed.
+"""The hash that stands for an event's identity: XXH3, 64 bits, no seed.
 
-It is kept in records, so it must stay what `xxhash.xxh3_64_intdigest` gives: a test holds them
-against each other. Only up to 240 bytes: an identity is a source and an id of at most 100 each.
+It is kept in records, so what is compiled must stay what the library gives: a test holds them
+against each other. Only up to 240 bytes: what is scanned is a source and an id of at most 100 each.
 """
 
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from services.scoring.scanning import ID, ID_END, SOURCE
 from services.scoring.scores.compiling import compiled, inlined
@@ -39,6 +40,10 @@ _PRIMES: Final = _words(
 )  # fmt: skip
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _HALF: Final = np.uint64(32)
+
+
+def of_one(source: str, event_id: str) -> int:
+    return xxh3_64_intdigest(f"{source}\0{event_id}".encode())
 
 
 @inlined

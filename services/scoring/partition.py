@@ -7,6 +7,7 @@ import heapq
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,20 +43,13 @@ class Timers:
     buckets: dict[int, Rows] = field(default_factory=dict)
     days: list[int] = field(default_factory=list)
 
-    def arm(self, arms: Sequence[Sequence[int]]) -> None:
-        for row, day in arms:
-            bucket = self.buckets.get(day)
-            if bucket is None:
-                bucket = self._bucket(day)
-            bucket.append(row)
-
-    def arm_all(self, armed: Ints) -> None:
-        """Every row for its day; 0: none."""
-        rows = np.flatnonzero(armed)
-        rows = rows[np.argsort(armed[rows], kind="stable")]
-        days, begins = np.unique(armed[rows], return_index=True)
-        for day, of_day in zip(days.tolist(), np.split(rows, begins[1:]), strict=False):
-            self._bucket(day).frombytes(of_day.astype(np.int32).tobytes())
+    def arm(self, rows: Ints, days: Ints) -> None:
+        """Each row for its day; those of one day in the order they have here."""
+        order = np.argsort(days, kind="stable")
+        rows, days = rows[order].astype(np.int32), days[order]
+        begins = np.flatnonzero(np.diff(days, prepend=0)).tolist()  # no day is 0
+        for begin, end in pairwise([*begins, len(rows)]):
+            self._bucket(int(days[begin])).frombytes(rows[begin:end].tobytes())
 
     def _bucket(self, day: int) -> Rows:
         found = self.buckets.get(day)
@@ -313,7 +307,8 @@ class Partition:
         armed = self.armed[: len(self.numbers)]
         unpacking.due_days(self.customers, self.watched.looks, armed)
         self.timers = Timers()
-        self.timers.arm_all(armed)
+        due = np.flatnonzero(armed)
+        self.timers.arm(due, armed[due])
 
     def arm_anew(self, through: int) -> None:
         watch = self.watched.watch()

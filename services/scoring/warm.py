@@ -81,7 +81,7 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
     restated = [record for one in engine.restate(0) for record in (*one.rates, *one.records)]
     partition = engine.partition(0)
     partition.make_room(len(partition.ids))
-    partition.timers.arm([(0, day.toordinal())])
+    partition.timers.arm(np.array([0]), np.array([day.toordinal()]))
     partition.armed[0] = day.toordinal()
     Run(partition, Columns()).fire(day.toordinal(), 1)
     fresh = Engine(
