@@ -73,8 +73,7 @@ class Scored:
         for outcome in self.engine.restate(number):
             if self.killed_after is not None and outcome.records:
                 killed_after, self.killed_after = self.killed_after, None
-                del outcome.records[killed_after:]
-                self._write(number, outcome)
+                self._write(number, outcome, killed_after)
                 self.restart()
                 self.restate(number)
                 return
@@ -88,9 +87,7 @@ class Scored:
         if walked is None:
             return False
         killed_after, self.walk_killed_after = self.walk_killed_after, None
-        if killed_after is not None:
-            del walked.records[killed_after:]
-        self._write(number, walked)
+        self._write(number, walked, killed_after)
         if killed_after is not None:
             self.restart()
         return True
@@ -99,13 +96,13 @@ class Scored:
         closes = self.engine.partition(number).closes
         return state.PARTITION_KEY + b"%d" % number, state.pack_partition(closes)
 
-    def _write(self, number: int, outcome: Outcome) -> None:
+    def _write(self, number: int, outcome: Outcome, kept: int | None = None) -> None:
         for leaf in outcome.leaves:
             assert self.posted.setdefault(leaf.identity(), leaf) == leaf
         for signal in outcome.signals:
             said = signals.encode(signal, with_position=False)
             assert self.signals.setdefault(signal.id, said) == said
-        self._log[number] += [*outcome.rates, *outcome.records]
+        self._log[number] += [*outcome.rates, *outcome.records[:kept]]
         self.alarms += outcome.alarms
 
     def restart(self) -> None:

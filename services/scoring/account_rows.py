@@ -97,10 +97,11 @@ def of_one_number(known: AccountRows, text: Bytes, n: int) -> int:
 
 
 @compiled
-def of_numbers(known: AccountRows, text: Bytes, begins: Ints, ends: Ints, out: Ints) -> None:
-    """The first account of each number that is no loan; -1: none."""
-    for k in range(begins.shape[0]):
-        out[k] = of_number(known, text, begins[k], ends[k])
+def of_numbers(known: AccountRows, text: Bytes, places: Ints, column: int, out: Ints) -> None:
+    """The first account of each number that is no loan; -1: none. A column of places says where
+    each number begins, the next one its end."""
+    for k in range(places.shape[0]):
+        out[k] = of_number(known, text, places[k, column], places[k, column + 1])
 
 
 @compiled

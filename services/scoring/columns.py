@@ -9,16 +9,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
-from services.scoring import bookings, uses
+from services.scoring import bookings, id_hash, uses
 from services.scoring.partition import Partition
+from services.scoring.records import Delivered
 from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
 from services.scoring.watermark import Source
 from shared.clock import day_begins
@@ -44,17 +44,6 @@ if TYPE_CHECKING:
     Words = array[int]  # Python 3.11 cannot say so when it runs
 else:
     Words = array
-
-
-class Delivered(Protocol):
-    """What is read of a Kafka record (aiokafka's own object, not copied)."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
 
 
 class Refused(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -147,7 +136,7 @@ class Columns:
         at = i if self.origins is None else self.origins[i]
         if at >= 0:
             return self.times[at]
-        event: Event[Any] = decode(self.scanned.values[~at])
+        event: Event[Any] = decode(self.scanned.records[~at].value)
         return event.time
 
     def arrays(self) -> tuple[NDArray[np.int64], ...]:
@@ -244,7 +233,7 @@ def add(
         partition.sources[name] = None
         if data.channel_code is not None:
             partition.channels[data.channel_code] = None
-        out.hashes.append(xxh3_64_intdigest(f"{name}\0{event.id}".encode()))
+        out.hashes.append(id_hash.of_one(name, event.id))
         out.ids.append(event.id)
         out.sources.append(name)
         out.times.append(event.time)
@@ -292,7 +281,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
         column.append(value)
     out.kinds.append(uses.kind_of(event))
     out.uses.extend(use)
-    out.hashes.append(xxh3_64_intdigest(f"{event.source}\0{event.id}".encode()))
+    out.hashes.append(id_hash.of_one(event.source, event.id))
     out.ids.append(event.id)
     out.sources.append(event.source)
     out.times.append(event.time)

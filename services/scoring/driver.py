@@ -34,6 +34,7 @@ from services.scoring.metrics import (
     WATERMARK,
 )
 from services.scoring.partition import Partition
+from services.scoring.records import Records, joined
 from services.scoring.seen import SeenBefore
 from shared.clock import Clock
 from shared.failpoints import reach
@@ -161,8 +162,8 @@ class Driver:
         for event in taken:
             message = event.message
             if message.generation_id == generation:
-                records = event.value.records
-                self._delivered(message.tp, records[0].offset, message.offset, len(records))
+                records = event.value
+                self._delivered(message.tp, records.first_offset, message.offset, len(records))
                 of_inputs = message.topic == self._inputs_topic
                 (replays if of_inputs else events)[message.partition].append(event)
         if events:
@@ -175,19 +176,19 @@ class Driver:
 
     async def _round_of_events(self, events: dict[int, list[Any]], generation: int) -> None:
         latest_day = self._latest_day()
-        joined = {partition: _joined(shares) for partition, shares in events.items()}
-        if not all(self.engine.partition(number).latest_on for number in joined):
+        of_each = {partition: _joined(shares) for partition, shares in events.items()}
+        if not all(self.engine.partition(number).latest_on for number in of_each):
             await self._catch_up()  # the first events settle whether there is a contribution
-        if not await self._restate(list(joined)) or self._generation() != generation:
+        if not await self._restate(list(of_each)) or self._generation() != generation:
             return
         batches = [
             self.engine.read(partition, records, latest_day)
-            for partition, records in joined.items()
+            for partition, records in of_each.items()
         ]
         if any(batch.columns.waiting or batch.columns.closes for batch in batches):
             # A close takes effect by the sources, rates and rules that were published before it.
             await self._catch_up()
-            if not await self._restate(list(joined)) or self._generation() != generation:
+            if not await self._restate(list(of_each)) or self._generation() != generation:
                 return
             batches = [self.engine.reread(batch) for batch in batches]
         for batch in batches:
@@ -299,7 +300,9 @@ class Driver:
         reach("worker.after_signals")
         reports = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
-            reports += await self._writers["scoring.state"].write(partition.number, outcome.records)
+            reports += await self._writers["scoring.state"].write_packed(
+                partition.number, outcome.records
+            )
         await _delivered(reports)
         reach("worker.after_state")
         reports = []
@@ -344,11 +347,8 @@ class Driver:
         await _delivered(reports)
 
 
-def _joined(shares: list[Any]) -> list[Any]:
-    if len(shares) == 1:
-        records: list[Any] = shares[0].value.records
-        return records
-    return [record for event in shares for record in event.value.records]
+def _joined(shares: list[Any]) -> Records:
+    return joined(event.value for event in shares)
 
 
 async def _delivered(reports: list[Any]) -> None:

@@ -19,7 +19,6 @@ from services.scoring.columns import (
     Close,
     Columns,
     Context,
-    Delivered,
     Refused,
     refuse,
 )
@@ -29,6 +28,7 @@ from services.scoring.model import Model
 from services.scoring.partition import Partition, Record
 from services.scoring.rate import Rate
 from services.scoring.reading import read
+from services.scoring.records import Delivered, Packed
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import (
     APPLIED,
@@ -102,7 +102,7 @@ class Batch:
 class Outcome:
     """What a batch did. Everything in it is to be written before the batch is acknowledged."""
 
-    records: list[Record]
+    records: Packed
     signals: list[Signal]
     beyond: list[Refused]  # their rows have moved: to be told before the rows are written
     refused: list[Refused]  # to be told when the verdicts are written
@@ -239,7 +239,8 @@ class Engine:
         run = Run(partition, columns)
         changed, signals = False, list[Signal]()
         rates, alarms = partition.books.told(partition.number)
-        partition.latest_on = max(partition.latest_on, max(columns.days, default=0))
+        latest_on = np.asarray(columns.days).max(initial=partition.latest_on)
+        partition.latest_on = int(latest_on)
         for segment, (begin, end) in enumerate(_segments(columns)):
             run.step(begin, end, batch.watermarks[segment])
             if segment < len(columns.closes):

@@ -16,13 +16,13 @@ from msgspec.structs import replace
 from services.scoring.columns import (
     Columns,
     Context,
-    Delivered,
     Kind,
     Refused,
     add,
     refuse,
 )
 from services.scoring.partition import Partition
+from services.scoring.records import Delivered
 from services.scoring.rows import INPUT
 from shared.events.envelope import (
     EVENT_CLASSES,

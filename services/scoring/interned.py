@@ -89,12 +89,10 @@ def find_one(text: Bytes, letters: int, known: Texts) -> int:
 
 
 @compiled
-def find_all(text: Bytes, ends: Ints, known: Texts, out: Ints) -> None:
-    """The numbers of texts that lie one after the other."""
-    begin = 0
-    for k in range(ends.shape[0]):
-        out[k] = find(text, begin, ends[k], known)
-        begin = ends[k]
+def find_all(text: Bytes, places: Ints, column: int, known: Texts, out: Ints) -> None:
+    """The numbers of texts; a column of places says where each begins, the next one its end."""
+    for k in range(places.shape[0]):
+        out[k] = find(text, places[k, column], places[k, column + 1], known)
 
 
 @compiled
@@ -132,10 +130,11 @@ class Interned:
         """The number of a text; -1: there is none."""
         return find_one(np.frombuffer(text or b"\0", np.uint8), len(text), self.texts)
 
-    def find_all(self, text: Bytes, ends: Ints) -> Ints:
-        """The numbers of texts that lie one after the other; -1: there is none."""
-        found: Ints = np.empty(len(ends), np.int64)
-        find_all(text, ends, self.texts, found)
+    def find_all(self, text: Bytes, places: Ints, column: int) -> Ints:
+        """The numbers of texts; -1: there is none. Each begins where the column says, and ends
+        where the next one does: one column alone is another type to numba if it has one row."""
+        found: Ints = np.empty(len(places), np.int64)
+        find_all(text, places, column, self.texts, found)
         return found
 
     def make_room(self, texts: int, letters: int) -> None:

@@ -7,6 +7,7 @@ import heapq
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 
 from services.scoring import account_rows, applied_ids, kernel, packing, state, unpacking, watermark
 from services.scoring.account_rows import AccountKeys, AccountRows
+from services.scoring.beginning import Customers, Watches
 from services.scoring.books import AccountKey, Books
 from services.scoring.growing import with_room
 from services.scoring.interned import Interned
 from services.scoring.live_sets import LiveSet
+from services.scoring.records import Packed, StateRows
 from services.scoring.rows import ACCOUNT, ACCOUNT_WORDS, CUSTOMER, CUSTOMER_WORDS, HASHES_MAX
+from services.scoring.scanning import Known
 from services.scoring.scores import looking
 from services.scoring.scores.contribution.entries import Tail
 from services.scoring.watched import Watched
@@ -39,20 +43,13 @@ class Timers:
     buckets: dict[int, Rows] = field(default_factory=dict)
     days: list[int] = field(default_factory=list)
 
-    def arm(self, arms: Sequence[Sequence[int]]) -> None:
-        for row, day in arms:
-            bucket = self.buckets.get(day)
-            if bucket is None:
-                bucket = self._bucket(day)
-            bucket.append(row)
-
-    def arm_all(self, armed: Ints) -> None:
-        """Every row for its day; 0: none."""
-        rows = np.flatnonzero(armed)
-        rows = rows[np.argsort(armed[rows], kind="stable")]
-        days, begins = np.unique(armed[rows], return_index=True)
-        for day, of_day in zip(days.tolist(), np.split(rows, begins[1:]), strict=False):
-            self._bucket(day).frombytes(of_day.astype(np.int32).tobytes())
+    def arm(self, rows: Ints, days: Ints) -> None:
+        """Each row for its day; those of one day in the order they have here."""
+        order = np.argsort(days, kind="stable")
+        rows, days = rows[order].astype(np.int32), days[order]
+        begins = np.flatnonzero(np.diff(days, prepend=0)).tolist()  # no day is 0
+        for begin, end in pairwise([*begins, len(rows)]):
+            self._bucket(int(days[begin])).frombytes(rows[begin:end].tobytes())
 
     def _bucket(self, day: int) -> Rows:
         found = self.buckets.get(day)
@@ -90,6 +87,7 @@ class Partition:
         self.currency_of: Ints = np.zeros(_START, np.int64)  # of each account row
         self.sources: dict[str, None] = {}  # heard of, and channels: the scanner knows no others
         self.channels: dict[str, None] = {}
+        self._words, self._words_of = Known((), (), (), ()), [0, 0, 0, 0]
         self.customers = np.zeros(_START, CUSTOMER)
         self.accounts = np.zeros(_START, ACCOUNT)
         self.armed: Ints = np.zeros(_START, np.int64)
@@ -107,7 +105,6 @@ class Partition:
         self.recovered_to = -1  # the greatest offset of a recovered row
         self.position = -1  # the last offset of `bank.events` stepped
         self.inputs = 0  # applied since the start
-        self._packed: Ints = np.empty(0, np.int64)  # where records are put together
         self.spills: dict[int, list[tuple[int, int]]] = {}  # row -> (number, its latest day)
 
     # Look-ups -------------------------------------------------------------------------------
@@ -125,6 +122,11 @@ class Partition:
             self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS), self.heads,
             self.first_account, self.books.grades.heads,
         )  # fmt: skip
+
+    def customer_rows(self) -> Customers:
+        """As the kernels take what is written when one begins."""
+        words = self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS)
+        return Customers(self.numbers.texts, words, self.heads, self.books.grades.heads)
 
     def make_room_for_customers(self, more: int, letters: int) -> None:
         count = len(self.numbers)
@@ -201,6 +203,21 @@ class Partition:
         """The set of products that an account is watched by; -1: none. A loan is no account."""
         return self.watched.set_of(product, currency, self.home_currency)
 
+    def watches(self, products: Sequence[str]) -> Watches:
+        """Of each of these products how an account is watched that begins."""
+        sets = [self.set_of(product, self.home_currency) for product in products]
+        features = [self.watched.words_of(of_set) for of_set in sets]
+        home = self.currencies.get(self.home_currency, -1)
+        return Watches(np.array(sets, np.int64), np.array(features, np.int64), home)
+
+    def words(self) -> Known:
+        """What the scanner knows by now; they only become more."""
+        lists = (self.sources, self.books.rates.products, self.currencies, self.channels)
+        counts = [len(one) for one in lists]
+        if counts != self._words_of:
+            self._words, self._words_of = Known(*lists), counts
+        return self._words
+
     def make_room(self, events: int) -> None:
         """So that the kernel never runs out of places for ids and for what waits."""
         self.watched.make_room(events)
@@ -229,39 +246,32 @@ class Partition:
 
     # Records --------------------------------------------------------------------------------
 
-    def records(self, touched: Ints) -> list[Record]:
+    def records(self, touched: Ints) -> Packed:
         """The records of these customers, spilled ids before the row that counts on them."""
         n = len(touched)
-        if not n:
-            return []
         spilled = [record for row in touched[self.heads[touched, 1] > HASHES_MAX].tolist()
                    for record in self._spill(row)]  # fmt: skip
-        for row in self.spills.keys() & set(touched.tolist()):
-            spilled += self._unspill(row)
-        begins = np.zeros(n + 1, np.int64)
+        if self.spills:
+            for row in self.spills.keys() & set(touched.tolist()):
+                spilled += self._unspill(row)
+        begins: Ints = np.zeros(n + 1, np.int64)
         books, keys = self.books, self.account_keys
         tail, watch = Tail(books.spans, books.pool, books.used), self.watched.watch()
         words = packing.sizes(
             touched, n, self.first_account, self.next_account, keys.spans, self.heads,
             books.ledgers, tail, books.grades, watch, begins,
         )  # fmt: skip
-        if words > len(self._packed):
-            self._packed = np.empty(2 * words, np.int64)
-        lengths = np.empty(n, np.int64)
+        packed, lengths = np.empty(words, np.int64), np.empty(n, np.int64)
         packing.pack(
             touched, n, self.customers.view(np.int64).reshape(-1, CUSTOMER_WORDS),
             self.accounts.view(np.int64).reshape(-1, ACCOUNT_WORDS), self.first_account,
             self.next_account, keys.spans, keys.words, books.ledgers, tail, books.grades,
-            watch, self.heads, self.ids, self.closes.watermark, begins, lengths,
-            self._packed,
+            watch, self.heads, self.ids, self.closes.watermark, begins, lengths, packed,
         )  # fmt: skip
-        raw, ends = self._packed.data.cast("B"), (begins[:-1] + lengths).tolist()
-        return spilled + [
-            (number, bytes(raw[8 * begin : 8 * end]))
-            for number, begin, end in zip(
-                self.numbers.many(touched), begins[:-1].tolist(), ends, strict=True
-            )
-        ]
+        known = self.numbers.texts
+        rows = StateRows(touched, known.letters, known.ends, packed.view(np.uint8),
+                         8 * begins[:-1], 8 * lengths)  # fmt: skip
+        return Packed(spilled, rows)
 
     def _spill(self, row: int) -> list[Record]:
         taken = np.zeros((int(self.heads[row, 1]), 2), np.int64)
@@ -297,7 +307,8 @@ class Partition:
         armed = self.armed[: len(self.numbers)]
         unpacking.due_days(self.customers, self.watched.looks, armed)
         self.timers = Timers()
-        self.timers.arm_all(armed)
+        due = np.flatnonzero(armed)
+        self.timers.arm(due, armed[due])
 
     def arm_anew(self, through: int) -> None:
         watch = self.watched.watch()

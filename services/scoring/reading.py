@@ -1,28 +1,32 @@
 """A batch of `bank.events` as columns: what the scanner takes at once, the rest one by one.
 
-Taken at once is a transaction of a customer and an account that are known, from a source, with a
-product, currency and channel that are, on a day that counts, with its price. All else goes the way
-of `columns.add`, in its order: whatever that finds out about an event never depends on those taken
-at once, for nothing known is ever changed by a later event.
+Taken at once is a transaction from a source, with a product, currency and channel that are known,
+on a day that counts, with its price. All else goes the way of `columns.add`: whatever that finds
+out about an event never depends on those of known customers and accounts, for nothing known is ever
+changed by a later event. Those that bring a customer or an account keep their order with it.
 """
 
 from array import array
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
-from services.scoring import account_rows, bookings, scanning, uses
-from services.scoring.columns import EARLIEST_DAY, Columns, Context, Delivered, Words, add
-from services.scoring.interned import joined
+from services.scoring import account_rows, beginning, bookings, id_hash, scanning, uses
+from services.scoring.columns import EARLIEST_DAY, Columns, Context, Words, add
 from services.scoring.partition import Partition
+from services.scoring.records import (
+    KEY,
+    KEY_END,
+    OFFSET,
+    Delivered,
+    Records,
+    laid_out,
+)
 from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
 from services.scoring.scanning import (
     ACCOUNT,
-    ACCOUNT_END,
     AMOUNT,
     CHANNEL,
     CURRENCY,
@@ -44,49 +48,33 @@ from services.scoring.scores.contribution.rates import NEVER
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-_WORDS_MAX = 64  # of one vocabulary: they are looked through one by one
 _ACTIONS = np.array([uses.ACTIONS.get(kind, uses.UNUSED[0]) for kind in KINDS], np.int64)
 
 
 class Scanned:
-    """The events of a batch as the scanner found them; `places` are those taken at once."""
+    """The events of a batch as the scanner found them; `places` are those taken at once, of which
+    the `fresh` bring a customer or an account."""
 
-    def __init__(self, partition: Partition, records: Sequence[Delivered]) -> None:
+    def __init__(self, partition: Partition, records: Records) -> None:
         self.records = records
-        self.values = [record.value or b"" for record in records]
-        keys = [record.key or b"" for record in records]
-        self.offsets = np.array([record.offset for record in records], np.int64)
-        self.sources = list(islice(partition.sources, _WORDS_MAX))
-        self.channels = list(islice(partition.channels, _WORDS_MAX))
-        self.products = list(islice(partition.books.rates.products, _WORDS_MAX))
+        places, text = records.places, records.letters()
+        self.offsets = places[:, OFFSET]
+        self.words = partition.words()
         self.found = np.empty((len(records), scanning.FOUND_WORDS), np.int64)
-        text, ends = joined(self.values)
-        numbers, number_ends = joined(keys)
-        scanning.scan(
-            text, ends, numbers, number_ends,
-            scanning.vocabulary(
-                self.sources, self.products, islice(partition.currencies, _WORDS_MAX), self.channels
-            ),
-            self.found,
-        )  # fmt: skip
-        self.rows = partition.numbers.find_all(numbers, number_ends)
-        is_hot = self.found[:, HOT] == 1  # of others the places are not to be relied on
-        begins = np.concatenate(([0], ends[:-1]))
+        scanning.scan(text, places, self.words.vocabulary, self.found)
+        self.rows = partition.numbers.find_all(text, places, KEY)
         self.accounts = np.empty(len(records), np.int64)
-        account_rows.of_numbers(
-            partition.account_rows(), text, np.where(is_hot, begins + self.found[:, ACCOUNT], 0),
-            np.where(is_hot, begins + self.found[:, ACCOUNT_END], 0), self.accounts,
-        )  # fmt: skip
+        account_rows.of_numbers(partition.account_rows(), text, self.found, ACCOUNT, self.accounts)
         self.uses = np.tile(np.array(uses.UNUSED, np.int64), (len(records), 1))
         self.is_priced = np.zeros(len(records), np.bool_)
-        self.places = np.zeros(0, np.int64)
+        self.places = self.fresh = np.zeros(0, np.int64)
 
     def id_of(self, i: int) -> str:
         begin, end = self.found[i, ID], self.found[i, ID_END]
-        return self.values[i][begin:end].decode()
+        return self.records.text[begin:end].decode()
 
     def source_of(self, i: int) -> str:
-        return self.sources[int(self.found[i, SOURCE])]
+        return self.words.sources[int(self.found[i, SOURCE])]
 
     def choose(self, context: Context, partition: Partition, held: frozenset[int]) -> None:
         """Settles which events are taken at once."""
@@ -94,13 +82,10 @@ class Scanned:
         days = found[:, DAY]
         active_from = np.array(
             [context.sources[name].active_from if name in context.sources else 0
-             for name in self.sources] or [0], np.int64,
+             for name in self.words.sources] or [0], np.int64,
         )  # fmt: skip
         taken = (
-            (found[:, HOT] == 1) & (self.rows >= 0) & (accounts >= 0)
-            & (partition.books.owners[accounts, account_rows.ROW] == self.rows)
-            & (partition.books.owners[accounts, account_rows.PRODUCT] == found[:, PRODUCT])
-            & (partition.currency_of[accounts] == found[:, CURRENCY])
+            (found[:, HOT] == 1)
             & (days >= EARLIEST_DAY) & (days <= context.latest_day)
             & (days >= active_from[found[:, SOURCE]])
             & (found[:, TIME] < context.future_begins().timestamp())
@@ -109,19 +94,48 @@ class Scanned:
             taken &= ~np.isin(self.offsets, list(held))
         if partition.books.rates.active:
             taken &= self._price(partition, taken, partition.currencies.get(context.currency, NONE))
+        is_known = (
+            (self.rows >= 0) & (accounts >= 0)
+            & (partition.books.owners[accounts, account_rows.ROW] == self.rows)
+            & (partition.books.owners[accounts, account_rows.PRODUCT] == found[:, PRODUCT])
+            & (partition.currency_of[accounts] == found[:, CURRENCY])
+        )  # fmt: skip
+        strangers = np.flatnonzero(taken & (self.rows < 0))
+        if len(strangers):
+            taken[strangers] = self._partitions(strangers, context.partitions) == partition.number
         self.places = np.flatnonzero(taken)
+        self.fresh = np.flatnonzero(taken & ~is_known)
+
+    def _partitions(self, chosen: Ints, partitions: int) -> Ints:
+        of_each: Ints = np.empty(len(chosen), np.int64)
+        records = self.records
+        beginning.partitions_of(records.letters(), records.places, chosen, partitions, of_each)
+        return of_each
+
+    def begin(self, partition: Partition, chosen: Ints) -> None:
+        """The customers and accounts of so many fresh events."""
+        places, words = self.records.places, self.words
+        letters = int((places[chosen, KEY_END] - places[chosen, KEY]).sum())
+        partition.make_room_for_customers(len(chosen), letters)
+        partition.make_room_for_accounts(len(chosen), len(chosen) * beginning.TEXT_WORDS_MAX)
+        laid_out: Ints = np.empty(beginning.TEXT_WORDS_MAX, np.int64)
+        beginning.begin_all(
+            self.records.letters(), places, self.found, chosen, words.vocabulary,
+            partition.watches(words.products), partition.customer_rows(),
+            partition.account_rows(), laid_out, laid_out.view(np.uint8), self.rows, self.accounts,
+        )  # fmt: skip
 
     def _price(self, partition: Partition, taken: Flags, home: int) -> Flags:
         """What each is to the ledgers; False: it has to wait for its price."""
         found, rates = self.found, partition.books.rates
-        width = len(self.channels) + 1
+        width = len(self.words.channels) + 1
         codes = (found[:, PRODUCT] * len(KINDS) + found[:, KIND]) * width + found[:, CHANNEL] + 1
         drivers, covered = np.empty_like(codes), np.full_like(codes, NEVER)
         every, of_each = np.unique(codes[taken], return_inverse=True)
         prices = [
             rates.use(
-                self.products[code // width // len(KINDS)], KINDS[code // width % len(KINDS)],
-                self.channels[code % width - 1] if code % width else None,
+                self.words.products[code // width // len(KINDS)], KINDS[code // width % len(KINDS)],
+                self.words.channels[code % width - 1] if code % width else None,
             )
             for code in every.tolist()
         ]  # fmt: skip
@@ -145,32 +159,41 @@ class Scanned:
         return flags
 
     def hashes(self) -> NDArray[np.uint64]:
-        prefixes = [f"{name}\0".encode() for name in self.sources]
-        values, found = self.values, self.found[self.places]
-        return np.array(
-            [
-                xxh3_64_intdigest(prefixes[source] + values[i][begin:end])
-                for i, source, begin, end in zip(
-                    self.places.tolist(), found[:, SOURCE].tolist(), found[:, ID].tolist(),
-                    found[:, ID_END].tolist(), strict=True,
-                )
-            ],
-            np.uint64,
-        )  # fmt: skip
+        chosen = self.found[self.places]
+        hashes = np.empty(len(chosen), np.uint64)
+        id_hash.hashes(self.records.letters(), chosen, *self.words.prefixes, hashes)
+        return hashes
 
 
-def read(context: Context, partition: Partition, records: Sequence[Delivered]) -> Columns:
+def read(context: Context, partition: Partition, delivered: Sequence[Delivered]) -> Columns:
     """The columns of a batch in partition order. Never raises for what a record holds."""
     held = frozenset(partition.closes.quarantined)
     out = Columns()
-    if not records:
+    if not delivered:
         return out
+    records = laid_out(delivered)
     scanned = Scanned(partition, records)
     scanned.choose(context, partition, held)
-    is_odd = np.ones(len(records), np.bool_)
-    is_odd[scanned.places] = False
-    add(out, context, partition, [records[i] for i in np.flatnonzero(is_odd).tolist()], held)
+    for is_fresh, run in _runs(scanned):
+        if is_fresh:
+            scanned.begin(partition, run)
+        else:
+            add(out, context, partition, [records[i] for i in run.tolist()], held)
     return _together(out, scanned, context, partition) if len(scanned.places) else out
+
+
+def _runs(scanned: Scanned) -> Iterator[tuple[bool, Ints]]:
+    """The events whose order matters, and whether they are fresh: else they are not taken at
+    once."""
+    is_fresh = np.zeros(len(scanned.records), np.bool_)
+    is_fresh[scanned.fresh] = True
+    is_other = np.ones(len(scanned.records), np.bool_)
+    is_other[scanned.places] = False
+    in_order = np.flatnonzero(is_fresh | is_other)
+    kinds = is_fresh[in_order]
+    for run in np.split(in_order, np.flatnonzero(kinds[1:] != kinds[:-1]) + 1):
+        if len(run):
+            yield bool(is_fresh[run[0]]), run
 
 
 def _together(out: Columns, scanned: Scanned, context: Context, partition: Partition) -> Columns:

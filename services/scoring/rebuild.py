@@ -16,11 +16,11 @@ from xxhash import xxh3_64_intdigest
 
 from services.scoring import model, seen, state
 from services.scoring.canonical import Digest, digest
-from services.scoring.columns import Delivered
 from services.scoring.engine import Batch, Engine
 from services.scoring.leaves import Leaf
 from services.scoring.partition import Partition
 from services.scoring.queries import rehearsals as queries
+from services.scoring.records import Delivered
 from services.scoring.reference import placed, tell
 from services.scoring.rehearsal import LATEST_DAY
 from services.scoring.restoring import restore

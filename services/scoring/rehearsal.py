@@ -9,8 +9,9 @@ from datetime import date
 import msgspec
 
 from services.scoring import model
-from services.scoring.columns import Asked, Delivered
+from services.scoring.columns import Asked
 from services.scoring.engine import Engine
+from services.scoring.records import Delivered
 from services.scoring.risk_plan import Plan
 from services.scoring.rule_set import RuleSet
 from services.scoring.signals import Signal

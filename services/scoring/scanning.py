@@ -3,12 +3,13 @@
 It takes what it knows exactly and says no to all else: an escape, an unknown field, a field twice,
 a number that is no plain integer, a value that the catalogue might refuse. Whatever it says no to,
 the catalogue decides (`columns.add`), so it may be narrow but never wrong: a differential test
-holds it against the catalogue. Values stay where they are; what it gives are places in the event.
+holds it against the catalogue. Values stay where they are; what it gives are places in the text.
 """
 
 # ruff: noqa: PLR0917 - columns are passed one by one: numba unboxes no objects
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final, NamedTuple, get_args
 
 import numpy as np
@@ -29,6 +30,7 @@ from services.scoring.json_text import (
     spaces,
     string,
 )
+from services.scoring.records import KEY, KEY_END, VALUE, VALUE_END
 from services.scoring.scores.compiling import compiled, inlined
 from shared.events.bank import TransactionBooked
 
@@ -54,7 +56,8 @@ NONE: Final = -1  # an optional field that is not there
     _WORD,  # of a vocabulary
     _DATE, _INSTANT, _AMOUNT, _COUNT, _OBJECT, _REFUSED,
 ) = range(11)  # fmt: skip
-_TEXT_MAX: Final = 100  # the least of the limits of ids, numbers and codes
+_WORDS_MAX: Final = 64  # of one list: they are looked through one by one
+TEXT_MAX: Final = 100  # bytes: the least of the limits of ids, numbers and codes
 _AMOUNT_DIGITS: Final = 15  # below MINOR_MAX
 _COUNT_DIGITS: Final = 9  # below 2**31
 
@@ -92,16 +95,24 @@ class Vocabulary(NamedTuple):
     firsts: Ints  # of each list, its first word; and the end
 
 
-def vocabulary(
-    sources: Iterable[str], products: Iterable[str], currencies: Iterable[str],
-    channels: Iterable[str],
-) -> Vocabulary:  # fmt: skip
-    """A word's number is its place in its list."""
-    lists = [[*of] for of in (sources, products, currencies, channels, KINDS, INITIATORS)]
-    return Vocabulary(
-        *words(word for one in lists for word in one),
-        np.cumsum([0, *map(len, lists)]).astype(np.int64),
-    )
+class Known:
+    """The words that a partition has met: a word's number is its place in its list."""
+
+    def __init__(
+        self, sources: Iterable[str], products: Iterable[str], currencies: Iterable[str],
+        channels: Iterable[str],
+    ) -> None:  # fmt: skip
+        self.sources, self.products, self.currencies, self.channels = (
+            list(islice(of, _WORDS_MAX)) for of in (sources, products, currencies, channels)
+        )
+        lists = [
+            self.sources, self.products, self.currencies, self.channels, KINDS, INITIATORS
+        ]  # fmt: skip
+        self.vocabulary = Vocabulary(
+            *words(word for one in lists for word in one),
+            np.cumsum([0, *map(len, lists)]).astype(np.int64),
+        )
+        self.prefixes = words(f"{source}\0" for source in self.sources)  # of identities
 
 
 def words(texts: Iterable[str]) -> tuple[Bytes, Ints]:
@@ -178,7 +189,7 @@ def _value(
     if what == _COUNT:
         return integer(text, at, end, _COUNT_DIGITS, False, found, NONE)
     close = string(text, at, end)
-    if close < 0 or close == at + 1 or close - at - 1 > _TEXT_MAX:
+    if close < 0 or close == at + 1 or close - at - 1 > TEXT_MAX:
         return -1
     if what == _NUMBER_TEXT:
         fits = equal(text, at + 1, close, key, key_begin, key_end)
@@ -261,23 +272,17 @@ def _is_hot(
 
 
 @compiled
-def scan(
-    text: Bytes, ends: Ints, keys: Bytes, key_ends: Ints, known: Vocabulary, found: Ints
-) -> None:
-    """Reads events that lie one after the other; `found` has a row for each."""
+def scan(text: Bytes, places: Ints, known: Vocabulary, found: Ints) -> None:
+    """Reads the events whose keys and values lie at these places; `found` has a row for each."""
     letters, spans, firsts = known.letters, known.spans, known.firsts
     open_objects = np.zeros((_LEVELS, 2), np.int64)
-    begin = key_begin = 0
-    for i in range(ends.shape[0]):
-        end, key_end = ends[i], key_ends[i]
-        one = found[i]
+    for i in range(places.shape[0]):
+        place, one = places[i], found[i]
+        end = place[VALUE_END]
         one[:] = 0
         one[CHANNEL] = NONE
-        at = spaces(text, begin, end)
         if _is_hot(
-            text, at, end, keys, key_begin, key_end, letters, spans, firsts, one, open_objects
-        ):
+            text, spaces(text, place[VALUE], end), end, text, place[KEY], place[KEY_END], letters,
+            spans, firsts, one, open_objects,
+        ):  # fmt: skip
             one[HOT] = 1
-            for place in (ID, ID_END, ACCOUNT, ACCOUNT_END):
-                one[place] -= begin
-        begin, key_begin = end, key_end

@@ -15,7 +15,8 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from services.scoring.columns import Asked, Columns
+from services.scoring import id_hash
+from services.scoring.columns import Asked, Columns, Words
 from shared import positions
 from shared.db import Database, is_world_down
 
@@ -53,27 +54,28 @@ class SeenBefore(Protocol):
 class KeepsAll:
     """Remembers every identity since its start: `replay`, and a worker without a database.
 
-    What was refused is never noted.
+    By its hash, as rows remember those of open days. What was refused is never noted. Most banks
+    never ask: only then the events noted are gone through one by one.
     """
 
     def __init__(self) -> None:
-        self._first: dict[tuple[int, str, str], int] = {}
-        self._others: dict[tuple[int, str, str], set[int]] = {}
+        self._noted: defaultdict[int, list[tuple[Words, Words]]] = defaultdict(list)
+        self._offsets: defaultdict[int, dict[int, tuple[int, ...]]] = defaultdict(dict)
 
     def note(self, partition: int, columns: Columns) -> None:
-        for i, offset in enumerate(columns.offsets):
-            identity = (partition, columns.source_of(i), columns.id_of(i))
-            if self._first.setdefault(identity, offset) != offset:
-                self._others.setdefault(identity, set()).add(offset)
+        self._noted[partition].append((columns.hashes, columns.offsets))
 
     def repeats(self, partition: int, asked: Sequence[Asked]) -> set[int]:
-        found = set()
-        for one in asked:
-            identity = (partition, one.source, one.id)
-            first = self._first.get(identity)
-            if first is not None and is_repeat(one, {first, *self._others.get(identity, ())}):
-                found.add(one.offset)
-        return found
+        known = self._offsets[partition]
+        for hashes, offsets in self._noted.pop(partition, ()):
+            for identity, offset in zip(hashes, offsets, strict=True):
+                before = known.get(identity, ())
+                if offset not in before:
+                    known[identity] = (*before, offset)
+        return {
+            one.offset for one in asked
+            if is_repeat(one, known.get(id_hash.of_one(one.source, one.id), ()))
+        }  # fmt: skip
 
     async def ask(
         self, partition: int, asked: Sequence[Asked], through: int, refused: Collection[int]

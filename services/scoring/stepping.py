@@ -74,7 +74,7 @@ class Run:
         counters = self._partition.counters
         n = int(counters[kernel.ARMED])
         if n:
-            self._partition.timers.arm(self._arms[:n].tolist())
+            self._partition.timers.arm(self._arms[:n, 0], self._arms[:n, 1])
             counters[kernel.ARMED] = 0
 
     def touched(self) -> Ints:

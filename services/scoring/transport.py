@@ -7,10 +7,9 @@ of Faust 0.15.3 and aiokafka 0.14.0 is listed in TOUCH_POINTS and pinned by a co
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-import aiokafka.consumer.fetcher as fetching
 import faust
 import structlog
 from aiokafka.structs import TopicPartition
@@ -19,7 +18,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from services.scoring import fetched, produced
 from services.scoring.metrics import HOLES, REWINDS
+from services.scoring.records import Packed, Records
 
 log = structlog.get_logger()
 
@@ -38,35 +39,22 @@ TOUCH_POINTS = (
     "aiokafka.consumer.subscription_state.TopicPartitionState.has_valid_position",
     "aiokafka.consumer.subscription_state.TopicPartitionState.position",
     "aiokafka.AIOKafkaConsumer._fetch_max_wait_ms",
+    "aiokafka.consumer.fetcher.MemoryRecords",
+    "aiokafka.consumer.fetcher.PartitionRecords._unpack_records",
     "aiokafka.consumer.fetcher.PartitionRecords._consumer_record",
+    "aiokafka.consumer.fetcher.FetchResult.getall",
+    "aiokafka.consumer.fetcher.FetchResult.check_assignment",
+    "aiokafka.consumer.fetcher.FetchResult._update_position",
+    "aiokafka.producer.message_accumulator.BatchBuilder._set_producer_state",
+    "aiokafka.producer.message_accumulator.BatchBuilder._build",
+    "aiokafka.producer.message_accumulator.BatchBuilder.record_count",
+    "aiokafka.producer.message_accumulator.BatchBuilder.closed",
 )
 
 FETCH_WAIT_MS = 20  # Faust's 1500 parks the busy partitions behind the idle ones
 POLL_S = 0.025
 BACK_PRESSURE_S = 0.002  # Faust sleeps a whole second when every buffer is full
 LEAVE_WAIT_S = 8.0  # below the session, so that the group does not throw us out while we finish
-
-
-class RawRecords(fetching.PartitionRecords):  # type: ignore[misc]
-    """Hands on aiokafka's own record: building another object costs more than decoding."""
-
-    def _consumer_record(self, tp: Any, record: Any) -> Any:
-        return record
-
-
-class Share(Sequence[Any]):
-    """One partition's part of one poll, in order."""
-
-    __slots__ = ("records",)
-
-    def __init__(self, records: list[Any]) -> None:
-        self.records = records
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, at: Any) -> Any:
-        return self.records[at]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -261,7 +249,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             if not self.transport.app.should_stop:
                 raise
 
-    async def _deliver(self, polled: Mapping[TP, list[Any]], active: set[TP] | None) -> int:
+    async def _deliver(self, polled: Mapping[TP, Records], active: set[TP] | None) -> int:
         """Hands each partition's share to its agent. A rebalance in between ends the poll."""
         generation = self.app.consumer_generation_id
         count = 0
@@ -278,43 +266,43 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             fresh = await self._in_place(tp, records) if acking else records
             if not fresh:
                 continue
-            last = fresh[-1]
+            last = fresh.offset
             if acking:
-                self._pending[tp].append(last.offset)
+                self._pending[tp].append(last)
             message = ConsumerMessage(
-                tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
-                (), None, Share(fresh), None, 0, 0, tp, generation_id=generation,
+                tp.topic, tp.partition, last, 0.0, None, (), None, fresh, None, 0, 0, tp,
+                generation_id=generation,
             )  # fmt: skip
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             await self.wait_first(self.callback(message), self.suspend_flow.wait())
-            self._read_offset[tp] = last.offset + 1
+            self._read_offset[tp] = last + 1
             count += len(fresh)
         return count
 
-    async def _unread(self, polled: Mapping[TP, list[Any]]) -> None:
+    async def _unread(self, polled: Mapping[TP, Records]) -> None:
         """Records that will not be delivered. Events are read again after `perform_seek`; of a
         changelog nobody would ask again, and the recovery would wait for ever."""
-        spans = {tp: (records[0].offset, records[-1].offset + 1)
+        spans = {tp: (records.first_offset, records.offset + 1)
                  for tp, records in polled.items() if records and not self._acking(tp)}  # fmt: skip
         if spans:
             log.info("put_back", partitions=sorted(tp.partition for tp in spans))
             await self._thread.put_back(spans)
 
-    async def _in_place(self, tp: TP, records: list[Any]) -> list[Any]:
+    async def _in_place(self, tp: TP, records: Records) -> Records:
         """The records that come next. A poll that was under way during a seek may bring others:
         those before are dropped, and for those after it the partition is put back."""
         if not self._open:
-            return []
+            return records[:0]
         read = self._read_offset[tp]
         if read is None:
             return records
-        fresh = records if records[0].offset >= read else [r for r in records if r.offset >= read]
-        if fresh and fresh[0].offset > read:
+        fresh = records.since(read)
+        if fresh and fresh.first_offset > read:
             begins = await self.earliest_offsets(tp)
             if int(begins[tp] or 0) <= read:
-                log.warning("put_back", partition=tp.partition, at=fresh[0].offset, to=read)
+                log.warning("put_back", partition=tp.partition, at=fresh.first_offset, to=read)
                 await self._thread.seek_now({tp: read})
-                return []
+                return records[:0]
         return fresh
 
 
@@ -339,7 +327,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
         """None: nothing is kept in files, and a killed worker would leave its folder behind."""
 
     def _new_transport(self) -> Transport:
-        fetching.PartitionRecords = RawRecords
+        fetched.install()
         return Transport(self.conf.broker_consumer, self)
 
     def _new_producer_transport(self) -> Transport:
@@ -365,23 +353,29 @@ class PartitionWriter:
         self._app = app
         self._topic = topic
 
+    async def write_packed(self, partition: int, records: Packed) -> list[Any]:
+        """The same of records that are none of Python yet."""
+        producer = self._app.producer._ensure_producer()
+        reports = await self.write(partition, records.first)
+        for batch in produced.batches(records.rows, self._app.conf.producer_max_batch_size):
+            reports.append(await producer.send_batch(batch, self._topic, partition=partition))
+        return reports
+
     async def write(
         self, partition: int, records: Iterable[tuple[bytes | None, bytes | None]]
     ) -> list[Any]:
         """Futures of the delivery reports; nothing is sure before each of them is awaited."""
         producer = self._app.producer._ensure_producer()
-        reports = []
-        batch = producer.create_batch()
-        count = 0
+        reports: list[Any] = []
+        batch = None
         for key, value in records:
-            if batch.append(key=key, value=value, timestamp=None) is None:
-                if not count:
-                    raise ValueError(f"a record of {len(value or b'')} bytes fits no batch")
+            if batch is not None and batch.append(key=key, value=value, timestamp=None) is None:
                 reports.append(await producer.send_batch(batch, self._topic, partition=partition))
-                batch, count = producer.create_batch(), 0
+                batch = None
+            if batch is None:
+                batch = producer.create_batch()
                 if batch.append(key=key, value=value, timestamp=None) is None:
                     raise ValueError(f"a record of {len(value or b'')} bytes fits no batch")
-            count += 1
-        if count:
+        if batch is not None:
             reports.append(await producer.send_batch(batch, self._topic, partition=partition))
         return reports

@@ -11,12 +11,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from numba.core import event as compiling
 
 from services.scoring import applied_ids, model, remedy, risk_signals
-from services.scoring.columns import Columns, Delivered
+from services.scoring.columns import Columns
 from services.scoring.engine import Engine
+from services.scoring.fetched import Fetched
 from services.scoring.rate import Rate
+from services.scoring.records import Records
 from services.scoring.restoring import restore
 from services.scoring.risk_plan import NO_PLAN, ModelRefused, Plan, read
 from services.scoring.scores import watching
@@ -59,13 +62,6 @@ class Told(compiling.Listener):  # type: ignore[misc]
         return round(time.monotonic() - self._begun)
 
 
-class _Record:
-    """Stands for a Kafka record."""
-
-    def __init__(self, offset: int, key: bytes | None, value: bytes) -> None:
-        self.offset, self.key, self.value = offset, key, value
-
-
 def compile_kernels(plan: Plan = NO_PLAN) -> float:
     """Steps one event and one closed day of an engine of its own, with a timer; explains one alert
     of each rule. Returns the seconds taken."""
@@ -77,13 +73,15 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
     )
     engine.describe("warm", Source(closes_days=True, active_from=day.toordinal()))
     engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 1))
-    outcome = engine.apply(engine.read(0, _records(day), day.toordinal() + 1), set())
+    outcome = engine.apply(engine.read(0, _records(day, "1"), day.toordinal() + 1), set())
+    new = engine.read(0, _records(day, "2"), day.toordinal() + 1).columns.scanned
+    assert len(new.fresh) == 1, "the second customer is taken at once"
     engine.post_months(0)
     engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 2))
     restated = [record for one in engine.restate(0) for record in (*one.rates, *one.records)]
     partition = engine.partition(0)
     partition.make_room(len(partition.ids))
-    partition.timers.arm([(0, day.toordinal())])
+    partition.timers.arm(np.array([0]), np.array([day.toordinal()]))
     partition.armed[0] = day.toordinal()
     Run(partition, Columns()).fire(day.toordinal(), 1)
     fresh = Engine(
@@ -119,10 +117,11 @@ def _explain(plan: Plan) -> None:
                 remedy.smallest(plan, of_set, method, row, day)
 
 
-def _records(day: date) -> list[Delivered]:
+def _records(day: date, number: str) -> Records:
+    """As Kafka delivers them."""
     at = datetime(day.year, day.month, day.day, 1, tzinfo=UTC)
     fact = TransactionBooked(
-        transaction_id="1", account_number="1", customer_number="1", product_code="warm",
+        transaction_id="1", account_number=number, customer_number=number, product_code="warm",
         amount_minor=1, currency="CNY", kind="card", initiated_by="customer", booked_on=day,
     )  # fmt: skip
     closed = DayClosed(day=day)
@@ -130,7 +129,12 @@ def _records(day: date) -> list[Delivered]:
         wrap(fact, id="txn-1", source="warm", time=at, businessdate=day),
         wrap(closed, id=closed.event_id("warm"), source="warm", time=at, businessdate=day),
     ]
-    return [_Record(0, b"1", encode(events[0])), _Record(1, None, encode(events[1]))]
+    batch = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 16)
+    for offset, (key, event) in enumerate(zip((number.encode(), None), events, strict=True)):
+        batch.append(offset, 0, key, encode(event), [])
+    found = Fetched(bytes(batch.build())).next_batch()
+    assert found is not None
+    return next(iter(found))
 
 
 if __name__ == "__main__":

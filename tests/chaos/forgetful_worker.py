@@ -7,19 +7,24 @@ import sys
 from itertools import count
 from typing import Any
 
-from services.scoring import columns, inputs, reading
+from services.scoring import id_hash, inputs
 from services.scoring.worker import run
 
 _numbers = count(1)
 
 
-def always_new(event: Any) -> int:
+def always_new(*_: Any) -> int:
     return next(_numbers)
+
+
+def all_new(*columns_in: Any) -> None:
+    found = columns_in[-1]
+    found[:] = [next(_numbers) for _ in found]
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["hashes"]:
-        columns.xxh3_64_intdigest = reading.xxh3_64_intdigest = always_new
+        id_hash.of_one, id_hash.hashes = always_new, all_new
     else:
         inputs.sequence_of = always_new
     run()

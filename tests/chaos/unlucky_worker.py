@@ -10,6 +10,7 @@ from typing import Any
 from faust.transport.drivers import aiokafka as stock
 
 from services.scoring import transport
+from services.scoring.records import Records
 from services.scoring.worker import run
 
 
@@ -38,9 +39,9 @@ class CarelessConsumer(UnluckyConsumer):
                 self.holes.begin(tp, self._read_offset[tp] or 0)
         self._placed = True
 
-    async def _in_place(self, tp: Any, records: list[Any]) -> list[Any]:
+    async def _in_place(self, tp: Any, records: Records) -> Records:
         read = self._read_offset[tp]
-        return [r for r in records if read is None or r.offset >= read]
+        return records if read is None else records.since(read)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import importlib
 import inspect
+import re
 from importlib.metadata import version
 
+import aiokafka.consumer.fetcher as fetching
 import pytest
 
-from services.scoring import transport
+from services.scoring import fetched, transport
 
 
 def _found(path: str) -> object:
@@ -49,6 +51,8 @@ def test_every_touch_point_is_there(path: str) -> None:
         ("faust.transport.consumer.Consumer.on_partitions_revoked", ["self", "revoked"]),
         ("faust.transport.consumer.Consumer._commit", ["self", "offsets"]),
         ("aiokafka.consumer.fetcher.PartitionRecords._consumer_record", ["self", "tp", "record"]),
+        ("aiokafka.consumer.fetcher.FetchResult.getall", ["self", "max_records"]),
+        ("aiokafka.consumer.fetcher.FetchResult.check_assignment", ["self", "tp"]),
         ("faust.transport.drivers.aiokafka.Producer._settings_extra", ["self"]),
     ],
 )
@@ -63,8 +67,12 @@ def test_the_code_that_the_overrides_rely_on_still_says_so() -> None:
     assert "fetch_max_wait_ms=1500" in thread, "the parked fetch may be gone: look again"
     start = inspect.getsource(_found("aiokafka.AIOKafkaConsumer.start"))  # type: ignore[arg-type]
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in start
-    fetched = inspect.getsource(importlib.import_module("aiokafka.consumer.fetcher"))
-    assert "partition_records = PartitionRecords(" in fetched, "the class is looked up by name"
+    source = inspect.getsource(importlib.import_module("aiokafka.consumer.fetcher"))
+    for made in ("records = MemoryRecords(", "= PartitionRecords(", "= FetchResult("):
+        assert made in source, "the classes are looked up by name"
+    polled = inspect.getsource(_found("aiokafka.consumer.fetcher.Fetcher.fetched_records"))  # type: ignore[arg-type]
+    assert "records = res_or_error.getall(max_records)" in polled
+    assert "max_records -= len(drained[tp])" in polled, "a poll's records are counted"
     recovery = inspect.getsource(importlib.import_module("faust.tables.recovery"))
     completed = recovery[recovery.index("async def on_recovery_completed") :]
     seek, resume = completed.index("perform_seek()"), completed.index("consumer.resume_flow()")
@@ -76,9 +84,17 @@ def test_the_code_that_the_overrides_rely_on_still_says_so() -> None:
     assert "in_transaction" in extra, "idempotence may be the default now"
 
 
+def test_a_batch_that_is_sent_is_asked_for_nothing_else() -> None:
+    """`produced.Batch` stands for aiokafka's builder; `append` is of one that is still open."""
+    batch = inspect.getsource(_found("aiokafka.producer.message_accumulator.MessageBatch"))  # type: ignore[arg-type]
+    assert set(re.findall(r"self\._builder\.(\w+)", batch)) == {
+        "append", "record_count", "closed", "_set_producer_state", "_build",
+    }  # fmt: skip
+
+
 def test_an_empty_set_of_partitions_still_means_all_to_aiokafka() -> None:
-    fetched = inspect.getsource(_found("aiokafka.consumer.fetcher.Fetcher.fetched_records"))  # type: ignore[arg-type]
-    assert "if partitions and tp not in partitions" in fetched
+    source = inspect.getsource(_found("aiokafka.consumer.fetcher.Fetcher.fetched_records"))  # type: ignore[arg-type]
+    assert "if partitions and tp not in partitions" in source
 
 
 def test_faust_makes_our_transport_and_nothing_else() -> None:
@@ -89,7 +105,9 @@ def test_faust_makes_our_transport_and_nothing_else() -> None:
     app = create_app(WorkerSettings(worker_event_store=False), 3, NO_PLAN)
     assert type(app._new_transport()) is transport.Transport
     assert type(app._new_producer_transport()) is transport.Transport
-    assert transport.fetching.PartitionRecords is transport.RawRecords
+    assert fetching.MemoryRecords is fetched.Fetched
+    assert fetching.PartitionRecords is fetched.PartitionRecords
+    assert fetching.FetchResult is fetched.FetchResult
     assert app.conf.topic_disable_leader
     assert app.conf.broker_session_timeout <= 10
     assert app.conf.table_standby_replicas == 0

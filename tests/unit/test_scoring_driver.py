@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from services.scoring import model
 from services.scoring.driver import Driver
 from services.scoring.engine import Engine
+from services.scoring.records import laid_out
 from services.scoring.replay import Line
 from services.scoring.seen import KeepsAll
-from services.scoring.transport import Share
 from shared.clock import WallClock
 from shared.events.envelope import encode
 from tests.workers import FIRST_DAY, transaction
@@ -23,6 +23,8 @@ class Silent:
 
     async def write(self, partition: int, records: Any) -> list[Any]:
         return []
+
+    write_packed = write
 
 
 def driver_of(generation: Any) -> Driver:
@@ -51,7 +53,7 @@ def share(offset: int, generation: int = GENERATION) -> Any:
         generation_id=generation, tp=("bank.events", 0), offset=offset, topic="bank.events",
         partition=0,
     )  # fmt: skip
-    value = Share([Line(offset, b"C1", encode(event))])
+    value = laid_out([Line(offset, b"C1", encode(event))])
     return SimpleNamespace(message=message, value=value, ack=lambda: None)
 
 

@@ -16,9 +16,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 _HERE = Path(__file__).parent
 _SOURCES = (
     *sorted(_HERE.rglob("*.py")),
-    *(_HERE.parent / name
-      for name in ("account_rows.py", "applied_ids.py", "interned.py", "json_text.py", "kernel.py",
-                   "packing.py", "rows.py", "scanning.py", "unpacking.py")),
+    *(_HERE.parent / f"{name}.py" for name in (
+        "account_rows", "applied_ids", "beginning", "id_hash", "interned", "json_text", "kernel",
+        "packing", "record_batch", "records", "rows", "scanning", "unpacking",
+    )),
 )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from services.scoring.scores import linear, no_purchase, purchase_features, questions, waiting
 from services.scoring.scores.alive import DAY_S
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.watching import (
     C_ACCOUNT,
     C_EPISODE,
@@ -72,9 +72,30 @@ def _cross(
     watch.written[0] += 1
 
 
+@inlined
+def _in_question(watch: Watch, account: int, day: int) -> int:
+    """The slots, as bits, whose linear rules hold, or may begin to at the end of a day. Most cannot
+    while an account is young, and what a day costs are the features."""
+    begin, of_set = watch.places[account, 0], watch.places[account, 1]
+    kind = watch.sets[of_set, 0]
+    head = watch.pool[begin : begin + HEAD]
+    state = watch.pool[begin + HEAD : begin + WORDS[kind]]
+    found = 0
+    for slot in range(SLOTS):
+        holds = head[EPISODES + slot] % 2 == 1
+        if watch.sets[of_set, 1 + slot] >= 0 and (
+            holds or _asked(watch.methods.factors, head, state, kind, slot, day)
+        ):
+            found |= 1 << slot
+    return found
+
+
 @compiled
 def _changing(watch: Watch, account: int, day: int) -> int:
     """The slots, as bits, whose linear rules would begin or end to hold at the end of a day."""
+    asked = _in_question(watch, account, day)
+    if asked == 0:
+        return 0
     begin, of_set = watch.places[account, 0], watch.places[account, 1]
     kind = watch.sets[of_set, 0]
     head = watch.pool[begin : begin + HEAD]
@@ -83,15 +104,15 @@ def _changing(watch: Watch, account: int, day: int) -> int:
     features = features_of(state, methods, kind, day)
     found = 0
     for slot in range(SLOTS):
-        method = watch.sets[of_set, 1 + slot]
-        if method < 0:
+        if not asked >> slot & 1:
             continue
+        method = watch.sets[of_set, 1 + slot]
         holds = head[EPISODES + slot] % 2 == 1
         line = methods.clears[method] if holds else methods.raises[method]
         beyond = linear.reaches(
             features, methods.weights[method], methods.means[method], methods.bases[method], line
         )
-        if holds != beyond and (holds or _asked(methods.factors, head, state, kind, slot, day)):
+        if holds != beyond:
             found |= 1 << slot
     return found
 
