@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -156,7 +157,7 @@ def compile_ahead() -> None:
 
 def main(
     events: Annotated[int, typer.Option(min=1000)] = 1_000_000,
-    customers: Annotated[int, typer.Option(min=10)] = 50_000,
+    customers: Annotated[list[int] | None, typer.Option(help="default: 50000")] = None,
     workers: Annotated[list[int] | None, typer.Option(help="default: 1 and 2")] = None,
     polls: Annotated[list[int] | None, typer.Option(help="records of one; default: 20000")] = None,
     risk: Annotated[bool, typer.Option(help="a model of three rules on every account")] = False,
@@ -167,13 +168,13 @@ def main(
 ) -> None:
     """Measure the scorer's throughput on a real broker."""
     compile_ahead()
-    if quick:
-        events, customers = events // 10, customers // 10
+    part = 10 if quick else 1
     with servers() as found_servers, tempfile.TemporaryDirectory() as folder:
-        for records_max in polls or [20_000]:
-            for count in workers or [1, 2]:
-                bank = _Bank(events, customers, risk, rates)
-                _measure(found_servers, Path(folder), bank, count, records_max)
+        for size, records_max, count in product(
+            customers or [50_000], polls or [20_000], workers or [1, 2]
+        ):
+            bank = _Bank(events // part, size // part, risk, rates)
+            _measure(found_servers, Path(folder), bank, count, records_max)
 
 
 @dataclass(frozen=True)
@@ -216,9 +217,10 @@ def _measure(found: Servers, folder: Path, bank: _Bank, workers: int, records_ma
         typer.echo(
             f"{bank.events:,} events preloaded in {time.monotonic() - begun:.0f} s", err=True
         )
-        gate = folder / f"go-{workers}-{records_max}"
+        gate = folder / f"go-{workers}-{records_max}-{bank.customers}"
         measured = _run(space, loaded, workers, gate, settings)
-        typer.echo(json.dumps({"polls_of": records_max} | measured))
+        stamp = {"customers": bank.customers, "polls_of": records_max}
+        typer.echo(json.dumps(stamp | measured))
         ledgers = [a.ledger for c in space.customers().values() for a in c.accounts]
         assert all(ledgers) == bank.rates, "contribution was not what was to be measured"
     finally:

@@ -45,7 +45,7 @@ from tests.risk_live import hand_made
 from tests.workers import Worker, WorkerSpace, described
 
 WARM_UP_S: Final = 5.0
-LAST_SCORES_S: Final = 60.0
+LAST_SCORES_S: Final = 30.0  # without a score that was awaited
 Published = tuple[int, bytes | None, bytes]
 
 
@@ -134,7 +134,8 @@ class Waiting:
 
 
 async def _watch(space: Space, topic: str, take: Callable[[Any, float], None]) -> None:
-    consumer = AIOKafkaConsumer(bootstrap_servers=space.servers.kafka, fetch_max_wait_ms=5,
+    consumer = AIOKafkaConsumer(bootstrap_servers=space.servers.kafka, fetch_max_wait_ms=20,
+                                fetch_min_bytes=1 << 14,  # a fetch for each record costs the broker
                                 auto_offset_reset="earliest")  # fmt: skip
     await consumer.start()
     try:
@@ -185,9 +186,11 @@ async def _flow(
         ]
     begun = time.perf_counter()
     await publish_at(space, waiting.noted(records), rate, waiting.sent)
-    deadline = time.perf_counter() + LAST_SCORES_S
-    while waiting.score.left() and time.perf_counter() < deadline:
+    came_at, left = time.perf_counter(), waiting.score.left()
+    while left and time.perf_counter() < came_at + LAST_SCORES_S:
         await asyncio.sleep(0.2)
+        if waiting.score.left() < left:
+            came_at, left = time.perf_counter(), waiting.score.left()
     for one in watching:
         one.cancel()
     await asyncio.gather(*watching, return_exceptions=True)

@@ -1,6 +1,8 @@
 """Many rows at once into PostgreSQL: COPY within the transaction that is open."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,7 +18,13 @@ Bytes = NDArray[np.uint8]
 _BEGIN: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _END: Final = b"\xff\xff"
 _BIGINT: Final = np.dtype([("size", ">i4"), ("value", ">i8")])
-
+# And its text format.
+_ESCAPES: Final = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_SPECIAL: Final = re.compile(r"[\\\t\n\r]")
+_AS_TEXT: Final[dict[type, Callable[[Any], str]]] = {
+    type(None): lambda _: "\\N", bool: str, int: str, date: str, datetime: str,
+    bytes: lambda value: f"\\\\x{value.hex()}",
+}  # fmt: skip
 
 # What is copied is few of all: its partners are read by their keys, whatever the size of the batch.
 BY_KEY = text("set local random_page_cost = 1.1")
@@ -40,10 +48,25 @@ class Texts(NamedTuple):
 
 
 def copy_rows(tx: Tx, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Appends rows. Names are ours, never from outside."""
+    """Appends rows of texts, whole numbers, truths, days, instants, bytes and None, written in one
+    piece: the driver looks for each value's type anew. Names are ours, never from outside."""
     with _cursor(tx) as cursor, cursor.copy(_statement(table, columns)) as copy:
-        for row in rows:
-            copy.write_row(row)
+        copy.write("".join(map(_line, rows)))
+
+
+def _line(row: Sequence[object]) -> str:
+    """As the text format of COPY has it. Raises KeyError for a type that nobody has thought of."""
+    texts = [value if type(value) is str else _AS_TEXT[type(value)](value) for value in row]
+    if _SPECIAL.search("".join([value for value in row if type(value) is str])):
+        texts = [
+            _SPECIAL.sub(_escaped, value) if type(value) is str else told
+            for value, told in zip(row, texts, strict=True)
+        ]
+    return "\t".join(texts) + "\n"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return _ESCAPES[found[0]]
 
 
 def copy_columns(
