@@ -54,7 +54,6 @@ class BankRun:
         self._steps: list[_Step] = []
         self._running: tuple[_Step, Child] | None = None
         self._began = time.monotonic()
-        self._applied: Applied | None = None  # while services are behind the published history
         self.ended: set[str] = set()
         self.is_live = False
 
@@ -113,7 +112,9 @@ class BankRun:
         return datetime.combine(last + timedelta(days=1), datetime.min.time(), ZONE)
 
     def begin(self, applied: Applied, say: Callable[[str], None]) -> None:
-        """Starts the first step that is not done; `watch` starts the next ones."""
+        """Starts the first step that is not done; `watch` starts the next ones. Also a history
+        that an earlier run has published may have to be applied yet."""
+        self._applied = applied
         history = self._folder / "history.jsonl"
         if not self._state["published"]:
             if not history.exists():
@@ -121,7 +122,6 @@ class BankRun:
             self._steps.append(
                 _Step("publish", ["deploy.bank", "publish", str(history)])
             )
-            self._applied = applied
             say("the bank's history is being written and published; pages can be used meanwhile")
         self._next(say)
 
@@ -166,8 +166,6 @@ class BankRun:
 
     def _is_applied(self) -> bool:
         """Has every service taken what was published? A server that is away cannot tell."""
-        if self._applied is None:
-            return True
         try:
             return self._applied.lag() == 0
         except (KafkaError, SQLAlchemyError):

@@ -148,6 +148,12 @@ def settle_delivery(tx: Tx, notice_id: str, channel: str, proof: str) -> None:
     outbox.enqueue(tx, _delivery_fact(NoticeSent, notice, channel))
 
 
+def leave_out(tx: Tx, notice_id: str, channel: str, reason: str) -> None:
+    """The channel is off: nothing was tried, so nothing failed, and nobody is told of it."""
+    row, _ = _delivery(tx, notice_id, channel)
+    row.state, row.proof, row.next_at = "off", reason, None
+
+
 def fail_delivery(tx: Tx, notice_id: str, channel: str, reason: str, *, final: bool) -> None:
     """Tries again later with a growing pause, or gives up and says so."""
     row, notice = _delivery(tx, notice_id, channel)

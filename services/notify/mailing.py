@@ -32,6 +32,10 @@ class Attempt:
 def send_pending(runtime: Runtime, stop: threading.Event) -> None:
     """Until told to stop: tries what is due, each delivery settled in its own transaction."""
     settings = ChannelSettings()  # a wrong one ends the process at its start
+    for name, channel in CHANNELS.items():
+        why = channel.why_off(settings)
+        if why is not None:
+            log.info("channel_off", channel=name, reason=why)
     while not stop.is_set():
         try:
             tried = send_due(runtime, settings)
@@ -75,11 +79,16 @@ def _letter(runtime: Runtime, notice: NoticeRow) -> Letter:
 
 
 def _try(runtime: Runtime, settings: ChannelSettings, attempt: Attempt) -> None:
-    letter = attempt.letter
+    letter, channel = attempt.letter, CHANNELS[attempt.channel]
+    why_off = channel.why_off(settings)
+    if why_off is not None:
+        with runtime.database.transaction() as tx:
+            commands.leave_out(tx, letter.notice_id, attempt.channel, why_off)
+        return
     try:
         if rules.has_expired(attempt.valid_until, runtime.clock.wall_now()):
             raise NotTaken("expired", final=True)
-        proof = CHANNELS[attempt.channel](settings, letter)
+        proof = channel.send(settings, letter)
     except NotTaken as refusal:
         log.warning("delivery_not_taken", channel=attempt.channel, reason=str(refusal)[:200])
         with runtime.database.transaction() as tx:

@@ -4,7 +4,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ChannelSettings(BaseSettings):
-    """The mail server. Without a host no mail is sent, and each delivery says so."""
+    """The mail server. Without a host the channel is off, and each delivery says so."""
 
     model_config = SettingsConfigDict(env_prefix="GUANXI_", extra="ignore", frozen=True)
 

@@ -70,7 +70,7 @@ class StoryEventRow(Base):
 
 
 class DeliveryRow(Base):
-    """A notice on an outside channel. state: pending, sent, failed."""
+    """A notice on an outside channel. state: pending, sent, failed, off."""
 
     __tablename__ = "deliveries"
     notice_id: Mapped[str] = mapped_column(ForeignKey("notices.notice_id"), primary_key=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from kafka.errors import KafkaConnectionError
 
 from deploy.local import __main__ as command_line
 from deploy.local.applied import Applied
@@ -28,7 +29,7 @@ from deploy.local.servers import AlreadyRunning, Ports, owner, take_lock
 from deploy.local.system import GATEWAY_PORT, Options, free_shift, up
 from shared.testing.servers import run_folder
 
-WAIT_S = 90
+WAIT_S = 180  # a start takes 30 s where nothing else runs
 LEFT_ALONE = ("clock.json", "system.json", "servers.json", "bank.json", "lock")
 DEMO = """
 import contextlib, json, sys
@@ -286,6 +287,41 @@ def test_another_bank_in_the_folder_is_told_in_words(folder: Path) -> None:
     (folder / "bank.json").write_text(json.dumps(kept))
     refusal = refusal_of(options_in(folder, customers=9))
     assert "holds another bank (5 customers, 3 days): leave out N and DATA to go on" in refusal
+
+
+@dataclass
+class Behind(Applied):
+    """Services that have this much to apply still; none: the server does not answer."""
+
+    left: int | None
+
+    def lag(self) -> int:
+        if self.left is None:
+            raise KafkaConnectionError
+        return self.left
+
+
+@pytest.mark.parametrize("left", [1, None])
+def test_a_second_start_too_is_live_only_when_all_is_applied(
+    folder: Path, left: int | None
+) -> None:
+    kept = {"customers": 1000, "days": 200, "seed": 7, "data": None, "published": True}
+    (folder / "bank.json").write_text(json.dumps(kept))
+    clock = BankTime(folder / "clock.json")
+    started: list[str] = []
+    run = BankRun(options_in(folder), folder, clock, lambda name, _: started.append(name))
+    run.remember()
+    clock.start(run.history_end, factor=0.0)
+    behind = Behind(left)
+    said: list[str] = []
+    run.begin(behind, said.append)
+    run.watch(said.append)
+    assert (run.is_live, started, said) == (False, [], [])
+    assert json.loads(clock.path.read_text())["factor"] == 0.0
+    behind.left = 0
+    run.watch(said.append)
+    assert (run.is_live, started, len(said)) == (True, ["bank"], 1)
+    assert json.loads(clock.path.read_text())["factor"] == 720.0
 
 
 def test_a_bank_keeps_the_model_of_risk_that_it_began_with(

@@ -5,12 +5,15 @@ from datetime import timedelta
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
+from sqlalchemy import select
 
 from deploy.local.children import free_port
 from services.notify import mailing
 from services.notify.__main__ import SERVICE
 from services.notify.settings import ChannelSettings
+from services.notify.tables import DeliveryRow
 from shared.events import orders, workflow
+from shared.policy import Actor
 from shared.testing.space import Space
 
 TEXT = {"zh-CN": "客户 C1 的款项明日到期", "en": "Payment of C1 is due tomorrow"}
@@ -87,6 +90,24 @@ def test_a_reminder_is_mailed_once_with_a_proof(space, notify, mailbox):
     assert mail["Message-ID"]
     notify.drain()
     assert sorted(outcomes(space)) == [("email", "notice_sent", ""), ("inbox", "notice_sent", "")]
+
+
+def test_without_a_mail_server_the_channel_is_off_and_nothing_has_failed(space, notify, mailbox):
+    release(space)
+    notify.drain()
+    space.clock.wall = space.clock.wall_now() + timedelta(seconds=61)  # not even expired
+    mailing.send_due(notify.runtime, ChannelSettings(smtp_host=None))
+    notify.drain()
+    assert outcomes(space) == [("inbox", "notice_sent", "")]
+    with notify.database.read() as session:
+        (delivery,) = session.scalars(select(DeliveryRow))
+    assert (delivery.state, delivery.attempts) == ("off", 0)
+    assert delivery.proof == "no mail server is set (GUANXI_SMTP_HOST)"
+    reader = Actor("S001", permissions=frozenset({"notice.view"}), language="en")
+    why = notify.client(reader).get(f"/inbox/why/{delivery.notice_id}").text
+    assert "E-mail: Switched off" in why
+    assert send_due(notify, mailbox) == 0  # a server that is set later is not given old mail
+    assert mailbox.mails == []
 
 
 def test_a_busy_server_is_tried_again_and_a_refusal_is_final(space, notify, mailbox):

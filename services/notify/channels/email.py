@@ -10,10 +10,13 @@ from services.notify.settings import ChannelSettings
 NAME = "email"
 
 
+def why_off(settings: ChannelSettings) -> str | None:
+    return None if settings.smtp_host else "no mail server is set (GUANXI_SMTP_HOST)"
+
+
 def send(settings: ChannelSettings, letter: Letter) -> str:
     """Hands the letter to the mail server; returns the Message-ID as proof. Raises NotTaken."""
-    if not settings.smtp_host:
-        raise NotTaken("no mail server is set (GUANXI_SMTP_HOST)", final=True)
+    assert settings.smtp_host, "the channel is off"
     if not letter.address:
         raise NotTaken("the receiver has no e-mail address", final=True)
     message = EmailMessage()

@@ -23,6 +23,7 @@ DELIVERIES = {
     "pending": N_("On its way"),
     "sent": N_("Delivered"),
     "failed": N_("Not delivered"),
+    "off": N_("Switched off"),
 }
 # type of the event -> (icon, words)
 EVENTS = {
