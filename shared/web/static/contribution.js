@@ -12,7 +12,7 @@ function waterfall(text, dataset) {
   const money = new Intl.NumberFormat(dataset.lang, { style: "currency", currency: dataset.currency, currencyDisplay: "narrowSymbol", notation: "compact" });
   const colour = (one) => (!one.code ? "#4263eb" : one.to >= one.from ? "#2f9e44" : "#c92a2a");
   return {
-    grid: { left: 8, right: 8, top: 24, bottom: 8, containLabel: true },
+    grid: { left: bars.length > 5 ? 32 : 8, right: 8, top: 24, bottom: 8, containLabel: true }, // the first turned label reaches out
     xAxis: { type: "category", data: bars.map((one) => one.name), axisLabel: { color: text, interval: 0, rotate: bars.length > 5 ? 30 : 0 } },
     yAxis: { type: "value", axisLabel: { color: text, formatter: (value) => money.format(value) } },
     series: [{
