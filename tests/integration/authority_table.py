@@ -139,6 +139,7 @@ POST /processes/{instance_id}/tasks/{task_id}/claim     task.act
 POST /processes/{instance_id}/tasks/{task_id}/hand-off  task.handoff
 GET  /organisation                                      task.view
 GET  /organisation/chart                                task.view
+GET  /organisation/staff/{staff_id}/forms               organisation.edit
 POST /organisation/staff/{staff_id}/limits              organisation.edit
 POST /organisation/staff/{staff_id}/capacity            organisation.edit
 GET  /ops                                               ops.view

@@ -1,7 +1,9 @@
 """Each manager's places go by what can be recovered; who waits is seen waiting, with his rank."""
 
+import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -146,3 +148,19 @@ def test_what_staff_found_so_far_decides_what_can_be_recovered(space, scoring, s
     assert last.recoverable_minor == expected > 0
     first = next(fact for fact in told if fact.party_id == "P1")
     assert first.recoverable_minor == first.margin_at_risk_minor // 2
+
+
+def test_the_list_of_warnings_is_paged_so_that_a_page_stays_small(space, scoring, scored):
+    for n in range(20):
+        scored.days(f"C{n}", day(0), day(60), 5, 100_000 * (n + 1))
+        of_manager(space, n)
+    scored.close_through(day(150))
+    scored.score()
+    scoring.drain()
+    for language in ("zh-CN", "en"):
+        client = scoring.client(replace(HEAD, language=language))
+        page = client.get("/risk")
+        assert page.text.count("data-alert=") == 12
+        assert len(page.content) < 60_000
+        (following,) = re.findall(r'rel="next" href="/scoring(/[^"]+)"', page.text)
+        assert client.get(html.unescape(following)).text.count("data-alert=") == 8

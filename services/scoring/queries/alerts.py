@@ -13,7 +13,7 @@ from services.scoring.rules.stake import FINDINGS
 from shared.open_work import Desk
 from shared.reach import Reach
 
-PAGE_ROWS = 30
+PAGE_ROWS = 12
 State = Literal["open", "waiting", "findings", "ended"]
 
 _ALERT = """

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from services.workflow.commands import alerts
 from services.workflow.commands.organisation import record
 from services.workflow.pages.words import FIELDS, KINDS, PERMISSIONS, SCOPES, UNSAID, today
-from services.workflow.queries import organisation
+from services.workflow.queries import organisation, people
 from services.workflow.rules import ALERT_TASKS_PER_DAY, ALERT_TASKS_PER_DAY_MAX
 from shared.errors import Invalid
 from shared.events.workflow import CapacitySet, LimitSet
@@ -32,6 +32,20 @@ def chart_panel(
 ) -> HTMLResponse:
     stale = ctx.stale(at)
     return ctx.page("organisation_chart.html", **{**_view(ctx), "stale": stale})
+
+
+@router.get("/organisation/staff/{staff_id}/forms")
+def forms(staff_id: str, ctx: Annotated[Context, requires("organisation.edit")]) -> HTMLResponse:
+    """What can be set for one person: asked for when it is opened, so the chart stays small."""
+    with ctx.read() as session:
+        capacity = people.capacity_of(session, staff_id)
+    return ctx.page(
+        "organisation_forms.html",
+        staff_id=staff_id,
+        capacity=capacity,
+        capacity_max=ALERT_TASKS_PER_DAY_MAX,
+        day=today(ctx),
+    )
 
 
 @router.post("/organisation/staff/{staff_id}/limits")
@@ -84,8 +98,6 @@ def _view(ctx: Context) -> dict[str, Any]:
             "fields": FIELDS,
             "unsaid": UNSAID,
             "permissions_text": PERMISSIONS,
-            "day": day,
             "usual_capacity": ALERT_TASKS_PER_DAY,
-            "capacity_max": ALERT_TASKS_PER_DAY_MAX,
             "stale": False,
         }

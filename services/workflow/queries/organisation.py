@@ -20,7 +20,7 @@ from services.workflow.tables import (
     StaffRow,
 )
 
-CHANGES_MAX = 50
+CHANGES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
