@@ -221,7 +221,7 @@ def round(self):  # remembers the last id it sent, and reads on from there
         rows = list(tx.session.execute(
             select(OutboxRow).where(OutboxRow.id > at).order_by(OutboxRow.id)).scalars())
         if rows:
-            done = self._produce(rows)
+            done = [row.id for row in self._produce(rows)]
             tx.session.execute(delete(OutboxRow).where(OutboxRow.id.in_(done)))
             tx.session.execute(text("insert into relay_cursor values (:id)"), {"id": max(done)})
     return len(rows)

@@ -18,7 +18,7 @@ from tests.scored import Scored
 
 scoring = scoring_room.scoring
 made, scored = ledger_room.made, ledger_room.scored
-PERIOD = 5  # its column in the CSV
+PERIOD = 6  # its column in the CSV
 
 
 @pytest.fixture
