@@ -339,7 +339,7 @@ def test_ops_see_the_equation_of_every_service(system, desk):
         }
         assert rows.keys() == service.topics()
         assert {topic: cells[0] for topic, cells in rows.items() if cells[0] != "0"} == {}
-        assert sum(int(cells[2].replace(",", "")) for cells in rows.values()) > 0
+        assert sum(int(cells[3].replace(",", "")) for cells in rows.values()) > 0
 
 
 def test_ops_give_up_a_message_that_no_service_takes(system, desk, leaver):
