@@ -246,6 +246,10 @@ UNSENT = text(
 REPORTED = text("delete from outbox where id = any(:ids)")
 
 
+OF_ROWS = ("relay.after_read", "relay.after_produce", "relay.after_delete")  # failpoints
+OF_LINE = ("line.after_take", "line.after_produce", "line.after_told")
+
+
 class LockLostError(Exception):
     """Another relay of the service holds the lock, or the session that held it is gone."""
 
@@ -308,44 +312,35 @@ class Relay:
 
     def round(self) -> int:
         """One round of the outbox, then of each line. Returns how many were sent."""
-        return self._send_rows() + sum(self._send_line(line) for line in self._lines)
+        most = self._settings.relay_rows_max
+        sent = self._send(self._unsent(most), _delete, OF_ROWS)
+        for line in self._lines:
+            sent += self._send(line.take(self._database, most), line.told, OF_LINE)
+        return sent
 
-    def _send_rows(self) -> int:
-        """Read, produce, wait for every report, delete."""
+    def _unsent(self, most: int) -> list[Unsent]:
         with self._database.read() as session:
-            rows = session.execute(UNSENT, {"limit": self._settings.relay_rows_max})
-            batch = first_per_key([Unsent(*row) for row in rows])
-        failpoints.reach("relay.after_read")
+            rows = session.execute(UNSENT, {"limit": most})
+            return first_per_key([Unsent(*row) for row in rows])
+
+    def _send(
+        self, batch: list[Sent], settle: Callable[[Tx, list[Sent]], None], points: tuple[str, ...]
+    ) -> int:
+        """Produce, wait for every report, settle what was reported."""
+        after_read, after_produce, after_settle = points
+        failpoints.reach(after_read)
         if not batch:
             return 0
         done = self._produce(batch)
-        failpoints.reach("relay.after_produce")
+        failpoints.reach(after_produce)
         if done:
             with self._database.transaction() as tx:
-                tx.session.execute(REPORTED, {"ids": [row.id for row in done]})
-            failpoints.reach("relay.after_delete")
-        self._check_all_sent(len(done), len(batch))
-        return len(done)
-
-    def _send_line(self, line: Line) -> int:
-        """Take, produce, wait for every report, tell the line."""
-        batch = line.take(self._database, self._settings.relay_rows_max)
-        failpoints.reach("line.after_take")
-        if not batch:
-            return 0
-        done = self._produce(batch)
-        failpoints.reach("line.after_produce")
-        if done:
-            with self._database.transaction() as tx:
-                line.told(tx, done)
-            failpoints.reach("line.after_told")
-        self._check_all_sent(len(done), len(batch))
-        return len(done)
-
-    def _check_all_sent(self, done: int, wanted: int) -> None:
-        if done < wanted:
+                settle(tx, done)
+            failpoints.reach(after_settle)
+        if len(done) < len(batch):
             self._drop_sender()
-            raise DeliveryFailedError(f"{wanted - done} of {wanted} not delivered")
+            raise DeliveryFailedError(f"{len(batch) - len(done)} of {len(batch)} not delivered")
+        return len(done)
 
     def _produce(self, batch: list[Sent]) -> list[Sent]:
         """Those of them that the broker has reported."""
@@ -374,6 +369,10 @@ class Relay:
                 self._sender.close()
             finally:
                 self._sender = None
+
+
+def _delete(tx: Tx, reported: list[Unsent]) -> None:
+    tx.session.execute(REPORTED, {"ids": [row.id for row in reported]})
 
 
 class DeliveryFailedError(Exception):

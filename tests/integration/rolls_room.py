@@ -168,3 +168,13 @@ def stream_until(bank: Bank, seed: int, day: date) -> list[Event[Any]]:
         if getattr(event.data, "day", None) == day:
             return events[: n + 1]
     raise AssertionError(f"{day} is not closed")
+
+
+@pytest.fixture(scope="module")
+def made() -> Bank:
+    return idle_bank(5)
+
+
+@pytest.fixture(scope="module")
+def scored(made: Bank) -> Scored:
+    return scored_bank(made, 5)

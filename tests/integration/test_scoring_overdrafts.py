@@ -9,25 +9,16 @@ from services.scoring.commands import open_leaves, outcomes
 from services.scoring.commands.leaves import keep_leaves
 from shared.events.bank import ProductDescribed
 from shared.testing.space import ServiceUnderTest, Space
-from tests.integration import scoring_room
+from tests.integration import rolls_room, scoring_room
 from tests.integration.ledger_room import leaves_of, reference
-from tests.integration.rolls_room import Log, all_sums, cuts, idle_bank, scored_bank
+from tests.integration.rolls_room import Log, all_sums, cuts, idle_bank
 from tests.integration.scoring_room import rows
 from tests.integration.test_scoring_totals import residual
 from tests.ledger_bank import FIRST_DAY, Bank, event_of, stream
 from tests.scored import Scored
 
 scoring = scoring_room.scoring
-
-
-@pytest.fixture(scope="module")
-def made() -> Bank:
-    return idle_bank(5)
-
-
-@pytest.fixture(scope="module")
-def scored(made: Bank) -> Scored:
-    return scored_bank(made, 5)
+made, scored = rolls_room.made, rolls_room.scored
 
 
 def products_of(scoring: ServiceUnderTest) -> dict[str, int]:

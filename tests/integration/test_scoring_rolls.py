@@ -21,7 +21,6 @@ from tests.integration.rolls_room import (
     added,
     all_sums,
     cuts,
-    idle_bank,
     open_sums,
     scored_bank,
     through,
@@ -32,17 +31,8 @@ from tests.ledger_bank import FIRST_DAY, Bank, plain
 from tests.scored import Scored, Sums
 
 scoring = scoring_room.scoring
+made, scored = rolls_room.made, rolls_room.scored
 HALVES = Opening(FIRST_DAY, (("C0", 333_333), ("C1", 666_667)), 1)
-
-
-@pytest.fixture(scope="module")
-def made() -> Bank:
-    return idle_bank(5)
-
-
-@pytest.fixture(scope="module")
-def scored(made: Bank) -> Scored:
-    return scored_bank(made, 5)
 
 
 @pytest.fixture
