@@ -13,7 +13,7 @@ the state in memory is ahead of what is written, and only recovery can put that 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -70,6 +70,7 @@ class Driver:
         fatal: Callable[[str], Any],
         delivered: Callable[[Any, int, int, int], None],
         has_events: Callable[[int], bool],
+        events_topic: str,
         inputs_topic: str,
         waiting_max: int,
     ) -> None:
@@ -82,7 +83,7 @@ class Driver:
         self._fatal = fatal
         self._delivered = delivered  # the hole counter: what reaches a round is what counts
         self._has_events = has_events  # is the partition's `bank.events` here too
-        self._inputs_topic = inputs_topic  # with its prefix
+        self._events_topic, self._inputs_topic = events_topic, inputs_topic  # with their prefix
         self._waiting_max = waiting_max  # records: the bound of a round, and of memory
         self._pending: list[Any] = []
         self._pending_records = 0
@@ -121,8 +122,16 @@ class Driver:
         await self._idle.wait()
         self._published.clear()
 
-    def resume(self) -> None:
-        """Every partition stands at its commit again: what is delivered now is all there is."""
+    def resume(self, starts: Mapping[Any, int]) -> None:
+        """Every partition stands at its commit again: what is delivered now is all there is.
+
+        What is behind a commit was stepped: a worker that died before it told that total left it
+        to the next one, and events that would move the position may be long in coming.
+        """
+        for place, start in starts.items():
+            if place.topic == self._events_topic and place.partition in self.engine.partitions:
+                partition = self.engine.partitions[place.partition]
+                partition.position = max(partition.position, start - 1)
         self._leaving = False
         self._standing = True
 

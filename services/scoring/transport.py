@@ -129,7 +129,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._pending: defaultdict[TP, deque[int]] = defaultdict(deque)
         self.holes = Holes()
         self.before_leaving: Callable[[Iterable[TP]], Awaitable[None]] | None = None
-        self.when_open: Callable[[], None] | None = None
+        self.when_open: Callable[[Mapping[TP, int]], None] | None = None  # told the starts
+        self._starts: dict[TP, int] = {}  # the commits at which partitions were placed
         self._placed = False  # all partitions stand at their commits since the flow last stopped
         self._open = False  # events may be read
 
@@ -148,7 +149,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         super().resume_flow()
         self._open = self._placed
         if self._open and self.when_open is not None:
-            self.when_open()
+            self.when_open(self._starts)
 
     async def perform_seek(self) -> None:
         """Puts every partition at its commit; one without a commit gets one, at its beginning.
@@ -165,9 +166,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             begun = {tp: int(begins[tp] or 0) for tp in fresh}
             await self._commit(begun)
             self._read_offset.update(begun)
-        starts = {tp: int(self._read_offset[tp] or 0) for tp in acking}
-        await self._thread.seek_now(starts)
-        for tp, offset in starts.items():
+        self._starts = {tp: int(self._read_offset[tp] or 0) for tp in acking}
+        await self._thread.seek_now(self._starts)
+        for tp, offset in self._starts.items():
             self.holes.begin(tp, offset)
         self._placed = True
         REWINDS.inc()

@@ -117,6 +117,7 @@ def _add_agent(app: ScorerApp) -> None:
             fatal=die,
             delivered=app.consumer.holes.note,
             has_events=lambda partition: TP(events, partition) in app.consumer.assignment(),
+            events_topic=events,
             inputs_topic=settings.topic(inputs.TOPIC),
             waiting_max=2 * settings.worker_records_max,
         )

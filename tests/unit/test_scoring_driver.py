@@ -42,8 +42,8 @@ def driver_of(generation: Any) -> Driver:
     return Driver(
         engine, KeepsAll(), WallClock(ZoneInfo("Asia/Shanghai")), generation=generation,
         writers={t: Silent() for t in topics}, catch_up=catch_up, fatal=fatal,
-        delivered=lambda *_: None, has_events=lambda _: True, inputs_topic="scoring.inputs",
-        waiting_max=1,
+        delivered=lambda *_: None, has_events=lambda _: True, events_topic="bank.events",
+        inputs_topic="scoring.inputs", waiting_max=1,
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_a_share_that_waited_or_came_while_its_partition_was_left_is_not_taken()
         await driver.take(share(2))  # was in the agent's queue
         await asyncio.sleep(0.05)
         before = int(driver.engine.partition(0).customers["count"][0])
-        driver.resume()  # a static member may come back to the same generation
+        driver.resume({})  # a static member may come back to the same generation
         for offset in (0, 1, 2):
             await driver.take(share(offset))
             await asyncio.sleep(0.05)
