@@ -74,6 +74,8 @@ def copy_columns(
 ) -> None:
     """Appends rows whose first columns are texts and whose others are bigints, made in one piece:
     a call for each field would cost more than the rest of a fold."""
+    if not len(bigints):
+        return  # customers who have only opened an account have no figures, and the reverse
     statement = f"{_statement(table, columns)} (format binary)"
     with _cursor(tx) as cursor, cursor.copy(statement) as copy:
         copy.write(_BEGIN)
