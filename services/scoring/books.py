@@ -167,7 +167,16 @@ class Books:
 
     def _restates(self, rate: Rate, booked: int) -> bool:
         """Does it change what is accrued?"""
-        return self.rates.changes_from(rate) <= booked and not self.rates.is_new_ground(rate)
+        return self.rates.changes_from(rate) <= booked and not self._is_new_ground(rate)
+
+    def _is_new_ground(self, rate: Rate) -> bool:
+        """Was nothing booked that the rate could change? An overdraft's product may be described
+        after its prices, as long as no account of the product has a ledger."""
+        if rate.kind != "overdraft":
+            return self.rates.is_new_ground(rate)
+        product = self.rates.products.get(rate.product, -1)
+        of_product = (self.owners[:, 0] == product) & (self.owners[:, 1] == 0)
+        return not bool((of_product & (self.ledgers[:, SETTLED_ON] > 0)).any())
 
     def _refusal(self, rate: Rate, latest_on: int, kept: int) -> str | None:
         """Why it cannot be taken, nor be a restatement that is exact."""
@@ -176,7 +185,7 @@ class Books:
             return fault
         if rate.kind in PRICES and not self.rates.active:
             return "the first price came after the first event"
-        if self.rates.is_new_ground(rate):
+        if self._is_new_ground(rate):
             return None
         if rate.kind == "overdraft":
             return f"its accounts have figures already; {REBUILD}"

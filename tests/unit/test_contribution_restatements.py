@@ -19,7 +19,7 @@ from services.scoring.rate import BASIS_POINT, CAPITAL
 from services.scoring.scores.contribution import restating
 from services.scoring.scores.contribution.ledger import HISTORY_DAYS, RESTATED
 from shared.events import Event
-from shared.events.bank import AccountClosed, AccountOpened, RateSet
+from shared.events.bank import AccountClosed, AccountOpened, ProductDescribed, RateSet
 from shared.events.envelope import encode
 from tests.golden import day_by_day
 from tests.ledger_bank import (
@@ -267,3 +267,28 @@ def test_what_the_ledgers_no_longer_hold_is_refused_and_says_what_it_needs() -> 
     ]  # fmt: skip
     assert book.leaves() == before
     assert RATES[0].data.value == 365_000
+
+
+def test_an_overdraft_may_be_described_after_its_prices_before_there_is_an_account() -> None:
+    """In a bank that is live: the order of reference data is not the bank's to promise."""
+    priced = (("transfer_price", "NW", 90_000), ("transfer_price", "NO", 120_000),
+              ("pd", "NO", 150_000), ("lgd", "NO", 600_000))  # fmt: skip
+    facts = [rate(kind, value, product=of, on=date(2025, 1, 10)) for kind, of, value in priced]
+    described = event_of(ProductDescribed(
+        product_code="NW", names=OVERDRAFT.data.names, line_code="liability",
+        overdraft_product_code="NO"), "product-NW", FIRST_DAY)  # fmt: skip
+    found = []
+    for told in ([described, *facts], [*facts, described]):
+        book = Book()
+        book.tell(book.booked(1_000, FIRST_DAY))
+        book.close(FIRST_DAY, date(2025, 1, 9))
+        for event in told:
+            book.scored.tell(event)
+        book.tell(book.booked(
+            -1_000_000, date(2025, 1, 10), product_code="NW", account_number="2"
+        ))  # fmt: skip
+        book.close(date(2025, 1, 10), date(2025, 1, 31))
+        assert book.scored.alarms == []
+        found.append(book.leaves())
+    assert found[0] == found[1]
+    assert {key[:2] for key in found[0]} >= {("NO", "ftp"), ("NO", "el")}

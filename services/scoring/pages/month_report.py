@@ -34,6 +34,7 @@ SECTION, CODE = N_("Section"), N_("Code")
 TOP, BOTTOM = N_("Top ten"), N_("Bottom ten")
 CORRECTION = N_("Corrections of earlier months")
 PROVISIONAL, TO_POST = N_("Provisional"), N_("Accounts still to post")
+TO_SPREAD = N_("Costs and tax still to be spread")
 GROUPS = {"income": N_("Income"), "cost": N_("Costs"), "net": N_("Net")}
 
 
@@ -95,9 +96,11 @@ def month_csv(ctx: ViewScores, period: Period = None) -> Response:
         for section, rows in ((TOP, found["top"]), (BOTTOM, found["bottom"]))
         for row in rows
     ]  # fmt: skip
-    if found["to_post"]:
-        to_post = (texts.gettext(PROVISIONAL), str(found["to_post"]), texts.gettext(TO_POST))
-        lines.insert(0, (*to_post, "", "", "", "", ""))
+    left = found["to_post"]
+    for count, what in ((left.accounts, TO_POST), (int(left.costs), TO_SPREAD)):
+        if count:
+            provisional = (texts.gettext(PROVISIONAL), str(count), texts.gettext(what))
+            lines.insert(0, (*provisional, "", "", "", "", ""))
     return sheet(f"month-{found['period']}", heads, lines)
 
 

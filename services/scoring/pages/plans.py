@@ -108,7 +108,7 @@ def _shown(ctx: Context, asked: Asked) -> dict[str, Any]:
         period = asked.period or month_to_show(posted, closed, today)
         rows = _rows(ctx, session, mine, asked.kind, by, period)
         complete = is_complete(period, closed)
-        to_post = months.to_post(session, mine, period) if complete else 0
+        to_post = months.to_post(session, mine, period) if complete else months.Unposted()
         left = plans.not_compared(session, asked.kind, period, home_currency())
     whole = Execution()
     for row in rows:

@@ -5,6 +5,7 @@ all of it: a plan's fulfilment is the same for the manager, his head and the ban
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
@@ -76,6 +77,14 @@ TO_POST = text(
        and (owner_number = '' or not :everything)
     """  # noqa: S608 - names are ours
 )
+# A month that is closed gets its spread costs, its contacts and its tax last; before the first
+# closing none was ever due.
+TO_SPREAD = text(
+    """
+    select not exists (select 1 from closings where period = :month and posted)
+           and :month >= coalesce((select min(period) from closings), '')
+    """
+)
 ACCRUED_THROUGH = text(
     """
     select case when count(*) = count(r.through_on) then min(r.through_on) end
@@ -146,9 +155,21 @@ def accrued_through(session: Session) -> date | None:
     return found
 
 
-def to_post(session: Session, reach: Reach, period: str) -> int:
-    """Accounts that have still to post the month, or the last one of the year, that is closed."""
+@dataclass(frozen=True, slots=True)
+class Unposted:
+    """What a closed month still lacks: then its figures are provisional."""
+
+    accounts: int = 0
+    costs: bool = False  # those that are spread over customers, and tax
+
+    def __bool__(self) -> bool:
+        return self.accounts > 0 or self.costs
+
+
+def to_post(session: Session, reach: Reach, period: str) -> Unposted:
+    """What the month, or the last one of the year, that is closed has still to post."""
     year, month = (int(period), 12) if len(period) == 4 else map(int, period.split("-"))
     following = date(year + month // 12, month % 12 + 1, 1)
     asked = {**parameters_of(reach), "next_month": following}
-    return int(session.execute(TO_POST, asked).scalar_one())
+    costs = session.execute(TO_SPREAD, {"month": f"{year:04d}-{month:02d}"}).scalar_one()
+    return Unposted(int(session.execute(TO_POST, asked).scalar_one()), bool(costs))

@@ -101,8 +101,6 @@ class Rates:
         """Was nothing booked that the rate could change? What it would have covered still waits."""
         known = self._dated.get(rate.place, {})
         earlier = bool(known) and rate.from_day < min(known)
-        if rate.kind == "overdraft":
-            return rate.product not in self.products
         if rate.kind == "cost_driver":
             return earlier and rate.driver != ACCOUNT_DAY
         priced_from = self._priced_from(rate.product)
