@@ -110,6 +110,32 @@ def random_bank(seed: int, *, days: int = 75, events: int = 60, late: bool = Tru
     return bank
 
 
+def with_emptied(bank: Bank, seed: int) -> Bank:
+    """And accounts that are emptied from a day that is closed already, and never heard of again."""
+    rng, events = Random(seed), list(bank.events)
+    for n, product in enumerate(PRODUCTS * 2):
+        opened, paid_in = FIRST_DAY + timedelta(days=n), rng.randrange(10**6, 10**10)
+        account = {"account_number": f"9{n}", "customer_number": "C1", "product_code": product,
+                   "currency": CURRENCY}  # fmt: skip
+        told_on = opened + timedelta(days=rng.randrange(3, LATE_DAYS))
+        valued_on = opened + timedelta(days=rng.randrange(1, (told_on - opened).days))
+        fact = AccountOpened(**account, opened_on=opened)  # type: ignore[arg-type]
+        events.append((n, event_of(fact, f"acct-9{n}", opened)))
+        for name, amount, kind, on, value_on in (
+            ("in", paid_in, "cash_in", opened, opened),
+            ("out", -paid_in, "cash_out", told_on, valued_on),
+        ):
+            booked = TransactionBooked(
+                transaction_id=f"{name}-9{n}", amount_minor=amount, booked_on=on,
+                value_on=value_on, kind=kind, initiated_by="customer", **account,  # type: ignore[arg-type]
+            )  # fmt: skip
+            events.append(((on - FIRST_DAY).days, event_of(booked, f"txn-{name}-9{n}", on)))
+        if n >= len(PRODUCTS):
+            ended = AccountClosed(customer_number="C1", account_number=f"9{n}", closed_on=valued_on)
+            events.append(((told_on - FIRST_DAY).days, event_of(ended, f"closed-9{n}", valued_on)))
+    return Bank(events, bank.rates, bank.days)
+
+
 def _of_grades(rng: Random, days: int) -> list[Event[Any]]:
     """PD and LGD by grade, not all of them from the first day."""
     found: list[Event[Any]] = []

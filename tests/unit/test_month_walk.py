@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.scoring import month_walk
 from services.scoring.scores.contribution.months import month_of, period_of
-from tests.ledger_bank import Bank, random_bank, stream
+from tests.ledger_bank import Bank, random_bank, stream, with_emptied
 from tests.scored import Scored, open_leaves
 from tests.unit.test_contribution_restatements import truth
 
@@ -46,7 +46,7 @@ def test_every_closed_month_is_posted_and_the_walk_changes_no_leaf(
     seed: int, size: int, partitions: int, step: int, killed_after: int | None
 ) -> None:
     """Killed between the leaves and the records of a step, it posts the same leaves again."""
-    bank = random_bank(seed)
+    bank = with_emptied(random_bank(seed), seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(month_walk, "STEP_ROWS", step)
         one = walked(bank, partitions=partitions, size=size, killed_after=killed_after)

@@ -240,9 +240,9 @@ def _has_month(book: Book, account: int, until: int) -> bool:
     if ledger[books.BALANCE] != 0 or ledger[books.OPEN] != 0:
         return True
     spans = book.tail.spans
-    return bool(
-        spans[account, entries.COUNTS + PENDING] > 0 or spans[account, entries.COUNTS + CELLS] > 0
-    )
+    if spans[account, entries.COUNTS + PENDING] > 0 or spans[account, entries.COUNTS + CELLS] > 0:
+        return True
+    return books.owes(book, account)  # type: ignore[no-any-return]
 
 
 @compiled

@@ -220,14 +220,32 @@ def post(book: Book, account: int, period: int, last: int, event: int) -> None:
 
 
 @compiled
+def owes(book: Book, account: int) -> bool:
+    """Is there a sum that is not posted whole? A balance that a late event brought to nothing
+    leaves what it has earned until then."""
+    ledger = book.ledgers[account]
+    if ledger[UPKEEP_SUM] != ledger[UPKEEP_POSTED]:
+        return True
+    for component in range(r.NET, r.UPKEEP, 2):
+        if _unposted(ledger, component) != 0:
+            return True
+    return False
+
+
+@compiled
+def _unposted(ledger: Ints, component: int) -> int:
+    at = sum_of(component)
+    if ledger[at] == 0 and ledger[at + 1] == 0:
+        return -ledger[at + POSTED]
+    unit = LOSS_UNIT if component >= r.LOSS else UNIT
+    return rounded(ledger[at], ledger[at + 1], unit) - ledger[at + POSTED]
+
+
+@compiled
 def _post_sum(
     book: Book, account: int, component: int, period: int, origin: int, event: int
 ) -> None:  # fmt: skip
     ledger = book.ledgers[account]
-    at = sum_of(component)
-    if ledger[at] == 0 and ledger[at + 1] == 0 and ledger[at + POSTED] == 0:
-        return
-    unit = LOSS_UNIT if component >= r.LOSS else UNIT
-    total = rounded(ledger[at], ledger[at + 1], unit)
-    post_leaf(book, event, account, component, period, origin, total - ledger[at + POSTED])
-    ledger[at + POSTED] = total
+    due = _unposted(ledger, component)
+    post_leaf(book, event, account, component, period, origin, due)
+    ledger[sum_of(component) + POSTED] += due
