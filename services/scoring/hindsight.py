@@ -22,7 +22,9 @@ from services.scoring.training.labels import Daily, window
 from shared.events.bank import AccountClosed, AccountOpened, TransactionBooked
 
 SMALL_DAYS = 90  # the horizon by which the two small rules are judged
-GOALS = {"collapse": "collapse", "outflow_ahead": "outflow", "distress": "distress"}
+# Which label a rule is held to. Use that falls was right when little is done from then on, too.
+GOALS = {"collapse": "collapse", "outflow_ahead": "outflow", "distress": "distress",
+         "use_falls": "collapse"}  # fmt: skip
 OF_CUSTOMER = ("silence", "outflow")
 ACTIONS_MIN = 5  # of a customer whose silence is a question
 
@@ -78,8 +80,6 @@ def _median(counts: Counter[int]) -> int | None:
         if left < 0:
             return value
     return None
-
-
 
 
 @dataclass(frozen=True, slots=True)

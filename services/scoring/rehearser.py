@@ -31,6 +31,7 @@ from services.scoring.rules.episodes import Episode, episodes
 from services.scoring.settings import ScoringSettings, home_currency
 from services.scoring.watermark import Source
 from shared.clock import business_date
+from shared.db import is_world_down
 from shared.events.bank import AccountClosed, AccountOpened, SourceDescribed, TransactionBooked
 from shared.failpoints import reach
 from shared.runtime import Runtime
@@ -60,14 +61,25 @@ def run(runtime: Runtime, stop: threading.Event, claimed: Claimed) -> None:
     except _Stopped:
         log.info("rehearsal_stopped", rehearsal=claimed.id)
         return
-    except ModelRefused as error:
+    except Exception as error:
+        if is_world_down(error):
+            raise  # it is taken up again
+        if not isinstance(error, ModelRefused):
+            log.exception("rehearsal_failed", rehearsal=claimed.id)
         with runtime.database.transaction() as tx:
-            commands.end(tx, claimed, "failed", failure=str(error)[:1000])
+            commands.end(tx, claimed, "failed", failure=_reason(error))
         return
     with runtime.database.transaction() as tx:
         commands.end(tx, claimed, "done", result=result)
     log.info("rehearsed", rehearsal=claimed.id, set=claimed.number,
              seconds=round(time.monotonic() - began, 1))  # fmt: skip
+
+
+def _reason(error: Exception) -> str:
+    """For who asked. What no rule has thought of would fail again: operations are to look."""
+    if isinstance(error, ModelRefused):
+        return str(error)[:1000]
+    return f"an error of the system, for operations: {type(error).__name__}: {error}"[:1000]
 
 
 class _Run:

@@ -269,7 +269,7 @@ def test_a_rehearsal_that_was_killed_goes_on_where_it_stood(
         )
 
 
-def test_a_cancelled_rehearsal_stops_and_keeps_nothing(
+def test_a_cancelled_rehearsal_stops_and_a_failed_one_says_why(
     begun: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = begun
@@ -290,6 +290,16 @@ def test_a_cancelled_rehearsal_stops_and_keeps_nothing(
     assert (found.state, found.result) == ("cancelled", None)
     with pytest.raises(DomainError):
         accept(room, number, day(LIVE_ON))
+
+    def fails(*_: object) -> None:
+        raise KeyError("use_falls")
+
+    ask(room, number, day(20))
+    monkeypatch.setattr(rehearser, "judge", fails)
+    rehearse(room)  # it would fail again: who asked is told, and nobody takes it up anew
+    found = last(room, number)
+    assert (found.state, found.result) == ("failed", None)
+    assert "KeyError: 'use_falls'" in found.failure
 
 
 def test_who_may_decide_on_what_and_when(begun: Room) -> None:

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from services.scoring import risk_plan
 from services.scoring.hindsight import Asked, Booking, Given, Tally, judge
 from shared.events.bank import AccountClosed, AccountOpened, TransactionBooked
 
@@ -85,6 +86,27 @@ def test_trouble_leads_by_its_first_day() -> None:
     events = [opened(), booked(0, 50_000), booked(220, -60_000, kind="card")]
     found = told(events, given("distress", 200))["distress"]
     assert (found.hits, found.figures()["lead_days"]) == (1, 20)
+
+
+@pytest.mark.parametrize("rule", [code for codes in risk_plan.RULES for code in codes])
+def test_every_rule_of_a_model_can_be_judged(rule: str) -> None:
+    """Else the first account that is old enough ends every rehearsal."""
+    asked = Asked(ASKED.from_on, ASKED.through_on, {"CA": {rule: 90}})
+    tallies: dict[str, Tally] = {}
+    actions = [booked(n, 10_000) for n in range(0, 180, 5)]
+    judge(asked, [*drained(200), *actions], [given(rule, 180)], tallies)
+    assert tallies[rule].judged == 1
+
+
+def test_use_that_fell_for_good_is_a_hit() -> None:
+    fell = [opened(), *(booked(n, -100, kind="card") for n in range(0, 180, 5))]
+    goes_on = [opened(), *(booked(n, -100, kind="card") for n in range(0, 400, 5))]
+    asked = Asked(ASKED.from_on, ASKED.through_on, {"CA": {"use_falls": 90}})
+    for events, hits in ((fell, 1), (goes_on, 0)):
+        tallies: dict[str, Tally] = {}
+        judge(asked, events, [given("use_falls", 185)], tallies)
+        one = tallies["use_falls"]
+        assert (one.judged, one.hits, one.wrong) == (1, hits, 1 - hits)
 
 
 def test_no_purchase_is_judged_over_its_own_horizon() -> None:

@@ -242,7 +242,7 @@ def _has_month(book: Book, account: int, until: int) -> bool:
     spans = book.tail.spans
     if spans[account, entries.COUNTS + PENDING] > 0 or spans[account, entries.COUNTS + CELLS] > 0:
         return True
-    return books.owes(book, account)  # type: ignore[no-any-return]
+    return books.owes(book, account)
 
 
 @compiled

@@ -224,21 +224,19 @@ def owes(book: Book, account: int) -> bool:
     """Is there a sum that is not posted whole? A balance that a late event brought to nothing
     leaves what it has earned until then."""
     ledger = book.ledgers[account]
-    if ledger[UPKEEP_SUM] != ledger[UPKEEP_POSTED]:
-        return True
+    found: bool = ledger[UPKEEP_SUM] != ledger[UPKEEP_POSTED]
     for component in range(r.NET, r.UPKEEP, 2):
-        if _unposted(ledger, component) != 0:
-            return True
-    return False
+        found = found or _unposted(ledger, component) != 0
+    return found
 
 
 @compiled
 def _unposted(ledger: Ints, component: int) -> int:
     at = sum_of(component)
-    if ledger[at] == 0 and ledger[at + 1] == 0:
-        return -ledger[at + POSTED]
-    unit = LOSS_UNIT if component >= r.LOSS else UNIT
-    return rounded(ledger[at], ledger[at + 1], unit) - ledger[at + POSTED]
+    due: int = -ledger[at + POSTED]
+    if ledger[at] != 0 or ledger[at + 1] != 0:
+        due += rounded(ledger[at], ledger[at + 1], LOSS_UNIT if component >= r.LOSS else UNIT)
+    return due
 
 
 @compiled
