@@ -50,27 +50,22 @@ class Preloaded:
 def records_of(
     events: int, customers: int, found: Preloaded, first_day: date = FIRST_DAY, days: int = DAYS
 ) -> Iterator[tuple[int, bytes | None, bytes]]:
-    """Mild skew: the busiest customers come first. Every day is closed."""
+    """Mild skew: the busiest customers come first. Every day is closed. The customers and their
+    accounts are those of `first_records_of`."""
     rng = Random(7)
     sums: defaultdict[str, int] = defaultdict(int)
     counts: defaultdict[str, int] = defaultdict(int)
     numbers = [f"C{i:09d}" for i in range(customers)]
     places = [partition_of(n, PARTITIONS) for n in numbers]
-    template = encode(transaction(123456789, "CUSTOMER9", "ACCOUNT-9", 987654321, FIRST_DAY))
     size = 0
     for day_number in range(days):
         day = first_day + timedelta(days=day_number)
-        dated = template.replace(FIRST_DAY.isoformat().encode(), day.isoformat().encode())
+        dated = _dated(day)
         for n in range(day_number * events // days, (day_number + 1) * events // days):
             i = int(customers * rng.random() ** 2)
             amount = rng.randrange(-200_000, 300_000) or 1
             key = numbers[i].encode()
-            value = (
-                dated.replace(b"CUSTOMER9", key)
-                .replace(b"ACCOUNT-9", b"A%09d%d" % (i, n % 2))
-                .replace(b"123456789", b"%d" % n)
-                .replace(b"987654321", b"%d" % amount)
-            )
+            value = _booked(dated, key, b"A%09d%d" % (i, n % 2), n, amount)
             sums[numbers[i]] += amount
             counts[numbers[i]] += 1
             size += len(value)
@@ -80,6 +75,33 @@ def records_of(
         for partition in range(PARTITIONS):
             yield partition, None, encode(close)
     found.sums, found.counts, found.bytes_each = dict(sums), dict(counts), size / events
+
+
+def first_records_of(
+    customers: int, day: date, minor: int
+) -> Iterator[tuple[int, bytes | None, bytes]]:
+    """One event of so much on each of the two accounts of each customer."""
+    dated = _dated(day)
+    for i in range(customers):
+        number = f"C{i:09d}"
+        partition, key = partition_of(number, PARTITIONS), number.encode()
+        for n in range(2):
+            account = b"A%09d%d" % (i, n)
+            yield partition, key, _booked(dated, key, account, 10**9 + 2 * i + n, minor)
+
+
+def _dated(day: date) -> bytes:
+    template = encode(transaction(123456789, "CUSTOMER9", "ACCOUNT-9", 987654321, FIRST_DAY))
+    return template.replace(FIRST_DAY.isoformat().encode(), day.isoformat().encode())
+
+
+def _booked(dated: bytes, key: bytes, account: bytes, n: int, amount: int) -> bytes:
+    return (
+        dated.replace(b"CUSTOMER9", key)
+        .replace(b"ACCOUNT-9", account)
+        .replace(b"123456789", b"%d" % n)
+        .replace(b"987654321", b"%d" % amount)
+    )
 
 
 def _yard_us() -> float:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 
 from services.scoring.__main__ import SERVICE
 from shared.db import Database
@@ -37,6 +37,18 @@ def make_parties(database: Database, numbers: list[str]) -> None:
             ),
             {"numbers": numbers, "at": datetime(2025, 1, 1, tzinfo=UTC)},
         )
+
+
+def vacuum(found: Servers, schema: str) -> None:
+    """As a bank's tables are that were there before: the planner knows them."""
+    engine = create_engine(make_url(found.database), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        tables = connection.execute(
+            text("select tablename from pg_tables where schemaname = :schema"), {"schema": schema}
+        ).scalars()
+        for table in list(tables):
+            connection.execute(text(f'vacuum analyze "{schema}"."{table}"'))
+    engine.dispose()
 
 
 def assert_folded(database: Database, sums: Mapping[Any, int], *, transactions: int) -> None:

@@ -1,10 +1,12 @@
 """`python -m tests.load.score_latency`: from an event's produce to the score that it moved.
 
-Events of today flow at a fixed pace through real workers and scoring's listener and relay, each a
-process, on a real broker. An event is in the first record of `score.updates` whose position of its
-customer is not before the event's. Every event must come, and the last score of every party must
-have his sum. With `--hops` it also says when its state row was there, and when it was folded; who
-watches that takes CPU from who is watched.
+Events of today flow at one pace after the other through real workers and scoring's listener and
+relay, each a process, on a real broker. The bank is there before: each account has had an event.
+An event is in the first record of `score.updates` whose position of its customer is not before
+the event's. Every event must come, and the last score of every party must have his sum. What comes
+is read at the end of a pace, only the time is noted when it comes: who looks on takes CPU from who
+is looked at. With `--hops` it also says when an event's state row was there, and when it was
+folded.
 """
 
 import asyncio
@@ -16,7 +18,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -33,20 +35,31 @@ from services.scoring.state import kind_of, place_of
 from shared import positions
 from shared.db import Database
 from shared.ids import partition_of
+from shared.process import spare_the_collector
 from shared.testing.servers import Servers, servers
 from shared.testing.space import ServiceUnderTest, Space
-from tests.load.bench_worker import PARTITIONS, Preloaded, compile_ahead, rates_of, records_of
+from tests.load.bench_worker import (
+    PARTITIONS,
+    Preloaded,
+    compile_ahead,
+    first_records_of,
+    rates_of,
+    records_of,
+)
 from tests.load.fold_rate import backend_of
-from tests.load.query_rooms import assert_folded, make_parties, query_room
+from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
+from tests.load.query_rooms import assert_folded, make_parties, query_room, vacuum
 from tests.load.stage import spread
-from tests.load.state_latency import Sent, publish_at
 from tests.processes import Forked
 from tests.risk_live import hand_made
 from tests.workers import Worker, WorkerSpace, described
 
-WARM_UP_S: Final = 5.0
+WARM_UP_S: Final = 4.0  # of each pace
+QUIET_S: Final = 1.0  # without anything that comes: time to read what came
 LAST_SCORES_S: Final = 30.0  # without a score that was awaited
-Published = tuple[int, bytes | None, bytes]
+FILL_RATE: Final = 20_000  # at which each account has its first event
+FIRST_MINOR: Final = 5_000_000  # a balance is more than what one event moves
+P99_MS: Final = 500.0  # a pace at which more is needed does not hold
 
 
 class _Scored(msgspec.Struct):
@@ -81,7 +94,7 @@ class Awaited:
         return sum(map(len, self.offsets.values()))
 
     def spread(self, begun: float) -> dict[str, float]:
-        """Of those sent after the warm-up."""
+        """Of those sent after the warm-up of the pace that began then."""
         took = [seconds for at, seconds in self.took if at > begun + WARM_UP_S]
         assert len(took) > 1000, "too few to say anything"
         return spread(took)
@@ -95,6 +108,10 @@ class Waiting:
     ends: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     sums: dict[str, int] = field(default_factory=dict)  # of parties, as last told
     updates: int = 0
+    # What has come, not read yet: scores, state rows, places of the listener; each with its time.
+    scores: list[tuple[bytes, float]] = field(default_factory=list)
+    state_rows: list[tuple[Any, float]] = field(default_factory=list)
+    places: list[tuple[dict[int, int], float]] = field(default_factory=list)
     rows: defaultdict[int, deque[tuple[int, str, int]]] = field(  # written, not folded yet
         default_factory=lambda: defaultdict(deque)
     )
@@ -105,37 +122,43 @@ class Waiting:
     def noted(self, records: Iterator[Published]) -> Iterator[Published]:
         """The same records, each with its place in the log noted."""
         for partition, key, value in records:
-            if key is None:
-                continue  # the day goes on
+            assert key is not None, "the day goes on"
             for place in (self.row, self.folded, self.score):
                 place.offsets[key.decode()].append(self.ends[partition])
             self.ends[partition] += 1
             yield partition, key, value
 
-    def take(self, value: bytes, now: float) -> None:
-        told = _decoder.decode(value).data
-        self.updates += 1
-        self.sums[told.party_id] = told.figures["net_transactions_minor"]
-        for number, position in told.positions.items():
-            self.score.come(number, position, now)
+    def take_score(self, record: Any, now: float) -> None:
+        self.scores.append((record.value, now))
 
     def take_row(self, record: Any, now: float) -> None:
-        if kind_of(record.value) == KIND_CUSTOMER:
-            number, position = record.key.decode(), place_of(record.value)[0]
-            self.row.come(number, position, now)
-            self.rows[record.partition].append((record.offset, number, position))
+        self.state_rows.append((record, now))
 
-    def fold(self, partition: int, next_offset: int, now: float) -> None:
-        """The listener stands here in `scoring.state`."""
-        rows = self.rows[partition]
-        while rows and rows[0][0] < next_offset:
-            _, number, position = rows.popleft()
-            self.folded.come(number, position, now)
+    def read(self) -> None:
+        """Reads all that has come."""
+        for value, now in self.scores:
+            told = _decoder.decode(value).data
+            self.sums[told.party_id] = told.figures["net_transactions_minor"]
+            for number, position in told.positions.items():
+                self.score.come(number, position, now)
+        self.updates += len(self.scores)
+        for record, now in self.state_rows:
+            if kind_of(record.value) == KIND_CUSTOMER:
+                number, position = record.key.decode(), place_of(record.value)[0]
+                self.row.come(number, position, now)
+                self.rows[record.partition].append((record.offset, number, position))
+        for at, now in self.places:
+            for partition, next_offset in at.items():
+                rows = self.rows[partition]
+                while rows and rows[0][0] < next_offset:
+                    _, number, position = rows.popleft()
+                    self.folded.come(number, position, now)
+        self.scores, self.state_rows, self.places = [], [], []
 
 
 async def _watch(space: Space, topic: str, take: Callable[[Any, float], None]) -> None:
     consumer = AIOKafkaConsumer(bootstrap_servers=space.servers.kafka, fetch_max_wait_ms=20,
-                                fetch_min_bytes=1 << 14,  # a fetch for each record costs the broker
+                                fetch_min_bytes=1 << 16,  # a fetch for each record costs the broker
                                 auto_offset_reset="earliest")  # fmt: skip
     await consumer.start()
     try:
@@ -155,48 +178,95 @@ async def _watch_fold(database: Database, waiting: Waiting) -> None:
     while True:
         with database.read() as session:
             at = positions.stored(session, "scoring.state")
-        now = time.perf_counter()
-        for partition, next_offset in at.items():
-            waiting.fold(partition, next_offset, now)
+        waiting.places.append((at, time.perf_counter()))
         await asyncio.sleep(0.02)
 
 
-async def _flow(
-    space: WorkerSpace, query: Space, service: ServiceUnderTest, records: Iterator[Published],
-    rate: int, cpu_s: Callable[[], dict[str, float]], *, hops: bool,
-) -> tuple[Waiting, float, dict[str, int]]:  # fmt: skip
-    """What came of the events, when the first was sent, and microseconds of CPU an event by role
-    after the warm-up."""
-    waiting = Waiting()
+@dataclass
+class Flow:
+    """What is measured: the topics, the tables, whose CPU is counted, and what flows."""
 
-    async def warmed_up() -> tuple[dict[str, float], int]:
-        await asyncio.sleep(WARM_UP_S)
-        return cpu_s(), sum(map(len, waiting.sent.values()))
+    space: WorkerSpace
+    query: Space
+    service: ServiceUnderTest
+    pids: dict[str, list[int]]
+    first: Iterator[Published]
+    records: Iterator[Published]
+    waiting: Waiting = field(default_factory=Waiting)
 
-    warming = asyncio.create_task(warmed_up())
-    watching = [
-        asyncio.create_task(
-            _watch(query, "score.updates", lambda record, now: waiting.take(record.value, now))
-        )
-    ]
-    if hops:
-        watching += [
-            asyncio.create_task(_watch(query, "scoring.state", waiting.take_row)),
-            asyncio.create_task(_watch_fold(service.database, waiting)),
-        ]
-    begun = time.perf_counter()
-    await publish_at(space, waiting.noted(records), rate, waiting.sent)
-    came_at, left = time.perf_counter(), waiting.score.left()
-    while left and time.perf_counter() < came_at + LAST_SCORES_S:
-        await asyncio.sleep(0.2)
-        if waiting.score.left() < left:
-            came_at, left = time.perf_counter(), waiting.score.left()
-    for one in watching:
-        one.cancel()
-    await asyncio.gather(*watching, return_exceptions=True)
-    (before, already), after = await warming, cpu_s()
-    count = sum(map(len, waiting.sent.values())) - already
-    return waiting, begun, {r: round((after[r] - before[r]) * 1e6 / count) for r in after}
+    async def run(
+        self, rates: list[int], seconds: int, tell: Callable[[dict[str, Any]], None], *, hops: bool
+    ) -> None:
+        waiting = self.waiting
+        watching = [_watch(self.query, "score.updates", waiting.take_score)]
+        if hops:
+            watching += [
+                _watch(self.query, "scoring.state", waiting.take_row),
+                _watch_fold(self.service.database, waiting),
+            ]
+        running = [asyncio.create_task(one) for one in watching]
+        producer = producer_of(self.space.servers)
+        await producer.start()
+        try:
+            first = waiting.noted(self.first)
+            await self._sent(producer, list(ticks_of(producer, first, FILL_RATE)))
+            vacuum(self.space.servers, self.service.runtime.settings.schema_name)
+            for rate in rates:
+                events = waiting.noted(islice(self.records, rate * seconds))
+                ticks = list(ticks_of(producer, events, rate))
+                spare_the_collector()
+                tell(await self._pace(producer, ticks, rate, seconds, hops=hops))
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await producer.stop()
+
+    async def _pace(
+        self, producer: Any, ticks: list[Any], rate: int, seconds: int, *, hops: bool
+    ) -> dict[str, Any]:
+        """What came of the events of one pace, and microseconds of CPU an event by role after the
+        warm-up."""
+        waiting, begun, updates = self.waiting, time.perf_counter(), self.waiting.updates
+
+        async def warmed_up() -> dict[str, float]:
+            await asyncio.sleep(WARM_UP_S)
+            return self.cpu_s()
+
+        warming = asyncio.create_task(warmed_up())
+        ended, came, after = await self._sent(producer, ticks)
+        before, count = await warming, rate * (seconds - WARM_UP_S)
+        score = waiting.score.spread(begun)
+        return {
+            "events_per_s": rate,
+            "holds": score["p99_ms"] <= P99_MS,
+            "updates_per_event": round((waiting.updates - updates) / (rate * seconds), 2),
+            "last_after_s": round(came - ended, 2),
+            "cpu_us_per_event": {r: round((after[r] - before[r]) * 1e6 / count) for r in after},
+            "load_average": round(os.getloadavg()[0], 1),
+        } | ({
+            "to_row": waiting.row.spread(begun), "to_folded": waiting.folded.spread(begun),
+        } if hops else {}) | score  # fmt: skip
+
+    async def _sent(self, producer: Any, ticks: list[Any]) -> tuple[float, float, dict[str, float]]:
+        """Sends them and waits until each is in a score. When the last was sent, when the last
+        score came, and the CPU until then."""
+        waiting, topic = self.waiting, f"{self.space.prefix}bank.events"
+        await publish_at(producer, topic, ticks, waiting.sent)
+        ended, came, after = time.perf_counter(), 0.0, self.cpu_s()
+        while time.perf_counter() < max(came, ended) + LAST_SCORES_S:
+            await asyncio.sleep(0.1)
+            if waiting.scores and waiting.scores[-1][1] > came:
+                came, after = waiting.scores[-1][1], self.cpu_s()
+            elif time.perf_counter() > max(came, ended) + QUIET_S:
+                waiting.read()
+                if waiting.score.left() == 0:
+                    return ended, came, after
+        raise AssertionError(f"{waiting.score.left()} events came in no score")
+
+    def cpu_s(self) -> dict[str, float]:
+        """Seconds of CPU so far, by role; `here`: who makes the events and reads the scores."""
+        return {role: sum(map(_cpu_s, pids)) for role, pids in self.pids.items()}
 
 
 def _start(found: Servers, space: Space, schema: str, folder: Path) -> list[Forked]:
@@ -234,16 +304,17 @@ def _wait_placed(service: ServiceUnderTest) -> None:
 
 
 def main(
-    rate: Annotated[int, typer.Option(min=100, help="events a second")] = 10_000,
-    seconds: Annotated[int, typer.Option(min=8)] = 20,
+    rate: Annotated[list[int] | None, typer.Option(help="events/s; default: 10000")] = None,
+    seconds: Annotated[int, typer.Option(min=8, help="of each rate")] = 15,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[int, typer.Option(min=1)] = 1,
     risk: Annotated[bool, typer.Option(help="a model of three rules on every account")] = False,
     rates: Annotated[bool, typer.Option(help="a ledger on every account")] = False,
     hops: Annotated[bool, typer.Option(help="also row and fold; it costs the others")] = False,
 ) -> None:
-    """Measure the latency of scores while events flow."""
+    """Measure the latency of scores while events flow, at one rate after the other."""
     compile_ahead()
+    paces = rate or [10_000]
     with (
         servers() as found,
         tempfile.TemporaryDirectory() as name,
@@ -251,7 +322,6 @@ def main(
     ):
         folder = Path(name)
         service.listener.source.close()  # the process has its own
-        schema = service.runtime.settings.schema_name
         make_parties(service.database, [f"C{n:09d}" for n in range(customers)])
         settings: dict[str, Any] = {}
         if risk:
@@ -264,50 +334,57 @@ def main(
             started = [space.start(f"w{n}", **settings) for n in range(workers)]
             for worker in started:
                 worker.wait_ready(180)
-            running = _start(found, query, schema, folder)
+            running = _start(found, query, service.runtime.settings.schema_name, folder)
             _wait_placed(service)
-            loaded = Preloaded(rate * seconds, {}, {}, 0.0)
+            loaded = Preloaded(sum(paces) * seconds, {}, {}, 0.0)
             today = datetime.now(UTC).astimezone(service.runtime.settings.zone).date()
             events = records_of(loaded.events, customers, loaded, today, days=1)
-            cpu_s = partial(_cpu_s_by_role, found, service.database, running, started)
-            waiting, begun, cpu_us = asyncio.run(
-                _flow(space, query, service, events, rate, cpu_s, hops=hops)
-            )
-            left = waiting.score.left()
-            assert left == 0, f"{left} events came in no score"
-            assert waiting.sums == {f"P-{n}": minor for n, minor in loaded.sums.items()}
-            assert_folded(service.database, loaded.sums, transactions=loaded.events)
-            typer.echo(json.dumps({
-                "events_per_s": rate, "customers": customers, "rates": rates, "risk": risk,
-                "updates_per_event": round(waiting.updates / loaded.events, 2),
-                "cpu_us_per_event": cpu_us,
-                "load_average": round(os.getloadavg()[0], 1),
-            } | ({
-                "to_row": waiting.row.spread(begun), "to_folded": waiting.folded.spread(begun),
-            } if hops else {}) | waiting.score.spread(begun)))  # fmt: skip
+            pids = _pids_by_role(found, service.database, running, started)
+            first = first_records_of(customers, today, FIRST_MINOR)
+            flow = Flow(space, query, service, pids, first, events)
+            stamp = {"customers": customers, "rates": rates, "risk": risk}
+            held: list[int] = []
+
+            def tell(measured: dict[str, Any]) -> None:
+                typer.echo(json.dumps(stamp | measured))
+                if measured["holds"]:
+                    held.append(measured["events_per_s"])
+
+            asyncio.run(flow.run(paces, seconds, tell, hops=hops))
+            assert [key for _, key, _ in events if key is not None] == []  # its sums are known now
+            sums = {f"C{n:09d}": 2 * FIRST_MINOR for n in range(customers)}
+            for number, minor in loaded.sums.items():
+                sums[number] += minor
+            assert flow.waiting.sums == {f"P-{n}": minor for n, minor in sums.items()}
+            total = loaded.events + 2 * customers
+            assert_folded(service.database, sums, transactions=total)
+            most = max(held, default=0)
+            typer.echo(json.dumps({"greatest_rate_with_p99_within_500_ms": most}))
         finally:
             for one in running:
                 one.kill()
             space.close()
 
 
-def _cpu_s_by_role(
+def _pids_by_role(
     found: Servers, database: Database, running: list[Forked], workers: list[Worker]
-) -> dict[str, float]:
-    """Seconds of CPU so far; of this process too, which makes the events and reads the scores."""
+) -> dict[str, list[int]]:
+    """The processes of each role. Servers of PostgreSQL that begin later are children of its
+    first, whose clock has those that ended."""
     port = int(found.kafka.rpartition(":")[2])
     listening = [c.pid for c in psutil.net_connections("tcp")
                  if c.status == psutil.CONN_LISTEN and c.laddr.port == port]  # fmt: skip
     listen, relay = running
     server = backend_of(database).parent()
     assert server is not None
-    postgres = [server.pid, *(one.pid for one in server.children())]
-    roles: dict[str, list[int]] = {
-        "worker": [one.process.pid for one in workers], "listen": [listen.pid],
-        "relay": [relay.pid], "broker": [pid for pid in listening if pid], "here": [os.getpid()],
-        "postgres": postgres,
-    }  # fmt: skip
-    return {role: sum(map(_cpu_s, pids)) for role, pids in roles.items()}
+    return {
+        "worker": [one.process.pid for one in workers],
+        "listen": [listen.pid],
+        "relay": [relay.pid],
+        "broker": [pid for pid in listening if pid],
+        "here": [os.getpid()],
+        "postgres": [server.pid, *(one.pid for one in server.children())],
+    }
 
 
 def _cpu_s(pid: int) -> float:

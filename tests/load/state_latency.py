@@ -11,53 +11,24 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.scoring import risk_model
 from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.state import kind_of, place_of
 from shared.testing.servers import servers
 from tests.load.bench_worker import PARTITIONS, Preloaded, compile_ahead, rates_of, records_of
+from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
 from tests.load.stage import spread
 from tests.risk_live import hand_made
 from tests.workers import WorkerSpace, described
 
-TICK_S: Final = 0.01
 WARM_UP_S: Final = 3.0
 LAST_ROWS_S: Final = 2.0
-Sent = dict[int, list[float]]  # partition -> when each of its records was handed to the producer
-
-
-async def publish_at(
-    space: WorkerSpace, records: Iterator[tuple[int, bytes | None, bytes]], rate: int, sent: Sent
-) -> None:
-    """A tick's events at a time, each partition's as one batch; says when each was sent."""
-    producer = AIOKafkaProducer(bootstrap_servers=space.servers.kafka, acks="all")
-    await producer.start()
-    try:
-        begun, ticks, reports = time.perf_counter(), 0, []
-        while tick := list(islice(records, int(rate * TICK_S))):
-            by_partition = defaultdict(list)
-            for partition, key, value in tick:
-                by_partition[partition].append((key, value))
-            for partition, own in by_partition.items():
-                batch = producer.create_batch()
-                for key, value in own:
-                    batch.append(key=key, value=value, timestamp=None)
-                sent[partition] += [time.perf_counter()] * len(own)
-                reports.append(await producer.send_batch(
-                    batch, f"{space.prefix}bank.events", partition=partition
-                ))  # fmt: skip
-            ticks += 1
-            await asyncio.sleep(max(begun + ticks * TICK_S - time.perf_counter(), 0.0))
-        await asyncio.gather(*reports)
-    finally:
-        await producer.stop()
 
 
 async def _watch(space: WorkerSpace, sent: Sent, took: list[tuple[float, float]]) -> None:
@@ -82,14 +53,20 @@ async def _watch(space: WorkerSpace, sent: Sent, took: list[tuple[float, float]]
 
 
 async def _measure(
-    space: WorkerSpace, records: Iterator[tuple[int, bytes | None, bytes]], rate: int
+    space: WorkerSpace, records: Iterator[Published], rate: int
 ) -> list[float]:
     """Seconds of the rows of events sent after the warm-up."""
     sent: Sent = defaultdict(list)
     took: list[tuple[float, float]] = []
     watching = asyncio.create_task(_watch(space, sent, took))
-    begun = time.perf_counter()
-    await publish_at(space, records, rate, sent)
+    producer = producer_of(space.servers)
+    await producer.start()
+    try:
+        ticks = list(ticks_of(producer, records, rate))
+        begun = time.perf_counter()
+        await publish_at(producer, f"{space.prefix}bank.events", ticks, sent)
+    finally:
+        await producer.stop()
     await asyncio.sleep(LAST_ROWS_S)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
