@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Computed, Index
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
+from services.scoring.leaf_sql import BAND
 from services.scoring.tables import Base, Whole
 
 
@@ -213,7 +214,10 @@ class MovedRow(Base):
     on_date: Mapped[date] = mapped_column(primary_key=True)
     customer_number: Mapped[str] = mapped_column(primary_key=True)
     moved_minor: Mapped[int] = mapped_column(Whole)
-    __table_args__ = (Index("moved_most", "on_date", sql("abs(moved_minor) desc")),)
+    moved_band: Mapped[int] = mapped_column(  # in the index instead of what each event moves
+        Computed(BAND.format(v="abs(moved_minor)"), persisted=True)
+    )
+    __table_args__ = (Index("moved_most", "on_date", sql("moved_band desc")),)
 
 
 class PartySliceRow(Base):
@@ -276,6 +280,16 @@ class CustomerMonthRow(Base):
     __table_args__ = (
         Index("customer_months_ranked", "period", "posted_minor", "customer_number"),
     )
+
+
+class CustomerComponentRow(Base):
+    """What all posted leaves of a customer number add up to, by component: told with its party's
+    score, and leaves become ever more."""
+
+    __tablename__ = "customer_components"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    posted_minor: Mapped[int] = mapped_column(Whole)
 
 
 class CostRateRow(Base):

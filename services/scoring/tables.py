@@ -218,7 +218,8 @@ class PartyFigureRow(Base):
     posted_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     accrued_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
     last_12_months_minor: Mapped[int] = mapped_column(Whole, server_default=sql("0"))
-    published_at: Mapped[datetime | None]  # wall clock
+    published_at: Mapped[datetime | None]  # wall clock: since when somebody may have heard of it
+    turn_at: Mapped[datetime | None]  # wall clock: its last turn to be told, or its next one
     # Of what is told of the party: each change counts on, and when (the bank's clock).
     version: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
     figures_at: Mapped[datetime | None]
@@ -246,11 +247,13 @@ class PartyFigureRow(Base):
 
 
 class ScoreWaitingRow(Base):
-    """A party whose figures have changed since its last score; due on the wall clock."""
+    """A party whose figures have changed since its last score, as of their version; due on the
+    wall clock."""
 
     __tablename__ = "scores_waiting"
     party_id: Mapped[str] = mapped_column(primary_key=True)
     due_at: Mapped[datetime] = mapped_column(index=True)
+    version: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
 
 
 class SignalRow(Base):

@@ -4,7 +4,6 @@ from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
 
 from shared.events import bank, customer, workflow
 from shared.policy import Actor, Scope
@@ -46,11 +45,6 @@ def test_scores_are_published_once_per_change_and_slowly_while_history_loads(
     space.clock.bank = datetime.combine(today, datetime.min.time(), UTC) + timedelta(hours=6)
     scored.book("C2", 5, today)
     scored.score()
-    with scoring.database.transaction() as tx:
-        tx.session.execute(
-            text("update party_figures set published_at = :at"),
-            {"at": tx.wall_now - timedelta(seconds=1)},
-        )
     scoring.drain()
     assert told() == 4, "a party in the present is told at once"
 

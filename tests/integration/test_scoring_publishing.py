@@ -106,7 +106,7 @@ def test_without_the_version_a_figure_stays_untold(
 ) -> None:
     """Negative control: he is in line already, so the writer writes nothing there; taken out
     meanwhile, nobody tells what was written."""
-    careless = publishing.TOLD.text.replace("f.version = x.version as whole", "true as whole")
+    careless = publishing.TOLD.text.replace("w.version = x.version as whole", "true as whole")
     monkeypatch.setattr(publishing, "TOLD", text(careless))
     booked(one_party, 5)
     sent = taken(one_party)

@@ -62,7 +62,14 @@ def residual(scoring: ServiceUnderTest) -> int:
           union all
           select code, -posted_minor from contribution_totals where dimension = 'month') x
          group by period""")  # fmt: skip
-    return max(residual_minor(found), *(abs(int(row[0])) for row in by_month), 0)
+    by_component = rows(scoring, """
+        select sum(posted) from (
+          select customer_number, component, posted_minor as posted from customer_components
+          union all
+          select customer_number, component, -amount_minor from leaves) x
+         group by customer_number, component""")  # fmt: skip
+    differences = [abs(int(row[0])) for row in (*by_month, *by_component)]
+    return max(residual_minor(found), *differences, 0)
 
 
 def by_code(scoring: ServiceUnderTest, dimension: str) -> dict[str, Sum]:
@@ -127,7 +134,7 @@ def test_a_leaf_withheld_from_one_dimension_shows(
     assert residual(scoring) == abs(amount)
 
 
-@pytest.mark.parametrize("table", ["month_totals", "customer_months"])
+@pytest.mark.parametrize("table", ["month_totals", "customer_months", "customer_components"])
 def test_a_leaf_withheld_from_a_month_shows(
     space: Space, scoring: ServiceUnderTest, scored: Scored, table: str
 ) -> None:
@@ -141,7 +148,7 @@ def test_a_leaf_withheld_from_a_month_shows(
                 f"""
                 update {table} set posted_minor = posted_minor - 7
                  where ctid = (select ctid from {table} limit 1)
-                """  # noqa: S608 - one of two names of ours
+                """  # noqa: S608 - one of three names of ours
             )
         )
     assert residual(scoring) == 7

@@ -146,6 +146,16 @@ TO_CUSTOMER_MONTHS = text(
        set posted_minor = customer_months.posted_minor + excluded.posted_minor
     """
 )
+TO_COMPONENTS = text(
+    """
+    insert into customer_components (customer_number, component, posted_minor)
+    select customer_number, component, sum(posted_minor)
+      from leaf_moves where posted_minor <> 0 group by customer_number, component
+     order by customer_number, component
+    on conflict (customer_number, component) do update
+       set posted_minor = customer_components.posted_minor + excluded.posted_minor
+    """
+)
 # All leaves of some numbers, with a sign: they leave one owner and come to another.
 ALL_OF_THEM = text(
     f"""
@@ -182,14 +192,18 @@ WITH_LEAVES = text(
     """
 )
 EMPTY = text("truncate leaf_moves")
+# Safe as a merge: whoever moves a number's leaves holds the number.
 TO_MOVED = text(
     """
-    insert into moved (on_date, customer_number, moved_minor)
-    select :today, customer_number, sum(posted_minor + accrued_minor)
-      from leaf_moves group by customer_number
-    having sum(posted_minor + accrued_minor) <> 0 order by customer_number
-    on conflict (on_date, customer_number) do update
-       set moved_minor = moved.moved_minor + excluded.moved_minor
+    merge into moved m
+    using (select customer_number, sum(posted_minor + accrued_minor) as minor
+             from leaf_moves group by customer_number
+           having sum(posted_minor + accrued_minor) <> 0) x
+       on m.on_date = :today and m.customer_number = x.customer_number
+     when matched then update set moved_minor = m.moved_minor + x.minor
+     when not matched
+     then insert (on_date, customer_number, moved_minor)
+          values (:today, x.customer_number, x.minor)
     """
 )
 # Whose leaves a tax is due on anew, where the bank has one; see `taxes`.
@@ -223,18 +237,22 @@ def count_moves(tx: Tx, *, of_days: bool = False) -> None:
     parties.recompute(tx, touched)
 
 
-def add_moves(tx: Tx, *, of_days: bool = False) -> set[str]:
+def add_moves(tx: Tx, *, of_days: bool = False, posted: bool = True) -> set[str]:
     """As `count_moves`, but for the parties' own sums. Returns the parties that must follow.
 
-    `of_days`: it was the days that went by; nobody has moved anything today.
+    `of_days`: it was the days that went by; nobody has moved anything today. `posted`: some of it
+    may be of posted leaves.
     """
     tx.session.execute(TO_TOTALS)
     tx.session.execute(TO_OWNERS)
     tx.session.execute(TO_MONTHS)
-    tx.session.execute(TO_CUSTOMER_MONTHS)
-    tx.session.execute(TO_UNTAXED)
     today = today_of(tx)
-    touched = set(tx.session.execute(TO_NUMBERS).scalars()) | last_months.add_moves(tx, today)
+    touched = set(tx.session.execute(TO_NUMBERS).scalars().all())
+    if posted:
+        tx.session.execute(TO_CUSTOMER_MONTHS)
+        tx.session.execute(TO_COMPONENTS)
+        tx.session.execute(TO_UNTAXED)
+        touched |= last_months.add_moves(tx, today)
     if not of_days:
         tx.session.execute(TO_MOVED, {"today": today})
     tx.session.execute(FORGET_MOVED, {"before": today - MOVED_KEPT})

@@ -157,4 +157,4 @@ def keep_open_leaves(tx: Tx) -> set[str]:
     tx.session.execute(NEW, {"today": contribution.today_of(tx)})
     with sharing.whole_open(tx):
         tx.session.execute(KEEP)
-    return contribution.add_moves(tx)
+    return contribution.add_moves(tx, posted=False)

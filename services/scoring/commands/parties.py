@@ -69,19 +69,30 @@ LOCK_PARTIES = text(
     """
 )
 # How long after one score a party's next one waits: who lives in the present is told at most every
-# 250 ms, who is still being loaded every 15 s. The rows of `updated` are locked, so nobody puts
-# them in line or takes them out meanwhile; who is in line already costs no write.
+# 250 ms, who is still being loaded every 15 s. A turn that is near enough stays what it is.
+_GAP = "case when {as_of_on} >= :live_on then interval '250 ms' else interval '15 s' end"
+_NOW = "cast(:wall_now as timestamptz)"
+_TURN = f"""case when f.turn_at > {_NOW} - {_GAP} and f.turn_at <= {_NOW} then f.turn_at + {_GAP}
+                 when f.turn_at > {_NOW} and f.turn_at <= {_NOW} + {_GAP} then f.turn_at
+                 else {_NOW} end"""
+
+
+def changed(as_of_on: str) -> str:
+    """What a change of a party's figures writes beside them."""
+    turn = _TURN.format(as_of_on=as_of_on)
+    return f"version = f.version + 1, figures_at = :bank_now, turn_at = {turn}"
+
+
+# The rows of `updated` are locked, so nobody else puts them in line meanwhile. Who was told already
+# or stands in line must be told that nothing is left of him.
 WAIT_FOR_TURN = """
-    insert into scores_waiting (party_id, due_at)
-    select t.party_id, t.due_at
-      from (select u.party_id, case when u.published_at is null then :wall_now
-                                    when u.as_of_on >= :live_on
-                                    then u.published_at + interval '250 ms'
-                                    else u.published_at + interval '15 s' end as due_at
-              from updated u where u.numbers > 0 or u.published_at is not null) t
-      left join scores_waiting w using (party_id)
-     where w.party_id is null or w.due_at > t.due_at order by t.party_id
-    on conflict (party_id) do update set due_at = excluded.due_at
+    insert into scores_waiting (party_id, due_at, version)
+    select u.party_id, u.turn_at, u.version from updated u
+     where u.numbers > 0 or u.published_at is not null
+        or exists (select 1 from scores_waiting w where w.party_id = u.party_id)
+     order by u.party_id
+    on conflict (party_id) do update
+       set version = excluded.version, due_at = least(scores_waiting.due_at, excluded.due_at)
 """
 # Party by party, lateral: joined first and grouped then, all numbers of the bank were read and
 # sorted as soon as the planner knew little of the tables.
@@ -107,9 +118,9 @@ RECOMPUTE = text(
              customer_count = x.customer_count, mean_minor = x.mean_minor, last_on = x.last_on,
              posted_minor = x.posted_minor, accrued_minor = x.accrued_minor,
              last_12_months_minor = x.last_12_months_minor, as_of_on = x.as_of_on,
-             version = f.version + 1, figures_at = :bank_now
+             {changed("x.as_of_on")}
         from sums x where f.party_id = x.party_id
-      returning new.party_id, new.published_at, new.as_of_on, new.numbers,
+      returning new.party_id, new.published_at, new.turn_at, new.version, new.numbers,
                 new.posted_minor + new.accrued_minor as minor, old.numbers as old_numbers,
                 old.posted_minor + old.accrued_minor as old_minor),
     waiting as ({WAIT_FOR_TURN})
@@ -169,20 +180,25 @@ class Membership:
 def hold_numbers(tx: Tx, numbers: Collection[str]) -> dict[str, str | None]:
     """Number -> party; the mapping stands still until the commit."""
     asked = {"numbers": as_array(numbers)}
-    found = {r.customer_number: r.party_id for r in tx.session.execute(HOLD_NUMBERS, asked)}
+    found = _party_of(tx, asked)
     missing = as_array(set(numbers) - found.keys())
     if missing != "{}":
         tx.session.execute(NEW_NUMBERS, {"numbers": missing})
-        held = tx.session.execute(HOLD_NUMBERS, {"numbers": missing})
-        found |= {r.customer_number: r.party_id for r in held}
+        found |= _party_of(tx, {"numbers": missing})
     return found
+
+
+def _party_of(tx: Tx, asked: dict[str, str]) -> dict[str, str | None]:
+    """All rows at once: one by one they cost more than their locks."""
+    rows = tx.session.execute(HOLD_NUMBERS, asked).all()
+    return {row[0]: row[1] for row in rows}
 
 
 def lock_parties(tx: Tx, parties: Collection[str]) -> None:
     """Whoever writes a party's figures or alerts holds its row."""
     if not parties:
         return
-    locked = tx.session.execute(LOCK_PARTIES, {"parties": as_array(parties)}).scalars()
+    locked = tx.session.execute(LOCK_PARTIES, {"parties": as_array(parties)}).scalars().all()
     missing = as_array(set(parties) - set(locked))
     if missing != "{}":
         tx.session.execute(NEW_PARTIES, {"parties": missing})

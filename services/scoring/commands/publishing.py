@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -27,7 +28,9 @@ from shared.money import MINOR_MAX
 from shared.outbox import Telling, source_of
 
 log = structlog.get_logger()
+_ppm_decoder = msgspec.json.Decoder(dict[str, int])
 
+DUE = text("select exists (select 1 from scores_waiting where due_at <= :wall_now)")
 # Whose open alerts may have another margin by now. Who is being folded is told again anyway.
 WITH_ALERTS = text(
     """
@@ -40,9 +43,11 @@ WITH_ALERTS = text(
 )
 FIGURES = text(
     """
-    select f.party_id, f.version, f.figures_at, f.sum_minor, f.count as transactions,
-           f.customer_count, f.mean_minor, f.risk_ppm, f.margin_at_risk_minor, f.posted_minor,
-           f.accrued_minor, f.last_12_months_minor,
+    select f.party_id, f.version, w.version as version_in_line, f.figures_at, f.sum_minor,
+           f.count as transactions, f.customer_count, f.mean_minor,
+           cast(f.risk_ppm as text) as risk_ppm,
+           f.margin_at_risk_minor, f.posted_minor, f.accrued_minor, f.last_12_months_minor,
+           f.published_at is not null as is_heard_of,
            f.numbers > 0 or f.published_at is not null as has_hearers
       from scores_waiting w join party_figures f using (party_id)
      where w.due_at <= :wall_now order by w.due_at limit :limit
@@ -57,26 +62,33 @@ POSITIONS = text(
 )
 COMPONENTS = text(
     """
-    select n.party_id, l.component, sum(l.amount_minor) as minor
-      from numbers n join leaves l using (customer_number)
+    select n.party_id, c.component, sum(c.posted_minor) as minor
+      from numbers n join customer_components c using (customer_number)
      where n.party_id = any(cast(:parties as text[]))
-     group by n.party_id, l.component order by l.component
+     group by n.party_id, c.component order by c.component
     """
 )
-# Whoever writes a party's figures holds its row from before until the commit: so the version seen
-# here, with the row held, is the last, and who writes after us finds the party out of the line.
+# Before anybody hears of them: from now on they are told when nothing is left of them.
+HEARD_OF = text(
+    """
+    with held as materialized (
+      select party_id from party_figures
+       where party_id = any(cast(:parties as text[])) order by party_id for update)
+    update party_figures f set published_at = :wall_now
+      from held h where f.party_id = h.party_id and f.published_at is null
+    """
+)
+# Whoever changes a party's figures writes their version into the line in the same transaction: so
+# the version seen here, with the row held, is the last, and who writes after us finds the party out
+# of the line.
 TOLD = text(
     """
     with held as materialized (
-      select f.party_id, f.version = x.version as whole
+      select w.party_id, w.version = x.version as whole
         from unnest(cast(:parties as text[]), cast(:versions as bigint[]))
              as x(party_id, version)
-        join party_figures f using (party_id)
-       order by f.party_id for update of f),
-    marked as (
-      update party_figures f set published_at = :wall_now
-        from held h where f.party_id = h.party_id
-         and (f.numbers > 0 or f.published_at is not null)),
+        join scores_waiting w using (party_id)
+       order by w.party_id for update of w),
     again as (
       update scores_waiting w set due_at = cast(:wall_now as timestamptz) + interval '250 ms'
         from held h where w.party_id = h.party_id and not h.whole)
@@ -91,6 +103,8 @@ class ScoresLine:
     def take(self, database: Database, limit: int) -> list[Telling]:
         asked = {"wall_now": database.clock.wall_now(), "limit": limit}
         with database.transaction() as tx:
+            if not tx.session.execute(DUE, asked).scalar_one():
+                return []
             tx.session.execute(BY_KEY)
             with_alerts = list(tx.session.execute(WITH_ALERTS, asked).scalars())
             if with_alerts:
@@ -99,12 +113,15 @@ class ScoresLine:
             session.execute(BY_KEY)
             rows = session.execute(FIGURES, asked).all()
             made = list(_tellings(database, session, rows))
-        left_out = {row.party_id: row.version for row in rows}
+        left_out = {row.party_id: row.version_in_line for row in rows}
         for one in made:
             del left_out[one.key]
-        if left_out:
+        new = [row.party_id for row in rows
+               if not row.is_heard_of and row.party_id not in left_out]  # fmt: skip
+        if left_out or new:
             with database.transaction() as tx:
                 _take_out(tx, left_out)
+                tx.session.execute(HEARD_OF, {"parties": as_array(new), "wall_now": tx.wall_now})
         return made
 
     def told(self, tx: Tx, reported: list[Telling]) -> None:
@@ -114,8 +131,12 @@ class ScoresLine:
 def _take_out(tx: Tx, versions: Mapping[str, int]) -> None:
     tx.session.execute(BY_KEY)
     ordered = sorted(versions)  # as `as_array` has them
-    asked = {"parties": as_array(ordered), "versions": [versions[one] for one in ordered]}
-    tx.session.execute(TOLD, {**asked, "wall_now": tx.wall_now})
+    asked = {
+        "parties": as_array(ordered),
+        "versions": f"{{{','.join(str(versions[one]) for one in ordered)}}}",
+        "wall_now": tx.wall_now,
+    }
+    tx.session.execute(TOLD, asked)
 
 
 def _tellings(database: Database, session: Session, rows: Sequence[Any]) -> Iterator[Telling]:
@@ -128,18 +149,21 @@ def _tellings(database: Database, session: Session, rows: Sequence[Any]) -> Iter
     asked = {"parties": as_array(parties)}
     version = live_version(session)
     numbers: defaultdict[str, dict[str, int | None]] = defaultdict(dict)
-    for party_id, number, position in session.execute(POSITIONS, asked):
+    for party_id, number, position in session.execute(POSITIONS, asked).all():
         numbers[party_id][number] = position
     components: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for party_id, component, minor in session.execute(COMPONENTS, asked):
+    for party_id, component, minor in session.execute(COMPONENTS, asked).all():
         components[party_id][component] = int(minor)
     risks = holding(session, parties)
+    by_rule = {told: _ppm_decoder.decode(told) for told in {row.risk_ppm for row in rows}}
     for row in rows:
-        of = row.party_id
-        fact = score_of(row, components[of], numbers[of], risks.get(of, ()), version)
+        of, ppm = row.party_id, by_rule[row.risk_ppm]
+        fact = score_of(
+            row, ppm, components[of], numbers[of], risks=risks.get(of, ()), version=version
+        )
         if fact is not None:
             payload = envelope.encode(_event(database, row, fact))
-            yield Telling(ScoreUpdated.TOPIC, of, payload, row.version)
+            yield Telling(ScoreUpdated.TOPIC, of, payload, row.version_in_line)
 
 
 def _event(database: Database, row: Any, fact: ScoreUpdated) -> Event[ScoreUpdated]:
@@ -157,8 +181,8 @@ def _event(database: Database, row: Any, fact: ScoreUpdated) -> Event[ScoreUpdat
 
 
 def score_of(
-    row: Any, components: dict[str, int], positions: dict[str, int | None],
-    risks: Sequence[Holding], version: str,
+    row: Any, risk_ppm: dict[str, int], components: dict[str, int],
+    positions: dict[str, int | None], *, risks: Sequence[Holding], version: str,
 ) -> ScoreUpdated | None:  # fmt: skip
     """The fact of one party; none for sums that no event may carry (2**53), with an alarm."""
     sum_minor, mean_minor = int(row.sum_minor), int(row.mean_minor)
@@ -179,7 +203,7 @@ def score_of(
             last_12_months_minor=lately,
         ),
         model_version="+".join(sorted({version, *(one.model_version for one in risks)})),
-        risk_ppm=row.risk_ppm,
+        risk_ppm=risk_ppm,
         risks=tuple(_told(one) for one in risks),
         figures={
             "net_transactions_minor": sum_minor,

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from sqlalchemy import text
 
-from services.scoring.commands.parties import WAIT_FOR_TURN, turn_of
+from services.scoring.commands.parties import WAIT_FOR_TURN, changed, turn_of
 from services.scoring.queries.months import last_twelve
 from services.scoring.rules.stake import FINDINGS
 from shared.clock import business_date
@@ -63,8 +63,8 @@ RISK = text(
         from ruled group by party_id),
     updated as (
       update party_figures f
-         set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin, version = f.version + 1,
-             figures_at = :bank_now
+         set risk_ppm = t.risk_ppm, margin_at_risk_minor = t.margin,
+             {changed("f.as_of_on")}
         from told t where f.party_id = t.party_id returning f.*)
     {WAIT_FOR_TURN}
     """  # noqa: S608 - names are ours

@@ -15,6 +15,7 @@ the store knows it by then: a repeat is a duplicate, a place without an event is
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -47,6 +48,7 @@ TOPIC = "bank.events"
 _NOTHING = (None,) * (len(COLUMNS) - 2)
 # Which fields of a fact go into which column, where it has them.
 _FIELDS = ("customer_number", "account_number", "product_code", "kind")
+_of_booked = attrgetter(*_FIELDS)  # a transaction has them all
 # The stored events at given places.
 _AT = """
       from unnest(cast(:partitions as int[]), cast(:offsets as bigint[])) as o (partition, at)
@@ -117,9 +119,13 @@ def _hold(tx: Tx, places: Sequence[tuple[int, Event[Any]]]) -> None:
         parties.hold_numbers(tx, sharing.with_co_holders(tx, numbers))
 
 
-def _places(places: Iterable[tuple[int, int]]) -> dict[str, list[int]]:
+def _places(places: Iterable[tuple[int, int]]) -> dict[str, str]:
+    """As PostgreSQL writes arrays: of lists the driver looks at each value."""
     partitions, offsets = zip(*places, strict=True)
-    return {"partitions": list(partitions), "offsets": list(offsets)}
+    return {
+        "partitions": f"{{{','.join(map(str, partitions))}}}",
+        "offsets": f"{{{','.join(map(str, offsets))}}}",
+    }
 
 
 def _recount(tx: Tx, counts: Mapping[int, int], outcome: str, counted: str = "applied") -> None:
@@ -207,7 +213,7 @@ def _row(
         event.source,
         event.id,
         data.TYPE,
-        *(getattr(data, name, None) for name in _FIELDS),
+        *(_of_booked(data) if booked else (getattr(data, name, None) for name in _FIELDS)),
         data.initiated_by if booked else None,
         event.businessdate,
         event.time,

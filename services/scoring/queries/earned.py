@@ -125,8 +125,9 @@ MOVED = {
     True: text(
         """
         select n.party_id, sum(m.moved_minor) as moved_minor
-          from (select * from moved where on_date = :today order by abs(moved_minor) desc limit 200)
-               m join numbers n on n.customer_number = m.customer_number
+          from (select * from moved where on_date = :today
+                 order by moved_band desc, abs(moved_minor) desc limit 200) m
+          join numbers n on n.customer_number = m.customer_number
          where n.party_id is not null
          group by n.party_id having sum(m.moved_minor) <> 0
          order by abs(sum(m.moved_minor)) desc, n.party_id limit :limit
