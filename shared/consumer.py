@@ -34,7 +34,7 @@ BatchHandler = Callable[[Tx, list[Record]], None]
 """Takes all records that one poll brought of a private topic whose values are not events."""
 
 RECORDS_MAX = 2000  # of one transaction, where a service says nothing else
-SMALL = 1000  # records: after fewer the listener rests
+SMALL = 1000  # records: after fewer the listener rests; who may take very many, after a tenth
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class Listener:
         self._timers = timer_handlers
         self._batches = dict(batches or {})
         self._records_max = self._at_most = records_max
+        self._small = max(SMALL, records_max // 10)
         self._last_commit = 0.0
         self._counts: dict[str, int] = {}  # partitions are never added to a live keyed topic
         self._progress: dict[TopicPart, int] = {}
@@ -105,7 +106,7 @@ class Listener:
         done += replay.run_asked(self.database, self.apply_letter)
         self.beat = time.monotonic()
         # A batch costs a dozen statements, however small: what comes meanwhile is taken together.
-        small = 0 < len(records) < SMALL
+        small = 0 < len(records) < self._small
         self.rest_s = min(self.beat - began, self._settings.rest_max_s) if small else 0.0
         return done
 
@@ -274,8 +275,7 @@ class Listener:
         return [self._sort_one(r, held, window) for r in records]
 
     def _sort_one(self, rec: Record, held: set[tuple[str, str]], window: Window) -> Sorted:
-        key = dead_letters.key_text(rec.key) or ""
-        if (rec.topic, key) in held:
+        if held and (rec.topic, dead_letters.key_text(rec.key) or "") in held:
             return _not_applied(rec, "parked", "waits behind a parked message", None)
         if rec.topic in self._batches:
             return Sorted(rec, None, None, "applied")

@@ -286,11 +286,14 @@ class Relay:
         wake = _nudges[self._database.schema]
         while not stop.is_set():
             lock.execute(text("select 1"))  # raises when the session that holds the lock is gone
+            settings, began = self._settings, time.monotonic()
             sent = self.round()
             if sent:
-                stop.wait(self._settings.relay_busy_s)  # what is written meanwhile goes together
+                # What is written meanwhile goes together: a round asks as much for few as for many.
+                took = min(time.monotonic() - began, settings.rest_max_s)
+                is_full = sent >= settings.relay_rows_max
+                stop.wait(settings.relay_busy_s if is_full else max(settings.relay_busy_s, took))
                 continue
-            settings = self._settings
             wake.wait(settings.relay_line_idle_s if self._lines else settings.relay_idle_s)
             wake.clear()
 

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     personal_key: SecretStr = SecretStr(LOCAL_KEY)  # of personal data: 32 bytes, base64
     # Consumer
     poll_timeout_s: float = 0.25
-    rest_max_s: float = 0.05  # between two small batches, as long as the last one took at most
+    rest_max_s: float = 0.05  # between small batches or rounds, at most as long as the last took
     session_timeout_s: float = 10.0
     retries_max: int = 5
     retry_backoff_s: float = 0.2

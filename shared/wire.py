@@ -1,4 +1,4 @@
-"""The only file that imports kafka: the source a listener reads, the sender a relay writes to.
+"""With `unpacked` the only file that imports kafka: what a listener reads, what a relay writes to.
 
 Topics carry the settings' prefix on the broker and their plain name everywhere else.
 """
@@ -21,6 +21,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from shared.settings import Settings
+from shared.unpacked import read_compiled
 
 log = structlog.get_logger()
 
@@ -119,6 +120,7 @@ class KafkaSource:
             allow_auto_create_topics=False,
             reconnect_backoff_max_ms=RECONNECT_MAX_MS,
         )
+        read_compiled(self._consumer)
         names = [settings.topic(t) for t in sorted(topics)]
         # Joining before the metadata are here gives an empty assignment until the next refresh.
         missing = [name for name in names if not self._consumer.partitions_for_topic(name)]
