@@ -120,8 +120,9 @@ class ScoresLine:
                if not row.is_heard_of and row.party_id not in left_out]  # fmt: skip
         if left_out or new:
             with database.transaction() as tx:
-                _take_out(tx, left_out)
+                # Rows of parties before those of the line: as whoever changes a party takes them.
                 tx.session.execute(HEARD_OF, {"parties": as_array(new), "wall_now": tx.wall_now})
+                _take_out(tx, left_out)
         return made
 
     def told(self, tx: Tx, reported: list[Telling]) -> None:
