@@ -118,9 +118,10 @@ class ScoredBank:
         ends = self._consumer.end_offsets(self._parts)
         deadline = time.monotonic() + 30
         while any(self._consumer.position(tp) < ends[tp] for tp in self._parts):
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, "the bank's events cannot be read to their end"
             for tp, records in self._consumer.poll(timeout_ms=200, max_records=500).items():
-                yield tp.partition, records
+                yield tp.partition, records  # who takes them may compile kernels meanwhile
+                deadline = time.monotonic() + 30
 
     def score(self, *, write: bool = True) -> tuple[list[Any], list[Any]]:
         """Steps everything new, batch by batch, and writes state and signals as the worker does.

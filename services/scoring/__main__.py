@@ -9,6 +9,7 @@ import typer
 
 from services.scoring import api, pages
 from services.scoring.commands import rehearsals, turnover, worker_letters
+from services.scoring.commands.checking import check_sums
 from services.scoring.commands.last_months import keep_last_months
 from services.scoring.commands.pools_closing import close_months
 from services.scoring.commands.publishing import ScoresLine
@@ -28,6 +29,7 @@ SERVICE = Service(
     routers=(api.router, pages.router),
     metadata=LeafRow.metadata,
     jobs={
+        "check_sums": check_sums,
         "close_months": close_months,
         "keep_last_months": keep_last_months,
         "settle_turnover": turnover.settle_days,

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import text
 
-from services.scoring.queries import contribution, precision, turnover
-from services.scoring.queries.figures import control_totals
+from services.scoring.queries import precision, totals, turnover
+from services.scoring.queries.totals import control_totals
 from services.scoring.settings import ScoringSettings
+from shared.clock import wall_now
 from shared.db import Database
 
 SIZES = text(
     """
-    select (select count(*) from customer_state) as customers,
-           (select count(*) from numbers where party_id is null) as without_party,
+    select (select count(*) from numbers where party_id is null) as without_party,
            (select count(*) from scores_waiting) as waiting,
            (select count(*) from signals where pending) as pending
     """
@@ -56,6 +56,13 @@ def gauges(database: Database) -> Iterator[Metric]:
         "Contribution added up this way less the bank's, posted and accrued; must be 0",
         labels=["way"],
     )
+    transactions = GaugeMetricFamily(
+        "guanxi_transactions_residual_minor",
+        "Greatest difference of two ways of adding up net transactions; must be 0",
+    )
+    checked = GaugeMetricFamily(
+        "guanxi_sums_checked_age_seconds", "Since the last check of the two residuals above"
+    )
     letters = GaugeMetricFamily(
         "guanxi_worker_letters", "Messages that the worker refused, waiting for a decision",
         labels=["service", "kind"],
@@ -85,11 +92,14 @@ def gauges(database: Database) -> Iterator[Metric]:
             behind.add_metric([partition], max(control.told_count - control.folded_count, 0))
             if control.residual_minor is not None:
                 residual.add_metric([partition], control.residual_minor)
-        added = contribution.ways(session)
-        for way, found_sum in added.items():
-            apart = contribution.residual_minor({"bank": added["bank"], way: found_sum})
-            ways.add_metric([way], apart)
+        last = totals.checked(session)
+        if last is not None:
+            for way, apart in last.contribution_residuals().items():
+                ways.add_metric([way], apart)
+            transactions.add_metric([], last.transactions.residual_minor)
+            checked.add_metric([], (wall_now() - last.checked_at).total_seconds())
+            sizes.add_metric(["customers"], last.transactions.customer_count)
         for kind, waiting in session.execute(LETTERS):
             letters.add_metric([database.settings.service, kind], waiting)
-    yield from (alerts, open_alerts, right, sizes, behind, residual, ways, letters, unsettled,
-                unaccrued)  # fmt: skip
+    yield from (alerts, open_alerts, right, sizes, behind, residual, ways, transactions, checked,
+                letters, unsettled, unaccrued)  # fmt: skip

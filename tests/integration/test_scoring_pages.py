@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from services.scoring.commands import checking
 from shared.events import bank, customer, workflow
 from shared.policy import Actor, Scope
 from shared.testing.space import Space
@@ -114,6 +115,8 @@ def test_every_page_opens_down_to_the_events(space, scoring, scored, language):
         Actor("S011", permissions=HEAD.permissions, scopes=HEAD.scopes, language=language)
     )
     alerts = client.get("/alerts").json()["items"]
+    with scoring.database.transaction() as tx:
+        checking.check(tx)
     pages = [
         "/contribution/value", "/contribution/transactions", "/contribution/totals",
         "/contribution/ranking?branch=SH01",

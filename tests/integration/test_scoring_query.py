@@ -9,7 +9,7 @@ import pytest
 from services.scoring import columns
 from services.scoring.__main__ import SERVICE
 from services.scoring.commands.worker_letters import keep_refusals
-from services.scoring.queries import figures
+from services.scoring.queries import figures, totals
 from services.scoring.seen import repeats
 from shared import positions
 from shared.events import bank, customer, workflow
@@ -38,14 +38,18 @@ def test_the_sums_are_exact_and_the_residual_is_zero_in_every_view(space, scorin
     scoring.drain()
     assert folded(scoring) == dict(scored.sums)
     with scoring.database.read() as session:
-        totals = figures.totals(session, ALL, "CNY")
+        ways = totals.ways_of_all(session, "CNY")
+        kept = totals.totals(session, ALL, "CNY")
         ranked = figures.ranking(session, ALL, "transactions", "CNY")
     home = sum(v for (_, _, _, currency), v in scored.sums.items() if currency == "CNY")
-    assert (totals.by_party, totals.by_product, totals.by_account, totals.by_customer) == (
-        (home,) * 4
+    assert (ways.parties, ways.kept, ways.accounts, ways.customers) == (home,) * 4
+    assert ways.residual_minor == 0
+    assert ways.without_party == 12_345, "a number that nobody has named is still counted"
+    assert kept.sum_minor == home
+    of_accounts = "select sum(count), count(*) from account_figures where currency = 'CNY'"
+    assert [(kept.transactions, sum(part.accounts for part in kept.products))] == rows(
+        scoring, of_accounts
     )
-    assert totals.residual_minor == 0
-    assert totals.without_party == 12_345, "a number that nobody has named is still counted"
     assert [f.party_id for f in ranked] == ["P2", "P1", "P3"]
     assert all(f.residual_minor == 0 for f in ranked)
 
@@ -323,7 +327,7 @@ def test_the_workers_totals_agree_at_equal_positions(space, scoring, scored):
         space.sender.send("scoring.totals", b"%d" % number, json.dumps(value).encode()).result(10)
     scoring.drain()
     with scoring.database.read() as session:
-        control = figures.control_totals(session)
+        control = totals.control_totals(session)
     assert len(control) == len(scored.engine.partitions)
     assert {c.residual_minor for c in control} == {0}
     assert all(c.watermark_on == day(150) for c in control)

@@ -94,9 +94,11 @@ KEEP_TOTALS = text(
      where control_totals.position <= excluded.position
     """
 )
-# Accounts with a transaction: of loans and of those just opened only a ledger is kept.
+# Accounts with a transaction: of loans and of those just opened only a ledger is kept. What they
+# add up to is kept too: a bank's rows are too many to be added up for a page.
 FOLD_ACCOUNTS = text(
     f"""
+    with changed as (
     merge into account_figures a
     using (select * from told_accounts join unnest(cast(:won as text[])) as w(customer_number)
                   using (customer_number)  -- not any(:won): it is gone through row by row
@@ -110,6 +112,16 @@ FOLD_ACCOUNTS = text(
                   last_on)
           values (t.customer_number, t.account_number, t.product_code, t.currency, t.sum_minor_n,
                   t.count_n, {day_of("t.last_on_n")})
+    returning t.partition, new.product_code, new.currency,
+              new.sum_minor - coalesce(old.sum_minor, 0) as sum_minor,
+              new.count - coalesce(old.count, 0) as count,
+              case when old.customer_number is null then 1 else 0 end as is_new)
+    insert into folded_totals as f (partition, product_code, currency, sum_minor, count, accounts)
+    select partition, product_code, currency, sum(sum_minor), sum(count), sum(is_new)
+      from changed group by 1, 2, 3 order by 1, 2, 3
+    on conflict (partition, product_code, currency) do update
+       set sum_minor = f.sum_minor + excluded.sum_minor, count = f.count + excluded.count,
+           accounts = f.accounts + excluded.accounts
     """  # noqa: S608 - names are ours
 )
 

@@ -26,6 +26,7 @@ from services.scoring.queries import (
     worker_letters,
 )
 from services.scoring.queries import rule_sets as sets_of_rules
+from services.scoring.queries import totals as sums
 from services.scoring.queries.events import Door
 from services.scoring.queries.reach import reach_of_party
 from services.scoring.rules.stake import FINDINGS, MILLION, Piece, Whole, whole_of
@@ -151,16 +152,13 @@ def events_url(party_id: str, figure: Any) -> str:
 def _totals(ctx: Context) -> dict[str, Any]:
     mine = ctx.reach("score.view")
     with ctx.read() as session:
-        totals = figures.totals(session, mine, home_currency())
-        others = figures.other_currencies(session, home_currency()) if mine.everything else []
-        control = figures.control_totals(session) if mine.everything else []
-    greatest = max((abs(p.sum_minor) for p in totals.products), default=0)
+        found = sums.totals(session, mine, home_currency())
+        control = sums.control_totals(session) if mine.everything else []
     return {
-        "totals": totals,
-        "others": others,
+        "totals": found,
         "control": control,
         "currency": home_currency(),
-        "greatest": greatest,
+        "greatest": max((abs(p.sum_minor) for p in found.products), default=0),
         "million": MILLION,
     }
 

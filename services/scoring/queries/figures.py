@@ -110,47 +110,6 @@ STATES = text(
      where n.party_id = :party_id order by s.customer_number
     """
 )
-# One statement, hence one snapshot: four ways to the same sum.
-TOTALS = text(
-    f"""
-    with mine as (
-      select n.customer_number, n.party_id from numbers n
-       where (:everything or n.party_id in (select f.party_id from party_figures f
-              where {IN_REACH.format(party="f.party_id")}))),
-    accounts as (
-      select a.* from account_figures a join mine m using (customer_number)
-       where a.currency = :currency),
-    split as (
-      select a.product_code, sum(a.sum_minor) as sum_minor, sum(a.count) as count,
-             count(distinct a.customer_number) as customers
-        from accounts a group by a.product_code)
-    select
-      (select coalesce(sum(s.sum_minor), 0) from customer_state s join mine using (customer_number))
-        as by_customer,
-      (select coalesce(sum(f.sum_minor), 0) from party_figures f
-        where f.party_id in (select m.party_id from mine m))
-      + (select coalesce(sum(s.sum_minor), 0) from customer_state s join mine m
-          using (customer_number) where m.party_id is null) as by_party,
-      (select coalesce(sum(s.sum_minor), 0) from customer_state s join mine m
-          using (customer_number) where m.party_id is null) as without_party,
-      (select coalesce(sum(sum_minor), 0) from accounts) as by_account,
-      (select coalesce(sum(sum_minor), 0) from split) as by_product,
-      (select coalesce(sum(count), 0) from accounts) as transactions,
-      (select count(*) from customer_state join mine using (customer_number)) as customers,
-      (select count(distinct party_id) from mine) as parties,
-      (select coalesce(jsonb_agg(jsonb_build_object(
-                'product_code', x.product_code, 'names', p.names,
-                'sum_minor', cast(x.sum_minor as text), 'count', x.count,
-                'customers', x.customers) order by x.sum_minor desc, x.product_code), '[]')
-         from split x left join products p using (product_code)) as products
-    """  # noqa: S608 - names are ours
-)
-OTHER_CURRENCIES = text(
-    """
-    select a.currency, sum(a.sum_minor) as sum_minor, sum(a.count) as transactions
-      from account_figures a where a.currency <> :currency group by a.currency order by a.currency
-    """
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,28 +147,7 @@ class Part:
     names: dict[str, str] | None
     sum_minor: int
     transactions: int
-    customers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """The reader's whole bank in its own currency, summed four ways."""
-
-    by_customer: int
-    by_party: int
-    by_account: int
-    by_product: int
-    without_party: int
-    transactions: int
-    customers: int
-    parties: int
-    products: list[Part]
-
-    @property
-    def residual_minor(self) -> int:
-        """The greatest difference between two of the four ways; must be 0."""
-        ways = (self.by_customer, self.by_party, self.by_account, self.by_product)
-        return max(ways) - min(ways)
+    accounts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,85 +243,3 @@ def party(session: Session, reach: Reach, party_id: str, currency: str) -> Party
         accounts=list(session.execute(ACCOUNTS, asked)),
         states=list(session.execute(STATES, {"party_id": party_id})),
     )
-
-
-def totals(session: Session, reach: Reach, currency: str) -> Totals:
-    """One snapshot of all that the reader may see."""
-    row = session.execute(TOTALS, {**parameters_of(reach), "currency": currency}).one()
-    return Totals(
-        by_customer=int(row.by_customer),
-        by_party=int(row.by_party),
-        by_account=int(row.by_account),
-        by_product=int(row.by_product),
-        without_party=int(row.without_party),
-        transactions=int(row.transactions),
-        customers=row.customers,
-        parties=row.parties,
-        products=[
-            Part(
-                p["product_code"], p["names"], int(p["sum_minor"]), int(p["count"]), p["customers"]
-            )
-            for p in row.products
-        ],
-    )
-
-
-def other_currencies(session: Session, currency: str) -> list[Any]:
-    """Sums that are in another currency than the bank's own; never converted."""
-    return list(session.execute(OTHER_CURRENCIES, {"currency": currency}))
-
-
-CONTROL = text(
-    """
-    select t.partition, t.position, t.watermark_on, t.count as told_count, t.sums,
-           coalesce(f.count, 0) as folded_count, coalesce(f.sums, '{}') as folded_sums
-      from control_totals t
-      left join (
-        select y.partition, sum(y.count) as count,
-               jsonb_object_agg(y.currency, cast(y.sum_minor as text)) as sums
-          from (select s.partition, a.currency, sum(a.sum_minor) as sum_minor,
-                       sum(a.count) as count
-                  from account_figures a join customer_state s using (customer_number)
-                 group by s.partition, a.currency) y
-         group by y.partition) f on f.partition = t.partition
-     order by t.partition
-    """
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """One partition's sums as the worker told them and as they were folded."""
-
-    partition: int
-    position: int
-    watermark_on: date | None
-    told_count: int
-    folded_count: int
-    told: dict[str, int]
-    folded: dict[str, int]
-
-    @property
-    def residual_minor(self) -> int | None:
-        """Greatest difference of a currency's sum; None while the two stand at other positions."""
-        if self.told_count != self.folded_count:
-            return None
-        currencies = {*self.told, *self.folded}
-        apart = (abs(self.told.get(c, 0) - self.folded.get(c, 0)) for c in currencies)
-        return max(apart, default=0)
-
-
-def control_totals(session: Session) -> list[Control]:
-    """Folded sums against the worker's own. The count tells when both stand at one position."""
-    return [
-        Control(
-            row.partition,
-            row.position,
-            row.watermark_on,
-            int(row.told_count),
-            int(row.folded_count),
-            {c: int(v) for c, v in row.sums.items()},
-            {c: int(v) for c, v in row.folded_sums.items()},
-        )
-        for row in session.execute(CONTROL)
-    ]

@@ -1,0 +1,72 @@
+"""Adds up every row of the bank from time to time: what is kept must be what the rows say.
+
+A check takes as long as the bank is large, so it comes the more seldom.
+"""
+
+import threading
+import time
+from datetime import timedelta
+
+import msgspec
+from sqlalchemy import text
+
+from services.scoring.commands.rounds import in_rounds
+from services.scoring.queries import contribution, totals
+from services.scoring.settings import home_currency
+from shared.db import Tx
+from shared.runtime import Runtime
+
+ROUND_S = 1.0
+PAUSE = timedelta(seconds=10)
+PAUSE_SHARE = 20  # times as long as the last check took
+# One process at a time; the lock goes with the transaction.
+ALONE = text("select pg_try_advisory_xact_lock(hashtext(current_schema() || '.checking'))")
+LONG = text("set local statement_timeout = '30min'")
+LAST = text("select checked_at, took_ms from sums_checked")
+KEEP = text(
+    """
+    insert into sums_checked (id, as_of, checked_at, took_ms, transactions, contribution)
+    values (1, :as_of, :checked_at, :took_ms, cast(:transactions as jsonb),
+            cast(:contribution as jsonb))
+    on conflict (id) do update
+       set as_of = excluded.as_of, checked_at = excluded.checked_at, took_ms = excluded.took_ms,
+           transactions = excluded.transactions, contribution = excluded.contribution
+    """
+)
+
+
+def check_sums(runtime: Runtime, stop: threading.Event) -> None:
+    """The job: until told to stop, checks when it is time."""
+    in_rounds(runtime, stop, check_when_due, ROUND_S, "sums_not_checked")
+
+
+def check_when_due(tx: Tx) -> bool:
+    """A check, unless the last one is too near. Never asks to be called again at once."""
+    if not tx.session.execute(ALONE).scalar_one():
+        return False
+    last = tx.session.execute(LAST).one_or_none()
+    if last is not None:
+        pause = max(PAUSE, PAUSE_SHARE * timedelta(milliseconds=last.took_ms))
+        if tx.wall_now < last.checked_at + pause:
+            return False
+    check(tx)
+    return False
+
+
+def check(tx: Tx) -> None:
+    """Adds up all rows and keeps what was found."""
+    tx.session.execute(LONG)
+    begun = time.monotonic()
+    ways = contribution.ways(tx.session)
+    found = {
+        "transactions": msgspec.json.encode(
+            totals.ways_of_all(tx.session, home_currency())
+        ).decode(),
+        "contribution": msgspec.json.encode(
+            {way: (one.posted_minor, one.accrued_minor) for way, one in ways.items()}
+        ).decode(),
+    }
+    took_ms = int((time.monotonic() - begun) * 1_000)
+    tx.session.execute(
+        KEEP, {"as_of": tx.bank_now, "checked_at": tx.wall_now, "took_ms": took_ms, **found}
+    )
