@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down status test check lint types imports rules catalogue model bench bench-scoring figures token clean
+.PHONY: help setup demo down status test kernels check lint types imports rules catalogue model bench bench-scoring figures token clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,9 +28,13 @@ down:  ## Stop the demo that runs elsewhere
 status:  ## What of the demo runs, and where
 	@$(PY) -m deploy.local status
 
-test: check  ## The checks, then all tests but the long ones (T= one path)
-	$(SETUP) kernels browser
+test:  ## The checks, then all tests but the long ones (T= one path)
+	$(SETUP) venv jars pages browser prometheus
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync kernels check
 	@$(PY) -m pytest -m "not long" $(or $(T),$(SIDE_BY_SIDE) tests/chaos tests/e2e tests/integration tests/unit)
+
+kernels:  # compiled while the checks run
+	$(SETUP) kernels
 
 check: lint types imports rules  ## Style, types, who may import what, and the contracts
 

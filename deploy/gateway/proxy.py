@@ -86,12 +86,14 @@ class Proxy:
         limits = httpx.Limits(
             max_connections=2000, max_keepalive_connections=50, keepalive_expiry=3
         )
+        certificates = httpx.create_ssl_context(trust_env=False)  # 20 ms to load: once for all
         self._clients = {
             name: httpx.AsyncClient(
                 base_url=address,
                 timeout=timeout,
                 limits=limits,
                 trust_env=False,
+                verify=certificates,
                 cookies=_no_cookies(),
             )
             for name, address in settings.upstreams.items()

@@ -24,7 +24,7 @@ from deploy.local.bank_run import ZONE, BankRun, refuse_missing_model, refuse_ot
 from deploy.local.bank_time import BankTime
 from deploy.local.children import Child, Command, answers, bindable, refuse_taken_port
 from deploy.local.given import refuse_unreachable
-from deploy.local.places import CHECKOUT, LOCAL, StackError, data_folder, save
+from deploy.local.places import CHECKOUT, StackError, data_folder, save
 from deploy.local.servers import (
     Ports,
     ServerSet,
@@ -48,8 +48,8 @@ RESTART_PAUSE_S = 2.0
 
 ORGANISATION = CHECKOUT / "deploy" / "demo_organisation.yaml"
 
-# Compiled once, out of the sources' way: it halves the start of nine processes.
-BYTECODE = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(LOCAL / "bytecode")}
+# Ours is kept beside that of the packages, which pip has compiled: it halves nine starts.
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 
 Say = Callable[[str], None]
 

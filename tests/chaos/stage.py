@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -18,7 +19,16 @@ from shared.testing.space import KEY, Space, token_for
 from tests.processes import Forked
 
 TEXT = {"zh-CN": "x", "en": "x"}
-READY_S = 90.0
+READY_S = 180.0
+
+
+def plain_client(port: int, **settings: Any) -> httpx.Client:
+    """One for all requests to a service: each made anew loads the machine's certificates, 20 ms.
+    It keeps no connection, as the service may be another one at the next request."""
+    alone = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", limits=alone, trust_env=False, **settings
+    )
 
 
 @contextmanager
@@ -65,6 +75,7 @@ class OrdersProcess:
         self._code = code or "from services.orders.__main__ import SERVICE, main; main(SERVICE)"
         self.process: Forked | None = None
         self.deaths = 0
+        self._http = plain_client(self.port, timeout=1)
         self._folder = tempfile.TemporaryDirectory()
         self._log = Path(self._folder.name) / "orders.log"
 
@@ -80,7 +91,7 @@ class OrdersProcess:
             if self.process.poll() is not None:
                 return  # it died before it was ready: the failpoint was early
             try:
-                answer = httpx.get(f"http://127.0.0.1:{self.port}/health/ready", timeout=1)
+                answer = self._http.get("/health/ready")
                 if answer.status_code == 200 and answer.json()["directory"]:
                     return
             except httpx.HTTPError:
@@ -111,8 +122,8 @@ class Maker:
     """A member of staff who places orders and does not take no answer for an answer."""
 
     def __init__(self, port: int, staff_id: str = "S1") -> None:
-        self._base = f"http://127.0.0.1:{port}"
-        self._headers = {"authorization": f"Bearer {token_for(staff_id)}"}
+        headers = {"authorization": f"Bearer {token_for(staff_id)}"}
+        self._http = plain_client(port, headers=headers, timeout=5)
         self.last = ""
 
     def place(self, number: int, *, deadline_s: float = 60.0) -> str:
@@ -124,10 +135,9 @@ class Maker:
         deadline = time.monotonic() + deadline_s
         while time.monotonic() < deadline:
             try:
-                answer = httpx.post(
-                    f"{self._base}/orders", json=body, timeout=5,
-                    headers={**self._headers, "Idempotency-Key": f"order-{number}"},
-                )  # fmt: skip
+                answer = self._http.post(
+                    "/orders", json=body, headers={"Idempotency-Key": f"order-{number}"}
+                )
             except httpx.HTTPError:
                 time.sleep(0.05)
                 continue
@@ -139,7 +149,7 @@ class Maker:
         raise AssertionError(f"order {number} has no answer: {self.last}")
 
     def act(self, path: str, body: dict | None = None) -> httpx.Response:
-        return httpx.post(f"{self._base}{path}", json=body, headers=self._headers, timeout=5)
+        return self._http.post(path, json=body)
 
 
 PRODUCT = "CASH-MGMT-SETUP"

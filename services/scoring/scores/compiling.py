@@ -1,7 +1,8 @@
 """Compiles the functions of the state path.
 
 numba looks for changes only in a function's own file, so its cache folder is named by a hash of
-all files whose code ends up in a kernel: stale machine code can never run.
+all files whose code ends up in a kernel: stale machine code can never run. A function is kept there
+by its place in the checkout: another checkout of the same sources finds it compiled.
 """
 
 import hashlib
@@ -13,7 +14,8 @@ from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).resolve().parent
+_CHECKOUT = _HERE.parents[2]
 _SOURCES = (
     *sorted(_HERE.rglob("*.py")),
     *(_HERE.parent / f"{name}.py" for name in (
@@ -49,9 +51,23 @@ def cache_folder() -> Path:
 CACHE = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder())))
 
 import numba  # noqa: E402 - reads the folder when it is imported
+from numba.core.caching import UserProvidedCacheLocator  # noqa: E402
+
+
+class PlaceInCheckout(UserProvidedCacheLocator):  # type: ignore[misc]
+    """Where in the cache folder a function is kept."""
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file: str) -> str:
+        folder = Path(py_file).resolve().parent
+        if folder.is_relative_to(_CHECKOUT):
+            return "_".join(folder.relative_to(_CHECKOUT).parts)
+        return str(super().get_suitable_cache_subpath(py_file))
+
 
 # Who imported it before had it keep machine code beside the sources, where stale code runs.
 numba.config.CACHE_DIR = str(CACHE)
+numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.{PlaceInCheckout.__name__}"
 
 _compile = numba.njit(cache=True, nogil=True)
 
