@@ -58,18 +58,23 @@ def worker() -> None:
 
 @app.command()
 def replay(  # noqa: PLR0917 - the options of a command
-    file: Annotated[Path, typer.Argument(exists=True, help="events, JSON Lines")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="events, JSON Lines")],
     until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the bank's today")],
-    rates: Annotated[Path | None, typer.Option(exists=True, help="reference events")] = None,
+    rates: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="reference events")
+    ] = None,
     score_on: Annotated[
         list[datetime] | None, typer.Option(formats=["%Y-%m-%d"], help="asked days")
     ] = None,
-    leaves: Annotated[Path | None, typer.Option(help="CSV")] = None,
-    scores: Annotated[Path | None, typer.Option(help="JSON Lines")] = None,
-    alerts: Annotated[Path | None, typer.Option(help="signals, JSON Lines")] = None,
+    leaves: Annotated[Path | None, typer.Option(dir_okay=False, help="CSV")] = None,
+    scores: Annotated[Path | None, typer.Option(dir_okay=False, help="JSON Lines")] = None,
+    alerts: Annotated[Path | None, typer.Option(dir_okay=False, help="signals, JSON Lines")] = None,
     parties: Annotated[
         Path | None,
-        typer.Option(exists=True, help="customer.events: adds the final episodes to `--alerts`"),
+        typer.Option(
+            exists=True, dir_okay=False,
+            help="customer.events: adds the final episodes to `--alerts`",
+        ),
     ] = None,
     currency: Annotated[str | None, typer.Option(help="none: the setting")] = None,
     risk_model: Annotated[
@@ -79,32 +84,44 @@ def replay(  # noqa: PLR0917 - the options of a command
     """Run the scorer's own code over a file, without Kafka."""
     from services.scoring import model, party_episodes, risk_plan, signals
     from services.scoring import replay as replaying
+    from services.scoring.party_episodes import Unreadable
     from services.scoring.settings import ScoringSettings
 
     settings = ScoringSettings()
+    for out in (leaves, scores, alerts):
+        if out and not out.parent.is_dir():  # said before the work, not after it
+            raise _refusal(f"there is no folder {out.parent}")
     try:
         plan = risk_plan.read(risk_model or settings.risk_model)
-    except risk_plan.ModelRefused as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    one = replaying.Replay(
-        model.load(),
-        currency=currency or settings.currency,
-        zone=settings.bank_time_zone,
-        until=until.date(),
-        plan=plan,
-    )
-    replaying.run(one, file, rates, [day.date() for day in score_on or []])
+        of_parties = party_episodes.parties_of(parties) if parties else None
+        one = replaying.Replay(
+            model.load(),
+            currency=currency or settings.currency,
+            zone=settings.bank_time_zone,
+            until=until.date(),
+            plan=plan,
+        )
+        replaying.run(one, file, rates, [day.date() for day in score_on or []])
+    except (risk_plan.ModelRefused, replaying.ReplayRefused, Unreadable) as error:
+        raise _refusal(error) from None
     if leaves:
         replaying.write_leaves(one.result, leaves)
     if scores:
         replaying.write_lines((msgspec.json.encode(s) for s in one.result.scores), scores)
     if alerts:
         lines = [signals.encode(s, with_position=False) for s in one.result.signals]
-        if parties:
-            lines += map(msgspec.json.encode, one.episodes(party_episodes.parties_of(parties)))
+        if of_parties is not None:
+            lines += map(msgspec.json.encode, one.episodes(of_parties))
         replaying.write_lines(lines, alerts)
+    for line in replaying.left_out(one.result):
+        typer.echo(line, err=True)
     typer.echo(f"{dict(one.result.counts)}", err=True)
+
+
+def _refusal(reason: object) -> typer.Exit:
+    """Says why in one sentence; the exit for it."""
+    typer.echo(f"error: {reason}", err=True)
+    return typer.Exit(1)
 
 
 @app.command()
@@ -162,8 +179,7 @@ def propose(
         day = rehearse_from.date() if rehearse_from else None
         number = proposing.propose(runtime, file, by, reason, day)
     except DomainError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise _refusal(error) from None
     finally:
         runtime.close()
     typer.echo(f"set {number} is proposed: /scoring/rules/{number}")
@@ -200,8 +216,7 @@ def train(  # noqa: PLR0917 - the options of a command
     try:
         from services.scoring.training import command
     except ModuleNotFoundError as error:
-        typer.echo(f"error: {error.name} is missing: install the extra [train]", err=True)
-        raise typer.Exit(1) from None
+        raise _refusal(f"{error.name} is missing: install the extra [train]") from None
     command.train(
         file, out, goal or [], split.date() if split else None, every, horizon, precision,
         trained_on.date() if trained_on else None,

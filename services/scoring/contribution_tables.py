@@ -282,16 +282,6 @@ class CustomerMonthRow(Base):
     )
 
 
-class CustomerComponentRow(Base):
-    """What all posted leaves of a customer number add up to, by component: told with its party's
-    score, and leaves become ever more."""
-
-    __tablename__ = "customer_components"
-    customer_number: Mapped[str] = mapped_column(primary_key=True)
-    component: Mapped[str] = mapped_column(primary_key=True)
-    posted_minor: Mapped[int] = mapped_column(Whole)
-
-
 class CostRateRow(Base):
     """What one use of a driver costs from a day on; of all products when it names none.
 

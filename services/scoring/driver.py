@@ -390,7 +390,8 @@ def _count_walked(partition: int, outcome: Outcome, seconds: float) -> None:
     STATE_ROWS.inc(outcome.touched)
     RESTATED_ROWS.inc(outcome.touched)
     RESTATING.labels(str(partition)).set(walked.customers_left)
-    log.info(
+    said = walked._asdict()
+    log.info(  # `number` in a log is a customer's, and masked
         "restating" if walked.customers_left else "restated", partition=partition,
-        seconds=round(seconds, 3), **walked._asdict(),
+        seconds=round(seconds, 3), restatement=said.pop("number"), **said,
     )  # fmt: skip

@@ -18,12 +18,19 @@ _TELL = (PartyRecorded, IdentityMerged, IdentityUnmerged)
 Parties = dict[str, set[str]]  # party id -> its numbers
 
 
+class Unreadable(ValueError):
+    """A line that is no event; the message names it and says why."""
+
+
 def parties_of(file: Path) -> Parties:
-    """Who is who after all lines of a file of `customer.events`. Raises what `decode` does."""
+    """Who is who after all lines of a file of `customer.events`. Raises Unreadable."""
     now: dict[str, tuple[str, datetime]] = {}
     with file.open("rb") as lines:
-        for line in lines:
-            event = decode(line) if line.strip() else None
+        for place, line in enumerate(lines, 1):
+            try:
+                event = decode(line) if line.strip() else None
+            except ValueError as error:
+                raise Unreadable(f"{file}, line {place}: {error}") from None
             if event is None or not isinstance(event.data, _TELL):
                 continue
             fact = event.data

@@ -26,6 +26,7 @@ from shared.events.envelope import CATALOGUE
 
 TOPIC = "bank.events"
 BATCH_LINES = 5000
+TOLD_AT_MOST = 20  # of what was refused
 LeafKey = tuple[str, str, str, str, str]  # account, product, component, period, origin_period
 REFERENCE = frozenset({SourceDescribed.TYPE, RateSet.TYPE, ProductDescribed.TYPE})
 
@@ -50,6 +51,10 @@ class _Head(msgspec.Struct):
 
 
 _head = msgspec.json.Decoder(_Head)
+
+
+class ReplayRefused(ValueError):
+    """The files cannot be replayed as they are; the message says which line and why."""
 
 
 @dataclass(slots=True)
@@ -152,9 +157,12 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
 
     Reference data are read first; a rate of the file that restates closed days takes effect at its
     place in it, as it did live. One of `rates` holds from the beginning, as after a rebuild.
+    Raises ReplayRefused for a line of `rates` that cannot be read: without it all would be wrong.
     """
     late = _describe_first(replay, file)
-    for line in _lines_of(rates, REFERENCE) if rates else ():
+    for line in _lines_of(rates, REFERENCE, unknown=True) if rates else ():
+        if reference.readable(line.value) is None:
+            raise ReplayRefused(f"{rates}, line {line.offset + 1}: no event of reference data")
         replay.describe(line.value)
     asked = sorted(set(score_on))
     types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC} | {RateSet.TYPE}
@@ -223,6 +231,14 @@ def _lines_of(file: Path, types: Collection[str], *, unknown: bool = False) -> I
                     number, None if closes else head.subject.encode(), value,
                     head.type == RateSet.TYPE,
                 )  # fmt: skip
+
+
+def left_out(result: Replayed) -> Iterator[str]:
+    """The first of what could not be taken, and why."""
+    for one in result.refused[:TOLD_AT_MOST]:
+        yield f"line {one.offset + 1}: {one.kind}: {one.reason}"
+    for alarm in result.alarms[:TOLD_AT_MOST]:
+        yield f"alarm: {alarm}"
 
 
 def write_leaves(result: Replayed, file: Path) -> None:

@@ -1,15 +1,15 @@
-"""Rows of turnover: its kept sums, and its abnormal change: each series, changes, days settled.
+"""Rows of the abnormal change of turnover: what is kept of each series, changes, days settled.
 
 A series is the turnover by day of a `code`: of a customer number, a product or a branch.
 """
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import BigInteger, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from services.scoring.tables import Base, Whole
+from services.scoring.tables import Base
 
 
 class TurnoverMemoryRow(Base):
@@ -43,27 +43,3 @@ class TurnoverSettledRow(Base):
     __tablename__ = "turnover_settled"
     through_on: Mapped[date] = mapped_column(primary_key=True)
     reach: Mapped[dict[str, Any]]
-
-
-class FoldedTotalRow(Base):
-    """What the rows of `account_figures` add up to, kept with every change of one."""
-
-    __tablename__ = "folded_totals"
-    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    product_code: Mapped[str] = mapped_column(primary_key=True)
-    currency: Mapped[str] = mapped_column(primary_key=True)
-    sum_minor: Mapped[int] = mapped_column(Whole)
-    count: Mapped[int] = mapped_column(BigInteger)
-    accounts: Mapped[int] = mapped_column(BigInteger)
-
-
-class SumsCheckedRow(Base):
-    """What the last check of all rows found, one row; `as_of` is the bank's clock."""
-
-    __tablename__ = "sums_checked"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    as_of: Mapped[datetime]
-    checked_at: Mapped[datetime]
-    took_ms: Mapped[int] = mapped_column(BigInteger)
-    transactions: Mapped[dict[str, Any]]
-    contribution: Mapped[dict[str, Any]]

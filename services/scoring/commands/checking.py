@@ -9,8 +9,10 @@ from datetime import timedelta
 
 import msgspec
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.scoring.commands.rounds import in_rounds
+from services.scoring.kept_tables import SumsCheckedRow
 from services.scoring.queries import contribution, totals
 from services.scoring.settings import home_currency
 from shared.db import Tx
@@ -23,16 +25,6 @@ PAUSE_SHARE = 20  # times as long as the last check took
 ALONE = text("select pg_try_advisory_xact_lock(hashtext(current_schema() || '.checking'))")
 LONG = text("set local statement_timeout = '30min'")
 LAST = text("select checked_at, took_ms from sums_checked")
-KEEP = text(
-    """
-    insert into sums_checked (id, as_of, checked_at, took_ms, transactions, contribution)
-    values (1, :as_of, :checked_at, :took_ms, cast(:transactions as jsonb),
-            cast(:contribution as jsonb))
-    on conflict (id) do update
-       set as_of = excluded.as_of, checked_at = excluded.checked_at, took_ms = excluded.took_ms,
-           transactions = excluded.transactions, contribution = excluded.contribution
-    """
-)
 
 
 def check_sums(runtime: Runtime, stop: threading.Event) -> None:
@@ -59,14 +51,11 @@ def check(tx: Tx) -> None:
     begun = time.monotonic()
     ways = contribution.ways(tx.session)
     found = {
-        "transactions": msgspec.json.encode(
-            totals.ways_of_all(tx.session, home_currency())
-        ).decode(),
-        "contribution": msgspec.json.encode(
-            {way: (one.posted_minor, one.accrued_minor) for way, one in ways.items()}
-        ).decode(),
+        "as_of": tx.bank_now,
+        "checked_at": tx.wall_now,
+        "transactions": msgspec.to_builtins(totals.ways_of_all(tx.session, home_currency())),
+        "contribution": {way: [one.posted_minor, one.accrued_minor] for way, one in ways.items()},
+        "took_ms": int((time.monotonic() - begun) * 1_000),
     }
-    took_ms = int((time.monotonic() - begun) * 1_000)
-    tx.session.execute(
-        KEEP, {"as_of": tx.bank_now, "checked_at": tx.wall_now, "took_ms": took_ms, **found}
-    )
+    keep = upsert(SumsCheckedRow).values(id=1, **found)
+    tx.session.execute(keep.on_conflict_do_update(index_elements=["id"], set_=found))

@@ -1,0 +1,53 @@
+"""`replay` refuses what it cannot read before it works, and names what it left out."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.scoring.__main__ import app
+from tests.workers import FIRST_DAY, transaction
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    from shared.events.envelope import encode
+
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(encode(transaction(1, "C1", "A1", 500, FIRST_DAY)) + b"\n{\n")
+    return file
+
+
+@pytest.fixture
+def garbage(tmp_path: Path) -> Path:
+    file = tmp_path / "garbage.jsonl"
+    file.write_text("\nno event\n")
+    return file
+
+
+def told(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["replay", *map(str, arguments), "--until", "2026-12-31"])
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize("option", ["--rates", "--parties"])
+def test_a_line_that_cannot_be_read_is_named(events: Path, garbage: Path, option: str) -> None:
+    code, said = told(events, option, garbage)
+    assert code == 1
+    assert f"{garbage}, line 2:" in said.replace("\n", "")
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("option", ["--leaves", "--scores", "--alerts"])
+def test_a_folder_that_is_not_there_is_said_before_the_work(
+    events: Path, tmp_path: Path, option: str
+) -> None:
+    code, said = told(events, option, tmp_path / "nowhere" / "out")
+    assert (code, "there is no folder" in said) == (1, True)
+
+
+def test_an_event_that_is_left_out_is_named(events: Path) -> None:
+    code, said = told(events)
+    assert code == 0
+    assert "line 2: dead: not JSON" in said
+    assert "'applied': 1" in said
