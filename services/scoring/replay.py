@@ -200,8 +200,12 @@ def _describe_first(replay: Replay, file: Path) -> set[int]:
         if line.key is None:
             closed_on = max(closed_on, _head.decode(line.value).data.day or date.min)
             continue
-        event = reference.readable(line.value) if line.is_rate else None
-        if event is not None:
+        event = reference.readable(line.value)
+        if event is None:
+            left_out = f"line {line.offset + 1}: reference data that cannot be read"
+            replay.result.alarms.append(left_out)
+            continue
+        if line.is_rate:
             data = event.data
             place = (data.kind, data.product_code, data.driver_code)
             first = known.setdefault(place, data.from_on)
