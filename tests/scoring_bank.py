@@ -116,7 +116,7 @@ class ScoredBank:
     def _polls(self) -> Iterator[tuple[int, list[Any]]]:
         self._settle()
         ends = self._consumer.end_offsets(self._parts)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120  # what is done with each batch counts, too
         while any(self._consumer.position(tp) < ends[tp] for tp in self._parts):
             assert time.monotonic() < deadline, "the bank's events cannot be read to their end"
             for tp, records in self._consumer.poll(timeout_ms=200, max_records=500).items():

@@ -138,7 +138,7 @@ class Worker:
     log: Path
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
             return answer.read().decode()
 
     def metric(self, name: str) -> float:
@@ -147,7 +147,7 @@ class Worker:
                  if line.startswith((name + "{", name + " "))]  # fmt: skip
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
-    def wait_ready(self, timeout_s: float = 90) -> None:
+    def wait_ready(self, timeout_s: float = 180) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.tail()
@@ -159,7 +159,7 @@ class Worker:
                 return
         raise AssertionError(f"not ready: {self.tail()}")
 
-    def wait_dead(self, timeout_s: float = 60) -> int:
+    def wait_dead(self, timeout_s: float = 120) -> int:
         return self.process.wait(timeout_s)
 
     def kill(self) -> None:
@@ -303,7 +303,7 @@ class WorkerSpace:
             assert before == signal_, "the same id, another signal"
         return [found[key] for key in sorted(found)]
 
-    def wait_committed(self, timeout_s: float = 60) -> None:
+    def wait_committed(self, timeout_s: float = 120) -> None:
         """Until the group has committed the end of every partition."""
         deadline = time.monotonic() + timeout_s
         admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka)

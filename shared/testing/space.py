@@ -67,7 +67,7 @@ class ServiceUnderTest:
     def relay_once(self) -> int:
         return self.relay.round()
 
-    def drain(self, deadline_s: float = 90.0) -> None:
+    def drain(self, deadline_s: float = 120.0) -> None:
         """Listens and relays until the service stands at the end of all its topics."""
         deadline = time.monotonic() + deadline_s
         while time.monotonic() < deadline:
@@ -154,7 +154,7 @@ class Space:
     def _wait_for_topics(self, admin: KafkaAdminClient) -> None:
         """The broker answers for a new topic a moment after the controller has made it."""
         names = [self.prefix + topic for topic in self.partitions]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while any(t["error_code"] for t in admin.describe_topics(names)):
             assert time.monotonic() < deadline, "the topics were not made"
             time.sleep(0.05)
@@ -211,9 +211,9 @@ class Space:
             )
             key = envelope.key_of(event)
             reports.append(self.sender.send(type(fact).TOPIC, key.encode(), envelope.encode(event)))
-        self.sender.flush(10)
+        self.sender.flush(60)
         for report in reports:
-            report.result(10)
+            report.result(60)
 
     @property
     def sender(self) -> Sender:
@@ -230,7 +230,7 @@ class Space:
             consumer.seek_to_beginning(*parts)
             ends = consumer.end_offsets(parts)
             found: dict[int, list[Event[Any]]] = {p.partition: [] for p in parts}
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 90
             while any(consumer.position(tp) < ends[tp] for tp in parts):
                 assert time.monotonic() < deadline, f"{topic} cannot be read to its end"
                 for tp, records in consumer.poll(timeout_ms=200).items():

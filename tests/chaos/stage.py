@@ -126,7 +126,7 @@ class Maker:
         self._http = plain_client(port, headers=headers, timeout=5)
         self.last = ""
 
-    def place(self, number: int, *, deadline_s: float = 60.0) -> str:
+    def place(self, number: int, *, deadline_s: float = 120.0) -> str:
         """Places order `number` until an answer comes; the same key makes it one order."""
         body = {
             "party_id": "P1", "customer_number": "C1", "submit": True,

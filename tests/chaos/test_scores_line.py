@@ -20,7 +20,7 @@ from tests.processes import Forked
 
 scoring = scoring_room.scoring
 PARTIES = [f"P{n}" for n in range(20)]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 POINTS = ("line.after_take", "line.after_produce", "line.after_told")
 RELAY = "from services.scoring.__main__ import app; app()"
 # Out of the line first, then to the broker.

@@ -61,7 +61,7 @@ def token(system: System) -> str:
 def send(system: System, *events: dict) -> None:
     """Over HTTP, through the gateway, as a system without Kafka does; 202 means durable."""
     answer = httpx.post(
-        f"{system.url}/customer/bank-events", json=list(events), timeout=20,
+        f"{system.url}/customer/bank-events", json=list(events), timeout=60,
         headers={
             "Authorization": f"Bearer {token(system)}",
             "content-type": "application/cloudevents-batch+json",

@@ -64,7 +64,7 @@ def signed_in(
     wrong: list[str] = []
     with browser.new_context(viewport={"width": 1280, "height": 900}, locale="zh-CN") as context:
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda m: wrong.append(m.text) if POLICY in m.text else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(system.url + path)

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 from deploy.local.system import System
 from tests.e2e import bank_side
 
-SETTLED_MS = 30_000
+SETTLED_MS = 90_000
 PARKED = {"zh-CN": "搁置", "en": "Parked"}
 BEHIND = {
     "zh-CN": "排在同一键的搁置消息之后", "en": "waits behind a parked message of the same key"

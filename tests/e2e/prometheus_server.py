@@ -38,13 +38,13 @@ def scraping(binary: str, folder: Path, port_shift: int) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(60)
 
 
 def answers(url: str, query: str) -> list[float]:
     """The values of an instant query; none while the server is not up yet."""
     try:
-        answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=5)
+        answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=30)
     except httpx.TransportError:
         return []
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:

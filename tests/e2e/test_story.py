@@ -20,7 +20,7 @@ from tests.e2e.prometheus_server import CONFIG, answers, scraping
 
 pytestmark = pytest.mark.browser
 
-FAST_MS, TRIES = 30_000, 5
+FAST_MS, TRIES = 90_000, 5
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "guanxi.json"
 
 
@@ -54,7 +54,7 @@ def test_every_alarm_watches_what_the_running_system_exports(system):
     exported = {"up"}
     for target in jobs[0]["static_configs"][0]["targets"]:
         port = int(target.rpartition(":")[2]) + system.options.port_shift
-        page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10)
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30)
         exported |= set(re.findall(r"^(\w+)", page.text, re.MULTILINE))
     watched = {name for rule in alarms() for name in re.findall(r"guanxi_\w+|\bup\b", rule["expr"])}
     assert watched - exported == set()
@@ -69,7 +69,7 @@ def test_a_healthy_system_raises_no_alarm(system, tmp_path):
     waiting = {name for name in rules if "for" in rules[name]}
     assert waiting < set(rules)
     with scraping(server, tmp_path, system.options.port_shift) as url:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while answers(url, "sum(up) and sum(guanxi_listener_up)") != [len(SERVICES) + 1]:
             assert time.monotonic() < deadline, "not all of the system is scraped"
             time.sleep(0.2)
@@ -240,7 +240,7 @@ def test_a_rehearsal_is_run_and_accepted_from_the_page(system, desk):
     counted = {}
     for side in ("now", "proposed"):
         row = maker.locator(f"tr[data-key='silence/{side}']")
-        expect(row).to_be_visible(timeout=3 * FAST_MS)
+        expect(row).to_be_visible(timeout=2 * FAST_MS)
         counted[side] = int(row.get_attribute("data-alerts"))
     assert counted["proposed"] > counted["now"]
     expect(maker.locator("[data-chart=months] canvas")).to_be_visible()
@@ -358,7 +358,7 @@ def test_ops_give_up_a_message_that_no_service_takes(system, desk, leaver):
     expect(again.locator("button[hx-post$='/replay']")).to_be_visible(timeout=FAST_MS)
     letter.locator("input[name=reason]").fill("测试数据,不入账")
     letter.locator("input[name=reason]").press("Enter")
-    expect(letter).to_have_count(0, timeout=5_000)
+    expect(letter).to_have_count(0, timeout=FAST_MS)
     assert never_reloaded(page)
 
 
@@ -382,7 +382,7 @@ def test_every_query_of_the_dashboard_returns_data(system, desk, leaver, tmp_pat
     waiting = {target["expr"] for panel in panels for target in panel["targets"]}
     number, account, _ = leaver
     page = desk("S012")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     with scraping(server, tmp_path, system.options.port_shift) as url:
         while waiting and time.monotonic() < deadline:
             paid = bank_side.outgoing(system, number, account, 100, f"fee-{bank_side.stamp()}")

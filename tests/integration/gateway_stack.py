@@ -64,7 +64,7 @@ class GatewayStack:
 
     def stop_gateway(self) -> None:
         self.children["gateway"].terminate()
-        self.children["gateway"].wait(timeout=10)
+        self.children["gateway"].wait(timeout=60)
 
     def wait_for(self, url: str, name: str) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -82,7 +82,7 @@ class GatewayStack:
                 child.send_signal(signal.SIGTERM)
         for child in self.children.values():
             try:
-                child.wait(timeout=10)
+                child.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
@@ -90,7 +90,7 @@ class GatewayStack:
     def browser(self) -> "httpx.Client":
         """A browser's own cookies; follows nothing by itself."""
         return httpx.Client(
-            trust_env=False, timeout=10.0, headers={"accept": "text/html", "accept-language": "zh"}
+            trust_env=False, timeout=60.0, headers={"accept": "text/html", "accept-language": "zh"}
         )
 
     def code_for(self, browser: httpx.Client, staff_id: str, next_path: str = "/") -> str:
@@ -136,7 +136,7 @@ class GatewayStack:
     def raw(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of a request written by hand."""
         parts = urlsplit(self.gateway)
-        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)
         connection.connect()
         connection.sock.sendall(request)
         answer = http.client.HTTPResponse(connection.sock)

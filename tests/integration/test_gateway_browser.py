@@ -15,7 +15,7 @@ from tests.integration.gateway_stack import GatewayStack, gateway_stack
 
 pytestmark = pytest.mark.browser
 AXE = PACKAGES / "axe-core/axe.min.js"
-WAIT_MS = 30_000  # a deadline, not a budget: a loaded machine may take long
+WAIT_MS = 90_000  # a deadline, not a budget: a loaded machine may take long
 SAMPLE = "/customer/page/sample"
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run",

@@ -341,7 +341,7 @@ def test_key_stays_the_same_after_a_restart(stack: GatewayStack, browser: httpx.
     before = browser.get(f"{stack.issuer}/jwks.json").json()
     child = stack.children["issuer"]
     child.terminate()
-    child.wait(timeout=10)
+    child.wait(timeout=60)
     stack.start("issuer", "-m", "deploy.local.issuer")
     stack.wait_for(f"{stack.issuer}/health/live", "issuer")
     assert browser.get(f"{stack.issuer}/jwks.json").json() == before
@@ -367,7 +367,7 @@ def test_issuer_refuses_to_start_elsewhere(tmp_path: Path, changed: dict[str, st
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode != 0

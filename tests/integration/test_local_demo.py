@@ -358,12 +358,12 @@ def test_a_given_server_that_does_not_answer_is_told_before_anything_starts(
     ended = subprocess.run(
         [sys.executable, "-m", "deploy.local", "up", "--folder", str(tmp_path / "data")],
         cwd=CHECKOUT, env={**os.environ, name: address}, capture_output=True, text=True,
-        check=False, timeout=60,
+        check=False, timeout=WAIT_S,
     )  # fmt: skip
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr.startswith(f"error: {name} from the environment, {shown}, does not answer")
     assert ended.stderr.count("\n") == 1
     assert "secret" not in ended.stderr
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 100, "as long as a start may take"
     assert not (tmp_path / "data").exists()

@@ -20,7 +20,7 @@ from deploy.local.places import CHECKOUT, StackError, data_folder, package_folde
 from deploy.local.servers import AlreadyRunning, Ports, ServerSet, forget_data, read_state
 from shared.testing.servers import run_folder
 
-WAIT_S = 30
+WAIT_S = 120
 Started = Callable[[], list[psutil.Process]]
 
 

@@ -132,7 +132,7 @@ def begun(room: Room, model: Path, bank: Stream, space: Space) -> Iterator[Room]
 
 def _until_told(room: Room) -> None:
     """The worker tells the days that it closed once a second, after the rounds themselves."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         room.scoring.drain()
         with room.scoring.database.read() as session:

@@ -34,7 +34,7 @@ def alone(space: Space, tmp_path: Path, request) -> Iterator[tuple[Forked, httpx
     }
     log = tmp_path / "orders.log"
     process = Forked(("-c", PROGRAM, request.param), environment, log)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
         deadline = time.monotonic() + 90
         while not answers(client):
             assert process.poll() is None, log.read_text()
@@ -60,7 +60,7 @@ def test_a_role_alone_serves_health_and_metrics_and_nothing_else(alone):
     for path in ("/", "/orders", "/orders/orders", "/ops/state", "/openapi.json"):
         assert client.get(path).status_code == httpx.codes.NOT_FOUND, path
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(90) == 0
 
 
 PRODUCTION = {"GUANXI_ENVIRONMENT": "production"}
@@ -80,6 +80,6 @@ def test_no_role_starts_without_a_key_of_the_banks_own(tmp_path: Path, role: str
     quiet = {n: v for n, v in os.environ.items() if not n.startswith("GUANXI_")}
     program = PROGRAM.replace("orders", "customer")
     process = Forked(("-c", program, role), quiet | said, log)
-    assert process.wait(20) == 1
+    assert process.wait(90) == 1
     (sentence,) = log.read_text().splitlines()
     assert sentence.startswith("error: GUANXI_PERSONAL_KEY is not ")

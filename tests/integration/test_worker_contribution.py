@@ -167,7 +167,7 @@ def test_grades_and_capital_live_are_the_leaves_of_the_loop(
         space.wait_committed(60)
         assert not space.read("scoring.dead")
         closed_before = f"{FIRST_DAY + timedelta(days=bank.days):%Y-%m}"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while any(leaf.period < closed_before for leaf in still_open(space)):
             assert time.monotonic() < deadline, "accounts without events have not posted the month"
             time.sleep(0.2)

@@ -92,10 +92,10 @@ def test_depth_size_and_length_are_bounded() -> None:
 
 def test_worst_allowed_text_ends_at_once() -> None:
     data = {"big": "x" * 9_999, "many": list(range(10_000))}
-    started = time.perf_counter()
+    started = time.process_time()
     for text in ("max(many) in many and min(many) in many", "big + 'x' == big", "len(many) > 1"):
         evaluate(text, data)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_growing_text_is_stopped() -> None:
