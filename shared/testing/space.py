@@ -13,15 +13,16 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, event, make_url, select, text
 
 from shared.auth import KeyCache, TokenVerifier
 from shared.clock import FixedClock
 from shared.consumer import Listener
+from shared.db import PositionRow, role_of, service_engine
 from shared.events import envelope
 from shared.events.envelope import Event, Fact
 from shared.http import create_app
-from shared.migrations import migrate
+from shared.migrations import migrate, prepare_schema
 from shared.policy import Actor
 from shared.runtime import Runtime, Service
 from shared.settings import Settings
@@ -49,6 +50,50 @@ def token_for(actor_id: str, *, kind: str = "staff", permissions: Iterable[str] 
         "iat": now, "exp": now + 3600, "permissions": sorted(permissions),
     }  # fmt: skip
     return jwt.encode({"alg": "ES256", "kid": "test"}, claims, KEY, algorithms=["ES256"])
+
+
+_RAN: dict[str, list[tuple[str, Any]]] = {}  # by service: what its migrations ran, in order
+
+
+def make_schema(settings: Settings) -> None:
+    """As `migrate`, which a process runs once for each service: a run makes hundreds of schemas,
+    and to find out what to run takes longer than to run it."""
+    prepare_schema(settings)
+    if settings.service not in _RAN:
+        _RAN[settings.service] = _recorded(settings)
+        return
+    engine = service_engine(settings, pool_size=1)
+    with engine.execution_options(no_parameters=True).begin() as connection:
+        for statement, parameters in _RAN[settings.service]:
+            connection.exec_driver_sql(statement, parameters or None)
+    engine.dispose()
+
+
+def _recorded(settings: Settings) -> list[tuple[str, Any]]:
+    ran: list[tuple[str, Any]] = []
+    bare: list[str] = []
+
+    def run_together() -> None:
+        if bare:  # without parameters one call takes many statements, and a % is itself
+            ran.append((";\n".join(bare).replace("%%", "%"), None))
+            bare.clear()
+
+    def take(by: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if by.engine.url.username != role_of(settings):
+            return  # made the role and the schema
+        if not parameters:
+            bare.append(statement)
+            return
+        run_together()
+        ran.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", take)
+    try:
+        migrate(settings)
+    finally:
+        event.remove(Engine, "before_cursor_execute", take)
+    run_together()
+    return ran
 
 
 class ServiceUnderTest:
@@ -79,15 +124,13 @@ class ServiceUnderTest:
         raise AssertionError(f"{self.runtime.service.name} is not drained after {deadline_s} s")
 
     def _at_end(self) -> bool:
-        from shared import positions
-
         ends = self.listener.source.end_offsets(self.runtime.service.topics())
         with self.database.read() as session:
-            for topic in self.runtime.service.topics():
-                at = positions.stored(session, topic)
-                if any(end > at.get(p, 0) for (t, p), end in ends.items() if t == topic):
-                    return False
-        return True
+            rows = session.execute(
+                select(PositionRow.topic, PositionRow.partition, PositionRow.next_offset)
+            )
+            at = {(topic, partition): offset for topic, partition, offset in rows}
+        return all(end <= at.get(part, 0) for part, end in ends.items())
 
     @cached_property
     def app(self) -> FastAPI:
@@ -176,7 +219,7 @@ class Space:
     def service(self, service: Service, **changes: Any) -> ServiceUnderTest:
         """The service with its schema migrated, its clock fixed, nothing running by itself."""
         settings = self.settings(service.name, **changes)
-        migrate(settings)
+        make_schema(settings)
         runtime = Runtime(service, settings, self.clock)
         runtime.__dict__["verifier"] = TokenVerifier(
             settings, keys=KeyCache(lambda: {"keys": [KEY.as_dict(private=False)]})
