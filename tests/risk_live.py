@@ -121,8 +121,11 @@ def _settled(plan: Plan, account: state.AccountState) -> tuple[int, ...]:
     return (*row[watching.DUE + 1 : watching.MOVED], *row[watching.HEAD :])
 
 
-def hand_made(product: str) -> RiskModel:
-    """A model of three rules on a product, of a feature or two each: no training, many alerts."""
+def hand_made(
+    product: str, bases: tuple[int, int, int] = (-2_000_000, 10_000_000, 1_000_000)
+) -> RiskModel:
+    """A model of three rules on a product, of a feature or two each: no training; many alerts, or
+    few where the bases are low."""
 
     def score(goal: Goal, base: int, **weights: int) -> Score:
         names = account_features.NAMES
@@ -134,9 +137,9 @@ def hand_made(product: str) -> RiskModel:
                      Threshold(500_000, 300_000, 0, 0))  # fmt: skip
 
     scores = (
-        score("collapse", -2_000_000, silent_gaps=2_000_000),
-        score("outflow", 10_000_000, balance_to_mean_middle=-12_000_000),
-        score("distress", 1_000_000, balance_to_mean_long=-1_500_000, money_out_long=100_000),
+        score("collapse", bases[0], silent_gaps=2_000_000),
+        score("outflow", bases[1], balance_to_mean_middle=-12_000_000),
+        score("distress", bases[2], balance_to_mean_long=-1_500_000, money_out_long=100_000),
     )
     day = date(2024, 12, 31)
     record = Record(day, "by hand", "", 0, 0, day, day, day, (), (), "none", ())

@@ -21,7 +21,15 @@ from services.scoring import risk_model
 from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.state import kind_of, place_of
 from shared.testing.servers import servers
-from tests.load.bench_worker import PARTITIONS, Preloaded, compile_ahead, rates_of, records_of
+from tests.load.bench_worker import (
+    PARTITIONS,
+    RARE,
+    Preloaded,
+    compile_ahead,
+    openings_of,
+    rates_of,
+    records_of,
+)
 from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
 from tests.load.stage import spread
 from tests.risk_live import hand_made
@@ -53,10 +61,9 @@ async def _watch(space: WorkerSpace, sent: Sent, took: list[tuple[float, float]]
 
 
 async def _measure(
-    space: WorkerSpace, records: Iterator[Published], rate: int
+    space: WorkerSpace, records: Iterator[Published], rate: int, sent: Sent
 ) -> list[float]:
     """Seconds of the rows of events sent after the warm-up."""
-    sent: Sent = defaultdict(list)
     took: list[tuple[float, float]] = []
     watching = asyncio.create_task(_watch(space, sent, took))
     producer = producer_of(space.servers)
@@ -87,19 +94,26 @@ def main(
         settings: dict[str, Any] = {}
         if risk:
             file = Path(folder) / "model.json"
-            risk_model.save(hand_made("CA-P"), file)
+            risk_model.save(hand_made("CA-P", RARE), file)
             settings["GUANXI_RISK_MODEL"] = str(file)
         space = WorkerSpace(found, Path(folder), PARTITIONS)
         try:
             space.describe(described(), *(rates_of() if rates else ()))
+            sent: Sent = defaultdict(list)
+            openings = list(openings_of(customers))
+            for partition, _, _ in openings:
+                sent[partition].append(0.0)
+            space.send(openings)
             running = [space.start(f"w{n}", **settings) for n in range(workers)]
             for worker in running:
                 worker.wait_ready(180)
+            space.wait_committed(120)
             loaded = Preloaded(rate * seconds, {}, {}, 0.0)
             events = records_of(loaded.events, customers, loaded)
-            took = asyncio.run(_measure(space, events, rate))
+            took = asyncio.run(_measure(space, events, rate, sent))
             space.wait_committed(120)
-            assert {n: c.sum_minor for n, c in space.customers().items()} == loaded.sums
+            customers_of = space.customers().items()
+            assert {n: c.sum_minor for n, c in customers_of if c.count} == loaded.sums
             typer.echo(json.dumps({"events_per_s": rate, "workers": workers} | spread(took)))
         finally:
             space.close()
