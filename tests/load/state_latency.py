@@ -2,7 +2,8 @@
 
 Events flow at a fixed pace through real workers on a real broker. Of each state row the latest
 event that is in it is known by its place; the row is taken as acknowledged when a consumer of the
-topic has it, which is a little later. Prints one line of JSON; the sums are asserted.
+topic has it, which is a little later. Prints one line of JSON; the sums are asserted. Days are
+closed while it runs: by default one in the middle, for no bank closes one a second.
 """
 
 import asyncio
@@ -85,6 +86,7 @@ def main(
     seconds: Annotated[int, typer.Option(min=5)] = 20,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[int, typer.Option(min=1)] = 2,
+    days: Annotated[int, typer.Option(min=1, help="closed, the last at the end")] = 2,
     risk: Annotated[bool, typer.Option(help="a model of three rules on every account")] = False,
     rates: Annotated[bool, typer.Option(help="a ledger on every account")] = False,
 ) -> None:
@@ -109,12 +111,14 @@ def main(
                 worker.wait_ready(180)
             space.wait_committed(120)
             loaded = Preloaded(rate * seconds, {}, {}, 0.0)
-            events = records_of(loaded.events, customers, loaded)
+            events = records_of(loaded.events, customers, loaded, days=days)
             took = asyncio.run(_measure(space, events, rate, sent))
             space.wait_committed(120)
             customers_of = space.customers().items()
             assert {n: c.sum_minor for n, c in customers_of if c.count} == loaded.sums
-            typer.echo(json.dumps({"events_per_s": rate, "workers": workers} | spread(took)))
+            typer.echo(
+                json.dumps({"events_per_s": rate, "workers": workers, "days": days} | spread(took))
+            )
         finally:
             space.close()
 
