@@ -26,7 +26,11 @@ _POLL_MS = 50
 
 
 class ReferenceReader:
-    """No group: a worker that starts reads from the beginning. Not thread-safe."""
+    """No group: a worker that starts reads from the beginning. Not thread-safe.
+
+    What is not being read is paused: the broker answers one request of a connection after the
+    other, and a fetch that waits for records would hold up the question where the ends are.
+    """
 
     def __init__(self, settings: Settings, engine: Engine, clock: Clock) -> None:
         self._engine = engine
@@ -48,12 +52,16 @@ class ReferenceReader:
             for one in early:
                 self._take(one, window)
             for place, topic in self._topics.items():
+                if await consumer.position(place) >= ends[place]:
+                    continue
+                consumer.resume(place)
                 while await consumer.position(place) < ends[place]:
                     polled = await consumer.getmany(place, timeout_ms=_POLL_MS)
                     for record in polled.get(place, ()):
                         event = placed(topic, record.key, record.value)
                         if event is not None:
                             self._take(event, window)
+                consumer.pause(place)
 
     def _take(self, event: Event[Any], window: Window) -> None:
         refused = window.refuses(event)
@@ -71,6 +79,7 @@ class ReferenceReader:
             )  # fmt: skip
             await consumer.start()
             consumer.assign(self._places)
+            consumer.pause(*self._places)
             await consumer.seek_to_beginning(*self._places)
             self._consumer = consumer
         return self._consumer

@@ -66,3 +66,33 @@ def test_what_a_listener_sets_aside_changes_no_rate_of_the_worker(space: WorkerS
 
     assert asyncio.run(read()) == [[1], [1, 3]]
     assert set(engine.sources) == {SOURCE}
+
+
+def test_between_its_reads_no_fetch_waits_at_the_broker(space: WorkerSpace) -> None:
+    """Whoever asks for the ends would wait behind it: a close of a day, and all rows with it."""
+    settings = WorkerSettings(
+        service="scoring", kafka=space.servers.kafka, topic_prefix=space.prefix,
+        database=space.servers.database,
+    )  # fmt: skip
+    engine = Engine(model.load(), topic="bank.events", partitions=1, currency="CNY",
+                    zone="Asia/Shanghai")  # fmt: skip
+
+    async def read() -> list[list[int]]:
+        reader = ReferenceReader(settings, engine, FixedClock(ZONE, NOW))
+        found = []
+        try:
+            for value in (1, 2):
+                one = rate(value)
+                await space._send([(0, one.subject.encode(), encode(one))],
+                                  space.prefix + TOPICS[0])  # fmt: skip
+                await reader.catch_up()
+                found.append([one.value for one in engine.rates])
+                assert reader._consumer is not None
+                assert {place.topic for place in reader._consumer.paused()} == {
+                    space.prefix + topic for topic in TOPICS
+                }
+        finally:
+            await reader.close()
+        return found
+
+    assert asyncio.run(read()) == [[1], [1, 2]]
