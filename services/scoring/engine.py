@@ -344,7 +344,8 @@ def _keep_verdicts(batch: Batch, verdicts: Ints) -> bool:
 
 
 def _is_beyond(verdicts: Ints) -> NDArray[np.bool_]:
-    return np.isin(verdicts, (BEYOND_RANGE, BEYOND_HISTORY))
+    found: NDArray[np.bool_] = (verdicts == BEYOND_RANGE) | (verdicts == BEYOND_HISTORY)
+    return found
 
 
 def _segments(columns: Columns) -> list[tuple[int, int]]:
@@ -379,8 +380,9 @@ _NAMES = {
 def _counts(columns: Columns, verdicts: Ints) -> Counter[str]:
     """Outcomes of the whole batch: every record is in exactly one of them."""
     counts: Counter[str] = Counter()
-    for verdict, n in zip(*np.unique(verdicts, return_counts=True), strict=True):
-        counts[_NAMES[int(verdict)]] += int(n)
+    for verdict, n in enumerate(np.bincount(verdicts).tolist()):
+        if n:
+            counts[_NAMES[verdict]] += n
     counts["applied"] += len(columns.closes)
     counts["ignored"] += columns.ignored.total()
     for refused in columns.refused:
