@@ -4,6 +4,8 @@ It is kept in records, so what is compiled must stay what the library gives: a t
 against each other. Only up to 240 bytes: what is scanned is a source and an id of at most 100 each.
 """
 
+# ruff: noqa: PLR0917 - columns are passed one by one: numba unboxes no objects
+
 from typing import Any, Final
 
 import numpy as np
@@ -135,9 +137,11 @@ def _hash(text: Bytes, n: int) -> Any:
 
 
 @compiled
-def hashes(text: Bytes, events: Ints, sources: Bytes, spans: Ints, found: Hashes) -> None:
-    """Of each event that was scanned: of its source with what ends it, and its id."""
-    whole = np.zeros(BYTES_MAX, np.uint8)
+def hashes(
+    text: Bytes, events: Ints, sources: Bytes, spans: Ints, whole: Bytes, found: Hashes
+) -> None:
+    """Of each event that was scanned: of its source with what ends it, and its id, which are laid
+    out in `whole`."""
     for i in range(events.shape[0]):
         n = 0
         source = events[i, SOURCE]

@@ -61,7 +61,8 @@ class Scanned:
         self.offsets = places[:, OFFSET]
         self.words = partition.words()
         self.found = np.empty((len(records), scanning.FOUND_WORDS), np.int64)
-        scanning.scan(text, places, self.words.vocabulary, self.found)
+        open_objects = np.empty((scanning.LEVELS, 2), np.int64)
+        scanning.scan(text, places, self.words.vocabulary, open_objects, self.found)
         self.rows = partition.numbers.find_all(text, places, KEY)
         self.accounts = np.empty(len(records), np.int64)
         account_rows.of_numbers(partition.account_rows(), text, self.found, ACCOUNT, self.accounts)
@@ -131,16 +132,15 @@ class Scanned:
         width = len(self.words.channels) + 1
         codes = (found[:, PRODUCT] * len(KINDS) + found[:, KIND]) * width + found[:, CHANNEL] + 1
         drivers, covered = np.empty_like(codes), np.full_like(codes, NEVER)
-        every, of_each = np.unique(codes[taken], return_inverse=True)
-        prices = [
-            rates.use(
+        chosen = codes[taken]
+        counts = np.bincount(chosen)  # there are few: sorting them took longer
+        prices: Ints = np.empty((len(counts), 2), np.int64)
+        for code in np.flatnonzero(counts).tolist():
+            prices[code] = rates.use(
                 self.words.products[code // width // len(KINDS)], KINDS[code // width % len(KINDS)],
                 self.words.channels[code % width - 1] if code % width else None,
-            )
-            for code in every.tolist()
-        ]  # fmt: skip
-        if prices:
-            drivers[taken], covered[taken] = np.array(prices, np.int64)[of_each].T
+            )  # fmt: skip
+        drivers[taken], covered[taken] = prices[chosen].T
         days, value_days = found[:, DAY], found[:, VALUE_DAY]
         value_days = np.where(value_days > 0, value_days, days)
         self.is_priced = found[:, CURRENCY] == home
@@ -149,8 +149,8 @@ class Scanned:
         result: Flags = ~self.is_priced | (np.minimum(days, value_days) >= covered)
         return result
 
-    def flags(self, home: int) -> Ints:
-        chosen = self.found[self.places]
+    def flags(self, chosen: Ints, home: int) -> Ints:
+        """Of those taken at once, of which `chosen` has what was found."""
         flags: Ints = (
             BY_CUSTOMER * (chosen[:, INITIATOR] == CUSTOMER)
             + HOME_CURRENCY * (chosen[:, CURRENCY] == home)
@@ -158,10 +158,10 @@ class Scanned:
         )
         return flags
 
-    def hashes(self) -> NDArray[np.uint64]:
-        chosen = self.found[self.places]
+    def hashes(self, chosen: Ints) -> NDArray[np.uint64]:
         hashes = np.empty(len(chosen), np.uint64)
-        id_hash.hashes(self.records.letters(), chosen, *self.words.prefixes, hashes)
+        whole = np.empty(id_hash.BYTES_MAX, np.uint8)
+        id_hash.hashes(self.records.letters(), chosen, *self.words.prefixes, whole, hashes)
         return hashes
 
 
@@ -197,24 +197,29 @@ def _runs(scanned: Scanned) -> Iterator[tuple[bool, Ints]]:
 
 
 def _together(out: Columns, scanned: Scanned, context: Context, partition: Partition) -> Columns:
-    """Both in the order of their offsets."""
+    """Both in the order of their offsets; mostly all were taken at once."""
     places, found = scanned.places, scanned.found[scanned.places]
-    order = np.argsort(np.concatenate((out.offsets, scanned.offsets[places])), kind="stable")
+    is_mixed = len(out.rows) > 0
+    if is_mixed:
+        order = np.argsort(np.concatenate((out.offsets, scanned.offsets[places])), kind="stable")
 
     def both(odd: Words, hot: NDArray[Any]) -> Words:
+        if not is_mixed:
+            return array(odd.typecode, hot.tobytes())
         width = len(hot) // len(places)
         joined = np.concatenate((np.asarray(odd, hot.dtype), hot)).reshape(-1, width)
         return array(odd.typecode, joined[order].tobytes())
 
     watches = bool(partition.watched.plan.products)
+    home = partition.currencies.get(context.currency, NONE)
     merged = Columns(
         rows=both(out.rows, scanned.rows[places]),
         accounts=both(out.accounts, scanned.accounts[places]),
         amounts=both(out.amounts, found[:, AMOUNT]),
         days=both(out.days, found[:, DAY]),
         offsets=both(out.offsets, scanned.offsets[places]),
-        flags=both(out.flags, scanned.flags(partition.currencies.get(context.currency, NONE))),
-        hashes=both(out.hashes, scanned.hashes()),
+        flags=both(out.flags, scanned.flags(found, home)),
+        hashes=both(out.hashes, scanned.hashes(found)),
         ids=out.ids, sources=out.sources, times=out.times, closes=out.closes,
         refused=out.refused, waiting=out.waiting, ignored=out.ignored,
         scanned=scanned,

@@ -83,7 +83,7 @@ _PARTY: tuple[dict[str, tuple[int, int]], ...] = (
     {}, {"bank_code": (_IGNORED, 0), "account_number": (_IGNORED, 0)},
 )  # fmt: skip
 _OBJECTS = (_ENVELOPE, _DATA, _PARTY)
-_LEVELS: Final = len(_OBJECTS)
+LEVELS: Final = len(_OBJECTS)
 _SAMES = (TransactionBooked.TYPE, "1.0", "application/json")
 
 
@@ -272,10 +272,9 @@ def _is_hot(
 
 
 @compiled
-def scan(text: Bytes, places: Ints, known: Vocabulary, found: Ints) -> None:
+def scan(text: Bytes, places: Ints, known: Vocabulary, open_objects: Ints, found: Ints) -> None:
     """Reads the events whose keys and values lie at these places; `found` has a row for each."""
     letters, spans, firsts = known.letters, known.spans, known.firsts
-    open_objects = np.zeros((_LEVELS, 2), np.int64)
     for i in range(places.shape[0]):
         place, one = places[i], found[i]
         end = place[VALUE_END]

@@ -18,7 +18,8 @@ def hashed(prefix: str, parts: list[bytes]) -> list[int]:
     text = np.frombuffer(b"x" + b"".join(parts), np.uint8)
     events = np.zeros((len(parts), FOUND_WORDS), np.int64)
     events[:, SOURCE], events[:, ID], events[:, ID_END] = 1, begins, ends
-    id_hash.hashes(text, events, letters, spans, found)
+    whole = np.empty(id_hash.BYTES_MAX, np.uint8)
+    id_hash.hashes(text, events, letters, spans, whole, found)
     return [int(one) for one in found]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.scores.activity import EVENT
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import allocating, compiled
 from services.scoring.scores.decay import ONE, decayed, factor
 from services.scoring.scores.linear import ln1p_micro, signed_ln1p_micro
 
@@ -141,7 +141,7 @@ def _after_action(state: Ints, long: Ints, day: int) -> None:
     state[DAYS] += 1
 
 
-@compiled
+@allocating
 def features(state: Ints, factors: Ints, mass: Ints, day: int) -> Ints:
     """At the end of a day at or after the last booking's. In the order of NAMES."""
     now = state.copy()

@@ -69,10 +69,13 @@ class PlaceInCheckout(UserProvidedCacheLocator):  # type: ignore[misc]
 numba.config.CACHE_DIR = str(CACHE)
 numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.{PlaceInCheckout.__name__}"
 
-_compile = numba.njit(cache=True, nogil=True)
-
-
-_inline = numba.njit(cache=True, nogil=True, forceinline=True)
+# Without numba's counting of references to arrays: one atomic step for each of the two dozen of a
+# book or a watch, at every call within a kernel, took more than the rules. Whoever calls from
+# Python holds the arrays meanwhile. What is compiled so can make no array (numba refuses it), and
+# must be given none: it would stay for ever.
+_compile = numba.njit(cache=True, nogil=True, _nrt=False)
+_inline = numba.njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+_count = numba.njit(cache=True, nogil=True, _nrt=True)
 
 
 def compiled(function: F) -> F:
@@ -84,3 +87,9 @@ def inlined(function: F) -> F:
     """The same, within whatever calls it. For the steps of one event: a book or a watch is a
     hundred words to hand over, which LLVM does not see when it decides by size alone."""
     return cast(F, _inline(function))
+
+
+def allocating(function: F) -> F:
+    """The same, for what makes arrays or is given one by a function that does. To what is
+    `compiled` it returns numbers only."""
+    return cast(F, _count(function))

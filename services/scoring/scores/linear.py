@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import allocating, compiled
 
 MILLION: Final = 1_000_000
 LN_MAX: Final = 700 * MILLION
@@ -31,7 +31,7 @@ def signed_ln1p_micro(value: float) -> int:
     return size if value >= 0 else -size
 
 
-@compiled
+@allocating
 def terms(
     features: NDArray[np.int64], weights: NDArray[np.int64], means: NDArray[np.int64]
 ) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from services.scoring.scores import linear, no_purchase, purchase_features, questions, waiting
 from services.scoring.scores.alive import DAY_S
-from services.scoring.scores.compiling import compiled, inlined
+from services.scoring.scores.compiling import allocating, compiled, inlined
 from services.scoring.scores.watching import (
     C_ACCOUNT,
     C_EPISODE,
@@ -68,7 +68,8 @@ def _cross(
     out[C_ACCOUNT], out[C_METHOD] = account, watch.sets[of_set, 1 + slot]
     out[C_RAISED], out[C_EPISODE] = raised, (watch.pool[begin + EPISODES + slot] + 1) // 2
     out[C_ON], out[C_SECOND], out[C_OFFSET] = on, second, offset
-    out[C_ROW : C_ROW + words] = watch.pool[begin : begin + words]
+    for word in range(words):
+        out[C_ROW + word] = watch.pool[begin + word]
     watch.written[0] += 1
 
 
@@ -90,7 +91,7 @@ def _in_question(watch: Watch, account: int, day: int) -> int:
     return found
 
 
-@compiled
+@allocating
 def _changing(watch: Watch, account: int, day: int) -> int:
     """The slots, as bits, whose linear rules would begin or end to hold at the end of a day."""
     asked = _in_question(watch, account, day)

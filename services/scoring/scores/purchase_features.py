@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.scores.activity import EVENT
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import allocating, compiled
 from services.scoring.scores.decay import decayed, factor
 from services.scoring.scores.linear import ln1p_micro
 
@@ -74,7 +74,7 @@ def after_purchase(
     state[LAST_ON] = day
 
 
-@compiled
+@allocating
 def features(state: NDArray[np.int64], factors: NDArray[np.int64], day: int) -> NDArray[np.int64]:
     """Of a customer who has bought, on a day at or after the last. In the order of NAMES."""
     first, last, repeats = state[FIRST_ON], state[LAST_ON], state[COUNT] - 1

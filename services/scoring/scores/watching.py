@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from services.scoring.scores import account_features as af
 from services.scoring.scores import no_purchase, purchase_features, waiting
 from services.scoring.scores.alive import Process
-from services.scoring.scores.compiling import compiled, inlined
+from services.scoring.scores.compiling import allocating, compiled, inlined
 from services.scoring.scores.decay import VALUE_MAX
 from services.scoring.scores.waiting import Waiting
 
@@ -173,7 +173,7 @@ def on_booking(
     watch.looks[row] = sooner(watch.looks[row], head[DUE])
 
 
-@compiled
+@allocating
 def features_of(state: Ints, methods: Methods, kind: int, day: int) -> Ints:
     """Of a settled state at the end of a day."""
     if kind == PURCHASES:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from services.scoring.risk_model import DAY_FACTORS
 from services.scoring.scores import account_features, activity, decay, purchase_features
 from services.scoring.scores.account_features import after_booking, opened
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import allocating
 from services.scoring.scores.purchase_features import after_purchase
 from services.scoring.scores.questions import HISTORY_DAYS
 from services.scoring.scores.watching import PURCHASE
@@ -48,7 +48,7 @@ class Table:
         return came_true
 
 
-@compiled
+@allocating
 def _purchases_at(  # noqa: PLR0917 - compiled: numba takes no keywords
     days: Ints, amounts: Ints, snapshots: Ints, factors: Ints, features: Ints, states: Ints
 ) -> None:
@@ -64,7 +64,7 @@ def _purchases_at(  # noqa: PLR0917 - compiled: numba takes no keywords
         states[row, 2] = snapshots[row] - state[purchase_features.FIRST_ON]
 
 
-@compiled
+@allocating
 def _bookings_at(  # noqa: PLR0917 - compiled: numba takes no keywords
     opened_on: int, days: Ints, amounts: Ints, flags: Ints, snapshots: Ints,
     factors: Ints, mass: Ints, features: Ints,
