@@ -48,6 +48,7 @@ from services.scoring.scores.contribution.rates import NEVER
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+_FIRST = 100  # events of a worker's first batch tell most words that follow
 _ACTIONS = np.array([uses.ACTIONS.get(kind, uses.UNUSED[0]) for kind in KINDS], np.int64)
 
 
@@ -172,6 +173,11 @@ def read(context: Context, partition: Partition, delivered: Sequence[Delivered])
     if not delivered:
         return out
     records = laid_out(delivered)
+    if not partition.sources:  # the scanner knows no words yet: it would refuse all of them
+        add(out, context, partition, [*records[:_FIRST]], held)
+        records = records[_FIRST:]
+        if not len(records):
+            return out
     scanned = Scanned(partition, records)
     scanned.choose(context, partition, held)
     for is_fresh, run in _runs(scanned):
