@@ -64,7 +64,8 @@ def make_schema(settings: Settings) -> None:
         return
     engine = service_engine(settings, pool_size=1)
     with engine.execution_options(no_parameters=True).begin() as connection:
-        for statement, parameters in _RAN[settings.service]:
+        made = connection.exec_driver_sql("select to_regclass('schema_version')").scalar()
+        for statement, parameters in () if made else _RAN[settings.service]:
             connection.exec_driver_sql(statement, parameters or None)
     engine.dispose()
 
