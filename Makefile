@@ -90,6 +90,7 @@ bench-scoring:  ## Measure the whole scorer: pace, latency, fold, recovery, idle
 	@$(PY) -m tests.load.fold_rate --batch 50000 --steps --rates $(if $(QUICK),--events 50000)
 	@$(PY) -m tests.load.fold_lag $(if $(QUICK),--events 50000 --customers 10000)
 	@$(PY) -m tests.load.roll_rate $(if $(QUICK),--customers 20000)
+	@$(PY) -m tests.load.pages_at_scale $(if $(QUICK),--customers 20000 --times 20)
 	@$(PY) -m tests.load.recovery $(if $(QUICK),--customers 100000)
 	@$(PY) -m tests.load.recovery --risk --rates $(if $(QUICK),--customers 100000)
 	@$(PY) -m tests.load.idle_days $(if $(QUICK),--customers 1000000)

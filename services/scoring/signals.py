@@ -99,13 +99,16 @@ class Writer:
 
 
 def _terms(model: Model, row: list[int]) -> dict[str, Any]:
+    """What explains it; of one that begins also the smallest change that would end it."""
+    begins = row[r.S_KIND] == r.RAISED
     if row[r.S_RULE] == r.OUTFLOW:
+        left, mean = row[r.S_BALANCE], row[r.S_MEAN]
+        deposit = outflow.deposit_to_clear(left, mean, model.outflow_clear_ppm)
         return {
-            "risk_ppm": outflow.risk_ppm(
-                row[r.S_BALANCE], row[r.S_MEAN], model.outflow_mean_min_minor
-            ),
-            "balance_minor": row[r.S_BALANCE],
-            "mean_minor": row[r.S_MEAN],
+            "risk_ppm": outflow.risk_ppm(left, mean, model.outflow_mean_min_minor),
+            "balance_minor": left,
+            "mean_minor": mean,
+            **({"clear_deposit_minor": deposit} if begins else {}),
         }
     silent_days = row[r.S_ON] - row[r.S_LAST_ON]
     return {
@@ -113,4 +116,5 @@ def _terms(model: Model, row: list[int]) -> dict[str, Any]:
         "last_on": date.fromordinal(row[r.S_LAST_ON]).isoformat(),
         "silent_days": silent_days,
         "mean_gap_milli_days": row[r.S_GAP],
+        **({"clear_actions": 1} if begins else {}),
     }

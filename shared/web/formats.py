@@ -47,7 +47,7 @@ class Formats:
         amount = Decimal(minor).scaleb(-get_currency_precision(code))
         exact = self._at_home(_minus(format_currency(amount, code, locale=self._locale)), code)
         shown = exact
-        if short:
+        if short and abs(amount) >= (10_000 if self._locale.startswith("zh") else 1_000):
             compact = format_compact_currency(amount, code, locale=self._locale, fraction_digits=1)
             shown = self._at_home(_minus(compact), code)
         sign = " negative" if minor < 0 else ""

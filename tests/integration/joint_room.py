@@ -123,8 +123,9 @@ def forget_all(scoring: ServiceUnderTest) -> None:
     with scoring.database.transaction() as tx:
         tx.session.execute(text(
             """truncate leaves, open_leaves, contribution_totals, owner_totals, month_totals,
-                 customer_months, moved, party_slices, party_figures, numbers, account_openings,
-                 account_holders, bank_events, customer_state, account_figures, untaxed"""
+                 customer_months, customer_components, moved, party_slices, party_figures, numbers,
+                 account_openings, account_holders, bank_events, customer_state, account_figures,
+                 folded_totals, untaxed"""
         ))  # fmt: skip
 
 

@@ -148,7 +148,8 @@ def test_alerts_are_told_with_risk_stake_and_a_sentence(space, scoring, scored):
     raised_on = silence.at.astimezone(space.clock.zone).date()
     assert raised_on - timedelta(days=terms["silent_days"]) == day(60)
     assert silence.text["zh-CN"] == (
-        f"最后一次自主交易在 {day(60)},平时每 {gap} 天一次,{raised_on} 预警"
+        f"最后一次自主交易在 {day(60)},平时每 {gap} 天一次,{raised_on} 预警。"
+        "客户再交易 1 次即可解除"
     )
     outflow = by_party["P3", "outflow"]
     assert "少了" in outflow.text["zh-CN"]

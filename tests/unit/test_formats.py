@@ -32,6 +32,14 @@ def test_a_yen_is_no_yuan(language, shown):
     assert plain(Formats(language, ZONE, "CNY").money(500, "JPY")) == shown
 
 
+@pytest.mark.parametrize(("language", "minor", "shown"), [
+    ("zh-CN", -859_726, "−¥8,597.26"), ("zh-CN", 1_700_000, "¥1.7万"), ("en", 85_972, "¥859.72"),
+    ("en", 859_726, "¥8.6K"),
+])  # fmt: skip
+def test_the_short_form_of_what_is_not_long_is_the_exact_one(language, minor, shown):
+    assert plain(Formats(language, ZONE, "CNY").money(minor, short=True)) == shown
+
+
 def test_the_exact_value_is_on_hover_only_where_it_is_not_shown():
     formats = Formats("en", ZONE, "CNY")
     assert formats.money(123_450) == '<span class="money">¥1,234.50</span>'

@@ -180,15 +180,20 @@ RAISED_ON = date(2026, 2, 20)
 
 
 def test_an_alert_is_said_as_a_banker_would():
-    silence = {"silent_days": 41, "mean_gap_milli_days": 9100}
+    silence = {"silent_days": 41, "mean_gap_milli_days": 9100, "clear_actions": 1}
     assert wording.raised_text("silence", silence, "CNY", RAISED_ON) == {
-        "zh-CN": "最后一次自主交易在 2026-01-10,平时每 9 天一次,2026-02-20 预警",
-        "en": "Last own transaction on 2026-01-10, usually every 9 days; raised on 2026-02-20",
+        "zh-CN": "最后一次自主交易在 2026-01-10,平时每 9 天一次,2026-02-20 预警。"
+                 "客户再交易 1 次即可解除",
+        "en": "Last own transaction on 2026-01-10, usually every 9 days; raised on 2026-02-20. "
+              "1 transaction by the customer would end it",
     }
-    outflow = {"balance_minor": 1_234_500, "mean_minor": 8_500_000}
+    outflow = {"balance_minor": 1_234_500, "mean_minor": 8_500_000,
+               "clear_deposit_minor": 5_565_401}  # fmt: skip
     assert wording.raised_text("outflow", outflow, "CNY", RAISED_ON) == {
-        "zh-CN": "余额只剩 1.2 万元,平时 8.5 万元,少了 85%",
-        "en": "Balance down to ¥12,345; usually ¥85,000 (85% less)",
+        "zh-CN": "余额只剩 1.2 万元,平时 8.5 万元,少了 85%。"
+                 "存入 55,655 元即可解除",
+        "en": "Balance down to ¥12,345; usually ¥85,000 (85% less). "
+              "A deposit of ¥55,655 would end it",
     }
     for rule in ("silence", "outflow", "other"):
         assert set(wording.cleared_text(rule)) == {"zh-CN", "en"}
@@ -267,7 +272,7 @@ def test_the_terms_of_a_model_are_a_whole_that_sums_to_the_score():
 
 
 @pytest.mark.parametrize(("rule", "more", "zh", "en"), [
-    ("distress", {}, "未来 90 天可能透支;主要因为资金流出。存入 2.4 万元即可解除",
+    ("distress", {}, "未来 90 天可能透支;主要因为资金流出。存入 23,800 元即可解除",
      "May be overdrawn within 90 days; mostly for the money that goes out. "
      "A deposit of ¥23,800 would end it"),
     ("outflow_ahead", {"clear_deposit_minor": None},

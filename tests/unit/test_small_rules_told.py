@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import msgspec
+import pytest
 
 from services.scoring.replay import Line
 from shared.events import Event
@@ -55,3 +56,28 @@ def test_each_is_told_on_the_day_that_was_computed_and_on_no_other() -> None:
     assert None not in due.values()
     assert due["silence"] != due["outflow"]
     assert found == {"silence": ("raised", due["silence"]), "outflow": ("cleared", due["outflow"])}
+
+
+@pytest.mark.parametrize(("less", "ends"), [(0, True), (1, False)])
+def test_the_deposit_that_is_named_ends_an_outflow_and_a_smaller_one_does_not(
+    less: int, ends: bool
+) -> None:
+    bank = _Told()
+    for n in range(0, ACTIVE_DAYS, 5):
+        bank.feed(transaction(n, "C1", "A1", 5_000_000, day(n)))
+    (raised,) = bank.feed(transaction(90, "C1", "A1", -55_000_000, day(ACTIVE_DAYS)))
+    deposit = raised["terms"]["clear_deposit_minor"] - less
+    said = bank.feed(transaction(91, "C1", "A1", deposit, day(ACTIVE_DAYS)))
+    assert [one["kind"] for one in said] == (["cleared"] if ends else [])
+    assert all("clear_deposit_minor" not in one["terms"] for one in said)
+
+
+def test_one_transaction_of_his_own_ends_a_silence_as_it_says() -> None:
+    bank, raised = _Told(), []
+    for n in range(0, ACTIVE_DAYS, 5):
+        bank.feed(transaction(n, "C1", "A1", 5_000_000, day(n)))
+    for n in range(WATCHED_DAYS):
+        raised += bank.feed(closed(day(n)))
+    assert [(one["rule"], one["terms"]["clear_actions"]) for one in raised] == [("silence", 1)]
+    (ended,) = bank.feed(transaction(99, "C1", "A1", 100, day(WATCHED_DAYS)))
+    assert (ended["rule"], ended["kind"]) == ("silence", "cleared")

@@ -49,6 +49,7 @@ def reason(rule: str, evidence: Sequence[Evidence], on: date) -> Reason:
         terms = {
             "silent_days": max((on - last_on).days, 0),
             "mean_gap_milli_days": int(chosen.terms["mean_gap_milli_days"]),
+            **{code: 1 for code in chosen.terms if code == "clear_actions"},
         }
         risk = min(one.score_ppm for one in evidence)
     else:

@@ -34,23 +34,24 @@ SIGNS = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£"}
 
 
 def raised_text(rule: str, terms: Mapping[str, int], currency: str, on: date) -> Text:
-    """Why the alert began on this day."""
+    """Why the alert began on this day, and what would end it."""
+    ending = _would_end(terms, currency)
     if rule == "silence":
         last = on - timedelta(days=terms["silent_days"])
         gap = max(round(terms["mean_gap_milli_days"] / 1000), 1)
         return {
-            "zh-CN": f"最后一次自主交易在 {last},平时每 {gap} 天一次,{on} 预警",
+            "zh-CN": f"最后一次自主交易在 {last},平时每 {gap} 天一次,{on} 预警{ending['zh-CN']}",
             "en": f"Last own transaction on {last}, usually every {_days(gap, every=True)}; "
-            f"raised on {on}",
+            f"raised on {on}{ending['en']}",
         }
     if rule == "outflow":
         balance, mean = terms["balance_minor"], terms["mean_minor"]
         gone = min(max(mean - balance, 0) * 100 // mean, 100) if mean > 0 else 0
         return {
             "zh-CN": f"余额只剩 {money_zh(balance, currency)},平时 {money_zh(mean, currency)},"
-            f"少了 {gone}%",
+            f"少了 {gone}%{ending['zh-CN']}",
             "en": f"Balance down to {money_en(balance, currency)}; "
-            f"usually {money_en(mean, currency)} ({gone}% less)",
+            f"usually {money_en(mean, currency)} ({gone}% less){ending['en']}",
         }
     if rule == "use_falls":
         return use_falls(terms)
@@ -126,10 +127,11 @@ def _would_end(terms: Mapping[str, int], currency: str) -> Text:
             "en": f". {many} by the customer would end it",
         }
     if "clear_deposit_minor" in terms:
-        money = terms["clear_deposit_minor"]
+        whole = -(-terms["clear_deposit_minor"] // 100)  # up: a little less would not do
+        unit = "元" if currency == "CNY" else currency
         return {
-            "zh-CN": f"。存入 {money_zh(money, currency)}即可解除",
-            "en": f". A deposit of {money_en(money, currency)} would end it",
+            "zh-CN": f"。存入 {whole:,} {unit}即可解除",
+            "en": f". A deposit of {money_en(100 * whole, currency)} would end it",
         }
     return {"zh-CN": "", "en": ""}
 

@@ -46,6 +46,11 @@ def recovers_on(  # noqa: PLR0917 - compiled: numba takes no keywords
     return day + low
 
 
+def deposit_to_clear(balance_minor: int, mean_minor: int, clear_ppm: int) -> int:
+    """The smallest deposit that would end it at once; minor units."""
+    return max(share(mean_minor, clear_ppm) - balance_minor, 0)
+
+
 def risk_ppm(balance_minor: int, mean_minor: int, mean_min_minor: int) -> int:
     """Share of the mean that is gone, 0 to 10**6; 0 where the mean does not matter."""
     if mean_minor < max(mean_min_minor, 1):
