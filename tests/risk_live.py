@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from services.scoring import model as models
-from services.scoring import replay, risk_plan, state, watched
+from services.scoring import reference, replay, risk_plan, state, watched
 from services.scoring.replay import Line, Replay
 from services.scoring.risk_model import (
     DAY_FACTORS,
@@ -24,6 +24,7 @@ from services.scoring.risk_model import (
 from services.scoring.risk_plan import Plan
 from services.scoring.scores import account_features, watching
 from services.scoring.signals import Signal, encode
+from shared.events import envelope
 from shared.events.bank import DayClosed, SourceDescribed
 from tests import made_bank
 from tests.made_bank import BEGIN, DAYS
@@ -56,10 +57,9 @@ class Live:
     def __init__(self, plan: Plan) -> None:
         self.replay = Replay(models.load(), currency="CNY", zone="Asia/Shanghai",
                              until=BEGIN + timedelta(days=4000), plan=plan)  # fmt: skip
-        self.replay.describe(
-            made_bank.line(SourceDescribed(source=made_bank.SOURCE, closes_days=True,
-                                           active_from=BEGIN), "source", BEGIN)
-        )  # fmt: skip
+        described = made_bank.line(SourceDescribed(source=made_bank.SOURCE, closes_days=True,
+                                                   active_from=BEGIN), "source", BEGIN)  # fmt: skip
+        reference.tell(self.replay.engine, envelope.decode(described))
         self.at = 0
 
     def feed(self, value: bytes, key: bytes | None) -> list[Signal]:

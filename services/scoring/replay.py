@@ -16,11 +16,12 @@ from services.scoring import party_episodes, reference, risk, state
 from services.scoring.engine import Engine
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
-from services.scoring.party_episodes import Parties
+from services.scoring.party_episodes import Parties, Unreadable
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.seen import KeepsAll
 from services.scoring.signals import Signal
+from shared.events import Event
 from shared.events.bank import DayClosed, ProductDescribed, RateSet, SourceDescribed
 from shared.events.envelope import CATALOGUE
 
@@ -53,10 +54,6 @@ class _Head(msgspec.Struct):
 _head = msgspec.json.Decoder(_Head)
 
 
-class ReplayRefused(ValueError):
-    """The files cannot be replayed as they are; the message says which line and why."""
-
-
 @dataclass(slots=True)
 class Replayed:
     """What a replay answers."""
@@ -82,12 +79,6 @@ class Replay:
         self._zone = ZoneInfo(zone)
         self._seen = KeepsAll()
         self._latest_day = until.toordinal() + 1
-
-    def describe(self, value: bytes) -> None:
-        """A line of reference data."""
-        event = reference.readable(value)
-        if event is not None:
-            reference.tell(self.engine, event)
 
     def feed(self, lines: Sequence[Line]) -> None:
         """Applies lines as one batch, after what was described for days behind."""
@@ -157,13 +148,14 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
 
     Reference data are read first; a rate of the file that restates closed days takes effect at its
     place in it, as it did live. One of `rates` holds from the beginning, as after a rebuild.
-    Raises ReplayRefused for a line of `rates` that cannot be read: without it all would be wrong.
+    Raises Unreadable for a line of `rates` that cannot be read: without it all would be wrong.
     """
     late = _describe_first(replay, file)
     for line in _lines_of(rates, REFERENCE, unknown=True) if rates else ():
-        if reference.readable(line.value) is None:
-            raise ReplayRefused(f"{rates}, line {line.offset + 1}: no event of reference data")
-        replay.describe(line.value)
+        event = reference.readable(line.value)
+        if event is None:
+            raise Unreadable(f"{rates}, line {line.offset + 1}: no event of reference data")
+        reference.tell(replay.engine, event)
     asked = sorted(set(score_on))
     types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC} | {RateSet.TYPE}
     waiting: list[Line] = []
@@ -172,7 +164,7 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
             if line.offset in late:
                 replay.feed(waiting)
                 waiting = []
-                replay.describe(line.value)
+                reference.tell(replay.engine, late[line.offset])
             continue
         waiting.append(line)
         closed = line.key is None
@@ -188,12 +180,13 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
     replay.finish()
 
 
-def _describe_first(replay: Replay, file: Path) -> set[int]:
+def _describe_first(replay: Replay, file: Path) -> dict[int, Event[Any]]:
     """Tells what a file has of reference data, all but the rates that restate closed days.
 
-    Those are its answer. The first rate of its kind changes nothing that was booked.
+    Those are its answer, by their lines. The first rate of its kind changes nothing that was
+    booked.
     """
-    late: set[int] = set()
+    late: dict[int, Event[Any]] = {}
     known: dict[tuple[str, str | None, str | None], date] = {}
     closed_on = date.min
     for line in _lines_of(file, REFERENCE | {DayClosed.TYPE}):
@@ -210,10 +203,10 @@ def _describe_first(replay: Replay, file: Path) -> set[int]:
             place = (data.kind, data.product_code, data.driver_code)
             first = known.setdefault(place, data.from_on)
             if first <= data.from_on <= closed_on:
-                late.add(line.offset)
+                late[line.offset] = event
                 continue
             known[place] = min(first, data.from_on)
-        replay.describe(line.value)
+        reference.tell(replay.engine, event)
     return late
 
 

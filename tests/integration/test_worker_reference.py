@@ -35,14 +35,19 @@ def rate(value: int, time: datetime = NOW) -> Event[RateSet]:
     return wrap(fact, id=f"rate-{value}", source=SOURCE, time=time, businessdate=NOW.date())
 
 
-def test_what_a_listener_sets_aside_changes_no_rate_of_the_worker(space: WorkerSpace) -> None:
-    clock = FixedClock(ZONE, NOW)
+def reader_of(space: WorkerSpace, clock: FixedClock) -> tuple[ReferenceReader, Engine]:
     settings = WorkerSettings(
         service="scoring", kafka=space.servers.kafka, topic_prefix=space.prefix,
         database=space.servers.database,
     )  # fmt: skip
     engine = Engine(model.load(), topic="bank.events", partitions=1, currency="CNY",
                     zone="Asia/Shanghai")  # fmt: skip
+    return ReferenceReader(settings, engine, clock), engine
+
+
+def test_what_a_listener_sets_aside_changes_no_rate_of_the_worker(space: WorkerSpace) -> None:
+    clock = FixedClock(ZONE, NOW)
+    reader, engine = reader_of(space, clock)
     good = rate(1)
     key = good.subject.encode()
     foreign = msgspec.structs.replace(rate(2), subject="nonsense")
@@ -53,7 +58,6 @@ def test_what_a_listener_sets_aside_changes_no_rate_of_the_worker(space: WorkerS
     space.describe(described())
 
     async def read() -> list[list[int]]:
-        reader = ReferenceReader(settings, engine, clock)
         found = []
         try:
             for _ in range(2):
@@ -70,15 +74,9 @@ def test_what_a_listener_sets_aside_changes_no_rate_of_the_worker(space: WorkerS
 
 def test_between_its_reads_no_fetch_waits_at_the_broker(space: WorkerSpace) -> None:
     """Whoever asks for the ends would wait behind it: a close of a day, and all rows with it."""
-    settings = WorkerSettings(
-        service="scoring", kafka=space.servers.kafka, topic_prefix=space.prefix,
-        database=space.servers.database,
-    )  # fmt: skip
-    engine = Engine(model.load(), topic="bank.events", partitions=1, currency="CNY",
-                    zone="Asia/Shanghai")  # fmt: skip
+    reader, engine = reader_of(space, FixedClock(ZONE, NOW))
 
     async def read() -> list[list[int]]:
-        reader = ReferenceReader(settings, engine, FixedClock(ZONE, NOW))
         found = []
         try:
             for value in (1, 2):

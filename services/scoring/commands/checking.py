@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.scoring.commands.rounds import in_rounds
+from services.scoring.commands.rounds import alone, in_rounds
 from services.scoring.kept_tables import SumsCheckedRow
 from services.scoring.queries import contribution, totals
 from services.scoring.settings import home_currency
@@ -21,8 +21,6 @@ from shared.runtime import Runtime
 ROUND_S = 1.0
 PAUSE = timedelta(seconds=10)
 PAUSE_SHARE = 20  # times as long as the last check took
-# One process at a time; the lock goes with the transaction.
-ALONE = text("select pg_try_advisory_xact_lock(hashtext(current_schema() || '.checking'))")
 LONG = text("set local statement_timeout = '30min'")
 LAST = text("select checked_at, took_ms from sums_checked")
 
@@ -34,7 +32,7 @@ def check_sums(runtime: Runtime, stop: threading.Event) -> None:
 
 def check_when_due(tx: Tx) -> bool:
     """A check, unless the last one is too near. Never asks to be called again at once."""
-    if not tx.session.execute(ALONE).scalar_one():
+    if not alone(tx, ".checking"):
         return False
     last = tx.session.execute(LAST).one_or_none()
     if last is not None:

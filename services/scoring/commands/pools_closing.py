@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from services.scoring.commands import contacts, contribution, pools_spreading, sharing, taxes
 from services.scoring.commands.contribution import MOVE
-from services.scoring.commands.rounds import in_rounds
+from services.scoring.commands.rounds import alone, in_rounds
 from services.scoring.leaf_sql import AT_PLACE, PLACE, last_day, place_of
 from services.scoring.queries import months
 from services.scoring.queries.events import CONTACTED
@@ -27,8 +27,6 @@ ROUND_S = 1.0
 CHUNK = 500  # customers whose leaves are posted in one transaction
 MONTHS_AT_MOST = 240  # that one looks back for the first closing
 TOPICS = ("bank.events", "bank.reference", "scoring.state")
-# One process at a time; the lock goes with the transaction.
-ALONE = text("select pg_try_advisory_xact_lock(hashtext(current_schema() || '.closings'))")
 # A listener may hold what we want and want what we hold: we give up first, and come again.
 PATIENCE = text("set local lock_timeout = '500ms'")
 UNPOSTED = text("select period, after_number, taxing from closings where not posted")
@@ -103,7 +101,7 @@ class Closer:
     def step(self, tx: Tx) -> bool:
         """One transaction of the work; False: there is nothing to do now."""
         tx.session.execute(PATIENCE)
-        if not tx.session.execute(ALONE).scalar_one():
+        if not alone(tx, ".closings"):
             return False
         unposted = tx.session.execute(UNPOSTED).one_or_none()
         if unposted is not None:

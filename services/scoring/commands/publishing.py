@@ -121,8 +121,11 @@ class ScoresLine:
         if left_out or new:
             with database.transaction() as tx:
                 # Rows of parties before those of the line: as whoever changes a party takes them.
-                tx.session.execute(HEARD_OF, {"parties": as_array(new), "wall_now": tx.wall_now})
-                _take_out(tx, left_out)
+                if new:
+                    heard = {"parties": as_array(new), "wall_now": tx.wall_now}
+                    tx.session.execute(HEARD_OF, heard)
+                if left_out:
+                    _take_out(tx, left_out)
         return made
 
     def told(self, tx: Tx, reported: list[Telling]) -> None:

@@ -4,11 +4,18 @@ import threading
 from collections.abc import Callable
 
 import structlog
+from sqlalchemy import text
 
 from shared.db import Tx
 from shared.runtime import Runtime
 
 log = structlog.get_logger()
+ALONE = text("select pg_try_advisory_xact_lock(hashtext(current_schema() || cast(:what as text)))")
+
+
+def alone(tx: Tx, what: str) -> bool:
+    """May this process do it now? One at a time; the lock goes with the transaction."""
+    return bool(tx.session.execute(ALONE, {"what": what}).scalar_one())
 
 
 def in_rounds(

@@ -22,7 +22,7 @@ from prometheus_client import Counter
 from sqlalchemy import insert, text
 
 from services.scoring.commands.copying import copy_rows, staged
-from services.scoring.commands.rounds import in_rounds
+from services.scoring.commands.rounds import alone, in_rounds
 from services.scoring.queries import months
 from services.scoring.queries.events import BOOKED, FIRST
 from services.scoring.rules import cusum
@@ -45,8 +45,6 @@ ROUND_S = 1.0
 FIGURES_AT_ONCE = 100_000  # of a step that takes several days; a day is never split
 DAYS_AT_ONCE = 64
 DAYS_AT_MOST = 7_300  # that one looks back for the first day
-# One process at a time; the lock goes with the transaction.
-ALONE = text("select pg_try_advisory_xact_lock(hashtext(current_schema() || '.turnover'))")
 SETTLED = text("select through_on, reach from turnover_settled order by 1 desc limit 1")
 TOLD = text("select partition, position + 1 as next from control_totals")
 BEGINNING = text("select min(businessdate) from bank_events where type = :booked")
@@ -140,7 +138,7 @@ class Settler:
 
     def step(self, tx: Tx) -> bool:
         """One transaction of the work; False: there is nothing to do now."""
-        if not tx.session.execute(ALONE).scalar_one():
+        if not alone(tx, ".turnover"):
             return False
         settled = tx.session.execute(SETTLED).one_or_none()
         first = settled.through_on + timedelta(days=1) if settled else _beginning(tx)

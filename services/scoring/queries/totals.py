@@ -55,7 +55,7 @@ WAYS_OF_REACH = text(
            (select count(distinct party_id) from mine) as party_count
     """  # noqa: S608 - names are ours
 )
-# One statement, hence one snapshot: five ways to the same sum.
+# One statement, hence one snapshot: four ways to the same sum.
 WAYS_OF_ALL = text(
     """
     with loose as (

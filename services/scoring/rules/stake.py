@@ -49,8 +49,9 @@ def reason(rule: str, evidence: Sequence[Evidence], on: date) -> Reason:
         terms = {
             "silent_days": max((on - last_on).days, 0),
             "mean_gap_milli_days": int(chosen.terms["mean_gap_milli_days"]),
-            **{code: 1 for code in chosen.terms if code == "clear_actions"},
         }
+        if "clear_actions" in chosen.terms:
+            terms["clear_actions"] = int(chosen.terms["clear_actions"])
         risk = min(one.score_ppm for one in evidence)
     else:
         chosen = max(evidence, key=lambda e: (e.score_ppm, e.customer_number))
