@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -307,12 +308,12 @@ class Driver:
             reports += await self._tell(outcome.beyond)
         await _delivered(reports)
         reach("worker.after_signals")
-        reports = []
-        for partition, outcome in zip(partitions, outcomes, strict=True):
-            reports += await self._writers["scoring.state"].write_packed(
-                partition.number, outcome.records
-            )
-        await _delivered(reports)
+        # Beside each other: a partition's next batch waits until the one before it is written.
+        rows = await asyncio.gather(*(
+            self._writers["scoring.state"].write_packed(partition.number, outcome.records)
+            for partition, outcome in zip(partitions, outcomes, strict=True)
+        ))  # fmt: skip
+        await _delivered(chain.from_iterable(rows))
         reach("worker.after_state")
         reports = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
@@ -360,7 +361,7 @@ def _joined(shares: list[Any]) -> Records:
     return joined(event.value for event in shares)
 
 
-async def _delivered(reports: list[Any]) -> None:
+async def _delivered(reports: Iterable[Any]) -> None:
     """Every delivery report, or the first failure."""
     for report in reports:
         await report
