@@ -25,7 +25,6 @@ import psutil
 import typer
 
 from services.scoring import risk_model
-from shared.events import bank as bank_events
 from shared.events.bank import AccountOpened, RateSet
 from shared.events.envelope import Event, encode, wrap
 from shared.ids import partition_of
@@ -92,11 +91,15 @@ def records_of(
             counts[numbers[i]] += 1
             size += len(value)
             yield places[i], key, value
-        close = closed(day)
-        assert isinstance(close.data, bank_events.DayClosed)
-        for partition in range(PARTITIONS):
-            yield partition, None, encode(close)
+        yield from closes_of(day)
     found.sums, found.counts, found.bytes_each = dict(sums), dict(counts), size / events
+
+
+def closes_of(day: date) -> Iterator[tuple[int, bytes | None, bytes]]:
+    """The close of a day, to every partition."""
+    value = encode(closed(day))
+    for partition in range(PARTITIONS):
+        yield partition, None, value
 
 
 def first_records_of(

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -26,6 +27,7 @@ from tests.load.bench_worker import (
     PARTITIONS,
     RARE,
     Preloaded,
+    closes_of,
     compile_ahead,
     openings_of,
     rates_of,
@@ -34,7 +36,7 @@ from tests.load.bench_worker import (
 from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
 from tests.load.stage import spread
 from tests.risk_live import hand_made
-from tests.workers import WorkerSpace, described
+from tests.workers import FIRST_DAY, WorkerSpace, described
 
 WARM_UP_S: Final = 3.0
 LAST_ROWS_S: Final = 2.0
@@ -102,7 +104,8 @@ def main(
         try:
             space.describe(described(), *(rates_of() if rates else ()))
             sent: Sent = defaultdict(list)
-            openings = list(openings_of(customers))
+            # A bank goes live before its day begins: the first close looks at every account.
+            openings = [*openings_of(customers), *closes_of(FIRST_DAY)]
             for partition, _, _ in openings:
                 sent[partition].append(0.0)
             space.send(openings)
@@ -111,7 +114,8 @@ def main(
                 worker.wait_ready(180)
             space.wait_committed(120)
             loaded = Preloaded(rate * seconds, {}, {}, 0.0)
-            events = records_of(loaded.events, customers, loaded, days=days)
+            first_day = FIRST_DAY + timedelta(days=1)
+            events = records_of(loaded.events, customers, loaded, first_day, days)
             took = asyncio.run(_measure(space, events, rate, sent))
             space.wait_committed(120)
             customers_of = space.customers().items()
