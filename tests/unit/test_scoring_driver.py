@@ -1,6 +1,7 @@
 """The driver without Kafka: what it may take, and when."""
 
 import asyncio
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from services.scoring.replay import Line
 from services.scoring.seen import KeepsAll
 from shared.clock import WallClock
 from shared.events.envelope import encode
+from shared.ids import partition_of
 from tests.workers import FIRST_DAY, transaction
 
 GENERATION = 7
@@ -27,8 +29,19 @@ class Silent:
     write_packed = write
 
 
-def driver_of(generation: Any) -> Driver:
-    engine = Engine(model.load(), topic="bank.events", partitions=1, currency="CNY",
+class Together(Silent):
+    """A topic that takes the rows of one partition only while it takes those of another."""
+
+    def __init__(self, partitions: int) -> None:
+        self._all_there = asyncio.Barrier(partitions)
+
+    async def write_packed(self, partition: int, records: Any) -> list[Any]:
+        await asyncio.wait_for(self._all_there.wait(), 5.0)
+        return []
+
+
+def driver_of(generation: Any, partitions: int = 1) -> Driver:
+    engine = Engine(model.load(), topic="bank.events", partitions=partitions, currency="CNY",
                     zone="Asia/Shanghai")  # fmt: skip
 
     async def catch_up() -> None:
@@ -41,19 +54,19 @@ def driver_of(generation: Any) -> Driver:
               "scoring.dead")  # fmt: skip
     return Driver(
         engine, KeepsAll(), WallClock(ZoneInfo("Asia/Shanghai")), generation=generation,
-        writers={t: Silent() for t in topics}, catch_up=catch_up, fatal=fatal,
-        delivered=lambda *_: None, has_events=lambda _: True, events_topic="bank.events",
-        inputs_topic="scoring.inputs", waiting_max=1,
+        writers={t: Silent() for t in topics} | {"scoring.state": Together(partitions)},
+        catch_up=catch_up, fatal=fatal, delivered=lambda *_: None, has_events=lambda _: True,
+        events_topic="bank.events", inputs_topic="scoring.inputs", waiting_max=partitions,
     )  # fmt: skip
 
 
-def share(offset: int, generation: int = GENERATION) -> Any:
-    event = transaction(offset, "C1", "A1", 1, FIRST_DAY)
+def share(offset: int, customer: str = "C1", partition: int = 0) -> Any:
+    event = transaction(offset, customer, "A1", 1, FIRST_DAY)
     message = SimpleNamespace(
-        generation_id=generation, tp=("bank.events", 0), offset=offset, topic="bank.events",
-        partition=0,
+        generation_id=GENERATION, tp=("bank.events", partition), offset=offset,
+        topic="bank.events", partition=partition,
     )  # fmt: skip
-    value = laid_out([Line(offset, b"C1", encode(event))])
+    value = laid_out([Line(offset, customer.encode(), encode(event))])
     return SimpleNamespace(message=message, value=value, ack=lambda: None)
 
 
@@ -80,3 +93,23 @@ def test_a_share_that_waited_or_came_while_its_partition_was_left_is_not_taken()
         return before, int(driver.engine.partition(0).customers["count"][0])
 
     assert asyncio.run(scenario()) == (0, 3)
+
+
+def test_the_rows_of_one_partition_do_not_wait_for_those_of_another() -> None:
+    """A producer takes a partition's next batch only when the one before it is written."""
+    of_each = {partition_of(number, 2): number for number in ("C1", "C2", "C3", "C4")}
+    acknowledged: set[int] = set()
+
+    async def scenario() -> None:
+        driver = driver_of(lambda: GENERATION, partitions=2)
+        for partition, customer in of_each.items():
+            event = share(0, customer, partition)
+            event.ack = partial(acknowledged.add, partition)
+            await driver.take(event)
+        rounds = asyncio.create_task(driver.run())
+        async with asyncio.timeout(5):
+            while acknowledged != {0, 1}:
+                await asyncio.sleep(0.01)
+        rounds.cancel()
+
+    asyncio.run(scenario())
