@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -95,32 +96,98 @@ def works(python: Path, *arguments: str) -> bool:
 
 
 def install_packages() -> None:
-    """pip with the machine's own configuration; only wheels, so nothing is built or run."""
+    """By uv, ten times as fast, which comes by pip and asks where pip would ask. Only wheels, so
+    nothing is built or run. What uv cannot do on this machine (a keyring, say) pip does."""
     count = len(re.findall(r"^[a-z0-9._-]+==", LOCK.read_text(), re.MULTILINE | re.IGNORECASE))
-    say(f"packages: {count} of requirements.lock (about a minute the first time)")
+    say(f"packages: {count} of requirements.lock (a minute the first time)")
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as only_uv:
+        only_uv.write(block_of("uv"))
+        only_uv.flush()
+        pip_install(only_uv.name)
+    sources, settings = where_pip_asks()
+    command = [
+        *(str(VENV / "bin" / "uv"), "pip", "install", "--python", str(PYTHON), *sources),
+        *("--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", str(LOCK)),
+    ]
+    lines, code = followed(command, say_of_uv, settings)
+    if code == 0:
+        return
+    say("packages: uv could not, pip tries" + "".join(f"\n    {line}" for line in lines[-3:]))
+    pip_install(str(LOCK), count)
+
+
+def block_of(package: str) -> str:
+    """The lines of one package in the lock: its version and its hashes."""
+    found = re.search(rf"^{package}==.*(?:\n +--hash.*)+", LOCK.read_text(), re.MULTILINE)
+    if found is None:
+        raise StackError(f"requirements.lock does not name {package}: it is not whole")
+    return found.group() + "\n"
+
+
+def where_pip_asks() -> tuple[list[str], dict[str, str]]:
+    """uv's options and environment for the index, the mirror or the proxy that pip is told of."""
+    told: dict[str, str] = {}
+    listed = subprocess.run([str(PYTHON), "-m", "pip", "config", "list"],
+                            capture_output=True, text=True, check=False).stdout  # fmt: skip
+    for scope in ("global.", "install.", ":env:."):
+        for line in listed.splitlines():
+            name, _, value = line.partition("=")
+            if name.startswith(scope):
+                told[name.removeprefix(scope)] = value.strip().strip("'\"")
+    options = {"index-url": "--default-index", "extra-index-url": "--index",
+               "find-links": "--find-links", "trusted-host": "--allow-insecure-host"}  # fmt: skip
+    sources = [part for name, option in options.items()
+               for value in told.get(name, "").replace("\\n", " ").split()
+               for part in (option, value)]  # fmt: skip
+    variables = {"cert": "SSL_CERT_FILE", "proxy": "ALL_PROXY"}
+    return sources, {variables[name]: told[name] for name in variables if name in told}
+
+
+def pip_install(requirements: str, count: int = 0) -> None:
+    """pip with the machine's own configuration."""
+    seen = 0
+
+    def say_of_pip(line: str) -> None:
+        nonlocal seen
+        if line.startswith(("Collecting ", "Requirement already satisfied: ")):
+            seen += 1
+            if seen % 25 == 0:
+                say(f"packages: {seen} of {count} found")
+        elif count and line.startswith("Installing collected packages"):
+            say("packages: unpacking")
+
     command = [
         *(str(PYTHON), "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:"),
-        *("--no-deps", "--disable-pip-version-check", "--progress-bar", "off", "-r", str(LOCK)),
+        *("--no-deps", "--no-compile", "--disable-pip-version-check", "--progress-bar", "off"),
+        *("-r", requirements),
     ]
-    seen = 0
-    lines: list[str] = []
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CHECKOUT
-    ) as pip:
-        for line in pip.stdout or ():
-            lines = [*lines[-20:], line.rstrip()]
-            if line.startswith(("Collecting ", "Requirement already satisfied: ")):
-                seen += 1
-                if seen % 25 == 0:
-                    say(f"packages: {seen} of {count} found")
-            elif line.startswith("Installing collected packages"):
-                say("packages: unpacking")
-    if pip.returncode != 0:
+    lines, code = followed(command, say_of_pip)
+    if code != 0:
         raise StackError(
             "pip could not install the packages of requirements.lock:\n"
             + "\n".join(f"    {line}" for line in lines if "ERROR" in line or line is lines[-1])
             + "\nIs the package index reachable (python -m pip config list)? Then run it again."
         )
+
+
+def say_of_uv(line: str) -> None:
+    if line.startswith(("Downloading ", "Resolved ", "Prepared ", "Installed ")):
+        say(f"packages: {line[0].lower()}{line[1:]}")
+
+
+def followed(
+    command: list[str], heard: Callable[[str], None], settings: dict[str, str] | None = None
+) -> tuple[list[str], int]:
+    """Runs it and hands on each line as it comes: the last ones, and the exit code."""
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CHECKOUT,
+        env={**(settings or {}), **os.environ},
+    ) as running:  # fmt: skip
+        for line in running.stdout or ():
+            lines = [*lines[-20:], line.rstrip()]
+            heard(line.strip())
+    return lines, running.returncode
 
 
 def run_part(what: str, module: str) -> None:
