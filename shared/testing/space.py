@@ -1,10 +1,11 @@
 """One test's own room on the real servers: fresh topics, schemas and groups, real tokens."""
 
+import os
 import time
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from fastapi import FastAPI
@@ -37,6 +38,8 @@ TOPICS = {
     "bank.events": 4, "bank.customers": 2, "bank.reference": 1, "customer.events": 2,
     "order.lifecycle": 2, "task.handoffs": 2, "staff.directory": 1, "score.updates": 2,
     "score.alerts": 2, "notice.requests": 2, "notice.deliveries": 2,
+}  # fmt: skip
+OF_SCORING = {  # made when a room asks for scoring: half of a room's cost, and few rooms do
     "scoring.state": 4, "scoring.leaves": 4, "scoring.signals": 4, "scoring.totals": 4,
     "scoring.inputs": 4, "scoring.rules": 1, "scoring.dead": 1,
 }  # fmt: skip
@@ -95,6 +98,12 @@ def _recorded(settings: Settings) -> list[tuple[str, Any]]:
         event.remove(Engine, "before_cursor_execute", take)
     run_together()
     return ran
+
+
+@cache
+def _settings_of(_given: frozenset[tuple[str, str]]) -> Settings:
+    """To read an environment takes longer than a test's own settings."""
+    return Settings()
 
 
 class ServiceUnderTest:
@@ -175,47 +184,57 @@ class Space:
         self.name = f"t{uuid.uuid4().hex[:10]}"
         self.prefix = self.name + "."
         self.clock = FixedClock(Settings().zone, START)
-        self.partitions = {**TOPICS, **(partitions or {})}
+        self.partitions = {**TOPICS, **OF_SCORING, **(partitions or {})}
+        self._made: set[str] = set()
         self._services: list[ServiceUnderTest] = []
         self._sender: Sender | None = None
-        admin = KafkaAdminClient(bootstrap_servers=servers.kafka)
+        self._make(TOPICS)
+
+    def _make(self, topics: Iterable[str]) -> None:
+        """The broker answers for a new topic a moment after the controller has made it."""
+        new = set(topics) - self._made
+        if not new:
+            return
+        admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka)
         try:
             admin.create_topics(
                 [
                     NewTopic(
                         name=self.prefix + topic,
-                        num_partitions=count,
+                        num_partitions=self.partitions[topic],
                         replication_factor=1,
                         topic_configs={"message.timestamp.type": "LogAppendTime"},
                     )
-                    for topic, count in self.partitions.items()
+                    for topic in new
                 ]
             )
-            self._wait_for_topics(admin)
+            deadline = time.monotonic() + 90
+            while any(
+                found["error_code"]
+                for found in admin.describe_topics([self.prefix + topic for topic in new])
+            ):
+                assert time.monotonic() < deadline, "the topics were not made"
+                time.sleep(0.02)
         finally:
             admin.close()
-
-    def _wait_for_topics(self, admin: KafkaAdminClient) -> None:
-        """The broker answers for a new topic a moment after the controller has made it."""
-        names = [self.prefix + topic for topic in self.partitions]
-        deadline = time.monotonic() + 90
-        while any(t["error_code"] for t in admin.describe_topics(names)):
-            assert time.monotonic() < deadline, "the topics were not made"
-            time.sleep(0.05)
+        self._made |= new
 
     def settings(self, service: str, **changes: Any) -> Settings:
-        return Settings(
-            service=service,
-            kafka=self.servers.kafka,
-            database=self.servers.database,
-            redis=self.servers.redis,
-            topic_prefix=self.prefix,
-            db_schema=f"{self.name}_{service}",
-            issuer=ISSUER,
-            poll_timeout_s=0.05,
-            retry_backoff_s=0.01,
-            **changes,
-        )
+        if service == "scoring":
+            self._make(OF_SCORING)
+        given = frozenset((k, v) for k, v in os.environ.items() if k.startswith("GUANXI_"))
+        own = {
+            "service": service,
+            "kafka": self.servers.kafka,
+            "database": self.servers.database,
+            "redis": self.servers.redis,
+            "topic_prefix": self.prefix,
+            "db_schema": f"{self.name}_{service}",
+            "issuer": ISSUER,
+            "poll_timeout_s": 0.05,
+            "retry_backoff_s": 0.01,
+        }
+        return _settings_of(given).model_copy(update={**own, **changes})
 
     def service(self, service: Service, **changes: Any) -> ServiceUnderTest:
         """The service with its schema migrated, its clock fixed, nothing running by itself."""
@@ -297,6 +316,6 @@ class Space:
         engine.dispose()
         admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka)
         try:
-            admin.delete_topics([self.prefix + t for t in self.partitions])
+            admin.delete_topics([self.prefix + topic for topic in self._made])
         finally:
             admin.close()
