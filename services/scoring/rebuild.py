@@ -2,8 +2,8 @@
 its hash beside that of the live state. It writes nothing.
 
 The events go through the worker's own code, by the sets of rules of their days and by the rates of
-now. Places that the worker refused are left out, as its letters say; an event that was replayed
-counts on its own day.
+now. Places that the worker refused are left out, as its letters say. An event that was replayed
+counts on its own day, one that had to wait as soon as what it waited for is there.
 """
 
 import time
@@ -27,6 +27,7 @@ from services.scoring.restoring import restore
 from services.scoring.risk_plan import read
 from services.scoring.settings import ScoringSettings
 from services.scoring.standing import Posted
+from services.scoring.waiting import Waiting, cut_behind
 from shared.clock import clock_of
 from shared.db import Database
 from shared.settings import Settings
@@ -47,6 +48,7 @@ class Rebuilt:
     partition: int
     closed_on: date | None
     digest: Digest
+    left_out: int = field(default=0, compare=False)  # events that were replayed and wait still
 
 
 @dataclass(slots=True)
@@ -59,6 +61,11 @@ class Stepped:
     posted: Posted = field(default_factory=Posted)
     at: int = 0  # the next event of the log
     told: dict[str, int] = field(default_factory=dict)  # the next record of reference data
+    first_closed_on: date | None = None
+    waiting: Waiting = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.waiting = Waiting(self.engine, self.number)
 
     @property
     def partition(self) -> Partition:
@@ -70,7 +77,7 @@ class Stepped:
 
     def rebuilt(self) -> Rebuilt:
         found = digest(self.engine, self.partition, self.posted)
-        return Rebuilt(self.number, self.closed_on, found)
+        return Rebuilt(self.number, self.closed_on, found, len(self.waiting.held))
 
     def place(self) -> int:
         """The greatest place of an event that its rows have seen."""
@@ -175,15 +182,34 @@ class Rebuild:
 
     def _step(self, one: Stepped, records: Sequence[Delivered], last: int) -> bool:
         """Says whether the day is reached; what comes behind its close is left."""
-        engine, number = one.engine, one.number
-        batch = engine.read(number, records, LATEST_DAY)
+        batch = one.engine.read(one.number, records, LATEST_DAY)
+        keys = one.waiting.keys(batch)
+        if not keys:
+            return self._take(one, batch, last)
+        for part in cut_behind(records, keys):
+            reached = self._take(one, one.engine.read(one.number, part, LATEST_DAY), last)
+            for again in one.waiting.again(part[-1].key, LATEST_DAY):
+                self._apply(one, again)
+            if reached:
+                return True
+        return False
+
+    def _take(self, one: Stepped, batch: Batch, last: int) -> bool:
         reached = next((n for n, mark in enumerate(batch.watermarks) if mark >= last), None)
         if reached:
             through = batch.columns.closes[reached - 1].offset
-            batch = engine.read(number, [r for r in records if r.offset <= through], LATEST_DAY)
-        outcome = engine.apply(batch, self._repeats(number, batch))
-        one.posted.add(outcome.leaves)
+            before = [r for r in batch.records if r.offset <= through]
+            batch = one.engine.read(one.number, before, LATEST_DAY)
+        self._apply(one, batch)
+        one.waiting.hold(batch)
+        one.first_closed_on = one.first_closed_on or next(
+            (day for mark in batch.watermarks if (day := state.day_of(mark))), None
+        )
         return reached is not None
+
+    def _apply(self, one: Stepped, batch: Batch) -> None:
+        outcome = one.engine.apply(batch, self._repeats(one.number, batch))
+        one.posted.add(outcome.leaves)
 
     def _repeats(self, number: int, batch: Batch) -> set[int]:
         if not batch.late:

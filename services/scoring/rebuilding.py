@@ -4,7 +4,7 @@ import csv
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any, TextIO
@@ -36,6 +36,7 @@ def compare(settings: Settings, database: Database) -> None:
     one, whole, differ = Rebuild(settings, database), [Digest(), Digest()], list[int]()
     try:
         for pair in one.compared():
+            _say_left(pair[0])
             for n, (side, part) in enumerate(zip(("rebuilt", "live"), pair, strict=True)):
                 _say(side, part)
                 whole[n] = whole[n].plus(part.digest)
@@ -63,15 +64,15 @@ def tell_as_of(
         raise typer.BadParameter(f"{out.name}: name it .csv or .jsonl")
     one, whole = Rebuild(settings, database), Digest()
     try:
-        with nullcontext(sys.stdout) if out is None else out.open(
-            "w", newline="", encoding="utf-8"
-        ) as file:
+        with _opened(out) as file:
             head = dict(zip(COLUMNS, COLUMNS, strict=True))
             write = _WRITERS["" if out is None else out.suffix]
             if out is None or out.suffix == ".csv":
                 write(file, head)
             for part in one.from_log(as_of):
                 told = part.rebuilt()
+                _refuse_another_day(part, as_of)
+                _say_left(told)
                 _say("as of", told, err=True)
                 whole = whole.plus(told.digest)
                 for row in rows(part, settings.currency):
@@ -79,6 +80,25 @@ def tell_as_of(
     finally:
         one.close()
     _say_whole("as of", whole, err=True)
+
+
+def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
+    if out is None:
+        return nullcontext(sys.stdout)
+    try:
+        return out.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be written: {error.strerror}") from None
+
+
+def _refuse_another_day(part: Stepped, as_of: date | None) -> None:
+    """The log may begin after the day, or may not have closed it yet."""
+    first, last = part.first_closed_on, part.closed_on
+    if as_of is None or first is None or last is None or first <= as_of <= last:
+        return
+    typer.echo(f"error: the log has closed the days from {first} through {last}, not {as_of}",
+               err=True)  # fmt: skip
+    raise typer.Exit(1)
 
 
 def rows(part: Stepped, currency: str) -> Iterator[dict[str, Any]]:
@@ -126,6 +146,15 @@ def _say(side: str, part: Rebuilt, *, err: bool = False) -> None:
     typer.echo(
         f"{side} {part.partition}: through {part.closed_on}, {part.digest.text}", err=err
     )
+
+
+def _say_left(part: Rebuilt) -> None:
+    if part.left_out:
+        typer.echo(
+            f"partition {part.partition}: {part.left_out} events that were replayed are left out,"
+            " what they wait for is not in the log by then",
+            err=True,
+        )
 
 
 def _say_whole(side: str, whole: Digest, *, err: bool = False) -> None:

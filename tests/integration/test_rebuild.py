@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -17,7 +18,8 @@ from services.scoring.__main__ import app
 from services.scoring.canonical import Digest
 from services.scoring.leaves import Leaf, encode
 from services.scoring.rebuild import Rebuild, Rebuilt, Stepped
-from shared.events.bank import TransactionBooked
+from services.scoring.waiting import Waiting
+from shared.events.bank import LoanGranted, TransactionBooked
 from tests.golden import day_by_day
 from tests.integration import worker_room
 from tests.integration.worker_room import Room
@@ -136,6 +138,55 @@ def test_ledgers_and_leaves_are_compared_at_one_place_of_the_log(
                       topic="scoring.leaves")  # fmt: skip
     assert whole(building.live()) != now
     assert whole(building.from_log()) == now
+
+
+def test_what_waited_for_its_loan_and_was_replayed_is_in_what_the_log_makes(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teller's system told of an instalment before that of the loans told of the loan."""
+    bank = random_bank(13)
+    told = stream(bank, Random(13), repeats=0)
+    granted = {e.data.loan_number: n for n, e in enumerate(told) if type(e.data) is LoanGranted}
+    paid = {e.data.loan_number: e for e in told
+            if type(e.data) is TransactionBooked and e.data.kind == "loan_instalment"}  # fmt: skip
+    waiting = [paid[loan] for loan in granted if loan in paid]
+    through = max(granted.values()) + 1
+    room.stand_at(FIRST_DAY + timedelta(days=bank.days))
+    room.workers.describe(*bank.rates)
+    room.start()
+    for part in (waiting, [e for e in told[:through] if e not in waiting]):
+        room.workers.publish(part)
+        room.settle()
+    letters = room.letters()
+    assert len(letters) == len(waiting) > 0
+    assert all("is not known" in letter["reason"] for letter in letters)
+    monkeypatch.setattr(rebuild, "read_span", partial(rebuild.read_span, records_max=1))
+    building = Rebuild(room.scoring.runtime.settings, room.scoring.database)
+    assert whole(building.from_log()) == whole(building.live()), "refused, it has no figure"
+    assert [room.replay(letter) for letter in letters] == [202] * len(letters)
+    room.settle()
+    assert not room.letters()
+    room.workers.publish([e for e in told[through:] if e not in waiting])
+    room.settle()
+    of_the_room(room, monkeypatch)
+    said = CliRunner().invoke(app, ["rebuild"])
+    assert said.exit_code == 0, said.output
+    assert "left out" not in said.output
+
+    outside = FIRST_DAY + timedelta(days=bank.days + 400)
+    for command, words in (
+        (["--as-of", outside.isoformat()], f"not {outside}"),
+        (["--out", str(tmp_path / "none" / "x.csv")], "cannot be written: No such file"),
+    ):
+        refused = CliRunner().invoke(app, ["rebuild", *command])
+        assert (refused.exit_code > 0, words in " ".join(refused.output.split())) == (True, True)
+
+    # The negative control: they are stepped at their own places only.
+    monkeypatch.setattr(Waiting, "again", lambda *_: iter(()))
+    monkeypatch.setattr(rebuild, "TRIES", 1)
+    said = CliRunner().invoke(app, ["rebuild"])
+    assert said.exit_code == 1
+    assert said.output.count("events that were replayed are left out") >= 1
 
 
 def test_the_customers_of_a_past_day_with_their_figures_and_contribution(
