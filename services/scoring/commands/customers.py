@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.scoring.commands import alerts, contribution, parties
+from services.scoring.commands import alerts, contribution, outflows, parties
 from services.scoring.commands.parties import Membership
 from shared.db import Message, Tx
 from shared.events.customer import ManagerChanged, PartyRecorded
@@ -24,7 +24,9 @@ def take(tx: Tx, messages: Sequence[Message]) -> None:
     owners = {n for fact in (*recorded, *assigned) if (n := fact.customer_number) is not None}
     parties.hold_numbers(tx, owners.union(*(m.numbers for m in memberships)))
     if memberships:
-        alerts.refresh_joined(tx, parties.join_numbers(tx, memberships))
+        joined = parties.join_numbers(tx, memberships)
+        alerts.refresh_joined(tx, joined)
+        outflows.ask_anew(tx, joined)
     with contribution.under_others(tx, owners):
         if recorded:
             parties.describe_numbers(tx, recorded)
