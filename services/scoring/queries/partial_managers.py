@@ -36,7 +36,7 @@ LATEST = by_reach(
 
 def count(session: Session, reach: Reach) -> int:
     """Of all customers that the reader may see, and of his own assignments."""
-    return session.execute(COUNT[reach.everything], parameters_of(reach)).scalar_one()
+    return int(session.execute(COUNT[reach.everything], parameters_of(reach)).scalar_one())
 
 
 def latest(session: Session, reach: Reach, after: str | None) -> list[Any]:
