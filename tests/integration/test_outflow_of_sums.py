@@ -1,9 +1,11 @@
 """A party of several numbers loses money only when its sums do, asked at each close."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
+from services.scoring.commands import outflows as commands
 from services.scoring.commands import store
 from services.scoring.commands.worker_letters import keep_refusals
 from shared.events import customer
@@ -196,13 +198,75 @@ def test_what_the_worker_refuses_after_all_is_asked_anew(space, scoring, scored)
     party(space, "P1", "C1", "C2")
     come_to(scoring, scored)
     assert len(outflows(scoring)) == 1
+    refused(scoring, taken)
+    asked(scoring)
+    assert outflows(scoring) == []
+
+
+def refused(scoring: ServiceUnderTest, event_id: str) -> None:
+    """The worker's letter on an event comes."""
     (place,) = rows(scoring, "select partition, event_offset from bank_events"
-                             " where event_id = :id", id=taken)  # fmt: skip
+                             " where event_id = :id", id=event_id)  # fmt: skip
     letter = (
         f'{{"topic":"bank.events","partition":{place[0]},"offset":{place[1]},"kind":"dead",'
         f'"field":"data.amount_minor","reason":"r"}}'
     ).encode()
     with scoring.database.transaction() as tx:
         keep_refusals(tx, [Record("scoring.dead", 0, 0, b"0", letter, 0)])
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> list[int]:
+    """This happens once, between the reading of what was booked and the judgement of it."""
+    read, calls = commands.queries.moves_of, list[int]()
+
+    def moves_of(session, parties):
+        found = read(session, parties)
+        calls.append(len(calls))
+        if len(calls) == 1:
+            happens()
+        return found
+
+    monkeypatch.setattr(commands.queries, "moves_of", moves_of)
+    return calls
+
+
+def test_what_is_refused_while_its_party_is_asked_is_not_missed(
+    space, scoring, scored, monkeypatch
+):
+    two_numbers(scored)
+    taken = scored.book("C2", -6_000_000, day(GONE))
+    scored.close_through(day(GONE + 5))
+    party(space, "P1", "C1", "C2")
+    scored.score()
+    scoring.drain()
+    calls = meanwhile(monkeypatch, lambda: refused(scoring, taken))
     asked(scoring)
+    relayed(scoring)
+    assert len(calls) == 2, "it was read again"
+    assert outflows(scoring) == []
+    assert [e for e in space.read("score.alerts") if e.data.rule == "outflow"
+            and e.data.party_id == "P1" and "C2" in e.data.customer_numbers] == []  # fmt: skip
+
+
+def test_what_is_folded_while_its_party_is_asked_waits_for_the_next_close(
+    space, scoring, scored, monkeypatch
+):
+    two_numbers(scored)
+    scored.book("C2", -6_000_000, day(GONE))
+    scored.close_through(day(GONE + 5))
+    party(space, "P1", "C1", "C2")
+    scored.score()
+    scoring.drain()
+
+    def late() -> None:
+        scored.book("C2", 9_000_000, day(GONE))
+        scored.score()
+        scoring.drain()
+
+    calls = meanwhile(monkeypatch, late)
+    asked(scoring)
+    assert len(calls) == 1
+    assert len(outflows(scoring)) == 1, "judged by what was read"
+    scored.close(day(GONE + 6))
+    come_to(scoring, scored)
     assert outflows(scoring) == []
