@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
@@ -62,6 +63,21 @@ def key_text(key: bytes | None) -> str | None:
     return None if key is None else storable(key.decode(errors="replace"), KEY_CHARS_MAX)
 
 
+class _Head(msgspec.Struct):
+    type: str | None = None
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+def type_of(payload: bytes | None) -> str | None:
+    """What a message says it is, where that much of it can be read, whatever is wrong with it."""
+    try:
+        return _head.decode(payload or b"").type
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
 def record(tx: Tx, letters: Iterable[tuple[Record, Verdict]]) -> None:
     rows = [
         {
@@ -72,7 +88,7 @@ def record(tx: Tx, letters: Iterable[tuple[Record, Verdict]]) -> None:
             "offset": rec.offset,
             "key": key_text(rec.key),
             "payload": rec.value,
-            "type": storable(verdict.type),
+            "type": storable(verdict.type or type_of(rec.value)),
             "field": storable(verdict.field),
             "reason": storable(verdict.reason),
             "timestamp_ms": rec.timestamp_ms,

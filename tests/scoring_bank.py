@@ -9,7 +9,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from services.scoring import model, signals
+from services.scoring import model, signals, state
 from services.scoring.engine import Engine
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.watermark import Source
@@ -133,6 +133,10 @@ class ScoredBank:
             batch = self.engine.read(partition, records, date(2100, 1, 1).toordinal())
             outcome = self.engine.apply(batch, set())
             state_records += [(partition, key, value) for key, value in outcome.records]
+            if batch.columns.closes:
+                key = state.PARTITION_KEY + b"%d" % partition
+                closes = self.engine.partition(partition).closes
+                state_records.append((partition, key, state.pack_partition(closes)))
             found += [(partition, signal) for signal in outcome.signals]
         if write:
             self.write(state_records, found)

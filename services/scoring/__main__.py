@@ -11,6 +11,7 @@ from services.scoring import api, pages
 from services.scoring.commands import rehearsals, turnover, worker_letters
 from services.scoring.commands.checking import check_sums
 from services.scoring.commands.last_months import keep_last_months
+from services.scoring.commands.outflows import ask_outflows
 from services.scoring.commands.pools_closing import close_months
 from services.scoring.commands.publishing import ScoresLine
 from services.scoring.contribution_tables import LeafRow
@@ -29,6 +30,7 @@ SERVICE = Service(
     routers=(api.router, pages.router),
     metadata=LeafRow.metadata,
     jobs={
+        "ask_outflows": ask_outflows,
         "check_sums": check_sums,
         "close_months": close_months,
         "keep_last_months": keep_last_months,
@@ -100,6 +102,7 @@ def replay(  # noqa: PLR0917 - the options of a command
             zone=settings.bank_time_zone,
             until=until.date(),
             plan=plan,
+            parties=of_parties,
         )
         replaying.run(one, file, rates, [day.date() for day in score_on or []])
     except (risk_plan.ModelRefused, Unreadable) as error:
@@ -111,7 +114,7 @@ def replay(  # noqa: PLR0917 - the options of a command
     if alerts:
         lines = [signals.encode(s, with_position=False) for s in one.result.signals]
         if of_parties is not None:
-            lines += map(msgspec.json.encode, one.episodes(of_parties))
+            lines += map(msgspec.json.encode, one.episodes())
         replaying.write_lines(lines, alerts)
     for line in replaying.left_out(one.result):
         typer.echo(line, err=True)

@@ -2,14 +2,16 @@
 a live system has in the end, by the same rules, without a database."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.scoring.rules.episodes import Crossing, alert_id, episodes
+from services.scoring.rules import outflows
+from services.scoring.rules.episodes import Crossing, Episode, alert_id, episodes
 from services.scoring.rules.membership import replaces
+from services.scoring.rules.outflows import Fall
 from services.scoring.signals import Signal
 from shared.events.customer import IdentityMerged, IdentityUnmerged, PartyRecorded
 from shared.events.envelope import decode
@@ -46,10 +48,25 @@ def parties_of(file: Path) -> Parties:
     return found
 
 
+def of_several(parties: Parties) -> dict[str, str]:
+    """The numbers of parties that have more than one, with these."""
+    return {
+        number: party_id
+        for party_id, numbers in parties.items()
+        if len(numbers) > 1
+        for number in numbers
+    }
+
+
 def final(
-    parties: Parties, signals: Iterable[Signal], first_on: Mapping[str, date | None], zone: ZoneInfo
+    parties: Parties,
+    signals: Iterable[Signal],
+    first_on: Mapping[str, date | None],
+    falls: Mapping[str, Sequence[Fall]],
+    zone: ZoneInfo,
 ) -> Iterator[dict[str, Any]]:
-    """All episodes of the parties, by party and rule. `first_on`: when a number became active."""
+    """All episodes of the parties, by party and rule. `first_on`: when a number became active;
+    `falls`: of the sums of parties of several numbers."""
     crossings: defaultdict[tuple[str, str], list[Crossing]] = defaultdict(list)
     party_of = {number: party_id for party_id, numbers in parties.items() for number in numbers}
     for s in signals:
@@ -58,9 +75,15 @@ def final(
             crossings[party_id, s.rule].append(
                 Crossing(s.id, s.customer_number, s.kind, s.at, s.episode, s.account_number)
             )
-    for (party_id, rule), of_rule in sorted(crossings.items()):
+    found: dict[tuple[str, str], list[Episode]] = {}
+    for (party_id, rule), of_rule in crossings.items():
         active = {n: _midnight(first_on.get(n), zone) for n in sorted(parties[party_id])}
-        for one in episodes(rule, of_rule, active):
+        if rule != outflows.RULE or len(active) == 1:
+            found[party_id, rule] = episodes(rule, of_rule, active)
+    for party_id, own in falls.items():
+        found[party_id, outflows.RULE] = [f.episode(n, zone) for n, f in enumerate(own, 1)]
+    for (party_id, rule), own_episodes in sorted(found.items()):
+        for one in own_episodes:
             yield {
                 "alert_id": alert_id(party_id, rule, one.at),
                 "party_id": party_id,

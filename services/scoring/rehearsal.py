@@ -113,6 +113,12 @@ class Rehearsal:
             for side in self._sides:
                 side.step(self._number, counted, repeats)
 
+    @property
+    def closed_on(self) -> date | None:
+        """The last day that the partition has closed."""
+        watermark = self._sides[0].engine.partition(self._number).closes.watermark
+        return date.fromordinal(watermark) if watermark else None
+
     def said(self) -> Iterator[Said]:
         for proposed, side in enumerate(self._sides):
             yield from side.said(bool(proposed))

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -23,12 +23,15 @@ from services.scoring.live_sets import LiveSet, LiveSets
 from services.scoring.model import load
 from services.scoring.queries import rehearsals as queries
 from services.scoring.queries import rule_sets
+from services.scoring.queries.outflows import factors
 from services.scoring.queries.rehearsals import Party
 from services.scoring.reference import placed
 from services.scoring.rehearsal import Bank, Rehearsal, Said, Set, Sides, lines
 from services.scoring.risk_plan import ModelRefused, read
+from services.scoring.rules import outflows
 from services.scoring.rules.episodes import Episode, episodes
-from services.scoring.settings import ScoringSettings, home_currency
+from services.scoring.rules.outflows import Limits
+from services.scoring.settings import ScoringSettings, home_currency, model_version
 from services.scoring.watermark import Source
 from shared.clock import business_date
 from shared.db import is_world_down
@@ -121,7 +124,7 @@ class _Run:
         self._beat("events")
         with self._runtime.database.transaction() as tx:
             rows = (_row(self._claimed.id, partition, said) for said in one.said())
-            if not commands.keep(tx, self._claimed, partition, until, rows):
+            if not commands.keep(tx, self._claimed, partition, until, one.closed_on, rows):
                 raise _Stopped
 
     def _repeats(
@@ -145,7 +148,9 @@ class _Run:
     def look_back(self) -> dict[str, Any]:
         with self._runtime.database.read() as session:
             through = rule_sets.through_of(session, self._claimed.id) or self._claimed.from_on
-        counted = _Counted(self._claimed.from_on, self._runtime.clock.zone)
+            stepped = rule_sets.stepped_through(session, self._claimed.id) or date.min
+        sets = tuple(_limits(line) for line in self._sides)
+        counted = _Counted(self._claimed.from_on, stepped, sets, self._runtime.clock.zone)
         begin = counted.midnight(self._claimed.from_on)
         for party in queries.parties(self._runtime.database.read, self._claimed.id, begin):
             counted.add(party)
@@ -204,6 +209,13 @@ def _compiled(sets: LiveSets, line: Sequence[Set]) -> LiveSet:
     return sets.of(line[-1][0]) if line else sets.first
 
 
+def _limits(line: Sequence[Set]) -> list[Limits]:
+    """The thresholds of a line of sets, after those with which the system began."""
+    first = rule_set.first_thresholds()
+    followed = [Limits(on.toordinal(), f"set-{n}", rules.thresholds) for n, on, rules in line]
+    return [Limits(0, model_version(), first), *followed]
+
+
 def _horizons(live: LiveSet) -> dict[str, dict[str, int]]:
     """By product, the rules that score it and their horizons in days."""
     found: dict[str, dict[str, int]] = {}
@@ -259,11 +271,20 @@ def _given(signals: Sequence[Any]) -> dict[tuple[bool, str], list[Given]]:
     return found
 
 
+class _Found(NamedTuple):
+    """A party's episodes of a rule, and which of them began since the sets parted."""
+
+    episodes: list[Episode]
+    begun: list[Episode]
+
+
 class _Counted:
     """Alerts of parties on both sides, by rule, manager and month."""
 
-    def __init__(self, from_on: date, zone: Any) -> None:
-        self._from_on, self._zone = from_on, zone
+    def __init__(
+        self, from_on: date, through: date, sets: Sequence[Sequence[Limits]], zone: Any
+    ) -> None:
+        self._from_on, self._through, self._sets, self._zone = from_on, through, sets, zone
         self.rules: dict[bool, Counter[str]] = {p: Counter() for p in SIDES}
         self.months: dict[bool, Counter[str]] = {p: Counter() for p in SIDES}
         self.managers: dict[bool, Counter[str]] = {p: Counter() for p in SIDES}
@@ -275,14 +296,10 @@ class _Counted:
         return datetime(day.year, day.month, day.day, tzinfo=self._zone)
 
     def add(self, party: Party) -> None:
-        active = {n: self.midnight(on) if on else None for n, on in party.active_from.items()}
         begun: dict[bool, set[tuple[str, datetime]]] = {p: set() for p in SIDES}
-        every: dict[tuple[bool, str], list[Episode]] = {}
-        for (proposed, rule), crossings in party.crossings.items():
-            found = every[proposed, rule] = episodes(rule, crossings, active)
-            for episode in found:
-                if party.carried.issuperset(episode.raised_by):
-                    continue  # it was there before the sets parted
+        every = {**self._by_signals(party), **self._by_sums(party)}
+        for (proposed, rule), found in every.items():
+            for episode in found.begun:
                 begun[proposed].add((rule, episode.at))
                 on = business_date(episode.at, self._zone)
                 self.rules[proposed][rule] += 1
@@ -294,13 +311,33 @@ class _Counted:
         for verdict in party.verdicts:
             self._compare(verdict, every)
 
-    def _compare(self, verdict: Any, every: dict[tuple[bool, str], list[Episode]]) -> None:
+    def _by_signals(self, party: Party) -> dict[tuple[bool, str], "_Found"]:
+        active = {n: self.midnight(on) if on else None for n, on in party.active_from.items()}
+        every = {}
+        for (proposed, rule), crossings in party.crossings.items():
+            if rule == outflows.RULE and len(active) > 1:
+                continue
+            found = episodes(rule, crossings, active)
+            begun = [e for e in found if not party.carried.issuperset(e.raised_by)]
+            every[proposed, rule] = _Found(found, begun)
+        return every
+
+    def _by_sums(self, party: Party) -> dict[tuple[bool, str], "_Found"]:
+        every = {}
+        for proposed, sets in enumerate(self._sets) if party.moves else ():
+            falls = outflows.judge(party.moves, sets, factors(), self._through).falls
+            found = [fall.episode(n, self._zone) for n, fall in enumerate(falls, 1)]
+            begun = [e for e, f in zip(found, falls, strict=True) if f.closed_on >= self._from_on]
+            every[bool(proposed), outflows.RULE] = _Found(found, begun)
+        return every
+
+    def _compare(self, verdict: Any, every: dict[tuple[bool, str], "_Found"]) -> None:
         found = "confirmed" if verdict.confirmed else "false_alarm"
         self.verdicts[found] += 1
         for proposed, side in SIDES.items():
-            held = every.get((proposed, verdict.rule), [])
+            held = every.get((proposed, verdict.rule), _Found([], []))
             if any(e.at <= verdict.at + NEAR and (e.ended_at is None or e.ended_at > verdict.at)
-                   for e in held):  # fmt: skip
+                   for e in held.episodes):  # fmt: skip
                 self.verdicts[f"{found}_{side}"] += 1
 
     def result(self, tallies: dict[bool, dict[str, Tally]]) -> dict[str, Any]:

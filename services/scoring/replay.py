@@ -1,7 +1,7 @@
 """`replay`: the scorer's own code over a file, no Kafka; the same signals and scores as live."""
 
 import csv
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,12 +13,13 @@ import msgspec
 import numpy as np
 
 from services.scoring import party_episodes, reference, risk, state
-from services.scoring.engine import Engine
+from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
 from services.scoring.party_episodes import Parties, Unreadable
 from services.scoring.risk_plan import NO_PLAN, Plan
-from services.scoring.rows import KIND_CUSTOMER
+from services.scoring.rows import APPLIED, HOME_CURRENCY, KIND_CUSTOMER, OPENED
+from services.scoring.rules.outflows import Limits, judge
 from services.scoring.seen import KeepsAll
 from services.scoring.signals import Signal
 from shared.events import Event
@@ -70,8 +71,9 @@ class Replay:
     """One partition, fed line by line."""
 
     def __init__(
-        self, model: Model, *, currency: str, zone: str, until: date, plan: Plan = NO_PLAN
-    ) -> None:
+        self, model: Model, *, currency: str, zone: str, until: date, plan: Plan = NO_PLAN,
+        parties: Parties | None = None,
+    ) -> None:  # fmt: skip
         self.engine = Engine(
             model, topic=TOPIC, partitions=1, currency=currency, zone=zone, plan=plan
         )
@@ -79,6 +81,9 @@ class Replay:
         self._zone = ZoneInfo(zone)
         self._seen = KeepsAll()
         self._latest_day = until.toordinal() + 1
+        self._parties = parties or {}
+        self._several = party_episodes.of_several(self._parties)
+        self._moves: defaultdict[str, Counter[date]] = defaultdict(Counter)
 
     def feed(self, lines: Sequence[Line]) -> None:
         """Applies lines as one batch, after what was described for days behind."""
@@ -89,6 +94,7 @@ class Replay:
         self._seen.note(0, batch.columns)
         repeats = self._seen.repeats(0, batch.asked())
         outcome = self.engine.apply(batch, repeats)
+        self._note_moves(batch, outcome)
         self.result.signals += outcome.signals
         self.result.counts += outcome.counts
         self.result.refused += outcome.beyond + outcome.refused
@@ -120,10 +126,33 @@ class Replay:
                 }
             )
 
-    def episodes(self, parties: Parties) -> Iterator[dict[str, Any]]:
-        """The final episodes of these parties."""
+    def _note_moves(self, batch: Batch, outcome: Outcome) -> None:
+        """What the numbers of parties of several booked, by day."""
+        if not self._several:
+            return
+        rows, _, amounts, days, _, flags, _, _, used, _ = batch.columns.arrays()
+        booked = (outcome.verdicts == APPLIED) & ((flags & HOME_CURRENCY) > 0)
+        booked &= used.reshape(-1, 4)[:, 0] < OPENED
+        for i in np.flatnonzero(booked).tolist():
+            number = batch.partition.numbers[rows[i]].decode()
+            party_id = self._several.get(number)
+            if party_id is not None:
+                self._moves[party_id][date.fromordinal(days[i])] += int(amounts[i])
+
+    def episodes(self) -> Iterator[dict[str, Any]]:
+        """The final episodes of the parties."""
         first_on = {one.customer_number: one.first_on for one in self.customers()}
-        return party_episodes.final(parties, self.result.signals, first_on, self._zone)
+        rules = self.engine.sets.first
+        sets = [Limits(0, rules.model.version, rules.rules.thresholds)]
+        left = rules.model.balance_factors.tolist()
+        through = date.fromordinal(max(self.engine.partition(0).closes.watermark, 1))
+        falls = {
+            party_id: judge([one for one in moves.items() if one[1]], sets, left, through).falls
+            for party_id, moves in self._moves.items()
+        }
+        return party_episodes.final(
+            self._parties, self.result.signals, first_on, falls, self._zone
+        )
 
     def customers(self) -> Iterator[state.CustomerState]:
         """All customers in the order of their numbers."""

@@ -80,6 +80,7 @@ class RehearsalPartRow(Base):
     until: Mapped[int] = mapped_column(BigInteger)
     reached: Mapped[int] = mapped_column(BigInteger)
     done: Mapped[bool]
+    closed_on: Mapped[date | None]  # the last day closed up to `until`
 
 
 class RehearsedSignalRow(Base):

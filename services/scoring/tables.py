@@ -160,8 +160,7 @@ class ManagerRow(Base):
 
 
 class CustomerStateRow(Base):
-    """The worker's figures of one number as of `position` (offset of `bank.events`) and the last
-    sequence of its inputs."""
+    """The worker's figures of a number as of an offset of `bank.events` and its last input."""
 
     __tablename__ = "customer_state"
     customer_number: Mapped[str] = mapped_column(primary_key=True)
@@ -254,6 +253,14 @@ class ScoreWaitingRow(Base):
     party_id: Mapped[str] = mapped_column(primary_key=True)
     due_at: Mapped[datetime] = mapped_column(index=True)
     version: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+
+
+class OutflowWaitingRow(Base):
+    """A party of several numbers whose sums are to be asked for an outflow at this close."""
+
+    __tablename__ = "outflows_waiting"
+    party_id: Mapped[str] = mapped_column(primary_key=True)
+    due_on: Mapped[date] = mapped_column(index=True)
 
 
 class SignalRow(Base):

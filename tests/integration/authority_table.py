@@ -166,6 +166,7 @@ GET /contribution/earned.csv                    score.view
 GET /contribution/leaves                        score.view
 GET /contribution/leaves.csv                    score.view
 GET /contribution/leaf                          score.view
+GET /contribution/assignments                   score.view
 GET /contribution/allocation                    score.view
 GET /contribution/allocation/figures            score.view
 GET /contribution/allocation.csv                score.view

@@ -125,7 +125,8 @@ def forget_all(scoring: ServiceUnderTest) -> None:
             """truncate leaves, open_leaves, contribution_totals, owner_totals, month_totals,
                  customer_months, customer_components, moved, party_slices, party_figures, numbers,
                  account_openings, account_holders, bank_events, customer_state, account_figures,
-                 folded_totals, untaxed"""
+                 folded_totals, untaxed, outflows_waiting,
+                 partial_managers"""
         ))  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from services.scoring.__main__ import SERVICE
+from services.scoring.commands import outflows
 from shared.events import customer
 from shared.policy import Actor, Scope
 from shared.reach import Reach
@@ -66,6 +67,15 @@ def relayed(scoring: ServiceUnderTest) -> None:
     """All that is to be told by now is told."""
     while scoring.relay_once():
         pass
+
+
+def asked(scoring: ServiceUnderTest) -> None:
+    """Every party that waits for a close that has come was asked for an outflow of its sums."""
+    for _ in range(100):
+        with scoring.database.transaction() as tx:
+            if not outflows.ask(tx):
+                return
+    raise AssertionError("a party is asked for ever")
 
 
 FIGURES = (

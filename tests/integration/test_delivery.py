@@ -95,7 +95,9 @@ def test_a_parked_key_waits_in_order_and_others_flow_on(space, ledger):
     got = entries(ledger.database)
     assert [v for k, v in got if k == "C1"] == ["K1"]
     assert ("C9", "K9") in got
-    assert [r.kind for r in letters(ledger.database)] == ["parked"] * 3
+    assert [(r.kind, r.type) for r in letters(ledger.database)] == [
+        ("parked", "bank.contact_recorded.v1")
+    ] * 3
     BROKEN.clear()
     space.publish(contact(5))
     ledger.drain()  # still held: nobody asked yet
@@ -121,7 +123,10 @@ def test_what_waited_behind_a_parked_message_and_is_dead_itself_holds_nobody(spa
     space.sender.send("bank.events", b"C1", b"{").result(10)
     space.publish(contact(2))
     ledger.drain()
-    assert [r.kind for r in letters(ledger.database)] == ["parked"] * 3
+    named = "bank.contact_recorded.v1"
+    assert [(r.kind, r.type) for r in letters(ledger.database)] == [
+        ("parked", named), ("parked", None), ("parked", named),
+    ]  # fmt: skip
     BROKEN.clear()
     _replay_first(ledger)
     ledger.drain()

@@ -20,7 +20,7 @@ from shared.errors import DomainError, Invalid
 from shared.events import customer
 from shared.events.scoring import RuleSetAccepted
 from shared.testing.space import Space
-from tests.integration import worker_room
+from tests.integration import scoring_room, worker_room
 from tests.integration.worker_room import Room
 from tests.risk_live import hand_made
 from tests.rule_sets import PRODUCT, day, looser, stricter
@@ -184,6 +184,10 @@ def test_what_was_rehearsed_is_what_lives_from_that_day_on(begun: Room, bank: St
     assert {s[5] for i, s in after.items() if i not in by_new} <= {"v1", "hand-made-1"}
     assert {i: after.get(i) for i in otherwise} != otherwise, "the negative control"
 
+    scoring_room.asked(room.scoring)
+    of_sums = room.rows("select count(*) from alerts a join party_figures using (party_id)"
+                        " where valid and rule = 'outflow' and numbers > 1")  # fmt: skip
+    assert of_sums > [(0,)], "parties of two numbers are counted by their sums"
     alerts = dict(room.rows("select rule, count(*) from alerts where valid and model_version like"
                             " 'set-%' group by rule"))  # fmt: skip
     counted = last(room, number).result["rules"]

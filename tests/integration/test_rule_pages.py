@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from services.scoring import rehearser, risk_model, risk_plan
 from services.scoring.commands import rehearsals
@@ -97,6 +98,15 @@ def test_a_set_is_proposed_rehearsed_and_accepted_by_another(space, scoring, ban
     for (rule, side), alerts in counted.items():
         assert f'data-key="{rule}/{side}" data-alerts="{alerts}"' in done
     assert "data-months=" in done
+    assert "data-dated-before" not in done, "all of them are dated in the days asked for"
+    with scoring.database.transaction() as tx:
+        tx.session.execute(text(
+            "update rehearsals set result = jsonb_set(result, '{months,2024-12}',"
+            " '{\"now\": 1, \"proposed\": 2}')"
+        ))  # fmt: skip
+    older = maker.get("/rules/1/panel").text
+    assert 'data-month="2024-12"' in older
+    assert "stands in the month of its own date" in older
     assert "data-own" in done, "the maker is told that somebody else decides"
     own = maker.post("/forms/rules/1/accept", data={"effective_on": "2027-01-01"})
     assert own.status_code == 422

@@ -1,34 +1,31 @@
 """Signals of numbers turned into alerts of parties; the difference is told to the others."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
 import msgspec
-import structlog
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.scoring.commands import causes, outcomes, parties, stakes
+from services.scoring.commands.causes import Mover
 from services.scoring.commands.copying import as_array
-from services.scoring.queries import alerts as queries
-from services.scoring.rules import episodes, recovery, stake, wording
+from services.scoring.commands.telling import tell_cleared, tell_raised
+from services.scoring.queries.outflows import greatest
+from services.scoring.rules import episodes, outflows, recovery, stake, wording
 from services.scoring.rules.episodes import Crossing, Episode, Known
+from services.scoring.rules.outflows import Fall
 from services.scoring.rules.recovery import Outcomes
-from services.scoring.rules.stake import Evidence
+from services.scoring.rules.stake import Evidence, Reason
 from services.scoring.rules.wording_of_use import advice_of
 from services.scoring.settings import home_currency
 from services.scoring.tables import AlertRow, CustomerStateRow, NumberRow, SignalRow
-from shared import outbox
 from shared.clock import business_date
 from shared.db import Message, Tx
-from shared.events.scoring import AlertCleared, AlertRaised, Term
-from shared.money import MINOR_MAX
 from shared.wire import Record
-
-log = structlog.get_logger()
 
 
 class PlaceIn(msgspec.Struct, frozen=True):
@@ -111,6 +108,17 @@ class _Party:
     alerts: dict[str, list[AlertRow]] = field(default_factory=lambda: defaultdict(list))
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """How a difference is told: what makes an alert, what moved it, and what moved the rule
+    last."""
+
+    new: Callable[[str, Episode], AlertRow]
+    moved_by: Callable[[Episode], Mover | None]
+    last: Mover | None
+    judged: Mapping[str, Outcomes]
+
+
 def keep_signals(tx: Tx, records: list[Record]) -> None:
     """Takes a poll of `scoring.signals`; the same signal again changes nothing."""
     rows = []
@@ -166,15 +174,29 @@ def refresh_joined(tx: Tx, told: Mapping[str, Message]) -> None:
 
 
 def refresh(tx: Tx, party_ids: Collection[str]) -> None:
-    """Makes the alerts of these locked parties what their signals say; tells the difference."""
+    """Makes the alerts of these locked parties what their signals say; tells the difference.
+
+    Of a party of several numbers no number's signal says whether there is an outflow: that is
+    asked of the sums (commands.outflows).
+    """
     if not party_ids:
         return
     judged = outcomes.outcomes_by_rule(tx)
     for party in _load(tx, sorted(party_ids)):
         for rule in sorted({*party.signals, *party.alerts}):
-            _compare(tx, party, rule, judged)
+            if rule != outflows.RULE or len(party.active_from) <= 1:
+                _by_signals(tx, party, rule, judged)
     tx.session.flush()
     stakes.sum_up(tx, party_ids)
+
+
+def refresh_outflows(tx: Tx, falls: Mapping[str, Sequence[Fall]]) -> None:
+    """Makes the outflows of these locked parties what their sums say; tells the difference."""
+    judged = outcomes.outcomes_by_rule(tx)
+    for party in _load(tx, sorted(falls)):
+        _by_sums(tx, party, falls[party.party_id], judged)
+    tx.session.flush()
+    stakes.sum_up(tx, falls)
 
 
 def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
@@ -204,20 +226,59 @@ def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
     return list(found.values())
 
 
-def _compare(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]) -> None:
-    """Acts on every difference between the recorded alerts and what the signals say now."""
-    alerts = {a.alert_id: a for a in party.alerts[rule]}
+def _by_signals(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]) -> None:
     signals = {s.id: s for s in party.signals[rule]}
     wanted = episodes.episodes(rule, map(_crossing, signals.values()), party.active_from)
+
+    def moved_by(episode: Episode) -> Mover | None:
+        return causes.last_of(signals[signal_id] for signal_id in episode.raised_by)
+
+    def new(alert_id: str, episode: Episode) -> AlertRow:
+        return _of_signals(tx, party, rule, alert_id, episode, signals)
+
+    last = causes.last_of(signals.values())
+    _compare(tx, party, rule, wanted, _Means(new, moved_by, last, judged))
+
+
+def _by_sums(
+    tx: Tx, party: _Party, falls: Sequence[Fall], judged: Mapping[str, Outcomes]
+) -> None:
+    found = {fall.episode(n, tx.clock.zone): fall for n, fall in enumerate(falls, 1)}
+    movers: dict[Episode, Any] = {}
+
+    def mover(episode: Episode) -> Any:
+        if episode not in movers:
+            on = found[episode].closed_on
+            movers[episode] = greatest(tx.session, party.party_id, on)
+        return movers[episode]
+
+    def moved_by(episode: Episode) -> Mover:
+        row = mover(episode)
+        return Mover(row.partition, row.event_offset, (row.event_id,))
+
+    def new(alert_id: str, episode: Episode) -> AlertRow:
+        fall, row = found[episode], mover(episode)
+        why = Reason(fall.risk_ppm, row.customer_number, fall.terms(), (row.event_id,), None)
+        version = fall.limits.version
+        return _new_alert(tx, party, outflows.RULE, alert_id, episode, why, version)
+
+    _compare(tx, party, outflows.RULE, list(found), _Means(new, moved_by, None, judged))
+
+
+def _compare(
+    tx: Tx, party: _Party, rule: str, wanted: Sequence[Episode], means: _Means
+) -> None:
+    """Acts on every difference between the recorded alerts and the wanted episodes."""
+    alerts = {a.alert_id: a for a in party.alerts[rule]}
     known = [Known(a.alert_id, a.ended_at, a.told, a.valid) for a in alerts.values()]
     for act, alert_id, episode in episodes.differences(party.party_id, rule, wanted, known):
         if episode is None:
-            _take_back(tx, alerts[alert_id], party)
+            _take_back(tx, alerts[alert_id], party, means.last)
             continue
         if act in ("raise", "record"):
-            alert = _new_alert(tx, party, rule, alert_id, episode, signals)
+            alert = means.new(alert_id, episode)
             alert.recoverable_minor = recovery.recoverable_minor(
-                alert.margin_at_risk_minor, recovery.chance_of(rule, judged)
+                alert.margin_at_risk_minor, recovery.chance_of(rule, means.judged)
             )
             tx.session.add(alert)
         else:
@@ -226,11 +287,11 @@ def _compare(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]) -
         alert.episode, alert.ended_at, alert.valid = episode.ordinal, episode.ended_at, True
         if act in ("raise", "reopen"):
             alert.told, alert.reason_code = True, None
-            raised_by = [signals[signal_id] for signal_id in episode.raised_by]
-            _tell_raised(tx, alert, party, causes.last_of(raised_by))
+            tell_raised(tx, alert, party.active_from, means.moved_by(episode))
         elif act == "clear" or (act == "shift" and ended_before is None):
             alert.reason_code = "no_longer_holds"
-            _tell_cleared(tx, alert, party, episode.ended_at, wording.cleared_text(rule))
+            said = wording.cleared_text(rule)
+            tell_cleared(tx, alert, party.active_from, episode.ended_at, said, means.last)
 
 
 def _crossing(signal: SignalRow) -> Crossing:
@@ -240,21 +301,26 @@ def _crossing(signal: SignalRow) -> Crossing:
     )
 
 
-def _new_alert(  # noqa: PLR0917 - the parts of one alert
+def _of_signals(  # noqa: PLR0917 - the parts of one alert
     tx: Tx, party: _Party, rule: str, alert_id: str, episode: Episode, signals: dict[str, SignalRow]
 ) -> AlertRow:
     raised_by = [signals[signal_id] for signal_id in episode.raised_by]
-    on = business_date(episode.at, tx.clock.zone)
-    why = stake.reason(
-        rule,
-        [
-            Evidence(s.customer_number, s.score_ppm, s.terms, tuple(s.event_ids), s.id)
-            for s in raised_by
-        ],
-        on,
-    )
-    finding = rule in stake.FINDINGS
-    currency = home_currency()
+    evidence = [
+        Evidence(s.customer_number, s.score_ppm, s.terms, tuple(s.event_ids), s.id)
+        for s in raised_by
+    ]
+    why = stake.reason(rule, evidence, business_date(episode.at, tx.clock.zone))
+    version = max(s.model_version for s in raised_by)
+    alert = _new_alert(tx, party, rule, alert_id, episode, why, version)
+    if rule in stake.FINDINGS and why.signal_id is not None:
+        alert.advice = _advice(tx, signals[why.signal_id])
+    return alert
+
+
+def _new_alert(  # noqa: PLR0917 - the parts of one alert
+    tx: Tx, party: _Party, rule: str, alert_id: str, episode: Episode, why: Reason, version: str
+) -> AlertRow:
+    currency, on = home_currency(), business_date(episode.at, tx.clock.zone)
     return AlertRow(
         alert_id=alert_id,
         party_id=party.party_id,
@@ -268,15 +334,14 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         contribution_minor=party.contribution_minor,
         at_stake_minor=party.at_stake_minor,
         margin_at_risk_minor=0
-        if finding
+        if rule in stake.FINDINGS
         else stake.margin_at_risk(why.risk_ppm, party.at_stake_minor),
         currency=currency,
         terms=dict(why.terms),
         event_ids=list(why.event_ids),
         signal_id=why.signal_id,
         text=wording.raised_text(rule, why.terms, currency, on),
-        advice=_advice(tx, signals[why.signal_id]) if finding else None,
-        model_version=max(s.model_version for s in raised_by),
+        model_version=version,
     )
 
 
@@ -287,83 +352,9 @@ def _advice(tx: Tx, signal: SignalRow) -> dict[str, str]:
     return advice_of(line_code)
 
 
-def _take_back(tx: Tx, alert: AlertRow, party: _Party) -> None:
+def _take_back(tx: Tx, alert: AlertRow, party: _Party, last: Mover | None) -> None:
     alert.valid, alert.reason_code = False, "recomputed"
     if alert.told:
-        _tell_cleared(tx, alert, party, tx.bank_now, wording.recomputed_text())
-
-
-def _tell_raised(tx: Tx, alert: AlertRow, party: _Party, moved_by: SignalRow | None) -> None:
-    cause, origin = causes.behind(tx, moved_by)
-    outbox.enqueue(
-        tx,
-        AlertRaised(
-            **_names(alert, party),
-            at=alert.at,
-            risk_ppm=alert.risk_ppm,
-            contribution_minor=_tellable(alert.contribution_minor),
-            margin_at_risk_minor=_tellable(alert.margin_at_risk_minor),
-            recoverable_minor=_tellable(alert.recoverable_minor),
-            currency=alert.currency,
-            terms=_terms(tx, alert),
-            text=alert.text,
-            advice=alert.advice,
-            opens_work=alert.rule not in stake.FINDINGS,
-            cause=cause,
-        ),
-        origin=origin,
-    )
-
-
-def _tell_cleared(
-    tx: Tx, alert: AlertRow, party: _Party, at: datetime | None, said: wording.Text
-) -> None:
-    if not alert.told:
-        return  # nobody knows of it
-    _, origin = causes.behind(tx, causes.last_of(party.signals[alert.rule]))
-    outbox.enqueue(
-        tx,
-        AlertCleared(
-            **_names(alert, party),
-            at=at or tx.bank_now,
-            reason_code=alert.reason_code or "no_longer_holds",
-            risk_ppm=alert.risk_ppm,
-            margin_at_risk_minor=_tellable(alert.margin_at_risk_minor),
-            currency=alert.currency,
-            text=said,
-        ),
-        origin=origin,
-    )
-
-
-def _names(alert: AlertRow, party: _Party) -> dict[str, Any]:
-    numbers = tuple(sorted(party.active_from))
-    return {
-        "alert_id": alert.alert_id,
-        "party_id": alert.party_id,
-        "rule": alert.rule,
-        "episode": alert.episode,
-        "customer_number": alert.customer_number,
-        "customer_numbers": numbers or (alert.customer_number,),
-    }
-
-
-def _terms(tx: Tx, alert: AlertRow) -> tuple[Term, ...]:
-    """An event that the store has not come to yet is not named; a page finds it later."""
-    moved = queries.moved_by(tx.session, alert.signal_id)
-    return tuple(
-        Term(
-            code=code,
-            value=_tellable(value),
-            event_ids=moved.get(code, tuple(alert.event_ids)),
+        tell_cleared(
+            tx, alert, party.active_from, tx.bank_now, wording.recomputed_text(), last
         )
-        for code, value in alert.terms.items()
-    )
-
-
-def _tellable(minor: int) -> int:
-    """Within what an event may carry (2**53); more is no bank's figure, and is said in the log."""
-    if abs(minor) > MINOR_MAX:
-        log.error("figure_beyond_range", minor=minor)
-        return MINOR_MAX if minor > 0 else -MINOR_MAX
-    return minor

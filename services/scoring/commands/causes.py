@@ -5,7 +5,8 @@ due. That close is named as the cause, not the customer's last transaction: noth
 and the time from the close to the alert is what the system took.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import text
 
@@ -22,27 +23,37 @@ EVENT_AT = text(
 )
 
 
-def last_of(signals: Iterable[SignalRow]) -> SignalRow | None:
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """The record of `bank.events` that moved a rule; `event_ids`: what it is called, if known."""
+
+    partition: int | None
+    event_offset: int | None
+    event_ids: Sequence[str]
+
+
+def last_of(signals: Iterable[SignalRow]) -> Mover | None:
     """The signal that came last made the party's rule hold, or no longer hold."""
-    return max(signals, key=lambda s: (s.at, s.customer_number), default=None)
+    last = max(signals, key=lambda s: (s.at, s.customer_number), default=None)
+    return None if last is None else Mover(last.partition, last.event_offset, last.event_ids)
 
 
-def behind(tx: Tx, signal: SignalRow | None) -> tuple[Cause | None, Origin | None]:
+def behind(tx: Tx, mover: Mover | None) -> tuple[Cause | None, Origin | None]:
     """The event that moved the rule, for people and for the envelope.
 
     While a message is being applied (numbers that become one party) that message is the origin. An
     event that the store does not hold yet is named by its id alone.
     """
-    if signal is None:
+    if mover is None:
         return None, None
-    place = {"partition": signal.partition, "event_offset": signal.event_offset}
+    place = {"partition": mover.partition, "event_offset": mover.event_offset}
     found = tx.session.execute(EVENT_AT, place).one_or_none()
     cause = Cause(type=found.type, id=found.event_id, at=found.time) if found else None
     if tx.message is not None:
         return cause, None
     if found is not None:
         return cause, Origin(found.event_id, found.event_id, found.appended_at)
-    if signal.event_ids:
-        event_id = signal.event_ids[0]
+    if mover.event_ids:
+        event_id = mover.event_ids[0]
         return None, Origin(event_id, event_id, None)
     return None, None

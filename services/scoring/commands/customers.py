@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.scoring.commands import alerts, contribution, parties
+from services.scoring.commands import alerts, contribution, outflows, partial_managers, parties
 from services.scoring.commands.parties import Membership
 from shared.db import Message, Tx
 from shared.events.customer import ManagerChanged, PartyRecorded
@@ -10,10 +10,11 @@ from shared.events.customer import ManagerChanged, PartyRecorded
 
 def take(tx: Tx, messages: Sequence[Message]) -> None:
     """Takes the facts of a batch, in their order. Each names its customer number."""
-    memberships, recorded, assigned = [], [], []
+    memberships, recorded, assigned, managers = [], [], [], []
     for message in messages:
         fact = message.event.data
         if isinstance(fact, ManagerChanged):
+            managers.append(fact)
             if fact.account_number is None:  # else he does not answer for the customer
                 assigned.append(fact)
             continue
@@ -23,8 +24,11 @@ def take(tx: Tx, messages: Sequence[Message]) -> None:
             recorded.append(fact)
     owners = {n for fact in (*recorded, *assigned) if (n := fact.customer_number) is not None}
     parties.hold_numbers(tx, owners.union(*(m.numbers for m in memberships)))
+    partial_managers.note(tx, managers)
     if memberships:
-        alerts.refresh_joined(tx, parties.join_numbers(tx, memberships))
+        joined = parties.join_numbers(tx, memberships)
+        alerts.refresh_joined(tx, joined)
+        outflows.ask_anew(tx, joined)
     with contribution.under_others(tx, owners):
         if recorded:
             parties.describe_numbers(tx, recorded)

@@ -15,6 +15,7 @@ from services.scoring import state, state_columns
 from services.scoring.commands import (
     alerts,
     open_leaves,
+    outflows,
     parties,
     pools,
     rolling,
@@ -149,6 +150,8 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     touched |= _parties(party_of, won)
     parties.lock_parties(tx, touched)
     parties.recompute(tx, touched)
+    if partitions:  # these numbers may rest on the very days that were closed with them
+        outflows.ask_anew(tx, touched)
     released = alerts.release(tx, won)
     began = _parties(party_of, (row.customer_number for row in folded if row.freshly_active))
     alerts.refresh(tx, _parties(party_of, released) | alerts.with_signals(tx, began))

@@ -94,6 +94,19 @@ WAIT_FOR_TURN = """
     on conflict (party_id) do update
        set version = excluded.version, due_at = least(scores_waiting.due_at, excluded.due_at)
 """
+# The sums of a party of several numbers are asked for an outflow at the next close of them all.
+WAIT_FOR_CLOSE = """
+    insert into outflows_waiting (party_id, due_on)
+    select u.party_id, coalesce(x.next_on, date '0001-01-01')
+      from updated u cross join lateral (
+        select case when bool_and(r.closed_on is not null) then min(r.closed_on) + 1 end as next_on
+          from numbers n join customer_state s using (customer_number)
+          left join rolls r on r.partition = s.partition
+         where n.party_id = u.party_id) x
+     where u.numbers > 1 and u.booked order by u.party_id
+    on conflict (party_id) do update set due_on = excluded.due_on
+     where outflows_waiting.due_on > excluded.due_on
+"""
 # Party by party, lateral: joined first and grouped then, all numbers of the bank were read and
 # sorted as soon as the planner knew little of the tables.
 RECOMPUTE = text(
@@ -122,8 +135,10 @@ RECOMPUTE = text(
         from sums x where f.party_id = x.party_id
       returning new.party_id, new.published_at, new.turn_at, new.version, new.numbers,
                 new.posted_minor + new.accrued_minor as minor, old.numbers as old_numbers,
-                old.posted_minor + old.accrued_minor as old_minor),
-    waiting as ({WAIT_FOR_TURN})
+                old.posted_minor + old.accrued_minor as old_minor,
+                (new.sum_minor, new.count) is distinct from (old.sum_minor, old.count) as booked),
+    waiting as ({WAIT_FOR_TURN}),
+    asked as ({WAIT_FOR_CLOSE})
     insert into party_slices (slice, parties, sum_minor)
     select {SLICE.format(v="y.minor")}, sum(y.parties), sum(y.parties * y.minor)
       from updated u cross join lateral (values

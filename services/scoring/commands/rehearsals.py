@@ -170,9 +170,10 @@ def beat(tx: Tx, claimed: Claimed, step: str, partition: int = -1, reached: int 
     return True
 
 
-def keep(
-    tx: Tx, claimed: Claimed, partition: int, until: int, rows: Iterable[Sequence[object]]
-) -> bool:
+def keep(  # noqa: PLR0917 - the parts of one record
+    tx: Tx, claimed: Claimed, partition: int, until: int, closed_on: date | None,
+    rows: Iterable[Sequence[object]],
+) -> bool:  # fmt: skip
     """Keeps what one partition said, in the order of SIGNAL_COLUMNS. False as `beat`."""
     if not beat(tx, claimed, "events"):
         return False
@@ -183,7 +184,7 @@ def keep(
         )
     )
     copy_rows(tx, "rehearsed_signals", SIGNAL_COLUMNS, rows)
-    _part(tx, claimed, partition, reached=until, done=True)
+    _part(tx, claimed, partition, reached=until, done=True, closed_on=closed_on)
     return True
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 from sqlalchemy import text
 
-from services.scoring.commands import contacts, openings, parties, placing, sharing
+from services.scoring.commands import contacts, openings, outflows, parties, placing, sharing
 from services.scoring.commands.copying import copy_rows
 from services.scoring.queries.events import CONTACTED, FIRST
 from shared import positions
@@ -87,6 +87,9 @@ CONTACTS_AT = text(
     select distinct e.customer_number {_AT}
      where e.type = '{CONTACTED}' and e.customer_number is not null
     """
+)
+BOOKED_AT = text(
+    f"select distinct e.customer_number {_AT} where e.type = '{TransactionBooked.TYPE}'"
 )
 PLACED_AT = text(
     f"""
@@ -176,6 +179,9 @@ def restore_event(tx: Tx, record: Record) -> None:
 def forget_events(tx: Tx, places: Iterable[tuple[int, int]]) -> None:
     """The worker refused the events at these (partition, offset): they keep their place only."""
     places = list(places)
+    if places:
+        booked = tx.session.execute(BOOKED_AT, _places(places)).scalars().all()
+        outflows.ask_anew_of(tx, booked)
     contacted = _contacts_at(tx, places) if places else set()
     placed = tx.session.execute(PLACED_AT, _places(places)).all() if places else ()
     for row in tx.session.execute(FORGET, _places(places)) if places else ():

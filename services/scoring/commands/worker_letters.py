@@ -17,7 +17,7 @@ from services.scoring.queries.worker_letters import obstacle
 from services.scoring.tables import WorkerLetterRow
 from shared import outbox
 from shared.db import AuditRow, Tx
-from shared.dead_letters import LetterNotOpen, key_text, storable
+from shared.dead_letters import LetterNotOpen, key_text, storable, type_of
 from shared.errors import DomainError
 from shared.events.bank import TransactionBooked
 from shared.events.scoring import EventReplayed
@@ -107,7 +107,7 @@ def _row(tx: Tx, told: RefusedIn) -> dict[str, object]:
         "state": "waiting",
         "key": key_text(told.key),
         "payload": told.payload,
-        "type": storable(told.type),
+        "type": storable(told.type or type_of(told.payload)),
         "amount_minor": booked.amount_minor if booked else None,
         "currency": storable(booked.currency) if booked else None,
         "field": storable(told.field),

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from services.scoring.model_card import Card
+from services.scoring.pages import assignments, month_report, rule_sets, words
 from services.scoring.pages import contribution as value_pages
-from services.scoring.pages import month_report, rule_sets, words
 from services.scoring.pages import plans as plan_pages
 from services.scoring.pages import pools as pool_pages
 from services.scoring.pages.value import Profit, share_ppm
@@ -38,6 +38,7 @@ from shared.http import Context, requires
 
 router = APIRouter()
 router.include_router(value_pages.router)
+router.include_router(assignments.router)
 router.include_router(plan_pages.router)
 router.include_router(month_report.router)
 router.include_router(pool_pages.router)

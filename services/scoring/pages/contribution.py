@@ -18,6 +18,7 @@ from services.scoring.queries import (
     cursors,
     earned,
     months,
+    partial_managers,
     pools,
     worker_letters,
 )
@@ -198,6 +199,7 @@ def _value(ctx: Context, by: str) -> dict[str, Any]:
         found = values.value(session, mine, by, today, ctx.runtime.directory)
         through = months.accrued_through(session)
         unbooked = worker_letters.unbooked(session, mine, home_currency())
+        assigned = partial_managers.count(session, mine)
     unit = 10 ** get_currency_precision(home_currency())
     texts = ctx.runtime.pages.texts(ctx.actor.language)
     bars = values.waterfall(found.components, unit)
@@ -207,6 +209,7 @@ def _value(ctx: Context, by: str) -> dict[str, Any]:
         "value": found,
         "through": through,
         "unbooked": unbooked,
+        "partial_managers": assigned,
         "by": by,
         "ways": words.WAYS,
         "components": words.COMPONENTS,

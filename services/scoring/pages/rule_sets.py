@@ -197,6 +197,7 @@ def _compared(done: RehearsalRow, groups: Groups) -> dict[str, Any]:
             for code, figures in managers[:MANAGERS_SHOWN]
         ],
         "more_managers": max(len(managers) - MANAGERS_SHOWN, 0),
+        "dated_before": any(month < f"{done.from_on:%Y-%m}" for month in result["months"]),
         "chart": [{"name": month, **figures} for month, figures in result["months"].items()],
     }
 

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from services.scoring.queries import outflows
+from services.scoring.queries.outflows import Moves
 from services.scoring.rules.episodes import Crossing
 
 EVENTS_PAGE = 20_000
@@ -43,6 +45,8 @@ PARTIES = text(
      where s.rehearsal_id = :rehearsal
     union
     select party_id from alerts where valid and at >= :begin
+    union
+    select party_id from party_figures where numbers > 1
      order by 1
     """
 )
@@ -90,6 +94,7 @@ class Party:
     crossings: Mapping[tuple[bool, str], list[Crossing]]
     carried: frozenset[str]
     verdicts: Sequence[Any]
+    moves: Moves  # of a party of several numbers
 
 
 def refused(session: Session, partition: int) -> set[int]:
@@ -125,7 +130,8 @@ def signals_of(session: Session, rehearsal: int, numbers: Sequence[str]) -> list
 
 
 def parties(reading: Reading, rehearsal: int, begin: datetime) -> Iterator[Party]:
-    """All parties with a signal on either side, or with an alert that staff gave a verdict on."""
+    """All parties with a signal on either side, or with an alert that staff gave a verdict on, and
+    those of several numbers, whose sums may fall without one."""
     with reading() as session:
         asked = {"rehearsal": rehearsal, "begin": begin}
         every = list(session.execute(PARTIES, asked).scalars())
@@ -148,6 +154,7 @@ def _page(
     verdicts: dict[str, list[Any]] = {p: [] for p in page}
     for row in session.execute(VERDICTS, {"parties": page, "begin": begin}):
         verdicts[row.party_id].append(row)
+    moves = outflows.moves_of(session, [p for p in page if len(numbers[p]) > 1])
     for party in page:
         crossings: dict[tuple[bool, str], list[Crossing]] = {}
         for s in signals[party]:
@@ -162,4 +169,5 @@ def _page(
             crossings=crossings,
             carried=frozenset(s.id for s in signals[party] if s.carried),
             verdicts=verdicts[party],
+            moves=moves.get(party, []),
         )

@@ -134,6 +134,14 @@ def through_of(session: Session, rehearsal_id: int) -> date | None:
     return row.through_on if row else None
 
 
+def stepped_through(session: Session, rehearsal_id: int) -> date | None:
+    """The last day that was closed on all partitions where a rehearsal has ended; None: none."""
+    asked = select(RehearsalPartRow.closed_on).where(RehearsalPartRow.rehearsal_id == rehearsal_id)
+    days = list(session.execute(asked).scalars())
+    known = [day for day in days if day is not None]
+    return min(known) if known and len(known) == len(days) else None
+
+
 def progress_of(session: Session, rehearsal_id: int) -> tuple[int, int]:
     """(events stepped, events in all), over all partitions."""
     asked = select(RehearsalPartRow).where(RehearsalPartRow.rehearsal_id == rehearsal_id)

@@ -34,7 +34,7 @@ class Reason:
     customer_number: str
     terms: dict[str, int]
     event_ids: tuple[str, ...]
-    signal_id: str = ""
+    signal_id: str | None = None  # none: what its sums came to
 
 
 def reason(rule: str, evidence: Sequence[Evidence], on: date) -> Reason:
