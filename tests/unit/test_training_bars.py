@@ -30,13 +30,14 @@ TODAY = date(2026, 1, 1)
 
 def learn(
     events: Iterable[Event[Any]], folder: Path, plan: run.Plan, until: dict[str, date] | None = None
-) -> RiskModel:
+) -> tuple[RiskModel, history.History]:
     """Through the files of the command: events in JSON Lines, the model in JSON."""
     file, out = folder / "events.jsonl", folder / "model.json"
     with file.open("wb") as written:
         written.writelines(encode(event) + b"\n" for event in events)
-    risk_model.save(run.train(history.read(file, until), plan, TODAY), out)
-    return risk_model.load(out)
+    known = history.read(file, until)
+    risk_model.save(run.train(known, plan, TODAY), out)
+    return risk_model.load(out), known
 
 
 Said = dict[tuple[str, str, str], int]  # rule, account, day: risk in ppm
@@ -89,7 +90,7 @@ def reaches(one: Measured, auc: float, brier: float) -> None:
 @needs_data
 def test_silence_of_cdnow_for_half_a_year(tmp_path: Path) -> None:
     events = purchases.events(FOLDER / "cdnow" / "cdnow_master.csv.gz", "cdnow")
-    model = learn(events, tmp_path, plan(date(1997, 12, 30), 182, 182, "silence"))
+    model, known = learn(events, tmp_path, plan(date(1997, 12, 30), 182, 182, "silence"))
     assert model.record.train_on == (date(1997, 7, 1),)  # day 181, as in the table of the bar
     assert model.record.test_on == (date(1997, 12, 30),)  # day 363
     assert model.scores[0].method == "linear"
@@ -102,7 +103,6 @@ def test_silence_of_cdnow_for_half_a_year(tmp_path: Path) -> None:
     reaches(of_all, 0.806, 0.130)
     assert of_all.ece_ppm <= 50_000
     assert one.ece_ppm <= 50_000
-    known = history.read(tmp_path / "events.jsonl")
     test_on = [day.toordinal() for day in model.record.test_on]
     asked = snapshots.of_purchases(known.accounts, test_on, 182)
     numbers = [account.number for account in known.accounts]
@@ -119,7 +119,7 @@ def test_silence_of_cdnow_for_half_a_year(tmp_path: Path) -> None:
 @needs_data
 def test_silence_of_a_grocers_customers_for_a_quarter(tmp_path: Path) -> None:
     events = purchases.events(FOLDER / "grocery_elog" / "grocery_elog.csv.gz", "grocery")
-    model = learn(events, tmp_path, plan(date(2006, 12, 31), 28, 91, "silence"))
+    model, _ = learn(events, tmp_path, plan(date(2006, 12, 31), 28, 91, "silence"))
     assert model.scores[0].method == "linear"
     one = found(model, "silence", "linear", "repeat")
     assert (one.rows, round(one.base_ppm / 1000)) == (9_560, 652)
@@ -135,7 +135,7 @@ def test_collapse_outflow_and_distress_of_czech_accounts(tmp_path: Path) -> None
     until = {row["account_id"]: date.fromisoformat(row["cover_end"])
              for row in table("berka/coverage")}  # fmt: skip
     asked = plan(date(1996, 12, 31), 0, 90, "collapse", "outflow", "distress")
-    model = learn(berka.events(FOLDER / "berka"), tmp_path, asked, until)
+    model, known = learn(berka.events(FOLDER / "berka"), tmp_path, asked, until)
     assert max(model.record.train_on) == date(1996, 9, 30)
     assert (min(model.record.test_on), max(model.record.test_on)) == (
         date(1996, 12, 31), date(1998, 9, 30),
@@ -151,7 +151,6 @@ def test_collapse_outflow_and_distress_of_czech_accounts(tmp_path: Path) -> None
     reaches(outflow, 0.91, 0.0139)  # logistic over exact windows had .916, trees .901
     reaches(distress, 0.87, 0.0101)  # the bar
     reaches(distress, 0.883, 0.0101)  # the best figure
-    known = history.read(tmp_path / "events.jsonl", until)
     accounts = known.current()
     test_on = [day.toordinal() for day in model.record.test_on]
     numbers = [account.number for account in accounts]
