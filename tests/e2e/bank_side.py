@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from datetime import UTC, datetime
+from functools import cache
 
 import httpx
 import yaml
@@ -49,6 +50,7 @@ def names(system: System) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(told, key=len, reverse=True))))
 
 
+@cache  # it is good for hours, and the command costs half a second of CPU
 def token(system: System) -> str:
     """A bank system's token from the running issuer, as `make token` prints it."""
     done = subprocess.run(

@@ -7,15 +7,11 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from deploy.local.chromium import find
+from deploy.local.chromium import ARGUMENTS, find
 from deploy.local.servers import Ports
 from deploy.local.system import Options, System, free_shift, running
 from shared.testing.servers import run_folder
 
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 LIVE_S = 120.0
 POLICY = "Content Security Policy"  # as a browser says that it refused something
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from deploy.local.chromium import find
+from deploy.local.chromium import ARGUMENTS, find
 from shared.testing.servers import Servers
 from shared.web.assets import PACKAGES
 from tests.integration.gateway_stack import GatewayStack, gateway_stack
@@ -17,10 +17,6 @@ pytestmark = pytest.mark.browser
 AXE = PACKAGES / "axe-core/axe.min.js"
 WAIT_MS = 90_000  # a deadline, not a budget: a loaded machine may take long
 SAMPLE = "/customer/page/sample"
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
