@@ -29,6 +29,7 @@ TopicPart = tuple[str, int]
 
 # The library's own cap is 30 s: so long would a listener sleep after the broker is back.
 RECONNECT_MAX_MS = 1000
+FETCH_WAIT_MS, REST_WAIT_MS = 50, 250  # how long the broker may hold a fetch that finds nothing
 
 
 class Record(NamedTuple):
@@ -96,6 +97,27 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped lib
             self._fresh |= fresh
 
 
+def _rest_when_all_is_asked(consumer: KafkaConsumer) -> None:
+    """Lets a fetch of everything wait longer at the broker: an event of any partition ends it.
+
+    The library has one fetch under way with a broker, so one of the others only, while a partition
+    is being read, would hold that partition up. A service at rest asks four times a second, not
+    twenty.
+    """
+    fetcher = consumer._fetcher
+    create = fetcher._create_fetch_requests
+
+    def requests() -> Any:
+        found = create()
+        asked = sum(len(offsets) for _, offsets in found.values())
+        if asked == len(consumer.assignment()):
+            for request, _ in found.values():
+                request.max_wait_ms = REST_WAIT_MS
+        return found
+
+    fetcher._create_fetch_requests = requests
+
+
 class KafkaSource:
     """A group member that starts every partition where the service's own table says."""
 
@@ -115,12 +137,13 @@ class KafkaSource:
             # was lost under load, and its listener stood still for the library's five minutes.
             max_poll_interval_ms=60_000,
             max_partition_fetch_bytes=4 << 20,
-            fetch_max_wait_ms=50,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             metadata_max_age_ms=30_000,
             allow_auto_create_topics=False,
             reconnect_backoff_max_ms=RECONNECT_MAX_MS,
         )
         read_compiled(self._consumer)
+        _rest_when_all_is_asked(self._consumer)
         names = [settings.topic(t) for t in sorted(topics)]
         # Joining before the metadata are here gives an empty assignment until the next refresh.
         missing = [name for name in names if not self._consumer.partitions_for_topic(name)]
