@@ -6,8 +6,8 @@ SETUP := @$(PYTHON) -m deploy.local.prepare
 # Nine processes start from bytecode: without it each compiles its packages anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Tests wait for servers half of the time. A file stays together, and each third has its own servers.
-SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
+# Tests wait for servers half of the time. A file stays together, and each process has its own servers.
+SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo down status test kernels check lint types imports rules catalogue model bench bench-scoring figures token clean

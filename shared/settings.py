@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     personal_key: SecretStr = SecretStr(LOCAL_KEY)  # of personal data: 32 bytes, base64
     # Consumer
     poll_timeout_s: float = 0.25
+    fetch_rest_s: float = 0.25  # how long the broker may hold a fetch of all that finds nothing
     rest_max_s: float = 0.05  # between small batches or rounds, at most as long as the last took
     session_timeout_s: float = 10.0
     retries_max: int = 5

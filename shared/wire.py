@@ -29,7 +29,7 @@ TopicPart = tuple[str, int]
 
 # The library's own cap is 30 s: so long would a listener sleep after the broker is back.
 RECONNECT_MAX_MS = 1000
-FETCH_WAIT_MS, REST_WAIT_MS = 50, 250  # how long the broker may hold a fetch that finds nothing
+FETCH_WAIT_MS = 50  # how long the broker may hold a fetch that finds nothing
 
 
 class Record(NamedTuple):
@@ -97,7 +97,7 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped lib
             self._fresh |= fresh
 
 
-def _rest_when_all_is_asked(consumer: KafkaConsumer) -> None:
+def _rest_when_all_is_asked(consumer: KafkaConsumer, rest_ms: int) -> None:
     """Lets a fetch of everything wait longer at the broker: an event of any partition ends it.
 
     The library has one fetch under way with a broker, so one of the others only, while a partition
@@ -112,7 +112,7 @@ def _rest_when_all_is_asked(consumer: KafkaConsumer) -> None:
         asked = sum(len(offsets) for _, offsets in found.values())
         if asked == len(consumer.assignment()):
             for request, _ in found.values():
-                request.max_wait_ms = REST_WAIT_MS
+                request.max_wait_ms = rest_ms
         return found
 
     fetcher._create_fetch_requests = requests
@@ -143,7 +143,7 @@ class KafkaSource:
             reconnect_backoff_max_ms=RECONNECT_MAX_MS,
         )
         read_compiled(self._consumer)
-        _rest_when_all_is_asked(self._consumer)
+        _rest_when_all_is_asked(self._consumer, int(settings.fetch_rest_s * 1000))
         names = [settings.topic(t) for t in sorted(topics)]
         # Joining before the metadata are here gives an empty assignment until the next refresh.
         missing = [name for name in names if not self._consumer.partitions_for_topic(name)]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import aiokafka.codec as codecs
+import aiokafka.consumer.consumer as consuming
 import aiokafka.consumer.fetcher as fetching
 import numpy as np
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
@@ -19,6 +20,7 @@ from crc32c import crc32c
 from services.scoring import record_batch
 from services.scoring.records import PLACE_WORDS, Records, joined, laid_out
 
+REST_WAIT_MS = 250
 _HEADER = DefaultRecordBase.HEADER_STRUCT
 _LENGTH_AT, _LENGTH_END = 8, 12  # of a batch: where its length stands, and where that counts from
 _DECODERS = {
@@ -144,8 +146,24 @@ class FetchResult(fetching.FetchResult):  # type: ignore[misc]
         return taken
 
 
+class Fetcher(fetching.Fetcher):  # type: ignore[misc]
+    """Lets a fetch of everything wait longer at the broker: a record of any partition ends it. One
+    of the others only, while a partition is being read, would hold that partition up."""
+
+    def _get_actions_per_node(self, assignment: Any) -> Any:
+        found = super()._get_actions_per_node(assignment)
+        requests = [request for _, request in found[0]]
+        asked = sum(len(places) for request in requests for _, places in request.topics)
+        read = sum(not assignment.state_value(place).paused for place in assignment.tps)
+        if asked == read:
+            for request in requests:
+                request._max_wait_ms = REST_WAIT_MS
+        return found
+
+
 def install() -> None:
-    """From here on aiokafka's fetcher makes ours: it looks the three up by name."""
+    """From here on aiokafka makes ours: it looks the four up by name."""
+    consuming.Fetcher = Fetcher
     fetching.MemoryRecords = Fetched
     fetching.PartitionRecords = PartitionRecords
     fetching.FetchResult = FetchResult

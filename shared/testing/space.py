@@ -232,6 +232,7 @@ class Space:
             "db_schema": f"{self.name}_{service}",
             "issuer": ISSUER,
             "poll_timeout_s": 0.05,
+            "fetch_rest_s": 0.05,  # the question for the ends waits behind a fetch
             "retry_backoff_s": 0.01,
         }
         return _settings_of(given).model_copy(update={**own, **changes})

@@ -7,8 +7,10 @@ import pytest
 from deploy.local.places import StackError
 from deploy.local.topics import topics
 from shared.events import CATALOGUE
-from shared.testing.space import TOPICS as TOPICS_OF_TESTS
+from shared.testing.space import OF_SCORING
+from shared.testing.space import TOPICS as PUBLIC
 
+TOPICS_OF_TESTS = {**PUBLIC, **OF_SCORING}
 LISTED = {topic.name: topic for topic in topics()}
 PRIVATE_TO_SCORING = {name for name in LISTED if name.startswith("scoring.")}
 DAY_MS = 86_400_000
