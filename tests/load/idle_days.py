@@ -66,7 +66,7 @@ def _make_due(one: Partition, first: int, looks: int, day: int) -> None:
     rows = np.arange(first, first + looks)
     one.watched.pool[DUE + rows * OWN] = day
     one.watched.looks[rows] = one.armed[rows] = day
-    one.timers.arm([(row, day) for row in rows.tolist()])
+    one.timers.arm(rows, np.full(looks, day))
 
 
 def _day_ms(customers: int, looks: int) -> float:
