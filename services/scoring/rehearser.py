@@ -23,7 +23,7 @@ from services.scoring.live_sets import LiveSet, LiveSets
 from services.scoring.model import load
 from services.scoring.queries import rehearsals as queries
 from services.scoring.queries import rule_sets
-from services.scoring.queries.outflows import factors
+from services.scoring.queries.outflows import factors, limits_of
 from services.scoring.queries.rehearsals import Party
 from services.scoring.reference import placed
 from services.scoring.rehearsal import Bank, Rehearsal, Said, Set, Sides, lines
@@ -31,7 +31,7 @@ from services.scoring.risk_plan import ModelRefused, read
 from services.scoring.rules import outflows
 from services.scoring.rules.episodes import Episode, episodes
 from services.scoring.rules.outflows import Limits
-from services.scoring.settings import ScoringSettings, home_currency, model_version
+from services.scoring.settings import ScoringSettings, home_currency
 from services.scoring.watermark import Source
 from shared.clock import business_date
 from shared.db import is_world_down
@@ -149,7 +149,7 @@ class _Run:
         with self._runtime.database.read() as session:
             through = rule_sets.through_of(session, self._claimed.id) or self._claimed.from_on
             stepped = rule_sets.stepped_through(session, self._claimed.id) or date.min
-        sets = tuple(_limits(line) for line in self._sides)
+        sets = tuple(limits_of(line) for line in self._sides)
         counted = _Counted(self._claimed.from_on, stepped, sets, self._runtime.clock.zone)
         begin = counted.midnight(self._claimed.from_on)
         for party in queries.parties(self._runtime.database.read, self._claimed.id, begin):
@@ -207,13 +207,6 @@ def _compiled(sets: LiveSets, line: Sequence[Set]) -> LiveSet:
     for number, on, rules in line:
         sets.take(number, on.toordinal(), rules)
     return sets.of(line[-1][0]) if line else sets.first
-
-
-def _limits(line: Sequence[Set]) -> list[Limits]:
-    """The thresholds of a line of sets, after those with which the system began."""
-    first = rule_set.first_thresholds()
-    followed = [Limits(on.toordinal(), f"set-{n}", rules.thresholds) for n, on, rules in line]
-    return [Limits(0, model_version(), first), *followed]
 
 
 def _horizons(live: LiveSet) -> dict[str, dict[str, int]]:

@@ -1,7 +1,7 @@
 """What the rule on the sums of a party asks for: what its numbers booked by day, and the sets."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from services.scoring import rule_set
 from services.scoring.queries import rule_sets
 from services.scoring.queries.events import BOOKED, FIRST
+from services.scoring.rule_set import RuleSet
 from services.scoring.rules import outflows
 from services.scoring.rules.outflows import Limits
 from services.scoring.settings import home_currency, model_version
@@ -67,9 +68,14 @@ def greatest(session: Session, party_id: str, on: date) -> Any:
 
 def limits(session: Session) -> list[Limits]:
     """Of all sets that judge, or will, in their order."""
-    found = [Limits(0, model_version(), rule_set.first_thresholds())]
+    accepted = []
     for row in rule_sets.accepted(session):
         assert row.effective_on is not None
-        thresholds = rule_set.decoded(row.rules).thresholds
-        found.append(Limits(row.effective_on.toordinal(), f"set-{row.number}", thresholds))
-    return found
+        accepted.append((row.number, row.effective_on, rule_set.decoded(row.rules)))
+    return limits_of(accepted)
+
+
+def limits_of(sets: Iterable[tuple[int, date, RuleSet]]) -> list[Limits]:
+    """Of a line of sets by number and first day, after those with which the system began."""
+    first = Limits(0, model_version(), rule_set.first_thresholds())
+    return [first, *(Limits(on.toordinal(), f"set-{n}", one.thresholds) for n, on, one in sets)]
