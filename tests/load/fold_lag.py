@@ -1,30 +1,41 @@
-"""`python -m tests.load.fold_lag`: how fast a listener of scoring works off `scoring.state`.
+"""`python -m tests.load.fold_lag`: how fast listeners of scoring work off `scoring.state`.
 
-The topic is full before it starts: its whole lag is folded, through a real broker, by the steps
-that the service takes (poll, fold, positions, commit). Every second it says how much is left. Sums
-are asserted, and that the equation has no difference.
+They are processes as in production, and share the partitions. They stand still while the topic is
+filled; then its whole lag is folded, through a real broker. Every second it says how much is left.
+Sums are asserted, and that the equation has no difference.
 """
 
 import asyncio
 import json
 import os
+import signal
+import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Annotated
 
 import psutil
 import typer
 from aiokafka import AIOKafkaProducer
+from sqlalchemy import text
 
 from shared import positions
+from shared.db import Database
 from shared.ids import partition_of
 from shared.testing.servers import servers
-from shared.testing.space import ServiceUnderTest, Space
+from shared.testing.space import Space
 from shared.wire import Record
 from tests.load.fold_rate import accounts, amounts_of, bookings, cpu_s, states, told
-from tests.load.query_rooms import assert_folded, make_parties, query_room
+from tests.load.query_rooms import (
+    assert_folded,
+    make_parties,
+    query_room,
+    start,
+    wait_placed,
+)
+from tests.processes import Forked
 
 PARTITIONS = 8
 
@@ -51,19 +62,33 @@ async def preload(space: Space, records: list[Record], partitions: int) -> None:
         await producer.stop()
 
 
-def _work_off(service: ServiceUnderTest, count: int) -> Iterator[tuple[int, int]]:
-    """Steps until nothing is left: records of each step, and how many are left then."""
-    left = count
-    while left:
-        taken = service.listen_once()
-        left -= taken
-        yield taken, left
+def _folded(database: Database) -> int:
+    with database.read() as session:
+        found = session.execute(
+            text("select sum(next_offset) from positions where topic = 'scoring.state'")
+        )
+        return int(found.scalar_one())
+
+
+def _work_off(database: Database, running: list[Forked], count: int) -> float:
+    """Lets the listeners go on until nothing is left. Returns seconds."""
+    for one in running:
+        one.send_signal(signal.SIGCONT)
+    begun, said = time.perf_counter(), 1
+    while (done := _folded(database)) < count:
+        assert all(one.poll() is None for one in running), "a listener ended"
+        if time.perf_counter() > begun + said:
+            typer.echo(f"{said:6.1f} s: {count - done:,} wait", err=True)
+            said += 1
+        time.sleep(0.02)
+    return time.perf_counter() - begun
 
 
 def main(
     events: Annotated[int, typer.Option(min=1000)] = 400_000,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     rates: Annotated[bool, typer.Option(help="a ledger on every account")] = False,
+    members: Annotated[int, typer.Option(min=1, help="listeners that share the partitions")] = 2,
 ) -> None:
     """Measure how fast the lag of `scoring.state` falls."""
     every = told(chain(accounts(customers), bookings(events, customers)))
@@ -71,30 +96,37 @@ def main(
     sums: defaultdict[str, int] = defaultdict(int)
     for number, minor in booked:
         sums[number] += minor
-    with servers() as found, query_room(found, PARTITIONS) as (space, service):
-        make_parties(service.database, [f"C{n:07d}" for n in range(customers)])
-        asyncio.run(preload(space, folded, PARTITIONS))
-        while service.listen_once() == 0:  # joins the group; what it brought is not counted
-            pass
-        own = psutil.Process()
-        lag = service.runtime.count_behind()["scoring.state"]
-        typer.echo(f"{lag:,} records of {len(folded):,} wait", err=True)
-        begun, cpu, said, steps = time.perf_counter(), cpu_s(own), 0.0, 0
-        for taken, left in _work_off(service, lag):
-            steps += taken > 0
-            if time.perf_counter() - begun > said + 1:
-                said = time.perf_counter() - begun
-                typer.echo(f"{said:6.1f} s: {left:,} wait, {taken:,} together", err=True)
-        took = time.perf_counter() - begun
-        used = cpu_s(own) - cpu
-        assert_folded(service.database, sums, transactions=len(booked))
-        with service.database.read() as session:
+    with (
+        servers() as found,
+        tempfile.TemporaryDirectory() as name,
+        query_room(found, PARTITIONS) as (space, service),
+    ):
+        database = service.database
+        service.listener.source.close()  # the processes have their own
+        make_parties(database, [f"C{n:07d}" for n in range(customers)])
+        schema = database.settings.schema_name
+        running = [
+            start(found, space, schema, "listen", Path(name) / f"{n}.log") for n in range(members)
+        ]
+        try:
+            wait_placed(space, service, members)
+            for one in running:
+                one.send_signal(signal.SIGSTOP)
+            asyncio.run(preload(space, folded, PARTITIONS))
+            processes = [psutil.Process(one.pid) for one in running]
+            cpu = cpu_s(*processes)
+            took = _work_off(database, running, len(folded))
+            used = cpu_s(*processes) - cpu
+        finally:
+            for one in running:
+                one.kill()
+        assert_folded(database, sums, transactions=len(booked))
+        with database.read() as session:
             assert all(line["difference"] == 0 for line in positions.reconcile(session))
-        assert service.runtime.count_behind()["scoring.state"] == 0
         typer.echo(json.dumps({
-            "what": "fold from Kafka", "customers": customers, "rates": rates, "rows": lag,
-            "rows_per_s": round(lag / took), "rows_together": round(lag / steps),
-            "own_us_a_row": round(used * 1e6 / lag, 1),
+            "what": "fold from Kafka", "members": members, "customers": customers,
+            "rates": rates, "rows": len(folded), "rows_per_s": round(len(folded) / took),
+            "own_us_a_row": round(used * 1e6 / len(folded), 1),
             "load_average": round(os.getloadavg()[0], 1),
         }))  # fmt: skip
 

@@ -1,17 +1,24 @@
 """What benches of scoring's query side share: its topics and schema, a bank whose customers are
 parties, and a look at the sums."""
 
+import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from kafka import KafkaAdminClient
+from kafka.errors import CoordinatorNotAvailableError
 from sqlalchemy import create_engine, make_url, text
 
+from deploy.local.children import free_port
 from services.scoring.__main__ import SERVICE
 from shared.db import Database
 from shared.testing.servers import Servers
 from shared.testing.space import ServiceUnderTest, Space
+from tests.processes import Forked
 
 PRIVATE = ("bank.events", "scoring.state", "scoring.leaves", "scoring.signals", "scoring.totals",
            "scoring.inputs", "score.updates")  # fmt: skip
@@ -25,6 +32,46 @@ def query_room(found: Servers, partitions: int) -> Iterator[tuple[Space, Service
         yield space, space.service(SERVICE)
     finally:
         space.close()
+
+
+def start(found: Servers, space: Space, schema: str, role: str, log: Path) -> Forked:
+    """A role of scoring as a process, as in production: `listen` has the jobs, `relay`."""
+    settings = {
+        "GUANXI_ENVIRONMENT": "local",
+        "GUANXI_KAFKA": found.kafka,
+        "GUANXI_DATABASE": found.database,
+        "GUANXI_REDIS": found.redis,
+        "GUANXI_TOPIC_PREFIX": space.prefix,
+        "GUANXI_DB_SCHEMA": schema,
+        "GUANXI_HTTP_PORT": str(free_port()),
+    }
+    return Forked(("services.scoring", role), os.environ | settings, log)
+
+
+def wait_placed(space: Space, service: ServiceUnderTest, members: int = 1) -> None:
+    """Until so many listeners share the partitions: they store where each begins."""
+    runtime = service.runtime
+    wanted = sum(len(runtime.broker.partitions(topic)) for topic in runtime.service.topics())
+    group = space.prefix + runtime.service.name
+    admin = KafkaAdminClient(bootstrap_servers=space.servers.kafka)
+    deadline = time.monotonic() + 180
+    try:
+        while True:
+            with service.database.read() as session:
+                placed = session.execute(text("select count(*) from positions")).scalar_one()
+            if placed == wanted and _members(admin, group) == members:
+                return
+            assert time.monotonic() < deadline, f"{placed} of {wanted} partitions are taken"
+            time.sleep(0.2)
+    finally:
+        admin.close()
+
+
+def _members(admin: KafkaAdminClient, group: str) -> int:
+    try:
+        return len(admin.describe_groups([group])[group]["members"])
+    except CoordinatorNotAvailableError:  # nobody has joined a group of the broker yet
+        return 0
 
 
 def make_parties(database: Database, numbers: list[str]) -> None:

@@ -26,9 +26,7 @@ import msgspec
 import psutil
 import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from sqlalchemy import text
 
-from deploy.local.children import free_port
 from services.scoring import risk_model
 from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.state import kind_of, place_of
@@ -48,7 +46,14 @@ from tests.load.bench_worker import (
 )
 from tests.load.fold_rate import backend_of
 from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
-from tests.load.query_rooms import assert_folded, make_parties, query_room, vacuum
+from tests.load.query_rooms import (
+    assert_folded,
+    make_parties,
+    query_room,
+    start,
+    vacuum,
+    wait_placed,
+)
 from tests.load.stage import spread
 from tests.processes import Forked
 from tests.risk_live import hand_made
@@ -272,40 +277,6 @@ class Flow:
         return found
 
 
-def _start(found: Servers, space: Space, schema: str, folder: Path) -> list[Forked]:
-    """Scoring's listener, jobs and relay, as in production each role a process."""
-    settings = {
-        "GUANXI_ENVIRONMENT": "local",
-        "GUANXI_KAFKA": found.kafka,
-        "GUANXI_DATABASE": found.database,
-        "GUANXI_REDIS": found.redis,
-        "GUANXI_TOPIC_PREFIX": space.prefix,
-        "GUANXI_DB_SCHEMA": schema,
-    }
-    return [
-        Forked(
-            ("services.scoring", role),
-            os.environ | settings | {"GUANXI_HTTP_PORT": str(free_port())},
-            folder / f"{role}.log",
-        )
-        for role in ("listen", "relay")
-    ]
-
-
-def _wait_placed(service: ServiceUnderTest) -> None:
-    """Until the listener has every partition: it stores where each begins."""
-    runtime = service.runtime
-    wanted = sum(len(runtime.broker.partitions(topic)) for topic in runtime.service.topics())
-    deadline = time.monotonic() + 180
-    while True:
-        with service.database.read() as session:
-            placed = session.execute(text("select count(*) from positions")).scalar_one()
-        if placed == wanted:
-            return
-        assert time.monotonic() < deadline, f"{placed} of {wanted} partitions are taken"
-        time.sleep(0.2)
-
-
 def main(
     rate: Annotated[list[int] | None, typer.Option(help="events/s; default: 10000")] = None,
     seconds: Annotated[int, typer.Option(min=8, help="of each rate")] = 15,
@@ -337,8 +308,12 @@ def main(
             started = [space.start(f"w{n}", **settings) for n in range(workers)]
             for worker in started:
                 worker.wait_ready(180)
-            running = _start(found, query, service.runtime.settings.schema_name, folder)
-            _wait_placed(service)
+            schema = service.runtime.settings.schema_name
+            running = [
+                start(found, query, schema, role, folder / f"{role}.log")
+                for role in ("listen", "relay")
+            ]
+            wait_placed(query, service)
             loaded = Preloaded(sum(paces) * seconds, {}, {}, 0.0)
             today = datetime.now(UTC).astimezone(service.runtime.settings.zone).date()
             events = records_of(loaded.events, customers, loaded, today, days=1)

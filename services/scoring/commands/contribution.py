@@ -231,21 +231,19 @@ def stage_moves(tx: Tx) -> None:
 
 
 def count_moves(tx: Tx, *, of_days: bool = False) -> None:
-    """Adds the moves of this transaction to all totals, once; `of_days` as in `add_moves`."""
-    touched = add_moves(tx, of_days=of_days)
+    """Adds the moves of this transaction to all sums, once; `of_days`: it was the days that went
+    by, nobody has moved anything today."""
+    touched = add_to_numbers(tx, of_days=of_days)
     parties.lock_parties(tx, touched)
     parties.recompute(tx, touched)
+    add_to_totals(tx)
 
 
-def add_moves(tx: Tx, *, of_days: bool = False, posted: bool = True) -> set[str]:
-    """As `count_moves`, but for the parties' own sums. Returns the parties that must follow.
+def add_to_numbers(tx: Tx, *, of_days: bool = False, posted: bool = True) -> set[str]:
+    """The moves to the sums of their numbers. Returns the parties that must follow.
 
-    `of_days`: it was the days that went by; nobody has moved anything today. `posted`: some of it
-    may be of posted leaves.
+    `posted`: some of it may be of posted leaves; else as `count_moves`, which has the rest.
     """
-    tx.session.execute(TO_TOTALS)
-    tx.session.execute(TO_OWNERS)
-    tx.session.execute(TO_MONTHS)
     today = today_of(tx)
     touched = set(tx.session.execute(TO_NUMBERS).scalars().all())
     if posted:
@@ -256,8 +254,16 @@ def add_moves(tx: Tx, *, of_days: bool = False, posted: bool = True) -> set[str]
     if not of_days:
         tx.session.execute(TO_MOVED, {"today": today})
     tx.session.execute(FORGET_MOVED, {"before": today - MOVED_KEPT})
-    tx.session.execute(EMPTY)
     return touched
+
+
+def add_to_totals(tx: Tx) -> None:
+    """The moves to the few rows that all customers share: last, since whoever else changes a
+    customer waits for them until the commit."""
+    tx.session.execute(TO_TOTALS)
+    tx.session.execute(TO_OWNERS)
+    tx.session.execute(TO_MONTHS)
+    tx.session.execute(EMPTY)
 
 
 @contextmanager

@@ -149,7 +149,7 @@ def stage_accounts(
 
 def keep_open_leaves(tx: Tx) -> set[str]:
     """Takes what stands in `told_accounts`; the numbers are held. Returns the parties whose sums
-    must follow.
+    must follow; the totals are left to the caller (`contribution.add_to_totals`).
 
     A customer with no transaction yet has open leaves too: his account costs its upkeep.
     """
@@ -157,4 +157,4 @@ def keep_open_leaves(tx: Tx) -> set[str]:
     tx.session.execute(NEW, {"today": contribution.today_of(tx)})
     with sharing.whole_open(tx):
         tx.session.execute(KEEP)
-    return contribution.add_moves(tx, posted=False)
+    return contribution.add_to_numbers(tx, posted=False)

@@ -1,6 +1,7 @@
 """Numbers joined into parties: who is who, who answers for whom, and the party's sums.
 
-Locks are taken in one order everywhere: rows of `numbers`, then rows of `party_figures`. A fold
+Locks are taken in one order everywhere: rows of `numbers`, then rows of `party_figures`, then those
+of sums that all share (slices, totals): who holds these holds up everybody until he commits. A fold
 holds its numbers, so a merge waits for it and then sees its figures, and the other way round.
 """
 

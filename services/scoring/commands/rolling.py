@@ -61,7 +61,7 @@ DONE = text(
 )
 # A listener may hold what we want and want what we hold: we give up first, and come again.
 PATIENCE = text("set local lock_timeout = '500ms'")
-ANALYZE = text("analyze told_accounts (customer_number)")
+ANALYZE = text("analyze told_accounts (customer_number, has_ledger)")
 _SAME_PLACE = f"({columns('o', POSITION)}) = ({columns('t', POSITION)})"
 _AMOUNTS = (*COLUMNS,)
 # A row from before there were hashes rests on the record of its place.
