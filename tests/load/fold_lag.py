@@ -27,6 +27,7 @@ from tests.load.fold_rate import accounts, amounts_of, bookings, cpu_s, states, 
 from tests.load.query_rooms import assert_folded, make_parties, query_room
 
 PARTITIONS = 8
+JOIN_S = 60.0
 
 
 async def preload(space: Space, records: list[Record], partitions: int) -> None:
@@ -51,6 +52,17 @@ async def preload(space: Space, records: list[Record], partitions: int) -> None:
         await producer.stop()
 
 
+def _join(service: ServiceUnderTest) -> None:
+    """Until it has every partition: it stores where each begins."""
+    deadline = time.monotonic() + JOIN_S
+    while True:
+        assert time.monotonic() < deadline, "the listener has not joined its group"
+        service.listen_once()
+        with service.database.read() as session:
+            if len(positions.stored(session, "scoring.state")) == PARTITIONS:
+                return
+
+
 def _work_off(service: ServiceUnderTest, count: int) -> Iterator[tuple[int, int]]:
     """Steps until nothing is left: records of each step, and how many are left then."""
     left = count
@@ -73,12 +85,11 @@ def main(
         sums[number] += minor
     with servers() as found, query_room(found, PARTITIONS) as (space, service):
         make_parties(service.database, [f"C{n:07d}" for n in range(customers)])
+        _join(service)
         asyncio.run(preload(space, folded, PARTITIONS))
-        while service.listen_once() == 0:  # joins the group; what it brought is not counted
-            pass
         own = psutil.Process()
         lag = service.runtime.count_behind()["scoring.state"]
-        typer.echo(f"{lag:,} records of {len(folded):,} wait", err=True)
+        assert lag == len(folded), f"{lag} of {len(folded)} records wait"
         begun, cpu, said, steps = time.perf_counter(), cpu_s(own), 0.0, 0
         for taken, left in _work_off(service, lag):
             steps += taken > 0
