@@ -76,24 +76,9 @@ bench:  ## Measure the running system: latency, throughput, each with its effect
 	$(SETUP) venv jars pages browser
 	@$(PY) -m tests.load
 
-bench-scoring:  ## Measure the whole scorer: pace, latency, fold, recovery, idle days (QUICK=1: a tenth; RATE="events/s of scores ...")
+bench-scoring:  ## Measure the whole scorer: pace, latency, fold, recovery, idle days (QUICK=1: a tenth; RATE="events/s of scores ..."; PART="names")
 	$(SETUP) venv jars
-	@$(PY) -m tests.load.bench_worker --risk --rates --events 2000000 \
-	  --polls 20000 --polls 500 $(if $(QUICK),--quick)
-	@$(PY) -m tests.load.bench_worker --risk --rates --workers 1 \
-	  --customers 10000 --customers 100000 --customers 1000000 $(if $(QUICK),--quick)
-	@$(PY) -m tests.load.state_latency --risk --rates $(if $(QUICK),--rate 1000)
-	@$(PY) -m tests.load.score_latency --risk --rates \
-	  $(addprefix --rate ,$(or $(RATE),$(if $(QUICK),1000,1000 2000 3000 4000 5000))) \
-	  $(if $(QUICK),--customers 10000 --seconds 9)
-	@$(PY) -m tests.load.fold_rate --batch 50000 --steps $(if $(QUICK),--events 50000)
-	@$(PY) -m tests.load.fold_rate --batch 50000 --steps --rates $(if $(QUICK),--events 50000)
-	@$(PY) -m tests.load.fold_lag $(if $(QUICK),--events 50000 --customers 10000)
-	@$(PY) -m tests.load.roll_rate $(if $(QUICK),--customers 20000)
-	@$(PY) -m tests.load.pages_at_scale $(if $(QUICK),--customers 20000 --times 20)
-	@$(PY) -m tests.load.recovery $(if $(QUICK),--customers 100000)
-	@$(PY) -m tests.load.recovery --risk --rates $(if $(QUICK),--customers 100000)
-	@$(PY) -m tests.load.idle_days $(if $(QUICK),--customers 1000000)
+	@$(PY) -m tests.load.scoring $(if $(QUICK),--quick) $(addprefix --rate ,$(RATE)) $(addprefix --only ,$(PART))
 
 figures:  ## Draw the figures of the last bench into figures/
 	$(SETUP) venv

@@ -138,6 +138,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self.when_open: Callable[[Mapping[TP, int]], None] | None = None  # told the starts
         self._starts: dict[TP, int] = {}  # the commits at which partitions were placed
         self._placed = False  # all partitions stand at their commits since the flow last stopped
+        self._stops = 0  # of the flow: a seek that began before the last one places nothing
         self._open = False  # events may be read
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -147,6 +148,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def stop_flow(self) -> None:
         self._open = self._placed = False
+        self._stops += 1
         super().stop_flow()
 
     def resume_flow(self) -> None:
@@ -162,7 +164,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
         aiokafka seeks only to commits above 0, while Faust throws away what was fetched when the
         flow stood still: the first rebalance of a group lost those records silently.
+
+        A rebalance may begin meanwhile. Faust still resumes the flow when this seek is done; events
+        read from there on would be read again after the next seek, and what was pending twice is
+        acknowledged once: the partition's commit would stand still for ever.
         """
+        stops = self._stops
         self._pending.clear()
         await super().perform_seek()
         acking = [tp for tp in self.assignment() if self._acking(tp)]
@@ -176,7 +183,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         await self._thread.seek_now(self._starts)
         for tp, offset in self._starts.items():
             self.holes.begin(tp, offset)
-        self._placed = True
+        self._placed = self._placed or self._stops == stops
         REWINDS.inc()
 
     def _acking(self, tp: TP) -> bool:
