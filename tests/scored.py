@@ -9,6 +9,7 @@ from services.scoring import model, reference, signals, state
 from services.scoring.canonical import Digest, digest
 from services.scoring.engine import Engine, Outcome
 from services.scoring.leaves import Leaf
+from services.scoring.model import Model
 from services.scoring.partition import Partition
 from services.scoring.replay import Line
 from services.scoring.restoring import restore
@@ -29,9 +30,11 @@ Sums = dict[tuple[str, str, str], int]
 class Scored:
     """An engine of so many partitions and every leaf it posted."""
 
-    def __init__(self, bank: Bank, partitions: int = 1, plan: Plan = NO_PLAN) -> None:
+    def __init__(
+        self, bank: Bank, partitions: int = 1, plan: Plan = NO_PLAN, first: Model = MODEL
+    ) -> None:
         self.count = partitions
-        self._plan = plan
+        self._first, self._plan = first, plan
         self._told = [described(from_on=FIRST_DAY), *bank.rates]
         self.killed_after: int | None = None  # so many records of a restatement, once each
         self.walk_killed_after: int | None = None  # of the close of a month
@@ -45,7 +48,7 @@ class Scored:
         self.engine = self._engine()
 
     def _engine(self) -> Engine:
-        engine = Engine(MODEL, topic="bank.events", partitions=self.count, currency=CURRENCY,
+        engine = Engine(self._first, topic="bank.events", partitions=self.count, currency=CURRENCY,
                         zone="Asia/Shanghai", plan=self._plan)  # fmt: skip
         for event in self._told:
             reference.tell(engine, event)

@@ -19,6 +19,7 @@ from services.scoring.columns import (
     Close,
     Columns,
     Context,
+    Kind,
     Refused,
     refuse,
 )
@@ -34,7 +35,9 @@ from services.scoring.rows import (
     APPLIED,
     BEYOND_HISTORY,
     BEYOND_RANGE,
+    CLOSED_LATER,
     DUPLICATE,
+    NOT_OPEN,
     REDELIVERED,
     SEEN_BEFORE,
 )
@@ -46,10 +49,14 @@ from shared.events.envelope import decode
 
 Ints = NDArray[np.int64]
 VERDICTS_KEPT = 1000  # of a partition, the newest: redeliveries meet them again
-_BEYOND = {
-    BEYOND_RANGE: ("data.amount_minor", "a sum would leave the range of exact figures"),
-    BEYOND_HISTORY: ("data.value_on", "the balances of that day are no longer kept"),
-}
+_BEYOND: dict[int, tuple[Kind, str, str]] = {
+    BEYOND_RANGE: (
+        "dead", "data.amount_minor", "a sum would leave the range of exact figures"
+    ),
+    BEYOND_HISTORY: ("dead", "data.value_on", "the balances of that day are no longer kept"),
+    NOT_OPEN: ("quarantined", "businessdate", "the account was not open on that day"),
+    CLOSED_LATER: ("dead", "businessdate", "the account was closed on a later day"),
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -274,7 +281,7 @@ class Engine:
         for i in places:
             record = records[columns.offsets[i]]
             type_ = decode(record.value or b"").type
-            told = refuse(self._context, batch.partition.number, record, "dead",
+            told = refuse(self._context, batch.partition.number, record,
                           *_BEYOND[int(verdicts[i])], type_)  # fmt: skip
             found.append(inputs.with_sequence(told, columns.sequences[i] if batch.of_inputs else 0))
         return found
@@ -344,7 +351,7 @@ def _keep_verdicts(batch: Batch, verdicts: Ints) -> bool:
 
 
 def _is_beyond(verdicts: Ints) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = (verdicts == BEYOND_RANGE) | (verdicts == BEYOND_HISTORY)
+    found: NDArray[np.bool_] = verdicts >= BEYOND_RANGE
     return found
 
 
@@ -372,8 +379,7 @@ _NAMES = {
     APPLIED: "applied",
     REDELIVERED: "redelivered",
     DUPLICATE: "duplicate",
-    BEYOND_RANGE: "dead",
-    BEYOND_HISTORY: "dead",
+    **{verdict: kind for verdict, (kind, _, _) in _BEYOND.items()},
 }
 
 

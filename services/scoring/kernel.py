@@ -245,7 +245,7 @@ def _verdict(
     if watch.places[account, 0] >= 0 and not fits(watch.waiting, account, day, kind, amount):
         return BEYOND_RANGE
     if flags & IN_LEDGER:
-        return booking.refusal(book, action, account, second, amount, value_day, until, event)
+        return booking.refusal(book, action, account, second, amount, value_day, day, until, event)
     return APPLIED
 
 

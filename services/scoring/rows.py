@@ -31,7 +31,7 @@ ACCOUNT_FIELDS: Final = ("sum_minor", "count", "last_on")
 LEDGER_FIELDS: Final = (
     "settled_on",  # the first day that is not accrued yet; 0: there is no ledger
     "balance",  # at the end of the day before it
-    "open",  # 1: an open account, which costs its upkeep
+    "open",  # the day of the last opening: it costs its upkeep; of the last closing: less than 0
     "kept_from",  # balances from this day on follow from the entries; 0: all
     "old_min",  # bounds of the balances before it
     "old_max",
@@ -66,6 +66,8 @@ REDELIVERED: Final = 1  # at or below the row's offset, or its sequence of input
 DUPLICATE: Final = 2  # sent again by its producer
 BEYOND_RANGE: Final = 3  # a sum would leave 2**61 minor units
 BEYOND_HISTORY: Final = 4  # back-valued to where the balances are no longer known
+NOT_OPEN: Final = 5  # the closing of an account that nobody opened up to that day
+CLOSED_LATER: Final = 6  # an opening of before the account's last closing
 
 # Flags of an event's column
 BY_CUSTOMER: Final = 1

@@ -17,6 +17,7 @@ Code = Annotated[str, Meta(min_length=1, max_length=100)]
 Words = Annotated[str, Meta(max_length=TEXT_CHARS_MAX)]
 Link = Annotated[str, Meta(pattern="^/[^/]", max_length=500)]  # our own origin only
 Minor = Annotated[int, Meta(ge=-MINOR_MAX, le=MINOR_MAX)]
+Lent = Annotated[int, Meta(ge=1, le=MINOR_MAX)]  # minor units; of less than one is no loan
 Ppm = Annotated[int, Meta(ge=-MINOR_MAX, le=MINOR_MAX)]
 SharePpm = Annotated[int, Meta(ge=0, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=MINOR_MAX)]

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 PPM = 10**6
@@ -53,7 +54,7 @@ class Truth:
         self._per_day: dict[tuple[str, date, str], tuple[int, int, int]] = {}
         self.exact: defaultdict[Key, int] = defaultdict(int)  # minor units / UNIT
         self._moves: dict[tuple[str, str, str], defaultdict[date, int]] = {}
-        self._open: dict[tuple[str, str], list[date | None]] = {}
+        self._turns: dict[tuple[str, str], list[tuple[date, bool]]] = {}  # is it a closing?
         self._loans: dict[str, tuple[str, str]] = {}
         self._owners: dict[str, str] = {}  # of accounts and loans
         self._grades: defaultdict[str, list[tuple[date, str, str, str]]] = defaultdict(list)
@@ -87,16 +88,18 @@ class Truth:
         for event in kept:
             day, data = date.fromisoformat(event["businessdate"]), event["data"]
             if event["type"] == "bank.account_opened.v1":
-                at = self._open.setdefault(
-                    (data["account_number"], data["product_code"]), [None, None]
-                )
-                at[0] = day
-            elif event["type"] == "bank.account_closed.v1":
-                for (number, _), at in self._open.items():
-                    if number == data["account_number"]:
-                        at[1] = day
+                account = (data["account_number"], data["product_code"])
+                self._turns.setdefault(account, []).append((day, False))
             elif event["type"] == "bank.transaction_booked.v1":
                 self._booked(data, day)
+        for event in kept:
+            if event["type"] == "bank.account_closed.v1":
+                self._closed(event["data"]["account_number"], event["businessdate"])
+
+    def _closed(self, account_number: str, day: str) -> None:
+        for (number, _), turns in self._turns.items():
+            if number == account_number:
+                turns.append((date.fromisoformat(day), True))
 
     def _move(self, account: str, product: str, loan: str, day: date, amount: int) -> None:
         moves = self._moves.setdefault((account, product, loan), defaultdict(int))
@@ -162,13 +165,13 @@ class Truth:
                     self.exact[account, below, "el"] += balance * lost * PPM
                     self.exact[account, below, "capital"] += balance * charged
                 day += timedelta(days=1)
-        for (account, product), (opened, closed) in self._open.items():
-            assert opened is not None
-            day = opened
-            while day <= last and (closed is None or day < closed):
-                cost = self._rates.at(("cost_driver", "account_day"), day)
-                self.exact[account, product, "abc_maint"] -= cost * UNIT
-                day += timedelta(days=1)
+        for (account, product), turns in self._turns.items():
+            for (begin, is_closing), (end, _) in pairwise([*sorted(turns), (date.max, True)]):
+                day = begin
+                while not is_closing and day <= last and day < end:
+                    cost = self._rates.at(("cost_driver", "account_day"), day)
+                    self.exact[account, product, "abc_maint"] -= cost * UNIT
+                    day += timedelta(days=1)
         return self.exact
 
 

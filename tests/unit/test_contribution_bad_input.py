@@ -85,9 +85,13 @@ MONEY: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "beyond 2**53": (_changed(lambda e: e["data"].update(amount_minor=2**53 + 1)), "dead"),
     "no currency": (_changed(lambda e: e["data"].update(currency="¥")), "dead"),
 }
+# A grant of less than nothing would be a balance that earns like none; of nothing it is no loan.
+PRINCIPALS = {str(minor): (_changed(lambda e, minor=minor: e["data"].update(principal_minor=minor)),
+                           "dead") for minor in (0, -365_000, 2**53 + 1)}  # fmt: skip
 CASES = [
     *((fact, name, *SPOILT[name]) for fact in events(Book(RATES)) for name in SPOILT),
     *((TransactionBooked, name, *MONEY[name]) for name in MONEY),
+    *((LoanGranted, name, *PRINCIPALS[name]) for name in PRINCIPALS),
 ]
 
 
@@ -151,6 +155,20 @@ def test_what_is_spoilt_is_told_once_and_moves_no_leaf(
         (kind, 0), *((r.kind, 0) for r in never.scored.refused)
     ], name  # fmt: skip
     assert book.scored.leaves() == never.scored.leaves()
+
+
+@pytest.mark.parametrize("name", PRINCIPALS)
+def test_a_principal_that_is_none_is_refused_by_name(name: str) -> None:
+    book = run(LoanGranted, PRINCIPALS[name][0](encode(events(Book(RATES))[LoanGranted])))
+    (told,) = book.scored.refused
+    assert (told.kind, told.field) == ("dead", "data.principal_minor")
+
+
+def test_the_least_principal_is_booked() -> None:
+    """The control of the one above."""
+    least = _changed(lambda e: e["data"].update(principal_minor=1))
+    book = run(LoanGranted, least(encode(events(Book(RATES))[LoanGranted])))
+    assert book.told() == []
 
 
 def test_a_closing_of_an_account_that_nobody_knows_waits_for_its_opening() -> None:

@@ -143,6 +143,18 @@ def test_few_are_looked_at() -> None:
     assert looks[0] == 102, "two days of nothing are the earliest change there can be"
 
 
+@pytest.mark.parametrize(("idle_days", "anew"), [(127, False), (128, True)])
+def test_after_so_many_days_without_turnover_a_series_begins_anew(
+    idle_days: int, anew: bool
+) -> None:
+    assert cusum.IDLE_MAX == 128
+    memory = np.zeros(1, cusum.MEMORY)
+    for day in range(1, 101):
+        cusum.settle(memory, day, np.array([50_000]))
+    cusum.settle(memory, 101 + idle_days, np.array([50_000]))
+    assert (int(memory["days"][0]) == 1) == anew
+
+
 @pytest.mark.parametrize(("times", "direction", "within"), [(8, "up", 8), (1 / 8, "down", 8)])
 def test_a_step_is_found_soon_and_once(times: float, direction: str, within: int) -> None:
     rng = np.random.default_rng(1)

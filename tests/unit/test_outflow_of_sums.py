@@ -124,6 +124,23 @@ def test_another_set_is_asked_where_an_outflow_would_be_over() -> None:
     assert later.limits.version == "v1", "it began by the set of its day"
 
 
+@pytest.mark.parametrize(("before", "longer"), [(0, False), (1, True)])
+def test_what_is_over_when_a_day_begins_is_so_by_the_set_of_the_close_before(
+    before: int, longer: bool
+) -> None:
+    """A stricter set that judges from the close of that very day on comes too late to hold it."""
+    strict = msgspec.structs.replace(
+        FIRST.thresholds, outflow_clear_ppm=FIRST.thresholds.outflow_clear_ppm + 100_000
+    )
+    moves = [(0, 8 * LEAST), (400, -5 * LEAST)]
+    (alone,) = judged(moves, 3000).falls
+    assert alone.ended_on is not None
+    other = Limits(alone.ended_on.toordinal() - before, "set-1", strict)
+    (found,) = judged(moves, 3000, (FIRST, other)).falls
+    assert found.ended_on is not None
+    assert (found.ended_on > alone.ended_on) == longer
+
+
 def slowly(moves: Moves, through: int) -> list[tuple[int, int | None]]:
     """The same close by close, with the kernel's own functions."""
     factors, of_day = MODEL.balance_factors, dict[int, int]()

@@ -43,6 +43,15 @@ def test_one_number_gives_its_own_episodes():
     assert [e.ordinal for e in found] == [1, 2]
 
 
+def test_what_begins_and_ends_in_one_instant_never_was():
+    both = [crossing("A", "raised", 10), crossing("A", "cleared", 10)]
+    again = crossing("A", "raised", 40, episode=2)
+    found = episodes.episodes("outflow", [*both, again], {"A": day(0)})
+    assert spans(found) == [(40, None)]
+    assert found[0].ordinal == 1
+    assert spans(episodes.episodes("outflow", both[:1], {"A": day(0)})) == [(10, None)]
+
+
 def test_a_party_is_silent_only_while_all_its_numbers_are():
     found = episodes.episodes(
         "silence",

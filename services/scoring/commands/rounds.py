@@ -5,11 +5,15 @@ from collections.abc import Callable
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shared.db import Tx
 from shared.runtime import Runtime
 
 log = structlog.get_logger()
+LOCK_TIMEOUT = "55P03"  # of PostgreSQL
+YIELDS_MAX = 10  # in a row, about half a minute: who holds a lock for longer is no listener's batch
+AFTER_FAILURE_S = 1.0
 ALONE = text("select pg_try_advisory_xact_lock(hashtext(current_schema() || cast(:what as text)))")
 
 
@@ -36,12 +40,21 @@ def rounds(
     """Until told to stop: each round takes steps until one says that nothing is left.
 
     `failed` is what the log says of a step that raised: it is undone, the next round takes it
-    again.
+    again. A step that waited in vain for a lock has given way to a listener, as it is to: nobody is
+    warned of it until it goes on and on.
     """
+    yields = 0
     while not stop.wait(every_s):
         try:
             while not stop.is_set() and step():
-                pass
+                yields = 0
+            yields = 0
         except Exception as error:
-            log.warning(failed, error=str(error)[:300])
-            stop.wait(1.0)
+            yields = yields + 1 if _waited_in_vain(error) else 0
+            tell = log.info if 0 < yields <= YIELDS_MAX else log.warning
+            tell(failed, error=str(error)[:300])
+            stop.wait(AFTER_FAILURE_S)
+
+
+def _waited_in_vain(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "") == LOCK_TIMEOUT

@@ -11,6 +11,7 @@ from shared.events.fact import (
     Currency,
     Fact,
     Id,
+    Lent,
     Minor,
     Number,
     Part,
@@ -113,7 +114,7 @@ class LoanGranted(CustomerFact, kw_only=True, frozen=True):
 
     loan_number: Number
     product_code: Code
-    principal_minor: Minor
+    principal_minor: Lent
     currency: Currency
     granted_on: date
     account_number: Number | None = None

@@ -150,20 +150,36 @@ def put_leaf(
     entries.add(book.tail, account, CELLS, code, amount)
 
 
+@inlined
+def _last_turn(book: Book, account: int) -> int:
+    """The day of the last opening or, with a minus, closing that was told; 0: there was none."""
+    tail, last = book.tail, book.ledgers[account, books.OPEN]
+    for place in range(*entries.span(tail, account, PENDING)):
+        code = tail.pool[place, entries.CODE]
+        if code & 1:
+            last = books.turned(last, code >> 1, tail.pool[place, entries.AMOUNT])
+    return last  # type: ignore[no-any-return]
+
+
+@inlined
+def _out_of_turn(last: int, action: int, day: int) -> int:
+    """Openings and closings take turns in the order of their days; what goes before the last would
+    cost an account for days on which it was not open, or twice."""
+    if action == r.CLOSED:
+        return r.NOT_OPEN if last == 0 or day < last else r.APPLIED
+    return r.CLOSED_LATER if day < -last else r.APPLIED
+
+
 @compiled
 def open_or_close(book: Book, account: int, day: int, step: int, until: int) -> None:
     """An account is open from a day on, or no longer. Said twice it is said once."""
     ledger, tail = book.ledgers[account], book.tail
-    is_open = ledger[books.OPEN]
-    for place in range(*entries.span(tail, account, PENDING)):
-        if tail.pool[place, entries.CODE] & 1:
-            is_open += tail.pool[place, entries.AMOUNT]
-    if not 0 <= is_open + step <= 1:
+    if (_last_turn(book, account) > 0) == (step > 0):
         return
     if day >= ledger[books.SETTLED_ON]:
         entries.add(tail, account, PENDING, 2 * day + 1, step)
         return
-    ledger[books.OPEN] += step
+    ledger[books.OPEN] = books.turned(0, day, step)
     entries.add(tail, account, HISTORY, 2 * day + 1, step)
     begin, end = day, ledger[books.SETTLED_ON]
     while begin < end:
@@ -184,7 +200,7 @@ def charge(book: Book, account: int, step: int, begin: int, end: int, until: int
 
 @inlined
 def refusal(
-    book: Book, action: int, account: int, second: int, amount: int, value_day: int,
+    book: Book, action: int, account: int, second: int, amount: int, value_day: int, day: int,
     until: int, event: int,
 ) -> int:  # fmt: skip
     """Settles what the event touches; says why it cannot be booked, or r.APPLIED."""
@@ -192,7 +208,7 @@ def refusal(
     if second >= 0:
         ready(book, second, until, value_day, event)
     if action in (r.OPENED, r.CLOSED):
-        return r.APPLIED
+        return _out_of_turn(_last_turn(book, account), action, day)
     moves_loan = action == r.INSTALMENT and second >= 0
     if not fits(book, account, amount) or (moves_loan and not fits(book, second, -amount)):
         return r.BEYOND_RANGE
@@ -237,7 +253,7 @@ def _has_month(book: Book, account: int, until: int) -> bool:
     ledger = book.ledgers[account]
     if ledger[books.SETTLED_ON] == 0 or ledger[books.SETTLED_ON] >= until:
         return False
-    if ledger[books.BALANCE] != 0 or ledger[books.OPEN] != 0:
+    if ledger[books.BALANCE] != 0 or ledger[books.OPEN] > 0:
         return True
     spans = book.tail.spans
     if spans[account, entries.COUNTS + PENDING] > 0 or spans[account, entries.COUNTS + CELLS] > 0:

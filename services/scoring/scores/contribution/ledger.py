@@ -135,6 +135,13 @@ def upkeep(book: Book, account: int, begin: int, end: int) -> int:
     return between(book.rates.spans, book.rates.steps, series, begin, end)
 
 
+@compiled
+def turned(last: int, day: int, step: int) -> int:
+    """`OPEN` after the openings and closings of a day, that is the day, with a minus if the account
+    is closed. Where they are as many, it is as before them."""
+    return day if step > 0 or (step == 0 and last > 0) else -day
+
+
 @inlined
 def settle(book: Book, account: int, until: int, event: int) -> None:
     """Accrues all days before `until` and posts the months that end there."""
@@ -145,10 +152,11 @@ def settle(book: Book, account: int, until: int, event: int) -> None:
     while at < until:
         place, stop = entries.span(tail, account, PENDING)
         while place < stop and tail.pool[place, entries.CODE] >> 1 <= at:
-            if tail.pool[place, entries.CODE] & 1:
-                ledger[OPEN] += tail.pool[place, entries.AMOUNT]
+            code, amount = tail.pool[place, entries.CODE], tail.pool[place, entries.AMOUNT]
+            if code & 1:
+                ledger[OPEN] = turned(ledger[OPEN], code >> 1, amount)
             else:
-                ledger[BALANCE] += tail.pool[place, entries.AMOUNT]
+                ledger[BALANCE] += amount
             entries.accrued(tail, account)
             place, stop = entries.span(tail, account, PENDING)
         month = month_of(at)
@@ -157,8 +165,8 @@ def settle(book: Book, account: int, until: int, event: int) -> None:
         if place < stop:
             end = min(end, tail.pool[place, entries.CODE] >> 1)
         accrue(book, account, ledger[BALANCE], 1, at, end, month, month)
-        if ledger[OPEN] != 0:
-            ledger[UPKEEP_SUM] -= ledger[OPEN] * upkeep(book, account, at, end)
+        if ledger[OPEN] > 0:
+            ledger[UPKEEP_SUM] -= upkeep(book, account, at, end)
         at = end
         if at == boundary:
             post(book, account, month, month, event)

@@ -73,7 +73,8 @@ def _from_day(book: Book, account: int, from_days: Ints, number: int) -> int:
 def _correct(difference: Book, account: int, from_day: int, until: int) -> None:
     """Walks the balances and the openings back from the settled day, month by month."""
     ledger, pool = difference.ledgers[account], difference.tail.pool
-    end, balance, is_open = ledger[books.SETTLED_ON], ledger[books.BALANCE], ledger[books.OPEN]
+    end, balance = ledger[books.SETTLED_ON], ledger[books.BALANCE]
+    is_open = 1 if ledger[books.OPEN] > 0 else 0
     n = difference.tail.spans[account, entries.COUNTS + HISTORY]
     while end > from_day:
         begin, n = from_day, n - 1

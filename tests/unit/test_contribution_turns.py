@@ -1,0 +1,189 @@
+"""Openings and closings of an account whose days contradict each other: none of them may make a
+gain, or a cost twice. What contradicts is refused by name; the rest is the independent loop's."""
+
+import json
+from base64 import b64encode
+from datetime import date, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from services.scoring.replay import Line
+from shared.events import Event, wrap
+from shared.events.bank import AccountClosed, AccountOpened
+from shared.events.envelope import encode
+from shared.events.scoring import EventReplayed
+from tests.golden import day_by_day
+from tests.ledger_bank import FIRST_DAY, event_of
+from tests.unit.test_contribution_rules import RATES, Book
+from tests.workers import closed, instant
+
+LATEST = date(2079, 1, 1).toordinal()
+NOT_OPEN = ("quarantined", "the account was not open on that day")
+CLOSED_LATER = ("dead", "the account was closed on a later day")
+LAST = FIRST_DAY + timedelta(days=58)
+LATE = pytest.mark.parametrize("told_on", [0, 25, 50], ids=["open days", "late", "month closed"])
+
+
+def opened(day: date, again: str = "") -> Event[Any]:
+    fact = AccountOpened(customer_number="C", account_number="1", product_code="CA",
+                         currency="CNY", opened_on=day)  # fmt: skip
+    return event_of(fact, f"opened-{day}{again}", day)
+
+
+def ended(day: date, again: str = "") -> Event[Any]:
+    fact = AccountClosed(customer_number="C", account_number="1", closed_on=day)
+    return event_of(fact, f"closed-{day}{again}", day)
+
+
+def january(day: int) -> date:
+    return date(2025, 1, day)
+
+
+def told(*events: Event[Any], on: int = 0, restarts: bool = False) -> Book:
+    """Two months; all is told after so many closes."""
+    book = Book(RATES)
+    book.tell(book.booked(1, FIRST_DAY))  # so the account is known
+    for n in range(59):
+        if n == on:
+            for event in events:
+                book.tell(event)
+                if restarts:
+                    book.scored.restart()
+        book.tell(closed(FIRST_DAY + timedelta(days=n)))
+    return book
+
+
+def upkeep(book: Book) -> dict[str, int]:
+    """By origin."""
+    return {origin: minor for (_, _, component, origin), minor in book.scored.by_origin().items()
+            if component == "abc_maint"}  # fmt: skip
+
+
+def by_loop(*events: Event[Any], rates: list[Event[Any]] = RATES) -> int:
+    plain = [[json.loads(encode(event)) for event in some] for some in (rates, events)]
+    return day_by_day.leaves(*plain, LAST).get(("1", "CA", "abc_maint"), 0)
+
+
+@LATE
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_closing_of_before_the_opening_is_refused_and_gains_nothing(
+    told_on: int, restarts: bool
+) -> None:
+    events = opened(january(20)), ended(january(8))
+    book = told(*events, on=told_on, restarts=restarts)
+    assert book.told() == [NOT_OPEN]
+    assert upkeep(book) == {"2025-01": -12, "2025-02": -28}
+    assert sum(upkeep(book).values()) == by_loop(events[0])
+
+
+@LATE
+@pytest.mark.parametrize(("day", "costs"), [(20, {}), (25, {"2025-01": -5})])
+def test_one_from_the_day_of_the_opening_on_counts(
+    told_on: int, day: int, costs: dict[str, int]
+) -> None:
+    """The control of the one above."""
+    book = told(opened(january(20)), ended(january(day)), on=told_on)
+    assert book.told() == []
+    assert upkeep(book) == costs
+
+
+def test_it_is_refused_too_where_its_opening_is_no_longer_among_the_kept_days() -> None:
+    """Told when the opening is long settled: of its entry nothing is left."""
+    book = told(opened(january(20)))
+    book.tell(ended(january(8)))
+    assert book.told() == [NOT_OPEN]
+    assert upkeep(book) == {"2025-01": -12, "2025-02": -28}
+
+
+def test_a_closing_as_late_as_that_counts_from_its_day_on() -> None:
+    """The control of the one above: what is refused is not the lateness."""
+    book = told(opened(january(20)))
+    book.tell(ended(january(21)))
+    assert book.told() == []
+    assert upkeep(book) == {"2025-01": -1}
+
+
+@LATE
+@pytest.mark.parametrize("day", [10, 30])
+def test_a_closing_told_first_waits_and_replayed_after_its_opening_it_is_as_in_order(
+    told_on: int, day: int
+) -> None:
+    late, opening = ended(january(day)), opened(january(20))
+    book = told(late, opening, on=told_on)
+    assert book.told() == [NOT_OPEN]
+    assert upkeep(book) == {"2025-01": -12, "2025-02": -28}  # until it is replayed: a difference
+    # All was told in this order: the account's transaction, closes, the closing
+    replay(book, late, 1 + told_on)
+    in_order = told(opening, late, on=told_on)
+    assert book.scored.by_origin() == in_order.scored.by_origin()
+    assert upkeep(book) == ({"2025-01": -10} if day == 30 else {"2025-01": -12, "2025-02": -28})
+
+
+def replay(book: Book, event: Event[Any], place: int) -> None:
+    fact = EventReplayed(customer_number="C", partition=0, offset=place,
+                         payload=b64encode(encode(event)).decode())  # fmt: skip
+    again = wrap(fact, id="input-1", source="guanxi/scoring", time=instant(FIRST_DAY),
+                 businessdate=FIRST_DAY, sequence=1)  # fmt: skip
+    engine = book.scored.engine
+    outcome = engine.apply(engine.read_inputs(0, [Line(0, b"C", encode(again))], LATEST), set())
+    book.scored._write(0, outcome)
+
+
+@LATE
+def test_an_opening_of_before_the_last_closing_is_refused_and_costs_nothing_twice(
+    told_on: int,
+) -> None:
+    events = opened(january(3)), ended(january(20)), opened(january(10))
+    book = told(*events, on=told_on)
+    assert book.told() == [CLOSED_LATER]
+    assert upkeep(book) == {"2025-01": -17}
+    again = told(*events[:2], opened(january(25)), on=told_on)  # the control
+    assert again.told() == []
+    assert upkeep(again) == {"2025-01": -17 - 7, "2025-02": -28}
+
+
+@LATE
+def test_said_twice_it_is_said_once(told_on: int) -> None:
+    pair = opened(january(3)), opened(january(5)), ended(january(20)), ended(january(22))
+    book = told(*pair, on=told_on)
+    assert book.told() == []
+    assert upkeep(book) == {"2025-01": -17}
+
+
+@LATE
+def test_a_day_with_both_leaves_the_account_as_it_was(told_on: int) -> None:
+    same = opened(january(9)), ended(january(9))
+    shut = told(*same, ended(january(11)), on=told_on)
+    assert (shut.told(), upkeep(shut)) == ([], {})
+    reopened = told(opened(january(3)), ended(january(9)), opened(january(9)), on=told_on)
+    assert reopened.told() == []
+    assert upkeep(reopened) == {"2025-01": -29, "2025-02": -28}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_turns_in_any_delay_among_wrong_ones_are_those_of_the_independent_loop(seed: int) -> None:
+    rng = Random(seed)
+    days = [FIRST_DAY + timedelta(days=n) for n in sorted(rng.sample(range(2, 58), 4))]
+    turns = [opened(days[0]), ended(days[1]), opened(days[2]), ended(days[3])]
+    told_on = sorted(min(58, (day - FIRST_DAY).days + rng.randrange(25)) for day in days)
+    wrong = 0
+    book = Book(RATES)
+    book.tell(book.booked(1, FIRST_DAY))
+    for n in range(59):
+        for turn, on in zip(turns, told_on, strict=True):
+            if on != n:
+                continue
+            book.tell(turn)
+            before = max(turn.businessdate - timedelta(days=rng.randrange(1, 40)), FIRST_DAY)
+            wrong += 1
+            other = opened if turn in turns[1::2] else ended
+            book.tell(other(before, f"-wrong-{wrong}"))
+            if rng.random() < 0.5:
+                book.scored.restart()
+        book.tell(closed(FIRST_DAY + timedelta(days=n)))
+    assert len(book.told()) == wrong == 4
+    assert set(book.told()) == {NOT_OPEN, CLOSED_LATER}
+    assert sum(upkeep(book).values()) == by_loop(*turns)
+    assert by_loop(*turns) < 0
