@@ -24,7 +24,7 @@ from sqlalchemy import text
 from shared import positions
 from shared.db import Database
 from shared.ids import partition_of
-from shared.testing.servers import servers
+from shared.testing.servers import Servers, servers
 from shared.testing.space import Space
 from shared.wire import Record
 from tests.load.fold_rate import accounts, amounts_of, bookings, cpu_s, states, told
@@ -84,27 +84,20 @@ def _work_off(database: Database, running: list[Forked], count: int) -> float:
     return time.perf_counter() - begun
 
 
-def main(
-    events: Annotated[int, typer.Option(min=1000)] = 400_000,
-    customers: Annotated[int, typer.Option(min=10)] = 50_000,
-    rates: Annotated[bool, typer.Option(help="a ledger on every account")] = False,
-    members: Annotated[int, typer.Option(min=1, help="listeners that share the partitions")] = 2,
-) -> None:
-    """Measure how fast the lag of `scoring.state` falls."""
-    every = told(chain(accounts(customers), bookings(events, customers)))
-    folded, booked = states(every, rates=rates), amounts_of(every)
+def _measure(
+    found: Servers, folded: list[Record], booked: list[tuple[str, int]], customers: int,
+    members: int,
+) -> dict[str, float]:  # fmt: skip
     sums: defaultdict[str, int] = defaultdict(int)
     for number, minor in booked:
         sums[number] += minor
     with (
-        servers() as found,
         tempfile.TemporaryDirectory() as name,
         query_room(found, PARTITIONS) as (space, service),
     ):
-        database = service.database
+        database, schema = service.database, service.database.settings.schema_name
         service.listener.source.close()  # the processes have their own
         make_parties(database, [f"C{n:07d}" for n in range(customers)])
-        schema = database.settings.schema_name
         running = [
             start(found, space, schema, "listen", Path(name) / f"{n}.log") for n in range(members)
         ]
@@ -123,12 +116,30 @@ def main(
         assert_folded(database, sums, transactions=len(booked))
         with database.read() as session:
             assert all(line["difference"] == 0 for line in positions.reconcile(session))
-        typer.echo(json.dumps({
-            "what": "fold from Kafka", "members": members, "customers": customers,
-            "rates": rates, "rows": len(folded), "rows_per_s": round(len(folded) / took),
-            "own_us_a_row": round(used * 1e6 / len(folded), 1),
-            "load_average": round(os.getloadavg()[0], 1),
-        }))  # fmt: skip
+    return {
+        "rows": len(folded),
+        "rows_per_s": round(len(folded) / took),
+        "own_us_a_row": round(used * 1e6 / len(folded), 1),
+    }
+
+
+def main(
+    events: Annotated[int, typer.Option(min=1000)] = 400_000,
+    customers: Annotated[int, typer.Option(min=10)] = 50_000,
+    rates: Annotated[bool, typer.Option(help="a ledger on every account")] = False,
+    members: Annotated[
+        list[int] | None, typer.Option(help="listeners that share the partitions; default: 1, 2")
+    ] = None,
+) -> None:
+    """Measure how fast the lag of `scoring.state` falls."""
+    every = told(chain(accounts(customers), bookings(events, customers)))
+    folded, booked = states(every, rates=rates), amounts_of(every)
+    with servers() as found:
+        for count in members or (1, 2):
+            stamp = {"members": count, "customers": customers, "rates": rates}
+            measured = _measure(found, folded, booked, customers, count)
+            load = {"load_average": round(os.getloadavg()[0], 1)}
+            typer.echo(json.dumps({"what": "fold from Kafka"} | stamp | measured | load))
 
 
 if __name__ == "__main__":
