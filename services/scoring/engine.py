@@ -351,6 +351,7 @@ def _keep_verdicts(batch: Batch, verdicts: Ints) -> bool:
 
 
 def _is_beyond(verdicts: Ints) -> NDArray[np.bool_]:
+    """Those of `_BEYOND`: they are numbered behind all others."""
     found: NDArray[np.bool_] = verdicts >= BEYOND_RANGE
     return found
 
