@@ -126,6 +126,8 @@ class KafkaServer:
             # A killed broker may register again only when its last session has run out (9 s).
             "broker.session.timeout.ms": 3000,
             "broker.heartbeat.interval.ms": 500,
+            # An idle controller writes for nodes that might be behind: here there are none.
+            "metadata.max.idle.interval.ms": 5000,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000,
             "offsets.retention.minutes": 525600,  # a demo stopped for weeks finds its groups again

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from deploy.local.chromium import find
 from services.customer.commands.timeline import entry_id_of
-from tests.load.stage import Bench, Customer, spread
+from tests.load.stage import ZONE, Bench, Customer, spread
 
 RATE_PER_S = 500
 SAMPLES = 200
@@ -24,7 +25,9 @@ ALERTS_PER_DAY = 50
 SPARE = 10  # places of a desk for alerts that come of the bank's own events
 DESKS = 6
 LEAST_MINOR = 2_000_000  # a mean of which the loss is told
+KNOWN_DAYS = 14
 VISIBLE_S = 15.0
+ON_A_DESK_S = 45.0  # an alert passes five processes: on a busy machine it is late, not lost
 MEASURE_S = 60.0  # of each measurement: a slow machine takes fewer samples
 SAMPLES_LEAST = 10
 # Notes when each match of the pattern is first seen in the panel: on every change, at the frame.
@@ -79,9 +82,11 @@ class Watched:
         self._context.close()
 
 
-def wait_seen(pages: list[Watched], key: str) -> tuple[int, float] | None:
+def wait_seen(
+    pages: list[Watched], key: str, most_s: float = VISIBLE_S
+) -> tuple[int, float] | None:
     """Which page showed it first, and when; None when none did within the time."""
-    deadline = time.monotonic() + VISIBLE_S
+    deadline = time.monotonic() + most_s
     while time.monotonic() < deadline:
         for number, one in enumerate(pages):
             at = one.first_seen().get(key)
@@ -178,12 +183,12 @@ class Leaver:
 
 
 # An outflow of a party of several numbers is told at the close, not at the event; one that is under
-# way tells nothing, and below this mean none is told.
+# way tells nothing, below this mean none is told, and who came today has no mean of days before.
 READY = """
     select customer_number, party_id, manager_staff_id, c.sum_minor as balance_minor
       from numbers n join customer_state c using (customer_number)
                      join party_figures p using (party_id)
-     where p.numbers = 1 and not c.outflow
+     where p.numbers = 1 and not c.outflow and c.first_on <= :since
        and c.mean_minor >= :least and c.sum_minor >= c.mean_minor
 """
 # Alerts of a party in work attach to the open process: no new task.
@@ -221,11 +226,11 @@ def measure_alert(bench: Bench, opened: Browser, samples: int) -> dict[str, Any]
                 sent[staff] = (f"party:{one.party_id}", time.time())
                 bench.publish(bench.booked(one.customer, -one.balance_minor * 97 // 100, name))
         for staff, (key, at) in sent.items():
-            seen = wait_seen([pages[staff]], key)
+            seen = wait_seen([pages[staff]], key, ON_A_DESK_S)
             if seen is None:
                 party = key.removeprefix("party:")
                 raise RuntimeError(
-                    f"party {party} is on no desk {VISIBLE_S:.0f} s after he took his money away,"
+                    f"party {party} is on no desk {ON_A_DESK_S:.0f} s after he took his money away,"
                     f" {len(took)} others are: {_how_far(bench, party)}"
                 )
             assert seen[1] > at, f"{key} was there before"
@@ -238,7 +243,9 @@ def measure_alert(bench: Bench, opened: Browser, samples: int) -> dict[str, Any]
 
 def _desks(bench: Bench) -> dict[str, list[Leaver]]:
     """Staff -> customers whose leaving becomes a task of theirs, richest first; fullest desks."""
-    ready = {r.customer_number: r for r in bench.rows("scoring", READY, least=LEAST_MINOR)}
+    since = bench.system.time.now().astimezone(ZONE).date() - timedelta(days=KNOWN_DAYS)
+    asked = {"least": LEAST_MINOR, "since": since}
+    ready = {row.customer_number: row for row in bench.rows("scoring", READY, **asked)}
     in_work = {row.party_id for row in bench.rows("workflow", IN_WORK)}
     found: dict[str, list[Leaver]] = defaultdict(list)
     for customer in bench.customers:
