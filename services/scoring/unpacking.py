@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import account_rows, interned, kernel
+from services.scoring import account_rows, arming, interned, kernel
 from services.scoring.account_rows import TEXTS, AccountRows
 from services.scoring.applied_ids import remember
 from services.scoring.interned import Texts
@@ -295,4 +295,4 @@ def take(
 def due_days(customers: NDArray[Any], looks: Ints, out: Ints) -> None:
     """Of each row the day on which the watermark has something to do for it; 0: never."""
     for row in range(out.shape[0]):
-        out[row] = kernel.due_on(customers, looks, row)
+        out[row] = arming.due_on(customers, looks, row)
