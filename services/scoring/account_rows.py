@@ -37,7 +37,7 @@ class AccountRows(NamedTuple):
     owners: Ints
     currencies: Ints
     entries: Ints  # where those of its ledger lie
-    places: Ints  # in the watched accounts' features, and its set
+    places: Ints  # as the watched accounts have them
     waiting: Ints
 
 
@@ -163,7 +163,7 @@ def begin(
     for word in range(entries.SPAN_WORDS):
         known.entries[account, word] = 0
     known.waiting[account] = -1
-    known.places[account, 0], known.places[account, 1] = -1, -1
+    known.places[account, 0], known.places[account, 1], known.places[account, 2] = -1, -1, 0
     if of_set >= 0:
         known.places[account, 0], known.places[account, 1] = known.used[FEATURES_END], of_set
         known.used[FEATURES_END] += features

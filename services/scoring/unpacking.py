@@ -23,7 +23,7 @@ from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import entries, grades
 from services.scoring.scores.contribution.entries import Tail
 from services.scoring.scores.contribution.grades import Grades
-from services.scoring.scores.watching import WORDS, Watch
+from services.scoring.scores.watching import QUIET_ON, WORDS, Watch
 
 ACCOUNTS_AT: Final = HEAD_WORDS + CUSTOMER_WORDS
 TEXTS_AT: Final = ACCOUNT_WORDS + 2  # of an account: behind its figures and counts
@@ -184,6 +184,7 @@ def _take_watch(watch: Watch, account: int, words: Ints, at: int, n: int) -> boo
     begin = watch.places[account, 0]
     if begin < 0:
         return True  # no longer watched
+    watch.places[account, QUIET_ON] = 0
     own = WORDS[watch.sets[watch.places[account, 1], 0]]
     if n < own or (n - own) % waiting.TOLD != 0:
         return False
