@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.scoring.growing import with_room
-from services.scoring.interned import HASH_SHIFT, NUMBER, hash_of, put, slots_for
+from services.scoring.interned import HASH_SHIFT, NUMBER, hash_of, likely, put, slots_for
 from services.scoring.json_text import Bytes, Ints, equal
 from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import entries
+from services.scoring.scores.prefetching import AHEAD, ask_for
 
 ACCOUNTS, WORDS_END, FEATURES_END = range(3)  # of `used`
 PRODUCT, IS_LOAN, ROW = range(3)  # of `owners`
@@ -36,7 +37,7 @@ class AccountRows(NamedTuple):
     owners: Ints
     currencies: Ints
     entries: Ints  # where those of its ledger lie
-    places: Ints  # in the watched accounts' features, and its set
+    places: Ints  # as the watched accounts have them
     waiting: Ints
 
 
@@ -75,7 +76,11 @@ def find(known: AccountRows, row: int, words: Ints, letters: Bytes, at: int, n: 
 @inlined
 def of_number(known: AccountRows, text: Bytes, begin: int, end: int) -> int:
     """The first account of a number that is no loan; -1: none."""
-    mixed = hash_of(text, begin, end)
+    return _of_hashed(known, text, begin, end, hash_of(text, begin, end))
+
+
+@inlined
+def _of_hashed(known: AccountRows, text: Bytes, begin: int, end: int, mixed: int) -> int:
     slots, mask = known.slots, known.slots.shape[0] - 1
     slot = mixed & mask
     while slots[slot] != 0:
@@ -100,8 +105,22 @@ def of_one_number(known: AccountRows, text: Bytes, n: int) -> int:
 def of_numbers(known: AccountRows, text: Bytes, places: Ints, column: int, out: Ints) -> None:
     """The first account of each number that is no loan; -1: none. A column of places says where
     each number begins, the next one its end."""
-    for k in range(places.shape[0]):
-        out[k] = of_number(known, text, places[k, column], places[k, column + 1])
+    n, mask = places.shape[0], known.slots.shape[0] - 1
+    for k in range(n + 3 * AHEAD):
+        if k < n:  # what each look-up reads is asked for in turn
+            out[k] = hash_of(text, places[k, column], places[k, column + 1])
+            ask_for(known.slots, out[k] & mask, 1)
+        if AHEAD <= k < n + AHEAD:
+            account = likely(known.slots, out[k - AHEAD])
+            ask_for(known.spans, account, 1)
+            ask_for(known.owners, account, 1)
+            ask_for(known.currencies, account, 1)
+        if 2 * AHEAD <= k < n + 2 * AHEAD:
+            account = likely(known.slots, out[k - 2 * AHEAD])
+            ask_for(known.words, known.spans[account, 0], 1)
+        at = k - 3 * AHEAD
+        if at >= 0:
+            out[at] = _of_hashed(known, text, places[at, column], places[at, column + 1], out[at])
 
 
 @compiled
@@ -144,7 +163,7 @@ def begin(
     for word in range(entries.SPAN_WORDS):
         known.entries[account, word] = 0
     known.waiting[account] = -1
-    known.places[account, 0], known.places[account, 1] = -1, -1
+    known.places[account, 0], known.places[account, 1], known.places[account, 2] = -1, -1, 0
     if of_set >= 0:
         known.places[account, 0], known.places[account, 1] = known.used[FEATURES_END], of_set
         known.used[FEATURES_END] += features

@@ -11,6 +11,7 @@ import numpy as np
 from services.scoring.growing import with_room
 from services.scoring.json_text import Bytes, Ints, equal
 from services.scoring.scores.compiling import compiled, inlined
+from services.scoring.scores.prefetching import AHEAD, ask_for
 
 HASH_SHIFT: Final = 32  # of a slot: above it the hash, below it the number plus one; 0: free
 NUMBER: Final = (1 << HASH_SHIFT) - 1
@@ -50,8 +51,14 @@ def put(slots: Ints, mixed: int, number: int) -> None:
 @inlined
 def find(text: Bytes, begin: int, end: int, known: Texts) -> int:
     """The number of a text; -1: there is none."""
+    return find_hashed(text, begin, end, hash_of(text, begin, end), known)
+
+
+@inlined
+def find_hashed(text: Bytes, begin: int, end: int, mixed: int, known: Texts) -> int:
+    """The same, of a text whose hash is known."""
     letters, ends, slots = known.letters, known.ends, known.slots
-    mixed, mask = hash_of(text, begin, end), slots.shape[0] - 1
+    mask = slots.shape[0] - 1
     at = mixed & mask
     while slots[at] != 0:
         if slots[at] >> HASH_SHIFT == mixed:
@@ -83,6 +90,12 @@ def add(text: Bytes, begin: int, end: int, known: Texts) -> int:
     return number  # type: ignore[no-any-return]
 
 
+@inlined
+def likely(slots: Ints, mixed: int) -> int:
+    """The number in the first slot of a hash: mostly it is the one that is looked for."""
+    return max((slots[mixed & (slots.shape[0] - 1)] & NUMBER) - 1, 0)  # type: ignore[no-any-return]
+
+
 @compiled
 def find_one(text: Bytes, letters: int, known: Texts) -> int:
     return find(text, 0, letters, known)
@@ -91,8 +104,18 @@ def find_one(text: Bytes, letters: int, known: Texts) -> int:
 @compiled
 def find_all(text: Bytes, places: Ints, column: int, known: Texts, out: Ints) -> None:
     """The numbers of texts; a column of places says where each begins, the next one its end."""
-    for k in range(places.shape[0]):
-        out[k] = find(text, places[k, column], places[k, column + 1], known)
+    n, mask = places.shape[0], known.slots.shape[0] - 1
+    for k in range(n + 3 * AHEAD):
+        if k < n:  # what each look-up reads is asked for in turn: slot, place, letters
+            out[k] = hash_of(text, places[k, column], places[k, column + 1])
+            ask_for(known.slots, out[k] & mask, 1)
+        if AHEAD <= k < n + AHEAD:
+            ask_for(known.ends, likely(known.slots, out[k - AHEAD]), 1)
+        if 2 * AHEAD <= k < n + 2 * AHEAD:
+            ask_for(known.letters, known.ends[likely(known.slots, out[k - 2 * AHEAD])], 1)
+        at = k - 3 * AHEAD
+        if at >= 0:
+            out[at] = find_hashed(text, places[at, column], places[at, column + 1], out[at], known)
 
 
 @compiled

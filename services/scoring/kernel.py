@@ -11,7 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring import ahead
 from services.scoring.applied_ids import find, remember
+from services.scoring.arming import arm, due_on
 from services.scoring.rows import (
     APPLIED,
     BEYOND_RANGE,
@@ -46,7 +48,7 @@ from services.scoring.scores.contribution import booking, grading
 from services.scoring.scores.contribution.ledger import Book
 from services.scoring.scores.looking import look, most_crossings
 from services.scoring.scores.waiting import fits
-from services.scoring.scores.watching import Watch, on_booking, sooner
+from services.scoring.scores.watching import Watch, on_booking
 
 Ints = NDArray[np.int64]
 Rows = NDArray[Any]  # structured
@@ -75,27 +77,6 @@ def _signal(
     signals[n, S_GAP] = gap
     signals[n, S_OFFSET] = offset
     return n + 1
-
-
-@inlined
-def due_on(customers: Rows, looks: Ints, row: int) -> int:
-    """The day on which the watermark has something to do for this customer; 0: never."""
-    due = looks[row]
-    if customers[row].silence == 0:
-        due = sooner(due, customers[row].silent_on)
-    return sooner(due, customers[row].recovers_on)
-
-
-@inlined
-def _arm(customers: Rows, looks: Ints, armed: Ints, arms: Ints, n: int, row: int) -> int:
-    """One timer per customer: put earlier at once, put later only when it is looked at."""
-    due = due_on(customers, looks, row)
-    if due > 0 and (armed[row] == 0 or due < armed[row]):
-        armed[row] = due
-        arms[n, 0] = row
-        arms[n, 1] = due
-        return n + 1
-    return n
 
 
 @inlined
@@ -265,6 +246,8 @@ def step(
     where it stopped: before `end` when the leaves or the entries need more room.
     """
     for i in range(begin, end):
+        ahead.of_event(i, end, rows, accounts_of, customers, accounts, armed, stamps, heads, book,
+                       watch)  # fmt: skip
         row, account, amount, day = rows[i], accounts_of[i], amounts[i], days[i]
         action, value_day, driver, second = uses[i, 0], uses[i, 1], uses[i, 2], uses[i, 3]
         if action == GRADED:
@@ -308,7 +291,7 @@ def step(
             )  # fmt: skip
         if account >= 0 and watch.places[account, 0] >= 0:
             on_booking(watch, row, account, day, amount, kinds[i], offsets[i], watermark)
-        counters[ARMED] = _arm(customers, watch.looks, armed, arms, counters[ARMED], row)
+        counters[ARMED] = arm(customers, watch.looks, armed, arms, counters[ARMED], row)
     return end
 
 
@@ -369,7 +352,9 @@ def fire(
 
     Returns where it stopped: before the end when the crossings need more room.
     """
-    for k in range(begin, due_rows.shape[0]):
+    n = due_rows.shape[0]
+    for k in range(begin, n):
+        ahead.of_timer(k, due_rows, customers, armed, first_account, next_account, watch)
         row = due_rows[k]
         c = customers[row]
         if c.offset < offset:
@@ -388,7 +373,7 @@ def fire(
             if changed:
                 c.offset = offset
                 _touch(stamps, touched, counters, row)
-            counters[ARMED] = _arm(customers, watch.looks, armed, arms, counters[ARMED], row)
+            counters[ARMED] = arm(customers, watch.looks, armed, arms, counters[ARMED], row)
         else:
             armed[row] = 0
             due = due_on(customers, watch.looks, row)
@@ -397,4 +382,4 @@ def fire(
                 arms[counters[ARMED], 0] = row
                 arms[counters[ARMED], 1] = armed[row]
                 counters[ARMED] += 1
-    return due_rows.shape[0]  # type: ignore[no-any-return]
+    return n  # type: ignore[no-any-return]

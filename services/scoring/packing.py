@@ -5,6 +5,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring import ahead
 from services.scoring.rows import (
     ACCOUNT_WORDS,
     CUSTOMER_WORDS,
@@ -41,6 +42,8 @@ def sizes(
     """Words of each touched customer's record at most, as running begins. Returns the sum."""
     total = 0
     for k in range(n):
+        ahead.of_size(k, n, touched, first_account, next_account, texts, heads, ledgers, tail,
+                      grades.heads, watch)  # fmt: skip
         row = touched[k]
         out[k] = total
         total += HEAD_WORDS + CUSTOMER_WORDS + heads[row, 1] + (heads[row, 1] + 1) // 2
@@ -152,6 +155,10 @@ def pack(
 ) -> None:  # fmt: skip
     """Writes the records of the touched customers; `lengths` says how many words each took."""
     for k in range(n):
+        ahead.of_record(
+            k, n, touched, customer_words, account_words, first_account, next_account, texts,
+            text_words, ledgers, tail, watch,
+        )  # fmt: skip
         row = touched[k]
         begin = begins[k]
         at = begin + HEAD_WORDS

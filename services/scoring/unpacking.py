@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import account_rows, interned, kernel
+from services.scoring import account_rows, arming, interned, kernel
 from services.scoring.account_rows import TEXTS, AccountRows
 from services.scoring.applied_ids import remember
 from services.scoring.interned import Texts
@@ -23,7 +23,7 @@ from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import entries, grades
 from services.scoring.scores.contribution.entries import Tail
 from services.scoring.scores.contribution.grades import Grades
-from services.scoring.scores.watching import WORDS, Watch
+from services.scoring.scores.watching import QUIET_ON, WORDS, Watch
 
 ACCOUNTS_AT: Final = HEAD_WORDS + CUSTOMER_WORDS
 TEXTS_AT: Final = ACCOUNT_WORDS + 2  # of an account: behind its figures and counts
@@ -184,6 +184,7 @@ def _take_watch(watch: Watch, account: int, words: Ints, at: int, n: int) -> boo
     begin = watch.places[account, 0]
     if begin < 0:
         return True  # no longer watched
+    watch.places[account, QUIET_ON] = 0
     own = WORDS[watch.sets[watch.places[account, 1], 0]]
     if n < own or (n - own) % waiting.TOLD != 0:
         return False
@@ -295,4 +296,4 @@ def take(
 def due_days(customers: NDArray[Any], looks: Ints, out: Ints) -> None:
     """Of each row the day on which the watermark has something to do for it; 0: never."""
     for row in range(out.shape[0]):
-        out[row] = kernel.due_on(customers, looks, row)
+        out[row] = arming.due_on(customers, looks, row)

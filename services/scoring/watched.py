@@ -21,7 +21,7 @@ class Watched:
 
     def __init__(self, plan: Plan = NO_PLAN) -> None:
         self.plan = plan
-        self.places: Ints = np.zeros((_START, 2), np.int64)
+        self.places: Ints = np.zeros((_START, watching.PLACE_WORDS), np.int64)
         self.pool: Ints = np.zeros(_START, np.int64)
         self.looks: Ints = np.zeros(_START, np.int64)
         self.heads: Ints = np.zeros(_START, np.int64)
@@ -38,6 +38,7 @@ class Watched:
         """Other rules on the same accounts; `owners` has the product of each by its number. Their
         features stay."""
         self.plan = plan
+        self.places[: len(owners), watching.QUIET_ON] = 0  # the others may change on that day
         sets = np.full(len(products) + 1, -1, np.int64)
         for product, number in products.items():
             sets[number] = plan.products.get(product, -1)

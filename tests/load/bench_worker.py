@@ -84,13 +84,13 @@ def records_of(
     size = 0
     for day_number in range(days):
         day = first_day + timedelta(days=day_number)
-        dated = _dated(day)
+        dated = template_of(day)
         for n in range(day_number * events // days, (day_number + 1) * events // days):
             i = n * STRIDE % customers if even else int(customers * rng.random() ** 2)
             amount = rng.randrange(-200_000, 300_000) or 1
             key = numbers[i].encode()
             account = b"A%09d%d" % (i, (n // customers if even else n) % 2)
-            value = _booked(dated, key, account, n, amount)
+            value = booked_of(dated, key, account, n, amount)
             sums[numbers[i]] += amount
             counts[numbers[i]] += 1
             size += len(value)
@@ -108,21 +108,21 @@ def closes_of(day: date) -> Iterator[Published]:
 
 def first_records_of(customers: int, day: date, minor: int) -> Iterator[Published]:
     """One event of so much on each of the two accounts of each customer."""
-    dated = _dated(day)
+    dated = template_of(day)
     for i in range(customers):
         number = f"C{i:09d}"
         partition, key = partition_of(number, PARTITIONS), number.encode()
         for n in range(2):
             account = b"A%09d%d" % (i, n)
-            yield partition, key, _booked(dated, key, account, 10**9 + 2 * i + n, minor)
+            yield partition, key, booked_of(dated, key, account, 10**9 + 2 * i + n, minor)
 
 
-def _dated(day: date) -> bytes:
+def template_of(day: date) -> bytes:
     template = encode(transaction(123456789, "CUSTOMER9", "ACCOUNT-9", 987654321, FIRST_DAY))
     return template.replace(FIRST_DAY.isoformat().encode(), day.isoformat().encode())
 
 
-def _booked(dated: bytes, key: bytes, account: bytes, n: int, amount: int) -> bytes:
+def booked_of(dated: bytes, key: bytes, account: bytes, n: int, amount: int) -> bytes:
     return (
         dated.replace(b"CUSTOMER9", key)
         .replace(b"ACCOUNT-9", account)

@@ -18,7 +18,7 @@ from services.scoring.engine import Engine
 from services.scoring.partition import Partition
 from services.scoring.replay import Line
 from services.scoring.rows import ACCOUNT_WORDS, CUSTOMER_WORDS
-from services.scoring.scores.watching import ACCOUNTS, DUE, WORDS
+from services.scoring.scores.watching import ACCOUNTS, DUE, PLACE, PLACE_WORDS, WORDS
 from services.scoring.watermark import Source
 from shared.events.envelope import encode
 from tests.risk_live import hand_made
@@ -54,7 +54,8 @@ def _lay_out(one: Partition, customers: int) -> None:
     one.accounts = np.tile(first, (customers, 1)).view(one.accounts.dtype).reshape(-1)
     one.watched.pool = np.tile(one.watched.pool[:OWN], customers)
     one.watched.pool[DUE::OWN] = FAR
-    one.watched.places = np.stack([every * OWN, np.zeros(customers, np.int64)], axis=1)
+    one.watched.places = np.zeros((customers, PLACE_WORDS), np.int64)
+    one.watched.places[:, PLACE] = every * OWN
     one.watched.heads = np.full(customers, -1, np.int64)
     one.watched.looks = np.full(customers, FAR, np.int64)
     one.first_account, one.next_account = every, np.full(customers, -1, np.int64)

@@ -41,7 +41,7 @@ def rising(rng: Random) -> RiskModel:
 def account_of(rng: Random) -> tuple[Watch, int]:
     """An account with a past, settled; and the day of its last booking."""
     watched = Watched(risk_plan.plan_of(rising(rng)))
-    watched.places[0], watched.heads[0] = (0, 0), -1
+    watched.heads[0] = -1
     watched.make_room(100)
     watch, day = watched.watch(), BEGIN
     pace = rng.choice((1, 3, 10, 40))
@@ -131,7 +131,7 @@ def test_a_row_written_before_its_last_looks_is_due_on_the_day_it_would_have_bee
                 break  # written anew
             again = Watched(risk_plan.NO_PLAN)
             recovered = watch._replace(
-                pool=written.copy(), looks=again.looks,
+                pool=written.copy(), looks=again.looks, places=watch.places.copy(),
                 waiting=waiting.Waiting(*(c.copy() for c in waited)),
             )  # fmt: skip
             looking.arm_anew(recovered, first, none, 1, mark)
@@ -139,6 +139,46 @@ def test_a_row_written_before_its_last_looks_is_due_on_the_day_it_would_have_bee
             assert recovered.looks[0] == watch.looks[0]
             compared += 1
     assert compared > 5_000
+
+
+def copy_of(watch: Watch) -> Watch:
+    """Another account that lives on by itself."""
+    columns = {name: getattr(watch, name).copy()
+               for name in ("pool", "looks", "places", "crossings", "written")}  # fmt: skip
+    waits = waiting.Waiting(*(column.copy() for column in watch.waiting))
+    return watch._replace(waiting=waits, **columns)
+
+
+def test_a_probe_is_not_asked_about_again_unless_something_came() -> None:
+    """Three that live alike: one as it is, one that asks at every look, and one that never does
+    where it was asked about a silence before: what waited for that very day is lost on it."""
+    rng, skipped, crossed, lost = Random(16), 0, 0, 0
+    first, none = np.zeros(1, np.int64), np.full(1, -1, np.int64)
+    for _ in range(80):
+        watch, last = account_of(rng)
+        watch.pool[watching.DUE] = last + 1
+        asking, deaf = copy_of(watch), copy_of(watch)
+        for mark in range(last + 1, last + 150):
+            if rng.random() < 0.02:
+                day, amount = mark + rng.choice((0, 0, 3, 4, 8)), rng.randrange(-90_000, 90_000)
+                for one in (watch, asking, deaf):
+                    watching.on_booking(one, 0, 0, day, amount, af.BY_CUSTOMER, 9, mark - 1)
+            asking.places[0, watching.QUIET_ON] = 0
+            deaf.places[0, watching.QUIET_ON] = deaf.pool[watching.DUE]
+            skipped += 0 < watch.places[0, watching.QUIET_ON] == watch.pool[watching.DUE] == mark
+            for one in (watch, asking, deaf):
+                one.written[0] = 0
+                looking.look(one, 0, first, none, mark, 7)
+            n = int(asking.written[0])
+            assert watch.written[0] == n
+            assert (watch.crossings[:n] == asking.crossings[:n]).all()
+            assert (watch.pool == asking.pool).all()
+            assert (watch.waiting.heads == asking.waiting.heads).all()
+            crossed += n
+            lost += n > deaf.written[0]
+    assert skipped > 100, "else nothing is saved"
+    assert crossed > 50
+    assert lost > 20, "else nothing would be missed by who never asks"
 
 
 def test_one_division_of_the_sum_says_what_the_sum_of_rounded_terms_says() -> None:

@@ -220,7 +220,7 @@ def features(one: Replay) -> dict[str, list[int]]:
     watch = partition.watched.watch()
     found = {}
     for account in range(len(partition.account_keys)):
-        begin, of_set = partition.watched.places[account].tolist()
+        begin, of_set, _ = partition.watched.places[account].tolist()
         watching.settle(watch, account, partition.closes.watermark)
         row = watch.pool[begin : begin + watching.WORDS[partition.watched.plan.kind_of(of_set)]]
         kept = np.delete(row, range(watching.MOVED, watching.HEAD))

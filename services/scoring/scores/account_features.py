@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.scores.activity import EVENT
-from services.scoring.scores.compiling import allocating, compiled
+from services.scoring.scores.compiling import allocating, compiled, inlined
 from services.scoring.scores.decay import ONE, decayed, factor
 from services.scoring.scores.linear import ln1p_micro, signed_ln1p_micro
 
@@ -80,7 +80,7 @@ def _root(balance_minor: int) -> int:
     return min(max(balance_minor >> SHIFT, -ROOT_MAX), ROOT_MAX)
 
 
-@compiled
+@inlined
 def advance(state: Ints, factors: Ints, day: int) -> None:
     """To the beginning of a day: its own end is not in the means yet."""
     if day <= state[ON]:
@@ -174,7 +174,7 @@ def features(state: Ints, factors: Ints, mass: Ints, day: int) -> Ints:
     return found
 
 
-@compiled
+@inlined
 def _paces(found: Ints, n: int, monthly: NDArray[np.float64], means: NDArray[np.float64]) -> int:
     for kind in range(5):
         for i in range(TAUS):
@@ -188,7 +188,7 @@ def _paces(found: Ints, n: int, monthly: NDArray[np.float64], means: NDArray[np.
     return n + 4 * TAUS
 
 
-@compiled
+@inlined
 def _balance_and_gaps(found: Ints, n: int, now: Ints, tenure: int, day: int) -> int:
     silent = day - now[LAST_ON] if now[DAYS] > 0 else tenure
     gap = (now[LAST_ON] - now[FIRST_ON]) / (now[DAYS] - 1) if now[DAYS] > 1 else float(tenure)
@@ -207,7 +207,7 @@ def _balance_and_gaps(found: Ints, n: int, now: Ints, tenure: int, day: int) -> 
     return n + 8
 
 
-@compiled
+@inlined
 def _relations(
     found: Ints, n: int, monthly: NDArray[np.float64], means: NDArray[np.float64], balance: float
 ) -> None:

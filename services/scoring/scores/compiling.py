@@ -19,8 +19,9 @@ _CHECKOUT = _HERE.parents[2]
 _SOURCES = (
     *sorted(_HERE.rglob("*.py")),
     *(_HERE.parent / f"{name}.py" for name in (
-        "account_rows", "applied_ids", "beginning", "id_hash", "interned", "json_text", "kernel",
-        "packing", "record_batch", "records", "rows", "scanning", "unpacking",
+        "account_rows", "ahead", "applied_ids", "arming", "beginning", "id_hash", "interned",
+        "json_text", "kernel", "packing", "record_batch", "records", "rows", "scanning",
+        "unpacking",
     )),
 )
 

@@ -20,7 +20,9 @@ LN_MAX: Final = 700 * MILLION
 @compiled
 def ln1p_micro(value: float) -> int:
     """ln(1 + value) in millionths, for value >= 0: what most features are. To a millionth log1p is
-    no better and takes three times as long."""
+    no better and takes three times as long. Most accounts have nothing of what some count."""
+    if value == 0.0:
+        return 0
     return int(math.log(1.0 + value) * 1e6 + 0.5)
 
 

@@ -33,6 +33,7 @@ from services.scoring.scores.watching import (
     NO_PURCHASE,
     PROCESS,
     PURCHASES,
+    QUIET_ON,
     SLOTS,
     TROUBLE_ON,
     WORDS,
@@ -144,6 +145,7 @@ def next_look(watch: Watch, account: int, last: int, day: int) -> int:
     rule changes and on the day before did not: the first such day where scores move one way."""
     probe = _probe_after(last, day)
     if not _changing(watch, account, probe):
+        watch.places[account, QUIET_ON] = probe
         return probe
     low, high = day, probe
     while high - low > 1:
@@ -220,7 +222,9 @@ def _look_on(watch: Watch, account: int, day: int, offset: int) -> int:
         return 0
     if _by_process(watch, account):
         return _look_at_process(watch, account, watch.sets[of_set, 1], day, offset)
-    _ask(watch, account, day, offset)
+    if watch.places[account, QUIET_ON] != day:  # else the look before has asked about this day
+        _ask(watch, account, day, offset)
+    watch.places[account, QUIET_ON] = 0
     return next_look(watch, account, last, day)
 
 

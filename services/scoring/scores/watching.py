@@ -30,6 +30,11 @@ SLOTS: Final = 4  # rules of one account: of purchases the first only
 NO_PURCHASE = 0
 LINEAR, PROCESS = range(2)  # kinds of methods
 
+# Columns of places: the begin in `pool`, -1: not watched; its set; and the day, 0: none, at whose
+# end no rule changes if nothing comes before. No record has it: who does not know it asks again.
+PLACE, OF_SET, QUIET_ON = range(3)
+PLACE_WORDS: Final = 3
+
 # Words of the head of a row
 DUE, CLOSED_ON, TROUBLE_ON, EPISODES, MOVED = 0, 1, 2, 3, 7
 # What moved the features last, as offset + 1: 0 is nothing
@@ -68,7 +73,7 @@ class Methods(NamedTuple):
 class Watch(NamedTuple):
     """The watched accounts of a partition."""
 
-    places: Ints  # of each account: its begin in `pool`, -1: not watched; its set
+    places: Ints  # of each account: PLACE, OF_SET, QUIET_ON
     pool: Ints
     looks: Ints  # of each customer: the earliest day of a look, 0: none
     sets: Ints  # of products: kind, then the method of each slot, -1: none
@@ -136,6 +141,8 @@ def settle(watch: Watch, account: int, through: int) -> None:
     head = watch.pool[begin : begin + HEAD]
     state = watch.pool[begin + HEAD : begin + WORDS[kind]]
     place = watch.waiting.heads[account]
+    if place >= 0:
+        watch.places[account, QUIET_ON] = 0
     while place >= 0 and waiting.day_of(watch.waiting, place) <= through:
         entry = watch.waiting.pool[place]
         day, flags = waiting.day_of(watch.waiting, place), waiting.flags_of(watch.waiting, place)
@@ -157,6 +164,7 @@ def on_booking(
     begin = watch.places[account, 0]
     kind = watch.sets[watch.places[account, 1], 0]
     head = watch.pool[begin : begin + HEAD]
+    watch.places[account, QUIET_ON] = 0
     if flags & CLOSES:
         head[CLOSED_ON] = day
     elif kind == PURCHASES and not flags & PURCHASE:
