@@ -80,6 +80,12 @@ def test_an_alert_says_how_long_nothing_came() -> None:
     assert raised.terms["silent_days"] == (raised.on - day(last)).days > 1
 
 
+def test_a_line_that_ends_what_it_begins_is_no_threshold() -> None:
+    Threshold(raise_ppm=500_001, clear_ppm=500_000, rows=0, came_true=0)
+    with pytest.raises(ValueError, match="clear_ppm must be below raise_ppm"):
+        Threshold(raise_ppm=500_000, clear_ppm=500_000, rows=0, came_true=0)
+
+
 # Trouble -------------------------------------------------------------------------------------
 
 
