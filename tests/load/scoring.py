@@ -39,7 +39,7 @@ PARTS = (
          f"{FULL} --workers 1 --customers 10000 --customers 100000 --customers 1000000", "--quick"),
     Part("even", "10^4 to 10^6 customers, each event a state row: cost by size alone", 4,
          f"{FULL} --workers 1 --customers 10000 --customers 100000 --customers 1000000"
-         " --even --polls 2000 --events 500000", "--quick"),
+         " --even --polls 500 --events 500000", "--quick"),
     Part("rows", "from an event to its state row, 10,000 events/s", 1,
          "state_latency --risk --rates", "--rate 1000 --customers 10000"),
     Part("scores", "from an event to the score that it moved, one pace after the other", 4,
