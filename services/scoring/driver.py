@@ -85,7 +85,8 @@ class Driver:
         self._delivered = delivered  # the hole counter: what reaches a round is what counts
         self._has_events = has_events  # is the partition's `bank.events` here too
         self._events_topic, self._inputs_topic = events_topic, inputs_topic  # with their prefix
-        self._waiting_max = waiting_max  # records: the bound of a round, and of memory
+        # Records after which no more is taken; who waited then comes with one share more each.
+        self._waiting_max = waiting_max
         self._pending: list[Any] = []
         self._pending_records = 0
         self._wake = asyncio.Event()

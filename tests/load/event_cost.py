@@ -66,10 +66,11 @@ def _engine() -> Engine:
 
 def _age(one: partitions.Partition) -> None:
     """Accounts that rules ask about, all to be looked at on a far day unless something comes."""
-    pool, words, far = one.watched.pool, WORDS[ACCOUNTS], LATEST + 900
+    words, far, rows = WORDS[ACCOUNTS], LATEST + 900, len(one.numbers)
+    pool = one.watched.pool[: words * len(one.account_keys)]  # what is behind takes no memory
     pool[HEAD + OPENED_ON :: words] -= 365
-    pool[DUE::words] = one.watched.looks[:] = one.armed[:] = far
-    one.timers.buckets, one.timers.days = {far: array("i", range(len(one.numbers)))}, [far]
+    pool[DUE::words] = one.watched.looks[:rows] = one.armed[:rows] = far
+    one.timers.buckets, one.timers.days = {far: array("i", range(rows))}, [far]
 
 
 class Bank:
