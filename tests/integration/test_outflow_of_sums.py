@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from services.scoring.commands import outflows as commands
 from services.scoring.commands import store
@@ -145,6 +146,23 @@ def test_a_merge_and_its_undo_leave_what_had_always_been(space, scoring, scored)
     come_to(scoring, scored)
     assert outflows(scoring) == before
     assert rows(scoring, "select * from outflows_waiting") == []
+
+
+def test_a_party_without_a_number_waits_for_no_close(space, scoring, scored):
+    two_numbers(scored)
+    scored.book("C2", -6_000_000, day(GONE + 1))
+    scored.close_through(day(GONE + 5))
+    party(space, "P1", "C1", "C2")
+    come_to(scoring, scored)
+    waiting = "select party_id from outflows_waiting where due_on > '0001-01-01' order by 1"
+    assert rows(scoring, waiting) == [("P1",)]
+    joined(space)
+    come_to(scoring, scored)
+    assert rows(scoring, waiting) == [("P1",), ("P2",)], "its day has not come"
+    with scoring.database.transaction() as tx:
+        tx.session.execute(text("update outflows_waiting set due_on = :on"), {"on": day(GONE + 5)})
+    asked(scoring)
+    assert rows(scoring, waiting) == [("P2",)]
 
 
 def test_nobody_is_asked_before_the_store_has_what_the_worker_saw(space, scoring, scored):

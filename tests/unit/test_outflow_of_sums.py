@@ -177,11 +177,29 @@ def test_it_is_the_rule_of_one_number_asked_at_every_close(moves: Moves, through
     assert spans(judged(sums, through)) == slowly(moves, through)
 
 
-@given(MOVES, st.integers(0, 200), st.integers(0, 60))
+# Sets of rules: the close from which each judges, and how much less strict it is, in ppm.
+SETS = st.lists(
+    st.tuples(st.integers(0, 260), st.integers(-4, 4).map(lambda n: n * 50_000)), max_size=2
+).map(sorted)
+
+
+def limits(more: list[tuple[int, int]]) -> tuple[Limits, ...]:
+    first, found = FIRST.thresholds, [FIRST]
+    for of, less in more:
+        clear = first.outflow_clear_ppm - less
+        other = msgspec.structs.replace(
+            first, outflow_clear_ppm=clear, outflow_ppm=min(first.outflow_ppm, clear)
+        )
+        found.append(Limits(day(of).toordinal(), f"set-{len(found)}", other))
+    return tuple(found)
+
+
+@given(MOVES, st.integers(0, 200), st.integers(0, 60), SETS)
+@example([(0, 8 * LEAST), (100, -5 * LEAST)], 190, 60, [(101, -100_000)])
 def test_what_was_told_of_a_day_is_never_told_otherwise_later(
-    moves: Moves, through: int, more: int
+    moves: Moves, through: int, more: int, sets: list[tuple[int, int]]
 ) -> None:
-    """A later close adds to what an earlier one has shown."""
+    """A later close adds to what an earlier one has shown, and nobody is asked twice for one."""
 
     def until(found: Judged) -> list[tuple[int, int | None]]:
         return [
@@ -190,7 +208,8 @@ def test_what_was_told_of_a_day_is_never_told_otherwise_later(
             if begin <= through
         ]
 
-    once, later = judged(moves, through), judged(moves, through + more)
+    once, later = (judged(moves, at, limits(sets)) for at in (through, through + more))
+    assert once.next_on is None or once.next_on > day(through)
     assert until(once) == until(later)
     if once.next_on is None or once.next_on > day(through + more):
         assert [_bare(f) for f in once.falls] == [_bare(f) for f in later.falls]

@@ -41,14 +41,15 @@ WAIT = text(
 READY = text(
     """
     select w.party_id, x.through_on from outflows_waiting w cross join lateral (
-      select case when bool_and(r.closed_on is not null) then min(r.closed_on) end as through_on,
+      select count(*) as states,
+             case when bool_and(r.closed_on is not null) then min(r.closed_on) end as through_on,
              coalesce(bool_and(coalesce(o.next_offset, 0) > s.position), true) as stored
         from numbers n join customer_state s using (customer_number)
         left join rolls r on r.partition = s.partition
         left join positions o on o.topic = 'bank.events' and o.partition = s.partition
        where n.party_id = w.party_id) x
      where w.due_on <= coalesce((select max(closed_on) from rolls), date '0001-01-01')
-       and w.due_on <= coalesce(x.through_on, date '0001-01-01') and x.stored
+       and (x.states = 0 or w.due_on <= coalesce(x.through_on, date '0001-01-01') and x.stored)
      order by w.due_on, w.party_id limit :many
     """
 )

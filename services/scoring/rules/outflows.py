@@ -142,10 +142,10 @@ def judge(
         limits = _of(sets, day)
         if not _is_open(found) and sums.begins(limits.thresholds):
             found.append(Fall(date.fromordinal(day), sums.balance, sums.mean, limits))
-    _recover(found, sums, sets, through.toordinal() + 1)
+    over_on = _recover(found, sums, sets, through.toordinal() + 1)
     following = [ordered[at][0]] if at < len(ordered) else []
-    if _is_open(found):
-        following.append(sums.recovers(_of(sets, sums.day).thresholds) - 1)
+    if over_on is not None:
+        following.append(over_on - 1)
     return Judged(found, date.fromordinal(min(following)) if following else None)
 
 
@@ -163,14 +163,18 @@ def _end(found: list[Fall], day: int) -> None:
         found.pop()  # it began and ended in the same instant: it never was
 
 
-def _recover(found: list[Fall], sums: _Sums, sets: Sequence[Limits], until: int) -> None:
-    """Ends what is over when this day begins, by the set that judges the close before."""
+def _recover(
+    found: list[Fall], sums: _Sums, sets: Sequence[Limits], until: int
+) -> int | None:
+    """Ends what is over when this day begins, by the set that judges the close before. Returns the
+    day after it on which it may be over, if one is open still."""
     if not _is_open(found):
-        return
+        return None
     day = sums.recovers(_of(sets, sums.day).thresholds)
     while day <= until:
         asked = sums.recovers(_of(sets, day - 1).thresholds)
         if asked <= day:
             _end(found, asked)
-            return
+            return None
         day = asked
+    return day
