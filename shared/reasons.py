@@ -108,6 +108,8 @@ _FORMS = (
          N_("the account was not open on that day")),
     Form("closed_later", r"the account was closed on a later day",
          N_("the account was closed on a later day")),
+    Form("opened_later", r"the account was opened on a later day",
+         N_("the account was opened on a later day")),
     Form("loan", r"loan (?P<loan>.*) is not known", N_("loan %(loan)s is not known")),
     Form("account", r"account (?P<account>.*) is not known",
          N_("account %(account)s is not known")),

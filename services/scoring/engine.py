@@ -19,7 +19,6 @@ from services.scoring.columns import (
     Close,
     Columns,
     Context,
-    Kind,
     Refused,
     refuse,
 )
@@ -38,6 +37,7 @@ from services.scoring.rows import (
     CLOSED_LATER,
     DUPLICATE,
     NOT_OPEN,
+    OPENED_LATER,
     REDELIVERED,
     SEEN_BEFORE,
 )
@@ -49,14 +49,13 @@ from shared.events.envelope import decode
 
 Ints = NDArray[np.int64]
 VERDICTS_KEPT = 1000  # of a partition, the newest: redeliveries meet them again
-_BEYOND: dict[int, tuple[Kind, str, str]] = {
-    BEYOND_RANGE: (
-        "dead", "data.amount_minor", "a sum would leave the range of exact figures"
-    ),
-    BEYOND_HISTORY: ("dead", "data.value_on", "the balances of that day are no longer kept"),
-    NOT_OPEN: ("quarantined", "businessdate", "the account was not open on that day"),
-    CLOSED_LATER: ("dead", "businessdate", "the account was closed on a later day"),
-}  # fmt: skip
+_BEYOND = {
+    BEYOND_RANGE: ("data.amount_minor", "a sum would leave the range of exact figures"),
+    BEYOND_HISTORY: ("data.value_on", "the balances of that day are no longer kept"),
+    NOT_OPEN: ("businessdate", "the account was not open on that day"),
+    CLOSED_LATER: ("businessdate", "the account was closed on a later day"),
+    OPENED_LATER: ("businessdate", "the account was opened on a later day"),
+}
 
 
 @dataclass(slots=True)
@@ -281,7 +280,7 @@ class Engine:
         for i in places:
             record = records[columns.offsets[i]]
             type_ = decode(record.value or b"").type
-            told = refuse(self._context, batch.partition.number, record,
+            told = refuse(self._context, batch.partition.number, record, "dead",
                           *_BEYOND[int(verdicts[i])], type_)  # fmt: skip
             found.append(inputs.with_sequence(told, columns.sequences[i] if batch.of_inputs else 0))
         return found
@@ -380,7 +379,7 @@ _NAMES = {
     APPLIED: "applied",
     REDELIVERED: "redelivered",
     DUPLICATE: "duplicate",
-    **{verdict: kind for verdict, (kind, _, _) in _BEYOND.items()},
+    **dict.fromkeys(_BEYOND, "dead"),
 }
 
 

@@ -66,8 +66,9 @@ REDELIVERED: Final = 1  # at or below the row's offset, or its sequence of input
 DUPLICATE: Final = 2  # sent again by its producer
 BEYOND_RANGE: Final = 3  # a sum would leave 2**61 minor units
 BEYOND_HISTORY: Final = 4  # back-valued to where the balances are no longer known
-NOT_OPEN: Final = 5  # the closing of an account that nobody opened up to that day
-CLOSED_LATER: Final = 6  # an opening of before the account's last closing
+NOT_OPEN: Final = 5  # a closing of before the account's opening
+CLOSED_LATER: Final = 6  # an opening or closing of before the account's last closing
+OPENED_LATER: Final = 7  # an opening of before the one that it is open by
 
 # Flags of an event's column
 BY_CUSTOMER: Final = 1

@@ -2,26 +2,24 @@
 gain, or a cost twice. What contradicts is refused by name; the rest is the independent loop's."""
 
 import json
-from base64 import b64encode
 from datetime import date, timedelta
 from random import Random
 from typing import Any
 
 import pytest
 
-from services.scoring.replay import Line
-from shared.events import Event, wrap
+from shared.events import Event
 from shared.events.bank import AccountClosed, AccountOpened
 from shared.events.envelope import encode
-from shared.events.scoring import EventReplayed
 from tests.golden import day_by_day
 from tests.ledger_bank import FIRST_DAY, event_of
 from tests.unit.test_contribution_rules import RATES, Book
-from tests.workers import closed, instant
+from tests.workers import closed
 
 LATEST = date(2079, 1, 1).toordinal()
-NOT_OPEN = ("quarantined", "the account was not open on that day")
+NOT_OPEN = ("dead", "the account was not open on that day")
 CLOSED_LATER = ("dead", "the account was closed on a later day")
+OPENED_LATER = ("dead", "the account was opened on a later day")
 LAST = FIRST_DAY + timedelta(days=58)
 LATE = pytest.mark.parametrize("told_on", [0, 25, 50], ids=["open days", "late", "month closed"])
 
@@ -106,29 +104,17 @@ def test_a_closing_as_late_as_that_counts_from_its_day_on() -> None:
 
 
 @LATE
-@pytest.mark.parametrize("day", [10, 30])
-def test_a_closing_told_first_waits_and_replayed_after_its_opening_it_is_as_in_order(
-    told_on: int, day: int
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_closing_of_which_no_opening_was_told_is_taken_and_costs_nothing(
+    told_on: int, restarts: bool
 ) -> None:
-    late, opening = ended(january(day)), opened(january(20))
-    book = told(late, opening, on=told_on)
-    assert book.told() == [NOT_OPEN]
-    assert upkeep(book) == {"2025-01": -12, "2025-02": -28}  # until it is replayed: a difference
-    # All was told in this order: the account's transaction, closes, the closing
-    replay(book, late, 1 + told_on)
-    in_order = told(opening, late, on=told_on)
-    assert book.scored.by_origin() == in_order.scored.by_origin()
-    assert upkeep(book) == ({"2025-01": -10} if day == 30 else {"2025-01": -12, "2025-02": -28})
-
-
-def replay(book: Book, event: Event[Any], place: int) -> None:
-    fact = EventReplayed(customer_number="C", partition=0, offset=place,
-                         payload=b64encode(encode(event)).decode())  # fmt: skip
-    again = wrap(fact, id="input-1", source="guanxi/scoring", time=instant(FIRST_DAY),
-                 businessdate=FIRST_DAY, sequence=1)  # fmt: skip
-    engine = book.scored.engine
-    outcome = engine.apply(engine.read_inputs(0, [Line(0, b"C", encode(again))], LATEST), set())
-    book.scored._write(0, outcome)
+    """What a bank tells of accounts that it had before; an opening of before it is refused."""
+    book = told(ended(january(30)), opened(january(20)), on=told_on, restarts=restarts)
+    assert book.told() == [CLOSED_LATER]
+    assert upkeep(book) == {}
+    again = told(ended(january(10)), opened(january(20)), on=told_on, restarts=restarts)
+    assert again.told() == []
+    assert upkeep(again) == {"2025-01": -12, "2025-02": -28}
 
 
 @LATE
@@ -150,6 +136,21 @@ def test_said_twice_it_is_said_once(told_on: int) -> None:
     book = told(*pair, on=told_on)
     assert book.told() == []
     assert upkeep(book) == {"2025-01": -17}
+
+
+@LATE
+@pytest.mark.parametrize("restarts", [False, True])
+def test_another_day_of_before_the_last_one_is_not_taken_for_a_repeat(
+    told_on: int, restarts: bool
+) -> None:
+    """Which of the two days is right nobody knows here; the later one stands."""
+    book = told(opened(january(5)), opened(january(3)), on=told_on, restarts=restarts)
+    assert book.told() == [OPENED_LATER]
+    assert upkeep(book) == {"2025-01": -27, "2025-02": -28}
+    turns = opened(january(3)), ended(january(20)), ended(january(10))
+    shut = told(*turns, on=told_on, restarts=restarts)
+    assert shut.told() == [CLOSED_LATER]
+    assert upkeep(shut) == {"2025-01": -17}
 
 
 @LATE

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.scoring import engine, uses
-from services.scoring.rows import BEYOND_HISTORY, BEYOND_RANGE, CLOSED_LATER, NOT_OPEN
+from services.scoring.rows import BEYOND_HISTORY, BEYOND_RANGE, CLOSED_LATER, NOT_OPEN, OPENED_LATER
 from services.scoring.scores.contribution.rates import NEVER
 from shared.events import envelope
 from shared.events.bank import DayClosed
@@ -93,6 +93,7 @@ def reasons() -> dict[str, str]:
         "history": engine._BEYOND[BEYOND_HISTORY][-1],
         "not open": engine._BEYOND[NOT_OPEN][-1],
         "closed later": engine._BEYOND[CLOSED_LATER][-1],
+        "opened later": engine._BEYOND[OPENED_LATER][-1],
         "rate": uses._no_rate("loan", EVENT.businessdate.toordinal(), NEVER),
         "rate from": uses._no_rate("loan", 1, EVENT.businessdate.toordinal()),
         "stopped": "1001 messages parked within an hour",

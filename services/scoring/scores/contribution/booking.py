@@ -164,17 +164,21 @@ def _last_turn(book: Book, account: int) -> int:
 @inlined
 def _out_of_turn(last: int, action: int, day: int) -> int:
     """Openings and closings take turns in the order of their days; what goes before the last would
-    cost an account for days on which it was not open, or twice."""
-    if action == r.CLOSED:
-        return r.NOT_OPEN if last == 0 or day < last else r.APPLIED
+    cost an account for days on which it was not open, or twice, or for too few or too many."""
+    if day < last:
+        return r.NOT_OPEN if action == r.CLOSED else r.OPENED_LATER
     return r.CLOSED_LATER if day < -last else r.APPLIED
 
 
 @compiled
 def open_or_close(book: Book, account: int, day: int, step: int, until: int) -> None:
-    """An account is open from a day on, or no longer. Said twice it is said once."""
-    ledger, tail = book.ledgers[account], book.tail
-    if (_last_turn(book, account) > 0) == (step > 0):
+    """An account is open from a day on, or no longer. Said twice it is said once. One of which no
+    opening was told has cost nothing: of its closing only the day is kept."""
+    ledger, tail, last = book.ledgers[account], book.tail, _last_turn(book, account)
+    if last == 0 and step < 0:
+        ledger[books.OPEN] = -day
+        return
+    if (last > 0) == (step > 0):
         return
     if day >= ledger[books.SETTLED_ON]:
         entries.add(tail, account, PENDING, 2 * day + 1, step)
