@@ -160,7 +160,12 @@ def test_a_probe_is_not_asked_about_again_unless_something_came() -> None:
         asking, deaf = copy_of(watch), copy_of(watch)
         for mark in range(last + 1, last + 150):
             if rng.random() < 0.02:
-                day, amount = mark + rng.choice((0, 0, 3, 4, 8)), rng.randrange(-90_000, 90_000)
+                day = mark + rng.choice((0, 0, 3, 4, 8, -1, -5, -9))
+                amount = rng.randrange(-90_000, 90_000)
+                for one in (watch, asking, deaf):
+                    watching.on_booking(one, 0, 0, day, amount, af.BY_CUSTOMER, 9, mark - 1)
+            if watch.places[0, watching.QUIET_ON] == mark and rng.random() < 0.5:  # a late event
+                day, amount = mark - rng.choice((1, 5)), rng.randrange(-90_000, 90_000)
                 for one in (watch, asking, deaf):
                     watching.on_booking(one, 0, 0, day, amount, af.BY_CUSTOMER, 9, mark - 1)
             asking.places[0, watching.QUIET_ON] = 0
