@@ -11,7 +11,6 @@ import os
 import signal
 import tempfile
 import time
-from collections import defaultdict
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -85,12 +84,8 @@ def _work_off(database: Database, running: list[Forked], count: int) -> float:
 
 
 def _measure(
-    found: Servers, folded: list[Record], booked: list[tuple[str, int]], customers: int,
-    members: int,
-) -> dict[str, float]:  # fmt: skip
-    sums: defaultdict[str, int] = defaultdict(int)
-    for number, minor in booked:
-        sums[number] += minor
+    found: Servers, folded: list[Record], booked: list[int], customers: int, members: int
+) -> dict[str, float]:
     with (
         tempfile.TemporaryDirectory() as name,
         query_room(found, PARTITIONS) as (space, service),
@@ -113,7 +108,7 @@ def _measure(
         finally:
             for one in running:
                 one.kill()
-        assert_folded(database, sums, transactions=len(booked))
+        assert_folded(database, sum(booked), transactions=len(booked))
         with database.read() as session:
             assert all(line["difference"] == 0 for line in positions.reconcile(session))
     return {
