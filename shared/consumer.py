@@ -122,7 +122,7 @@ class Listener:
         try:
             self._apply(records)
         except Exception:
-            self._at_most = max(len(records) // 2, 1)
+            self._at_most = max(min(len(records), self._at_most) // 2, 1)
             raise
         self._at_most = min(2 * self._at_most, self._records_max)
 

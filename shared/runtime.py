@@ -58,6 +58,7 @@ class Service:
     metrics: Extra | None = None
     batches: Mapping[str, BatchHandler] = field(default_factory=dict)  # private topics, not events
     records_max: int = RECORDS_MAX  # of one transaction of the listener
+    states: tuple[str, ...] = ()  # of its batches, where only the last record of a key is done
     letters: OtherLetters | None = None
     lines: tuple[Line, ...] = ()  # of states that its relay tells
 
@@ -117,6 +118,7 @@ class Runtime:
             group or self.service.name,
             self.service.topics(),
             lambda spans: place(self.database, spans),
+            self.service.states,
         )
 
     def listener(self, source: Source | None = None) -> Listener:

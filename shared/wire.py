@@ -4,7 +4,7 @@ Topics carry the settings' prefix on the broker and their plain name everywhere 
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -20,6 +20,7 @@ from kafka import (
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
+from shared.gathering import gathered
 from shared.settings import Settings
 from shared.unpacked import read_compiled
 
@@ -121,9 +122,14 @@ def _rest_when_all_is_asked(consumer: KafkaConsumer, rest_ms: int) -> None:
 class KafkaSource:
     """A group member that starts every partition where the service's own table says."""
 
-    def __init__(self, settings: Settings, group: str, topics: Iterable[str], place: Place) -> None:
+    def __init__(
+        self, settings: Settings, group: str, topics: Iterable[str], place: Place,
+        states: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        """`states`: of a key of these topics only the last record of a poll is done."""
         self._settings = settings
         self._place = place
+        self._states = frozenset(states)
         self._listener = _Assigned()
         self._consumer = KafkaConsumer(
             bootstrap_servers=settings.kafka.split(","),
@@ -153,7 +159,12 @@ class KafkaSource:
         self._consumer.subscribe(names, listener=self._listener)
 
     def poll(self, timeout_s: float, records_max: int) -> list[Record]:
-        """Records in partition order; none of a partition that was not yet put in its place."""
+        """Those of one fetch, of states as many more as wait (`gathered`). Each partition's in its
+        order; none of a partition that was not yet put in its place."""
+        return gathered(self._polled, self._states, timeout_s, records_max)
+
+    def _polled(self, timeout_s: float, records_max: int) -> tuple[list[Record], bool]:
+        """Those of one fetch; False: partitions were put in their places meanwhile."""
         self._finish_join()
         polled = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=records_max)
         fresh = self._listener.take()
@@ -170,7 +181,7 @@ class KafkaSource:
                 found += [
                     Record(topic, part, r.offset, r.key, r.value, r.timestamp) for r in records
                 ]
-        return found
+        return found, not fresh
 
     def _finish_join(self) -> None:
         """A join that was begun is gone through with, also when one poll was too short for it.

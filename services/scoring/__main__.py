@@ -40,8 +40,8 @@ SERVICE = Service(
     roles={"rehearse": (rehearse, "Run proposed rules over the stored events; serve health.")},
     metrics=gauges,
     batches=BATCHES,
-    # Of many records of a customer the last is folded: the further behind, the more are together.
     records_max=50_000,
+    states=("scoring.state",),  # so the further behind, the less a record costs
     aging=(worker_letters.AGING, rehearsals.AGING, turnover.AGING),
     letters=OtherLetters(waiting_letters, waiting_count),
     lines=(ScoresLine(),),

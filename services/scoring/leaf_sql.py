@@ -36,9 +36,9 @@ def _slice(growth: str) -> str:
 
 # The slice of a contribution: 5 % wide, so a curve over some hundreds of them is the parties' own.
 SLICE: Final = _slice("1.05")
-# The band of a figure in a ranking: a half wide, so an event seldom moves a party to another, and
-# only then its index is written.
-BAND: Final = _slice("1.5")
+# The band of a figure in a ranking: up to four times as much, so an event seldom moves a party to
+# another, and only then its index is written.
+BAND: Final = _slice("4")
 # Who answers for a number today; its whole contribution stands under him.
 OWNER = "manager_now, staff_now, branch_now"
 

@@ -2,10 +2,11 @@
 
 from datetime import UTC, date, datetime
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
-from services.scoring.commands.copying import copy_rows, staged
+from services.scoring.commands.copying import Texts, copy_columns, copy_rows, staged
 from shared.testing.space import ServiceUnderTest
 from tests.integration import scoring_room
 
@@ -29,6 +30,23 @@ def test_rows_arrive_as_they_were(scoring: ServiceUnderTest) -> None:
         )  # fmt: skip
         found = tx.session.execute(text("select t, n, d, at, b, y from copied order by place"))
         assert [tuple(row) for row in found] == ROWS
+
+
+def test_columns_arrive_as_they_were_whatever_the_lengths_of_their_texts(
+    scoring: ServiceUnderTest,
+) -> None:
+    words = ["", "关系", "a\tb", "\\N", "x" * 300]
+    pairs = [(a, b) for a in words for b in words] * 3
+    columns = [[pair[n].encode() for pair in pairs] for n in range(2)]
+    numbers = np.array([(n, (-1) ** n * (2**63 - 1 - n)) for n in range(len(pairs))], np.int64)
+    with scoring.database.transaction() as tx:
+        staged(tx, "copied_columns", "a text, b text, n bigint, big bigint")
+        texts = [Texts.of(column) for column in columns]
+        copy_columns(tx, "copied_columns", ("a", "b", "n", "big"), texts, numbers)
+        found = tx.session.execute(text("select a, b, n, big from copied_columns order by n"))
+        assert [tuple(row) for row in found] == [
+            (*pair, *row) for pair, row in zip(pairs, numbers.tolist(), strict=True)
+        ]
 
 
 def test_a_type_that_nobody_has_thought_of_is_refused(scoring: ServiceUnderTest) -> None:

@@ -163,6 +163,8 @@ def _run(
     broker = _broker_pid(space.servers.kafka)
     gate.touch()
     space.send(openings_of(bank.customers))
+    # The day before is closed, so that each account's first look is behind it too.
+    space.send(closes_of(FIRST_DAY - timedelta(days=1)))
     running = [
         space.start(f"w{n}", ("tests.load.gated_worker",), GUANXI_BENCH_GATE=str(gate), **settings)
         for n in range(workers)

@@ -1,8 +1,10 @@
 """`python -m tests.load.fold_lag`: how fast listeners of scoring work off `scoring.state`.
 
-They are processes as in production, and share the partitions. They stand still while the topic is
-filled; then its whole lag is folded, through a real broker. Every second it says how much is left.
-Sums are asserted, and that the equation has no difference.
+They are processes as in production, and share the partitions. The bank is there before: each
+customer has been folded once. They stand still while the topic is filled; then its whole lag is
+folded, through a real broker. Every second it says how much is left. Of a customer who has several
+records in a transaction the last is written, so what came into the tables is told beside the
+records. Sums are asserted, and that the equation has no difference.
 """
 
 import asyncio
@@ -32,6 +34,7 @@ from tests.load.query_rooms import (
     make_parties,
     query_room,
     start,
+    vacuum,
     wait_placed,
 )
 from tests.processes import Forked
@@ -69,8 +72,24 @@ def _folded(database: Database) -> int:
         return int(found.scalar_one())
 
 
+def _written(database: Database) -> tuple[int, int]:
+    """Rows of customers, and of all tables, that were ever inserted or updated."""
+    time.sleep(2)  # a server's process tells its counts once a second
+    with database.read() as session:
+        customers, rows = session.execute(
+            text(
+                """
+                select sum(n) filter (where relname = 'customer_state'), sum(n)
+                  from (select relname, n_tup_ins + n_tup_upd as n from pg_stat_user_tables
+                         where schemaname = current_schema()) x
+                """
+            )
+        ).one()
+        return int(customers), int(rows)
+
+
 def _work_off(database: Database, running: list[Forked], count: int) -> float:
-    """Lets the listeners go on until nothing is left. Returns seconds."""
+    """Lets the listeners go on until so much is done. Returns seconds."""
     for one in running:
         one.send_signal(signal.SIGCONT)
     begun, said = time.perf_counter(), 1
@@ -84,8 +103,9 @@ def _work_off(database: Database, running: list[Forked], count: int) -> float:
 
 
 def _measure(
-    found: Servers, folded: list[Record], booked: list[int], customers: int, members: int
-) -> dict[str, float]:
+    found: Servers, bank: list[Record], lag: list[Record], booked: list[int], customers: int,
+    members: int,
+) -> dict[str, float]:  # fmt: skip
     with (
         tempfile.TemporaryDirectory() as name,
         query_room(found, PARTITIONS) as (space, service),
@@ -98,13 +118,17 @@ def _measure(
         ]
         try:
             wait_placed(space, service, members)
+            asyncio.run(preload(space, bank, PARTITIONS))
+            _work_off(database, running, len(bank))
             for one in running:
                 one.send_signal(signal.SIGSTOP)
-            asyncio.run(preload(space, folded, PARTITIONS))
+            vacuum(found, schema)
+            asyncio.run(preload(space, lag, PARTITIONS))
             processes = [psutil.Process(one.pid) for one in running]
-            cpu = cpu_s(*processes)
-            took = _work_off(database, running, len(folded))
+            cpu, before = cpu_s(*processes), _written(database)
+            took = _work_off(database, running, len(bank) + len(lag))
             used = cpu_s(*processes) - cpu
+            after = _written(database)
         finally:
             for one in running:
                 one.kill()
@@ -112,9 +136,11 @@ def _measure(
         with database.read() as session:
             assert all(line["difference"] == 0 for line in positions.reconcile(session))
     return {
-        "rows": len(folded),
-        "rows_per_s": round(len(folded) / took),
-        "own_us_a_row": round(used * 1e6 / len(folded), 1),
+        "records": len(lag),
+        "records_per_s": round(len(lag) / took),
+        "customers_per_s": round((after[0] - before[0]) / took),
+        "table_rows_per_s": round((after[1] - before[1]) / took),
+        "own_us_a_record": round(used * 1e6 / len(lag), 1),
     }
 
 
@@ -129,10 +155,11 @@ def main(
     """Measure how fast the lag of `scoring.state` falls."""
     every = told(chain(accounts(customers), bookings(events, customers)))
     folded, booked = states(every, rates=rates), amounts_of(every)
+    first = len(states(told(accounts(customers)), rates=rates))
     with servers() as found:
         for count in members or (1, 2):
             stamp = {"members": count, "customers": customers, "rates": rates}
-            measured = _measure(found, folded, booked, customers, count)
+            measured = _measure(found, folded[:first], folded[first:], booked, customers, count)
             load = {"load_average": round(os.getloadavg()[0], 1)}
             typer.echo(json.dumps({"what": "fold from Kafka"} | stamp | measured | load))
 

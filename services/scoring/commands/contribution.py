@@ -192,18 +192,15 @@ WITH_LEAVES = text(
     """
 )
 EMPTY = text("truncate leaf_moves")
-# Safe as a merge: whoever moves a number's leaves holds the number.
+# Not a merge: of a day that has just begun the planner knows nothing, and would read all of it.
 TO_MOVED = text(
     """
-    merge into moved m
-    using (select customer_number, sum(posted_minor + accrued_minor) as minor
-             from leaf_moves group by customer_number
-           having sum(posted_minor + accrued_minor) <> 0) x
-       on m.on_date = :today and m.customer_number = x.customer_number
-     when matched then update set moved_minor = m.moved_minor + x.minor
-     when not matched
-     then insert (on_date, customer_number, moved_minor)
-          values (:today, x.customer_number, x.minor)
+    insert into moved (on_date, customer_number, moved_minor)
+    select :today, customer_number, sum(posted_minor + accrued_minor)
+      from leaf_moves group by customer_number
+    having sum(posted_minor + accrued_minor) <> 0 order by customer_number
+    on conflict (on_date, customer_number) do update
+       set moved_minor = moved.moved_minor + excluded.moved_minor
     """
 )
 # Whose leaves a tax is due on anew, where the bank has one; see `taxes`.

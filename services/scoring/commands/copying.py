@@ -1,7 +1,7 @@
 """Many rows at once into PostgreSQL: COPY within the transaction that is open."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -79,35 +79,32 @@ def copy_columns(
     statement = f"{_statement(table, columns)} (format binary)"
     with _cursor(tx) as cursor, cursor.copy(statement) as copy:
         copy.write(_BEGIN)
-        copy.write(_rows(texts, bigints).data)
+        for block in _blocks(texts, bigints):
+            copy.write(block.data)
         copy.write(_END)
 
 
-def _rows(texts: Sequence[Texts], bigints: Ints) -> Bytes:
-    count, numbers = bigints.shape
+def _blocks(texts: Sequence[Texts], bigints: Ints) -> Iterator[Bytes]:
+    """The rows as bytes, those whose texts have the same lengths together."""
     fields = np.empty(bigints.shape, _BIGINT)
     fields["size"], fields["value"] = 8, bigints
-    width = numbers * _BIGINT.itemsize
-    sizes = 2 + width + sum((4 + column.lengths for column in texts), np.zeros(count, np.int64))
-    rows = np.empty(int(sizes.sum()), np.uint8)
-    at = np.cumsum(sizes) - sizes
-    _put(rows, at, np.full(count, len(texts) + numbers, ">i2"))
-    at += 2
-    for data, begins, lengths in texts:
-        _put(rows, at, lengths.astype(">i4"))
-        at += 4
-        of = np.repeat(np.arange(count), lengths)
-        within = np.arange(len(of)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        rows[at[of] + within] = np.frombuffer(data, np.uint8)[begins[of] + within]
-        at += lengths
-    _put(rows, at, fields)
-    return rows
+    values = fields.view(np.uint8).reshape(len(bigints), -1)
+    shape = np.zeros(len(bigints), np.int64)
+    for _, _, lengths in texts:
+        shape = np.unique(shape * (lengths.max() + 1) + lengths, return_inverse=True)[1]
+    ends = np.cumsum(np.bincount(shape))
+    for rows in np.split(np.argsort(shape, kind="stable"), ends[:-1]):
+        pieces = [_same(len(rows), len(texts) + bigints.shape[1], ">i2")]
+        for data, begins, lengths in texts:
+            length = int(lengths[rows[0]])
+            places = begins[rows][:, None] + np.arange(length)
+            pieces += [_same(len(rows), length, ">i4"), np.frombuffer(data, np.uint8)[places]]
+        yield np.hstack([*pieces, values[rows]])
 
 
-def _put(rows: Bytes, at: Ints, values: NDArray[Any]) -> None:
-    """Writes a piece of the same size into each row."""
-    pieces = values.view(np.uint8).reshape(len(at), -1)
-    rows[at[:, None] + np.arange(pieces.shape[1])] = pieces
+def _same(rows: int, value: int, kind: str) -> Bytes:
+    """A column of the same number."""
+    return np.full((rows, 1), value, kind).view(np.uint8)
 
 
 def as_array(values: Iterable[str]) -> str:
