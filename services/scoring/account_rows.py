@@ -74,12 +74,6 @@ def find(known: AccountRows, row: int, words: Ints, letters: Bytes, at: int, n: 
 
 
 @inlined
-def of_number(known: AccountRows, text: Bytes, begin: int, end: int) -> int:
-    """The first account of a number that is no loan; -1: none."""
-    return _of_hashed(known, text, begin, end, hash_of(text, begin, end))
-
-
-@inlined
 def _of_hashed(known: AccountRows, text: Bytes, begin: int, end: int, mixed: int) -> int:
     slots, mask = known.slots, known.slots.shape[0] - 1
     slot = mixed & mask
@@ -98,7 +92,8 @@ def _of_hashed(known: AccountRows, text: Bytes, begin: int, end: int, mixed: int
 
 @compiled
 def of_one_number(known: AccountRows, text: Bytes, n: int) -> int:
-    return of_number(known, text, 0, n)
+    """The first account of a number that is no loan; -1: none."""
+    return _of_hashed(known, text, 0, n, hash_of(text, 0, n))
 
 
 @compiled

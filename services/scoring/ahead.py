@@ -58,7 +58,7 @@ def of_timer(
     next_account: Ints, watch: Watch,
 ) -> None:  # fmt: skip
     """Of the customers behind this one: what a look reads."""
-    if k + 3 * AHEAD >= due_rows.shape[0]:
+    if k + 3 * AHEAD >= due_rows.shape[0]:  # of the last ones nothing is left to be asked for
         return
     row = due_rows[k + 3 * AHEAD]
     ask_for(customers, row, _CUSTOMER)

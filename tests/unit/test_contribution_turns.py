@@ -140,6 +140,25 @@ def test_said_twice_it_is_said_once(told_on: int) -> None:
 
 @LATE
 @pytest.mark.parametrize("restarts", [False, True])
+def test_what_was_said_again_later_is_not_ended_on_an_earlier_day(
+    told_on: int, restarts: bool
+) -> None:
+    """It would leave the account closed on days on which the bank has said that it is open."""
+    again = opened(january(3)), opened(january(12)), opened(january(7))
+    book = told(*again, ended(january(9)), on=told_on, restarts=restarts)
+    assert book.told() == [OPENED_LATER]
+    assert upkeep(book) == {"2025-01": -29, "2025-02": -28}
+    later = told(*again, ended(january(12)), on=told_on, restarts=restarts)  # the control
+    assert later.told() == []
+    assert upkeep(later) == {"2025-01": -9}
+    shut = opened(january(3)), ended(january(9)), ended(january(20)), ended(january(14))
+    book = told(*shut, opened(january(16)), on=told_on, restarts=restarts)
+    assert book.told() == [CLOSED_LATER]
+    assert upkeep(book) == {"2025-01": -6}
+
+
+@LATE
+@pytest.mark.parametrize("restarts", [False, True])
 def test_another_day_of_before_the_last_one_is_not_taken_for_a_repeat(
     told_on: int, restarts: bool
 ) -> None:

@@ -152,7 +152,7 @@ def put_leaf(
 
 @inlined
 def _last_turn(book: Book, account: int) -> int:
-    """The day of the last opening or, with a minus, closing that was told; 0: there was none."""
+    """`books.OPEN` as all that was told makes it, whatever day is settled."""
     tail, last = book.tail, book.ledgers[account, books.OPEN]
     for place in range(*entries.span(tail, account, PENDING)):
         code = tail.pool[place, entries.CODE]
@@ -164,26 +164,30 @@ def _last_turn(book: Book, account: int) -> int:
 @inlined
 def _out_of_turn(last: int, action: int, day: int) -> int:
     """Openings and closings take turns in the order of their days; what goes before the last would
-    cost an account for days on which it was not open, or twice, or for too few or too many."""
-    if day < last:
-        return r.NOT_OPEN if action == r.CLOSED else r.OPENED_LATER
-    return r.CLOSED_LATER if day < -last else r.APPLIED
+    cost an account for days on which it was not open, or twice, or for too few or too many. What
+    only says again how it is may come in any order."""
+    is_open, since = last > 0, books.turned_on(last)
+    says_again = is_open == (action == r.OPENED)
+    if day >= (since if says_again else books.told_on(last)):
+        return r.APPLIED
+    if not is_open:
+        return r.CLOSED_LATER
+    return r.NOT_OPEN if action == r.CLOSED and day < since else r.OPENED_LATER
 
 
 @compiled
 def open_or_close(book: Book, account: int, day: int, step: int, until: int) -> None:
-    """An account is open from a day on, or no longer. Said twice it is said once. One of which no
-    opening was told has cost nothing: of its closing only the day is kept."""
+    """An account is open from a day on, or no longer. Of what says again how it is, as does the
+    closing of one of which no opening was told, only the day is kept."""
     ledger, tail, last = book.ledgers[account], book.tail, _last_turn(book, account)
-    if last == 0 and step < 0:
-        ledger[books.OPEN] = -day
-        return
     if (last > 0) == (step > 0):
-        return
+        step = 0
     if day >= ledger[books.SETTLED_ON]:
         entries.add(tail, account, PENDING, 2 * day + 1, step)
         return
-    ledger[books.OPEN] = books.turned(0, day, step)
+    ledger[books.OPEN] = books.turned(last, day, step)
+    if step == 0:
+        return
     entries.add(tail, account, HISTORY, 2 * day + 1, step)
     begin, end = day, ledger[books.SETTLED_ON]
     while begin < end:

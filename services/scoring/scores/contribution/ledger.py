@@ -41,6 +41,8 @@ UNIT = 365 * 10**6  # an exact sum of balance, ppm and days is minor units times
 LOSS_UNIT = 365 * 10**12  # of ppm of ppm: expected loss and the charge for capital
 HISTORY_DAYS = 31  # kept behind the settled day
 L_COUNT = 0  # of `Book.written`
+_DAY_BITS = 24
+_DAY = (1 << _DAY_BITS) - 1
 
 
 class Book(NamedTuple):
@@ -135,11 +137,27 @@ def upkeep(book: Book, account: int, begin: int, end: int) -> int:
     return between(book.rates.spans, book.rates.steps, series, begin, end)
 
 
+@inlined
+def turned_on(last: int) -> int:
+    """Since which day an account is what this `OPEN` says; 0: always."""
+    return abs(last) & _DAY
+
+
+@inlined
+def told_on(last: int) -> int:
+    """The latest day of which an opening or a closing was told."""
+    return max(turned_on(last), abs(last) >> _DAY_BITS)
+
+
 @compiled
 def turned(last: int, day: int, step: int) -> int:
-    """`OPEN` after the openings and closings of a day, that is the day, with a minus if the account
-    is closed. Where they are as many, it is as before them."""
-    return day if step > 0 or (step == 0 and last > 0) else -day
+    """`OPEN` after the openings and closings of a day: since when the account is open or, with a
+    minus, closed. Where they are as many, or only say again what it is, it is as before them, and
+    above that stands the day of which it was said."""
+    if step != 0:
+        return day if step > 0 else -day
+    both = turned_on(last) | max(told_on(last), day) << _DAY_BITS
+    return both if last > 0 else -both
 
 
 @inlined
