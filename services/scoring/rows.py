@@ -31,7 +31,7 @@ ACCOUNT_FIELDS: Final = ("sum_minor", "count", "last_on")
 LEDGER_FIELDS: Final = (
     "settled_on",  # the first day that is not accrued yet; 0: there is no ledger
     "balance",  # at the end of the day before it
-    "open",  # the day of the last opening: it costs its upkeep; of the last closing: less than 0
+    "open",  # since which day it is: it costs its upkeep; closed: less than 0; see `turned`
     "kept_from",  # balances from this day on follow from the entries; 0: all
     "old_min",  # bounds of the balances before it
     "old_max",

@@ -71,10 +71,12 @@ def send(space: Space, made: Bank) -> None:
 
 
 @pytest.fixture
-def months(
-    space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored
-) -> ServiceUnderTest:
+def months(space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored) -> ServiceUnderTest:
     """Two months of events and their leaves; nothing is closed yet."""
+    return filled(space, scoring, made, scored)
+
+
+def filled(space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored) -> ServiceUnderTest:
     reference(space, made)
     manager(space, "C0", "RM1", "SH01", date(2025, 1, 1))
     manager(space, "C1", "RM2", "BJ01", date(2025, 1, 1))

@@ -31,7 +31,7 @@ from tests.integration.pools_room import (
 )
 from tests.integration.scoring_room import rows
 from tests.integration.test_scoring_totals import residual
-from tests.ledger_bank import Bank
+from tests.ledger_bank import FIRST_DAY, Bank, event_of, random_bank, stream
 from tests.scored import Scored
 
 scoring, months = scoring_room.scoring, pools_room.months
@@ -92,6 +92,10 @@ def test_what_the_rates_charged_is_what_the_leaves_charge(
     months: ServiceUnderTest, scored: Scored
 ) -> None:
     """By counting uses, for idle accounts post their leaves later; all are posted here."""
+    _charged_as_by(scored, months)
+
+
+def _charged_as_by(scored: Scored, months: ServiceUnderTest) -> None:
     for period, end in ENDS.items():
         first = date.fromisoformat(f"{period}-01")
         month = {"first": first, "following": end + timedelta(days=1), "currency": "CNY"}
@@ -263,6 +267,43 @@ def test_account_days_count_from_the_opening_to_the_closing(
         account: (min(ended.get(account, first_of_february), first_of_february) - on).days
         for account, on in opened.items()
     }
+
+
+def _tell_turns(made: Bank) -> None:
+    """Two accounts that close and open again; some of it is said twice."""
+    told = [(bank.AccountOpened, 3), (bank.AccountOpened, 8), (bank.AccountClosed, 14),
+            (bank.AccountClosed, 14), (bank.AccountOpened, 20),
+            (bank.AccountClosed, 45)]  # fmt: skip
+    for account, product in (("81", "CA"), ("82", "SA")):
+        for n, (kind, slot) in enumerate(told):
+            on = FIRST_DAY + timedelta(days=slot)
+            names = {"customer_number": "C0", "account_number": account}
+            fact = (
+                bank.AccountOpened(**names, product_code=product, currency="CNY", opened_on=on)
+                if kind is bank.AccountOpened
+                else bank.AccountClosed(**names, closed_on=on)
+            )
+            made.events.append((slot, event_of(fact, f"turn-{account}-{n}", on)))
+
+
+def test_an_account_that_opens_again_is_charged_for_its_days_only(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    made = random_bank(3)
+    _tell_turns(made)
+    scored = Scored(made).run(stream(made, Random(3)), 50)
+    assert scored.refused == []
+    months = pools_room.filled(space, scoring, made, scored)
+    _charged_as_by(scored, months)
+    booked(space, cost("c1", "IT", 10**9, "account_day"), cost("c2", "HQ", 5_000, "account"))
+    months.drain()
+    close(months, JANUARY)
+    found = rows(months, """select driver_code, weight, count(*) from allocation_shares
+        where account_number in ('81', '82') group by 1, 2 order by 1""")  # fmt: skip
+    assert [(d, int(w), n) for d, w, n in found] == [
+        ("account", 1, 2),
+        ("account_day", 14 - 3 + 31 - 20, 2),
+    ]
 
 
 def test_pools_of_one_driver_divide_what_its_rate_charged(

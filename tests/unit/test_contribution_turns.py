@@ -13,6 +13,7 @@ from shared.events.bank import AccountClosed, AccountOpened
 from shared.events.envelope import encode
 from tests.golden import day_by_day
 from tests.ledger_bank import FIRST_DAY, event_of
+from tests.scored import digest_of
 from tests.unit.test_contribution_rules import RATES, Book
 from tests.workers import closed
 
@@ -155,6 +156,23 @@ def test_what_was_said_again_later_is_not_ended_on_an_earlier_day(
     book = told(*shut, opened(january(16)), on=told_on, restarts=restarts)
     assert book.told() == [CLOSED_LATER]
     assert upkeep(book) == {"2025-01": -6}
+
+
+@pytest.mark.parametrize("events", [
+    [opened(january(3)), opened(january(3), "-again")],
+    [opened(january(3)), opened(january(12)), opened(january(7)), opened(january(5))],
+    [opened(january(3)), ended(january(9)), ended(january(9), "-again")],
+    [opened(january(3)), ended(january(9)), ended(january(15)), opened(january(15))],
+    [opened(january(3)), ended(january(9)), opened(january(9))],
+    [opened(january(9)), ended(january(9))],
+    [ended(january(9)), ended(january(9), "-again"), ended(january(11)), opened(january(20))],
+], ids=lambda events: " ".join(event.id for event in events))  # fmt: skip
+def test_a_ledger_is_the_same_whenever_its_days_were_closed(events: list[Event[Any]]) -> None:
+    book = told(*events)
+    assert book.told() == []
+    for other in (told(*events, restarts=True), told(*events, on=7), told(*events, on=50)):
+        assert other.told() == []
+        assert digest_of(other.scored) == digest_of(book.scored)
 
 
 @LATE

@@ -53,22 +53,28 @@ NOTE_USES = text(
       from uses u join ways w using (kind, channel, product_code)
     """  # noqa: S608 - names are ours
 )
-# An account is open from the day of its opening on, and no longer on the day of its closing.
+# An account is open from the day of an opening on, and no longer on the day of the closing after
+# it; then it may open again. What only says again how it is changes nothing (ADR 11).
 NOTE_SPANS = text(
-    """
+    f"""
+    with told as (
+      select e.*, lag(e.type) over turns as type_before
+        from bank_events e
+       where e.type in ('bank.account_opened.v1', 'bank.account_closed.v1') and {FIRST}
+      window turns as (partition by e.customer_number, e.account_number
+                       order by e.businessdate, e.event_offset)),
+    spans as (
+      select *, lead(businessdate, 1, :following) over (
+                  partition by customer_number, account_number
+                  order by businessdate, event_offset) as closed_on
+        from told where type is distinct from type_before)
     insert into pool_spans
-    select customer_number, account_number, product_code, greatest(opened_on, :first),
+    select customer_number, account_number, product_code, greatest(businessdate, :first),
            least(closed_on, :following)
-      from (select customer_number, account_number, max(product_code) as product_code,
-                   max(currency) as currency,
-                   min(businessdate) filter (where type = 'bank.account_opened.v1') as opened_on,
-                   min(businessdate) filter (where type = 'bank.account_closed.v1') as closed_on
-              from bank_events
-             where type in ('bank.account_opened.v1', 'bank.account_closed.v1')
-             group by 1, 2) x
-     where coalesce(currency, :currency) = :currency and opened_on < :following
-       and coalesce(closed_on, :following) > greatest(opened_on, :first)
-    """
+      from spans
+     where type = 'bank.account_opened.v1' and coalesce(currency, :currency) = :currency
+       and businessdate < :following and closed_on > greatest(businessdate, :first)
+    """  # noqa: S608 - names are ours
 )
 CHARGED = text(
     f"""
@@ -99,9 +105,9 @@ CONTACTS_IN = f"""select e.customer_number, '', '', count(*) from bank_events e
        and :driver_code in ('{CONTACT}', '{CONTACT}/' || e.channel_code) group by 1"""  # noqa: S608
 PRICED = text("select distinct driver_code from cost_rates")
 WEIGH: Final = {
-    ACCOUNT_DAY: "select customer_number, account_number, product_code, end_on - begin_on"
-                 " from pool_spans",
-    ACCOUNT: "select customer_number, account_number, product_code, 1 from pool_spans",
+    ACCOUNT_DAY: "select customer_number, account_number, product_code, sum(end_on - begin_on)"
+                 " from pool_spans group by 1, 2, 3",
+    ACCOUNT: "select distinct customer_number, account_number, product_code, 1 from pool_spans",
     TRANSACTION: "select customer_number, account_number, product_code, sum(many)"
                  " from pool_uses group by 1, 2, 3",
     TURNOVER: "select customer_number, account_number, product_code, sum(turnover)"

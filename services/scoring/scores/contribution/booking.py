@@ -177,17 +177,19 @@ def _out_of_turn(last: int, action: int, day: int) -> int:
 
 @compiled
 def open_or_close(book: Book, account: int, day: int, step: int, until: int) -> None:
-    """An account is open from a day on, or no longer. Of what says again how it is, as does the
-    closing of one of which no opening was told, only the day is kept."""
+    """An account is open from a day on, or no longer. One of which no opening was told has cost
+    nothing: of its closing only the day is kept, as of what says again how it is."""
     ledger, tail, last = book.ledgers[account], book.tail, _last_turn(book, account)
+    if last == 0 and step < 0:
+        ledger[books.OPEN] = -day
+        return
     if (last > 0) == (step > 0):
-        step = 0
+        ledger[books.OPEN] = books.told_again(ledger[books.OPEN], day)
+        return
     if day >= ledger[books.SETTLED_ON]:
         entries.add(tail, account, PENDING, 2 * day + 1, step)
         return
     ledger[books.OPEN] = books.turned(last, day, step)
-    if step == 0:
-        return
     entries.add(tail, account, HISTORY, 2 * day + 1, step)
     begin, end = day, ledger[books.SETTLED_ON]
     while begin < end:

@@ -149,15 +149,23 @@ def told_on(last: int) -> int:
     return max(turned_on(last), abs(last) >> _DAY_BITS)
 
 
+@inlined
+def _open(is_open: bool, since: int, told: int) -> int:
+    """One `OPEN`: since when, above that what was told of a later day, a minus if closed."""
+    both = since | (told << _DAY_BITS if told > since else 0)
+    return both if is_open else -both
+
+
+@compiled
+def told_again(last: int, day: int) -> int:
+    """`OPEN` after it was only said again, of this day, how it is then."""
+    return _open(last > 0, turned_on(last), max(told_on(last), day))
+
+
 @compiled
 def turned(last: int, day: int, step: int) -> int:
-    """`OPEN` after the openings and closings of a day: since when the account is open or, with a
-    minus, closed. Where they are as many, or only say again what it is, it is as before them, and
-    above that stands the day of which it was said."""
-    if step != 0:
-        return day if step > 0 else -day
-    both = turned_on(last) | max(told_on(last), day) << _DAY_BITS
-    return both if last > 0 else -both
+    """`OPEN` after the openings and closings of a day; as many of both leave it as it was."""
+    return _open(step > 0 or (step == 0 and last > 0), day, abs(last) >> _DAY_BITS)
 
 
 @inlined
