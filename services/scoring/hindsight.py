@@ -187,6 +187,8 @@ def lives(
     for event in events:
         if event.type == AccountOpened.TYPE:
             opened.setdefault(event.account_number, event.on)
+            if closed.get(event.account_number, event.on + 1) <= event.on:
+                del closed[event.account_number]  # opened again: its life goes on
         elif event.type == AccountClosed.TYPE:
             closed[event.account_number] = event.on
         elif event.type == TransactionBooked.TYPE and event.on <= through:

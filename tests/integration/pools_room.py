@@ -1,12 +1,14 @@
 """A small bank whose events, leaves and actual costs are all there: months to close."""
 
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
 
 from services.scoring import state
+from services.scoring.commands import pools_spreading
+from services.scoring.commands.copying import staged
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.pools_closing import Closer
 from services.scoring.rate import Rate
@@ -139,3 +141,20 @@ def forget_leaf(scoring: ServiceUnderTest, component: str) -> None:
         one = """delete from leaves where ctid = (select ctid from leaves
                   where component = :component limit 1)"""
         assert tx.session.execute(text(one), {"component": component}).rowcount == 1
+
+
+def charged_as_by(scored: Scored, months: ServiceUnderTest) -> None:
+    for period, end in ENDS.items():
+        first = date.fromisoformat(f"{period}-01")
+        month = {"first": first, "following": end + timedelta(days=1), "currency": "CNY"}
+        with months.database.transaction() as tx:
+            for name, columns in (("uses", pools_spreading.USES), ("spans", pools_spreading.SPANS)):
+                staged(tx, f"pool_{name}", columns)
+            charged = pools_spreading._observe(tx, month)
+        truth: Counter[str] = Counter()
+        for (_, _, component, origin), amount in scored.by_origin().items():
+            if origin == period:
+                truth[component] -= amount
+        assert truth["abc_txn"] > 0 < truth["abc_maint"]
+        assert charged.pop("account_day") == truth["abc_maint"]
+        assert sum(charged.values()) == truth["abc_txn"]

@@ -1,14 +1,14 @@
 """Actual costs spread over those who used what they were for: to the unit, once, in all totals."""
 
 from collections import Counter, defaultdict
-from datetime import date, timedelta
+from datetime import date
 from random import Random
 
 import pytest
 from sqlalchemy import text
 
 from services.scoring.allocation_sql import shared_out as shared_out_sql
-from services.scoring.commands import pools_closing, pools_spreading
+from services.scoring.commands import pools_closing
 from services.scoring.commands.copying import copy_rows, staged
 from services.scoring.rules.allocating import shared_out
 from shared.events import bank
@@ -21,6 +21,7 @@ from tests.integration.pools_room import (
     NAMES,
     allocated,
     booked,
+    charged_as_by,
     close,
     cost,
     driver_rate,
@@ -31,7 +32,7 @@ from tests.integration.pools_room import (
 )
 from tests.integration.scoring_room import rows
 from tests.integration.test_scoring_totals import residual
-from tests.ledger_bank import FIRST_DAY, Bank, event_of, random_bank, stream
+from tests.ledger_bank import Bank
 from tests.scored import Scored
 
 scoring, months = scoring_room.scoring, pools_room.months
@@ -92,24 +93,7 @@ def test_what_the_rates_charged_is_what_the_leaves_charge(
     months: ServiceUnderTest, scored: Scored
 ) -> None:
     """By counting uses, for idle accounts post their leaves later; all are posted here."""
-    _charged_as_by(scored, months)
-
-
-def _charged_as_by(scored: Scored, months: ServiceUnderTest) -> None:
-    for period, end in ENDS.items():
-        first = date.fromisoformat(f"{period}-01")
-        month = {"first": first, "following": end + timedelta(days=1), "currency": "CNY"}
-        with months.database.transaction() as tx:
-            for name, columns in (("uses", pools_spreading.USES), ("spans", pools_spreading.SPANS)):
-                staged(tx, f"pool_{name}", columns)
-            charged = pools_spreading._observe(tx, month)
-        truth: Counter[str] = Counter()
-        for (_, _, component, origin), amount in scored.by_origin().items():
-            if origin == period:
-                truth[component] -= amount
-        assert truth["abc_txn"] > 0 < truth["abc_maint"]
-        assert charged.pop("account_day") == truth["abc_maint"]
-        assert sum(charged.values()) == truth["abc_txn"]
+    charged_as_by(scored, months)
 
 
 def test_a_pool_is_spread_over_those_who_used_its_driver(
@@ -267,43 +251,6 @@ def test_account_days_count_from_the_opening_to_the_closing(
         account: (min(ended.get(account, first_of_february), first_of_february) - on).days
         for account, on in opened.items()
     }
-
-
-def _tell_turns(made: Bank) -> None:
-    """Two accounts that close and open again; some of it is said twice."""
-    told = [(bank.AccountOpened, 3), (bank.AccountOpened, 8), (bank.AccountClosed, 14),
-            (bank.AccountClosed, 14), (bank.AccountOpened, 20),
-            (bank.AccountClosed, 45)]  # fmt: skip
-    for account, product in (("81", "CA"), ("82", "SA")):
-        for n, (kind, slot) in enumerate(told):
-            on = FIRST_DAY + timedelta(days=slot)
-            names = {"customer_number": "C0", "account_number": account}
-            fact = (
-                bank.AccountOpened(**names, product_code=product, currency="CNY", opened_on=on)
-                if kind is bank.AccountOpened
-                else bank.AccountClosed(**names, closed_on=on)
-            )
-            made.events.append((slot, event_of(fact, f"turn-{account}-{n}", on)))
-
-
-def test_an_account_that_opens_again_is_charged_for_its_days_only(
-    space: Space, scoring: ServiceUnderTest
-) -> None:
-    made = random_bank(3)
-    _tell_turns(made)
-    scored = Scored(made).run(stream(made, Random(3)), 50)
-    assert scored.refused == []
-    months = pools_room.filled(space, scoring, made, scored)
-    _charged_as_by(scored, months)
-    booked(space, cost("c1", "IT", 10**9, "account_day"), cost("c2", "HQ", 5_000, "account"))
-    months.drain()
-    close(months, JANUARY)
-    found = rows(months, """select driver_code, weight, count(*) from allocation_shares
-        where account_number in ('81', '82') group by 1, 2 order by 1""")  # fmt: skip
-    assert [(d, int(w), n) for d, w, n in found] == [
-        ("account", 1, 2),
-        ("account_day", 14 - 3 + 31 - 20, 2),
-    ]
 
 
 def test_pools_of_one_driver_divide_what_its_rate_charged(

@@ -38,7 +38,9 @@ from services.scoring.scores.watching import (
     TROUBLE_ON,
     WORDS,
     Watch,
+    ended,
     features_of,
+    is_closed,
     last_on,
     process_of,
     process_ppm,
@@ -191,12 +193,12 @@ def _look_at_process(watch: Watch, account: int, method: int, day: int, offset: 
 
 @compiled
 def _close(watch: Watch, account: int, day: int, offset: int) -> int:
-    """Nothing holds on a closed account."""
+    """Nothing holds on a closed account. The day of the next look."""
     begin, of_set = watch.places[account, 0], watch.places[account, 1]
     for slot in range(SLOTS):
         if watch.sets[of_set, 1 + slot] >= 0 and watch.pool[begin + EPISODES + slot] % 2 == 1:
             _cross(watch, account, slot, 0, day, 0, offset)
-    return 0
+    return ended(watch, account)
 
 
 @compiled
@@ -215,7 +217,7 @@ def _look_on(watch: Watch, account: int, day: int, offset: int) -> int:
     kind = watch.sets[of_set, 0]
     head = watch.pool[begin : begin + HEAD]
     state = watch.pool[begin + HEAD : begin + WORDS[kind]]
-    if 0 < head[CLOSED_ON] <= day:
+    if is_closed(head[CLOSED_ON], day):
         return _close(watch, account, day, offset)
     last = last_on(state, kind)
     if last == 0:
@@ -281,8 +283,9 @@ def _process_due_again(watch: Watch, account: int, watermark: int) -> int:
     while 0 < due <= watermark:
         looked, due = due, 0
         settle(watch, account, looked)
-        closed = 0 < head[CLOSED_ON] <= looked
-        if not closed and state[purchase_features.LAST_ON] > 0 and head[EPISODES] % 2 == 0:
+        if is_closed(head[CLOSED_ON], looked):
+            due = ended(watch, account)
+        elif state[purchase_features.LAST_ON] > 0 and head[EPISODES] % 2 == 0:
             second = _process_at(watch, account, watch.sets[watch.places[account, 1], 1])
             on = state[purchase_features.FIRST_ON] + second // DAY_S
             # A crossing would have been written: on the line itself the next close asks.
@@ -309,9 +312,12 @@ def _due_again(watch: Watch, account: int, watermark: int) -> int:
     while 0 < due <= watermark:
         looked = due
         settle(watch, account, looked)
-        closed = 0 < head[CLOSED_ON] <= looked
-        last = 0 if closed else last_on(state, watch.sets[of_set, 0])
-        due = sooner(_probe_after(last, looked) if last > 0 else 0, _first_wait(watch, account))
+        if is_closed(head[CLOSED_ON], looked):
+            last, due = 0, ended(watch, account)
+        else:
+            last = last_on(state, watch.sets[of_set, 0])
+            due = _probe_after(last, looked) if last > 0 else 0
+        due = sooner(due, _first_wait(watch, account))
     if last == 0:
         return due  # type: ignore[no-any-return]
     found = sooner(next_look(watch, account, last, looked), _first_wait(watch, account))

@@ -45,6 +45,8 @@ PURCHASE: Final = 16  # a flag of a booking, beside those of account_features
 OPENS: Final = 32  # no booking: the account was opened, on the day above OPENED_SHIFT
 OPENED_SHIFT: Final = 8
 CLOSES: Final = 64
+_AGAIN_SHIFT: Final = 24  # of CLOSED_ON: above it the day on which the account was opened again
+_DAY: Final = (1 << _AGAIN_SHIFT) - 1
 
 SUM_MAX: Final = VALUE_MAX >> 1  # of a decayed sum: there it stops growing
 
@@ -155,6 +157,50 @@ def settle(watch: Watch, account: int, through: int) -> None:
 
 
 @inlined
+def is_closed(closed_on: int, day: int) -> bool:
+    """Was the account closed, and not opened again, at the end of a day?"""
+    again = closed_on >> _AGAIN_SHIFT
+    return 0 < closed_on & _DAY <= day and not 0 < again <= day
+
+
+@compiled
+def ended(watch: Watch, account: int) -> int:
+    """Forgets what is known of a closed account: who opens it again begins anew. Returns the day
+    from which it is open again; 0: none is known."""
+    begin = watch.places[account, 0]
+    kind = watch.sets[watch.places[account, 1], 0]
+    head = watch.pool[begin : begin + HEAD]
+    state = watch.pool[begin + HEAD : begin + WORDS[kind]]
+    head[TROUBLE_ON] = 0
+    head[MOVED:] = 0
+    state[:] = 0
+    watch.places[account, QUIET_ON] = 0
+    again = head[CLOSED_ON] >> _AGAIN_SHIFT
+    if again > 0 and kind != PURCHASES:
+        _open(state, again)
+    return again  # type: ignore[no-any-return]
+
+
+@inlined
+def _after_closing(closed_on: int, day: int) -> int:
+    """Of closings without an opening between them the first counts; one of before the account was
+    opened again does not."""
+    closed, again = closed_on & _DAY, closed_on >> _AGAIN_SHIFT
+    if closed == 0 or 0 < again <= day:
+        return day
+    return closed_on if again > 0 else min(closed, day)
+
+
+@inlined
+def _after_opening(closed_on: int, day: int) -> int:
+    """Both days stand beside each other: the closing may be one of a day not looked at yet."""
+    closed, again = closed_on & _DAY, closed_on >> _AGAIN_SHIFT
+    if closed == 0 or day < closed:
+        return closed_on
+    return closed | max(again, day) << _AGAIN_SHIFT
+
+
+@inlined
 def on_booking(
     watch: Watch, row: int, account: int, day: int, amount: int, flags: int, offset: int,
     watermark: int,
@@ -166,11 +212,14 @@ def on_booking(
     head = watch.pool[begin : begin + HEAD]
     watch.places[account, QUIET_ON] = 0
     if flags & CLOSES:
-        head[CLOSED_ON] = day
+        head[CLOSED_ON] = _after_closing(head[CLOSED_ON], day)
+    elif flags & OPENS and (kind != PURCHASES or head[CLOSED_ON] > 0):
+        head[CLOSED_ON] = _after_opening(head[CLOSED_ON], day)
+        if kind != PURCHASES:
+            since = flags >> OPENED_SHIFT if head[CLOSED_ON] == 0 else day
+            _open(watch.pool[begin + HEAD : begin + WORDS[kind]], since)
     elif kind == PURCHASES and not flags & PURCHASE:
         return
-    elif flags & OPENS:
-        _open(watch.pool[begin + HEAD : begin + WORDS[kind]], flags >> OPENED_SHIFT)
     elif day > watermark:
         waiting.add(watch.waiting, account, day, flags, amount, offset)
     else:

@@ -114,6 +114,8 @@ class _Reading:
             case AccountOpened():
                 self.opened.setdefault(fact.account_number, fact)
                 self.product_of[fact.account_number] = fact.product_code
+                if self.closed.get(fact.account_number, day + 1) <= day:
+                    del self.closed[fact.account_number]  # opened again: its life goes on
             case AccountClosed():
                 self.closed[fact.account_number] = fact.closed_on.toordinal()
             case ProductDescribed():

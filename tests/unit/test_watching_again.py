@@ -1,0 +1,81 @@
+"""An account that is closed and opened again is watched again from that day on."""
+
+from typing import Any
+
+import pytest
+
+from shared.events.bank import AccountClosed, AccountOpened
+from tests import made_bank
+from tests.risk_live import Live
+from tests.unit.test_watching import PLAN, day
+
+CLOSED, OPENED, LAST_BUY, END = 100, 120, 450, 700
+
+
+def _closing(live: Live, on: int, name: str = "") -> None:
+    fact = AccountClosed(customer_number="one", account_number="one", closed_on=day(on))
+    live.feed(made_bank.line(fact, f"closed{on}{name}", day(on)), b"one")
+
+
+def _opening(live: Live, on: int, name: str = "") -> None:
+    fact = AccountOpened(customer_number="one", account_number="one", product_code="CARD",
+                         currency="CNY", opened_on=day(on))  # fmt: skip
+    live.feed(made_bank.line(fact, f"opened{on}{name}", day(on)), b"one")
+
+
+def _signals(told: dict[int, list[tuple[Any, int]]]) -> list[tuple[str, str, int]]:
+    """What is raised and cleared, with its day. `told`: on which day what is told, of which."""
+    live, found = Live(PLAN), []
+    for today in range(END):
+        if (today < CLOSED or OPENED < today < LAST_BUY) and today % 3 == 0:
+            live.buys(today)
+        for tell, on in told.get(today, ()):
+            tell(live, on)
+        found += live.close(today)
+    return [(s.rule, s.kind, (s.on - day(0)).days) for s in found]
+
+
+@pytest.fixture(scope="module")
+def again() -> list[tuple[str, str, int]]:
+    return _signals({CLOSED: [(_closing, CLOSED)], OPENED: [(_opening, OPENED)]})
+
+
+def test_it_falls_silent_as_one_that_was_never_closed(again: list[tuple[str, str, int]]) -> None:
+    never = _signals({})
+    assert [one for one in again if one[2] > LAST_BUY]
+    assert [s for s in again if s[2] > LAST_BUY] == [s for s in never if s[2] > LAST_BUY]
+
+
+def test_nothing_is_said_of_the_days_on_which_it_was_closed(
+    again: list[tuple[str, str, int]],
+) -> None:
+    closed_only = _signals({CLOSED: [(_closing, CLOSED)]})
+    assert [one for one in closed_only if one[1] == "raised" and one[2] >= CLOSED] == []
+    assert [one for one in again if CLOSED <= one[2] < LAST_BUY and one[1] == "raised"] == []
+    assert ("collapse", "raised", OPENED) in _signals({}), "else it would have been said"
+
+
+CLOSE, OPEN = (_closing, CLOSED), (_opening, OPENED)
+WAYS = {
+    "early": {CLOSED - 1: [CLOSE], OPENED: [OPEN]},
+    "both at once": {CLOSED: [CLOSE, OPEN]},
+    "closed twice": {CLOSED: [CLOSE], CLOSED + 5: [(_closing, CLOSED + 5)], OPENED: [OPEN]},
+    "a closing late": {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 4: [(_closing, OPENED - 1)]},
+    "opened twice": {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 9: [(_opening, OPENED + 9)]},
+}
+
+
+@pytest.mark.parametrize("told", WAYS.values(), ids=WAYS)
+def test_it_is_the_same_however_it_was_told(
+    again: list[tuple[str, str, int]], told: dict[int, list[tuple[Any, int]]]
+) -> None:
+    assert _signals(told) == again
+
+
+def test_one_that_is_closed_once_more_is_closed(again: list[tuple[str, str, int]]) -> None:
+    """The control."""
+    once_more = _signals({
+        CLOSED: [(_closing, CLOSED)], OPENED: [(_opening, OPENED)], 455: [(_closing, 455)],
+    })  # fmt: skip
+    assert [one for one in once_more if one[1] == "raised" and one[2] > 455] == []
+    assert once_more != again
