@@ -7,6 +7,7 @@ from typing import Final, Protocol, TypeVar
 
 BEHIND: Final = 1000  # records: a fetch that brings so many is taken together with the next one
 MOST: Final = 4  # times as many records as a poll of others may have: they are all in memory
+MOST_BYTES: Final = 128 << 20
 SOON_S: Final = 0.05  # how long the next fetch is waited for
 
 
@@ -16,6 +17,9 @@ class _Keyed(Protocol):
 
     @property
     def key(self) -> bytes | None: ...
+
+    @property
+    def value(self) -> bytes | None: ...
 
 
 R = TypeVar("R", bound=_Keyed)
@@ -29,13 +33,14 @@ def gathered(
     """Records of one fetch or, where topics in `states` are among them, of several, so that there
     is no more to do than for `records_max`: a state counts once for each key."""
     new, goes_on = fetch(timeout_s, records_max)
-    found, keys, others = list(new), set[bytes | None](), 0
+    found, keys, others, size = list(new), set[bytes | None](), 0, 0
     while states and goes_on and len(new) >= BEHIND:
+        size += sum(len(record.value or b"") for record in new)
         of_states = [record.key for record in new if record.topic in states]
         keys.update(of_states)
         others += len(new) - len(of_states)
         room = min(records_max - len(keys) - others, MOST * records_max - len(found))
-        if room <= 0:
+        if room <= 0 or size >= MOST_BYTES:
             break
         new, goes_on = fetch(SOON_S, room)
         found += new

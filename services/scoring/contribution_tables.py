@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Computed, Index
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from services.scoring.leaf_sql import BAND
+from services.scoring.leaf_sql import MOVED_BAND
 from services.scoring.tables import Base, Whole
 
 
@@ -215,7 +215,7 @@ class MovedRow(Base):
     customer_number: Mapped[str] = mapped_column(primary_key=True)
     moved_minor: Mapped[int] = mapped_column(Whole)
     moved_band: Mapped[int] = mapped_column(  # in the index instead of what each event moves
-        Computed(BAND.format(v="abs(moved_minor)"), persisted=True)
+        Computed(MOVED_BAND.format(v="abs(moved_minor)"), persisted=True)
     )
     __table_args__ = (Index("moved_most", "on_date", sql("moved_band desc")),)
 

@@ -36,9 +36,10 @@ def _slice(growth: str) -> str:
 
 # The slice of a contribution: 5 % wide, so a curve over some hundreds of them is the parties' own.
 SLICE: Final = _slice("1.05")
-# The band of a figure in a ranking: up to four times as much, so an event seldom moves a party to
-# another, and only then its index is written.
-BAND: Final = _slice("4")
+# The band of a figure in a ranking: up to twice as much, so an event seldom moves a party to
+# another, and only then its index is written. What moved today grows from nothing: wider.
+BAND: Final = _slice("2")
+MOVED_BAND: Final = _slice("4")
 # Who answers for a number today; its whole contribution stands under him.
 OWNER = "manager_now, staff_now, branch_now"
 

@@ -201,7 +201,7 @@ def test_figures_that_every_event_changes_are_ranked_by_their_bands(
     assert "party_figures_sum_band" in str(plan)
     assert "Seq Scan" not in str(plan)
     # Of 20,000: those of the first band are sorted.
-    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 1_000
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 700
 
 
 def _page(

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from shared.gathering import BEHIND, MOST, gathered
+from shared.gathering import BEHIND, MOST, MOST_BYTES, gathered
 from shared.wire import Record
 
 STATES, EVENTS = "scoring.state", "bank.events"
@@ -40,6 +40,12 @@ def test_but_for_what_is_in_memory_there_is_an_end() -> None:
     first = gathered(log.fetch, {STATES}, 1.0, AT_MOST)
     assert [r.offset for r in first] == list(range(MOST * AT_MOST))
     assert next(log.records).offset == MOST * AT_MOST, "a record was fetched and left out"
+
+
+def test_large_states_end_it_sooner() -> None:
+    size = MOST_BYTES // 2500
+    large = (record._replace(value=bytes(size)) for record in states(18_000, 900))
+    assert len(gathered(Log(large).fetch, {STATES}, 1.0, AT_MOST)) == 3 * BEHIND
 
 
 @pytest.mark.parametrize("keys", [AT_MOST, 3 * AT_MOST, 10**9])

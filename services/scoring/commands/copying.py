@@ -85,7 +85,8 @@ def copy_columns(
 
 
 def _blocks(texts: Sequence[Texts], bigints: Ints) -> Iterator[Bytes]:
-    """The rows as bytes, those whose texts have the same lengths together."""
+    """The rows as bytes, those whose texts have the same lengths together: numbers of customers,
+    accounts and products have few."""
     fields = np.empty(bigints.shape, _BIGINT)
     fields["size"], fields["value"] = 8, bigints
     values = fields.view(np.uint8).reshape(len(bigints), -1)

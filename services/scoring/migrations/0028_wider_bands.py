@@ -10,16 +10,15 @@ branch_labels = None
 depends_on = None
 
 
-def _band(of: str) -> str:
-    return f"""cast(case when {of} = 0 then 0 else sign({of})
-  * (1 + floor(ln(cast(abs({of}) as float8)) / ln(cast(4 as float8)))) end as integer)"""
+def _set(name: str, of: str, growth: int) -> str:
+    return f"""alter column {name} set expression as (cast(case when {of} = 0 then 0 else sign({of})
+  * (1 + floor(ln(cast(abs({of}) as float8)) / ln(cast({growth} as float8)))) end as integer))"""
 
 
 def upgrade() -> None:
-    for table, name, of in (
-        ("party_figures", "sum_band", "sum_minor"),
-        ("party_figures", "earned_band", "(posted_minor + accrued_minor)"),
-        ("moved", "moved_band", "abs(moved_minor)"),
-    ):
-        op.execute(f"alter table {table} alter column {name} set expression as ({_band(of)})")
+    sums = _set("sum_band", "sum_minor", 2)
+    earned = _set("earned_band", "(posted_minor + accrued_minor)", 2)
+    op.execute("set local statement_timeout = 0")  # every row is written anew: pages wait
+    op.execute(f"alter table party_figures {sums}, {earned}")
+    op.execute(f"alter table moved {_set('moved_band', 'abs(moved_minor)', 4)}")
     op.execute("alter table scores_waiting set (fillfactor = 50)")
