@@ -34,6 +34,11 @@ def booked(n: int, minor: int) -> bank.TransactionBooked:
     )  # fmt: skip
 
 
+def opened_again(days_ago: int) -> bank.AccountOpened:
+    return bank.AccountOpened(customer_number="C1", account_number="A2", product_code="CA",
+                              currency="CNY", opened_on=DAY - timedelta(days=days_ago))  # fmt: skip
+
+
 def history() -> list[Fact]:
     """What happened to C1 and its world, in the order in which it did."""
     alert: dict[str, Any] = {
@@ -82,6 +87,8 @@ def history() -> list[Fact]:
         bank.ContactRecorded(customer_number="C1", contact_id="K1", channel_code="phone",
                              direction="inbound"),
         bank.AccountClosed(customer_number="C1", account_number="A1", closed_on=DAY),
+        opened_again(20), bank.AccountClosed(customer_number="C1", account_number="A2",
+                                             closed_on=DAY - timedelta(days=9)), opened_again(5),
         raised, scoring.AlertCleared(**alert, reason_code="over"), raised,
         scoring.ScoreUpdated(party_id="PC1", customer_numbers=("C1",), model_version="1",
                              contribution=scoring.Contribution(currency="CNY", posted_minor=1)),
@@ -176,7 +183,7 @@ def test_the_last_word_is_the_newest_not_the_latest_to_arrive(customer):
     apply(customer, [list(reversed(MESSAGES))])
     with customer.database.read() as session:
         party = session.execute(text("select * from parties where party_id = 'PC1'")).one()
-        account = session.execute(text("select * from accounts")).one()
+        account, again = session.execute(text("select * from accounts order by account_number"))
         loan = session.execute(text("select * from loans")).one()
         task = session.execute(text("select * from tasks")).one()
         order = session.execute(text("select * from orders")).one()
@@ -187,6 +194,7 @@ def test_the_last_word_is_the_newest_not_the_latest_to_arrive(customer):
     assert (party.name, party.home_branch_code, party.region_code) == ("王晓明", "B02", None)
     assert (party.manager_code, party.branch_code) == ("M1", "B02")
     assert (account.balance_minor, account.closed_on) == (77, DAY)
+    assert (again.opened_on, again.closed_on) == (DAY - timedelta(days=5), None)
     assert (loan.status, loan.overdue_minor) == ("finished", 0)
     assert (task.state, task.staff_id) == ("completed", "S2")
     assert (order.state, order.amount_minor) == ("closed", 6)

@@ -13,6 +13,7 @@ from services.customer.commands.parties import ensure_party
 from services.customer.rules.identity import party_of_number
 from shared.db import Tx
 
+# An account that was closed may be opened again on a later day.
 OPEN = text(
     """
     insert into accounts (account_number, party_id, product_code, currency, branch_code,
@@ -22,7 +23,9 @@ OPEN = text(
     on conflict (account_number) do update
        set party_id = excluded.party_id, product_code = excluded.product_code,
            currency = excluded.currency, branch_code = excluded.branch_code,
-           opened_on = excluded.opened_on, opened_as_of = excluded.opened_as_of
+           opened_on = excluded.opened_on, opened_as_of = excluded.opened_as_of,
+           closed_on = case when accounts.closed_on >= excluded.opened_on
+                            then accounts.closed_on end
      where accounts.opened_as_of < excluded.opened_as_of
     """
 )
@@ -41,6 +44,7 @@ CLOSE = text(
     values (:account_number, :party_id, :closed_on)
     on conflict (account_number) do update
        set closed_on = greatest(accounts.closed_on, excluded.closed_on)
+     where accounts.opened_on is null or accounts.opened_on <= excluded.closed_on
     """
 )
 BOOK = text(
