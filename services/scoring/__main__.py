@@ -105,7 +105,7 @@ def replay(  # noqa: PLR0917 - the options of a command
             parties=of_parties,
         )
         replaying.run(one, file, rates, [day.date() for day in score_on or []])
-    except (risk_plan.ModelRefused, Unreadable) as error:
+    except (risk_plan.ModelRefused, Unreadable, replaying.NotHeld) as error:
         raise _refusal(error) from None
     if leaves:
         replaying.write_leaves(one.result, leaves)

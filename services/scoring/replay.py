@@ -55,6 +55,10 @@ class _Head(msgspec.Struct):
 _head = msgspec.json.Decoder(_Head)
 
 
+class NotHeld(ValueError):
+    """The file does not tell of a day that is asked; the message names the next that it does."""
+
+
 @dataclass(slots=True)
 class Replayed:
     """What a replay answers."""
@@ -177,7 +181,8 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
 
     Reference data are read first; a rate of the file that restates closed days takes effect at its
     place in it, as it did live. One of `rates` holds from the beginning, as after a rebuild.
-    Raises Unreadable for a line of `rates` that cannot be read: without it all would be wrong.
+    Raises Unreadable for a line of `rates` that cannot be read: without it all would be wrong, and
+    NotHeld for a day of `score_on` whose end the file does not hold.
     """
     late = _describe_first(replay, file)
     for line in _lines_of(rates, REFERENCE, unknown=True) if rates else ():
@@ -185,7 +190,7 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
         if event is None:
             raise Unreadable(f"{rates}, line {line.offset + 1}: no event of reference data")
         reference.tell(replay.engine, event)
-    asked = sorted(set(score_on))
+    asked, first_on = sorted(set(score_on)), 0  # the first day that is closed
     types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC} | {RateSet.TYPE}
     waiting: list[Line] = []
     for line in _lines_of(file, types, unknown=True):
@@ -201,12 +206,24 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
             replay.feed(waiting)
             waiting = []
             mark = replay.engine.partition(0).closes.watermark
+            first_on = first_on or mark
             while asked and asked[0].toordinal() <= mark:
+                _refuse_before(first_on, asked[0])
                 replay.ask(asked.pop(0))
     replay.feed(waiting)
     for on in asked:
+        _refuse_before(replay.engine.partition(0).latest_on, on)
         replay.ask(on)
     replay.finish()
+
+
+def _refuse_before(first_on: int, on: date) -> None:
+    """The state has all of this day: as of one before it nothing is known."""
+    if on.toordinal() < first_on:
+        raise NotHeld(
+            f"the file does not hold how customers stood on {on}: the first day from then on that"
+            f" can be asked is {date.fromordinal(first_on)}"
+        )
 
 
 def _describe_first(replay: Replay, file: Path) -> dict[int, Event[Any]]:

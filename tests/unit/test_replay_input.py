@@ -1,6 +1,7 @@
 """`replay` refuses what it cannot read before it works, and names what it left out."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from services.scoring.__main__ import app
 from shared.events.envelope import encode
 from tests import ledger_bank
-from tests.workers import FIRST_DAY, transaction
+from tests.workers import FIRST_DAY, closed, described, transaction
 
 
 @pytest.fixture
@@ -58,3 +59,39 @@ def test_what_is_left_out_is_named(events: Path) -> None:
     assert "line 3: reference data that cannot be read" in said
     assert "line 2: dead: not JSON" in said
     assert "'applied': 1" in said
+
+
+@pytest.fixture
+def closed_days(tmp_path: Path) -> Path:
+    """The second and the third day are closed; of the fifth there is a booking."""
+    second, fifth = FIRST_DAY + timedelta(days=1), FIRST_DAY + timedelta(days=4)
+    events = [
+        described(from_on=second), transaction(1, "C1", "A1", 500, second), closed(second),
+        closed(second + timedelta(days=1)), transaction(2, "C1", "A1", 70, fifth),
+    ]  # fmt: skip
+    file = tmp_path / "closed.jsonl"
+    file.write_bytes(b"".join(encode(event) + b"\n" for event in events))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("asked", "balance", "next_day"),
+    [
+        ("2024-12-31", None, "2025-01-02"), ("2025-01-01", None, "2025-01-02"),
+        ("2025-01-02", 500, None), ("2025-01-03", 500, None),
+        ("2025-01-04", None, "2025-01-05"), ("2025-01-05", 570, None), ("2025-02-01", 570, None),
+    ],
+)  # fmt: skip
+def test_a_day_that_the_file_does_not_hold_is_refused(
+    closed_days: Path, tmp_path: Path, asked: str, balance: int | None, next_day: str | None
+) -> None:
+    """It would be another day's balance under its date."""
+    scores = tmp_path / "scores.jsonl"
+    code, said = told(closed_days, "--scores", scores, "--score-on", asked)
+    if balance is None:
+        assert (code, scores.exists()) == (1, False)
+        assert f"stood on {asked}: the first day" in said
+        assert said.strip().endswith(f"that can be asked is {next_day}")
+    else:
+        assert code == 0, said
+        assert json.loads(scores.read_text())["scores"]["balance_minor"] == balance
