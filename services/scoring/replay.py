@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
-from services.scoring import party_episodes, reference, risk, state
+from services.scoring import party_episodes, rate_file, reference, risk, state
 from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
-from services.scoring.party_episodes import Parties, Unreadable
+from services.scoring.party_episodes import Parties
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import APPLIED, HOME_CURRENCY, KIND_CUSTOMER, OPENED
 from services.scoring.rules.outflows import Limits, judge
@@ -69,6 +69,7 @@ class Replayed:
     counts: Counter[str] = field(default_factory=Counter)
     refused: list[Any] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # of rates: which holds, what none is made of
 
 
 class Replay:
@@ -111,6 +112,7 @@ class Replay:
         posted = partition.books.open_leaves(
             len(partition.account_keys), partition.closes.watermark + 1
         )
+        self.result.notes += rate_file.lacking(self.engine.rates)
         self._take(partition.books.leaves_of(partition.key_of, posted.tolist()))
 
     def ask(self, on: date) -> None:
@@ -181,15 +183,16 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
 
     Reference data are read first; a rate of the file that restates closed days takes effect at its
     place in it, as it did live. One of `rates` holds from the beginning, as after a rebuild.
-    Raises Unreadable for a line of `rates` that cannot be read: without it all would be wrong, and
+    Raises Unreadable for a line of `rates` that cannot be taken: without it all would be wrong, and
     NotHeld for a day of `score_on` whose end the file does not hold.
     """
     late = _describe_first(replay, file)
-    for line in _lines_of(rates, REFERENCE, unknown=True) if rates else ():
-        event = reference.readable(line.value)
-        if event is None:
-            raise Unreadable(f"{rates}, line {line.offset + 1}: no event of reference data")
-        reference.tell(replay.engine, event)
+    if rates:
+        told: list[str] = []
+        lines = ((n.offset + 1, n.value) for n in _lines_of(rates, REFERENCE, unknown=True))
+        for event in rate_file.events_of(rates, lines, told):
+            reference.tell(replay.engine, event)
+        replay.result.notes += told[:TOLD_AT_MOST]
     asked, first_on = sorted(set(score_on)), 0  # the first day that is closed
     types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC} | {RateSet.TYPE}
     waiting: list[Line] = []
@@ -245,7 +248,9 @@ def _describe_first(replay: Replay, file: Path) -> dict[int, Event[Any]]:
             replay.result.alarms.append(left_out)
             continue
         if line.is_rate:
-            data = event.data
+            data, rate = event.data, reference.rate_of(event)
+            if rate and (fault := rate.fault()):  # the engine leaves it out, as it did live
+                replay.result.alarms.append(f"line {line.offset + 1}: {rate.key}: {fault}")
             place = (data.kind, data.product_code, data.driver_code)
             first = known.setdefault(place, data.from_on)
             if first <= data.from_on <= closed_on:
@@ -282,6 +287,7 @@ def left_out(result: Replayed) -> Iterator[str]:
         yield f"line {one.offset + 1}: {one.kind}: {one.reason}"
     for alarm in result.alarms[:TOLD_AT_MOST]:
         yield f"alarm: {alarm}"
+    yield from result.notes
 
 
 def write_leaves(result: Replayed, file: Path) -> None:

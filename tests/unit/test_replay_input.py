@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.scoring.__main__ import app
+from shared.events.bank import RateSet
 from shared.events.envelope import encode
 from tests import ledger_bank
 from tests.workers import FIRST_DAY, closed, described, transaction
@@ -95,3 +96,56 @@ def test_a_day_that_the_file_does_not_hold_is_refused(
     else:
         assert code == 0, said
         assert json.loads(scores.read_text())["scores"]["balance_minor"] == balance
+
+
+def write_rates(file: Path, *rates: tuple[str, str, int, str | None]) -> Path:
+    """Kind, product, value and grade of each."""
+    with file.open("wb") as written:
+        for kind, product, value, grade in rates:
+            fact = RateSet(kind=kind, product_code=product, value=value,  # type: ignore[arg-type]
+                           grade_code=grade, from_on=FIRST_DAY)  # fmt: skip
+            written.write(encode(ledger_bank.event_of(fact, fact.entry, FIRST_DAY)) + b"\n")
+    return file
+
+
+def test_a_component_that_its_rates_do_not_give_is_named(closed_days: Path, tmp_path: Path) -> None:
+    capital = [(kind, "OD", 100_000, None) for kind in ("risk_weight", "capital_ratio")]
+    rates = write_rates(
+        tmp_path / "rates.jsonl", ("pd", "CA", 9, None), ("lgd", "CA", 9, None),
+        ("pd", "OD", 9, "A"), ("lgd", "LN", 9, None), *capital,
+    )  # fmt: skip
+    code, said = told(closed_days, "--rates", rates)
+    assert code == 0
+    assert "OD: no expected loss (el) is computed: its pd came without lgd\n" in said
+    assert "LN: no expected loss (el) is computed: its lgd came without pd\n" in said
+    assert ("OD: no charge for capital is computed: its risk_weight and capital_ratio came without"
+            " hurdle_rate\n") in said  # fmt: skip
+    assert "CA:" not in said, "it has both"
+    assert "LN: no charge" not in said, "nothing of it was given"
+
+
+def test_of_two_rates_of_one_key_the_one_that_holds_is_named(
+    closed_days: Path, tmp_path: Path
+) -> None:
+    one, other = ("margin", "LN", 9, None), ("margin", "LN", 8, None)
+    equal = write_rates(tmp_path / "equal.jsonl", one, one)
+    code, said = told(closed_days, "--rates", equal)
+    assert (code, "equal.jsonl" in said) == (0, False), "they say the same"
+    code, said = told(closed_days, "--rates", write_rates(tmp_path / "two.jsonl", one, one, other))
+    assert code == 0
+    assert "two.jsonl, line 3: margin/LN/2025-01-01/core holds, not that of line 2" in said
+
+
+def test_a_rate_out_of_range_is_refused_by_its_line(closed_days: Path, tmp_path: Path) -> None:
+    """Else what it prices is quarantined, event by event."""
+    wrong = ("transfer_price", "CA-P", 1_500_000, None)
+    rates = write_rates(tmp_path / "wrong.jsonl", ("margin", "LN", 9, None), wrong)
+    code, said = told(closed_days, "--rates", rates)
+    assert code == 1
+    assert "wrong.jsonl, line 2: transfer_price/CA-P/2025-01-01/core: 1500000 is not" in said
+    # One of the events themselves was left out live too: its line is named, the rest is run.
+    both = tmp_path / "both.jsonl"
+    both.write_bytes(rates.read_bytes() + closed_days.read_bytes())
+    code, said = told(both)
+    assert code == 0
+    assert "alarm: line 2: transfer_price/CA-P/2025-01-01/core: 1500000 is not" in said
