@@ -16,7 +16,8 @@ from services.scoring import party_episodes, rate_file, reference, risk, state
 from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
-from services.scoring.party_episodes import Parties
+from services.scoring.out_file import unwritable
+from services.scoring.party_episodes import Parties, Unreadable
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import APPLIED, HOME_CURRENCY, KIND_CUSTOMER, OPENED
 from services.scoring.rules.outflows import Limits, judge
@@ -183,9 +184,12 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
 
     Reference data are read first; a rate of the file that restates closed days takes effect at its
     place in it, as it did live. One of `rates` holds from the beginning, as after a rebuild.
-    Raises Unreadable for a line of `rates` that cannot be taken: without it all would be wrong, and
-    NotHeld for a day of `score_on` whose end the file does not hold.
+    Raises Unreadable for a file without an event, and for a line of `rates` that cannot be taken:
+    without it all would be wrong; NotHeld for a day of `score_on` whose end the file does not hold.
     """
+    types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC} | {RateSet.TYPE}
+    if not any(True for _ in _lines_of(file, types | REFERENCE)):
+        raise Unreadable(f"{file}: no line of it is an event of {TOPIC} or of reference data")
     late = _describe_first(replay, file)
     if rates:
         told: list[str] = []
@@ -194,7 +198,6 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
             reference.tell(replay.engine, event)
         replay.result.notes += told[:TOLD_AT_MOST]
     asked, first_on = sorted(set(score_on)), 0  # the first day that is closed
-    types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC} | {RateSet.TYPE}
     waiting: list[Line] = []
     for line in _lines_of(file, types, unknown=True):
         if line.is_rate:
@@ -269,7 +272,7 @@ def _lines_of(file: Path, types: Collection[str], *, unknown: bool = False) -> I
                 continue
             try:
                 head = _head.decode(value)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 if unknown:
                     yield Line(number, b"", value)
                 continue
@@ -291,19 +294,25 @@ def left_out(result: Replayed) -> Iterator[str]:
 
 
 def write_leaves(result: Replayed, file: Path) -> None:
-    """CSV, sorted; zero sums are left out."""
-    with file.open("w", newline="", encoding="utf-8") as written:
-        writer = csv.writer(written, lineterminator="\n")
-        writer.writerow(
-            ["account", "product", "component", "period", "origin_period", "amount_minor"]
-        )
-        for key, amount in sorted(result.leaves.items()):
-            if amount:
-                writer.writerow([*key, amount])
+    """CSV, sorted; zero sums are left out. Raises Unwritable."""
+    try:
+        with file.open("w", newline="", encoding="utf-8") as written:
+            writer = csv.writer(written, lineterminator="\n")
+            writer.writerow(
+                ["account", "product", "component", "period", "origin_period", "amount_minor"]
+            )
+            for key, amount in sorted(result.leaves.items()):
+                if amount:
+                    writer.writerow([*key, amount])
+    except OSError as error:
+        raise unwritable(file, error) from None
 
 
 def write_lines(values: Iterable[bytes], file: Path) -> None:
-    """JSON Lines."""
-    with file.open("wb") as written:
-        for value in values:
-            written.write(value + b"\n")
+    """JSON Lines. Raises Unwritable."""
+    try:
+        with file.open("wb") as written:
+            for value in values:
+                written.write(value + b"\n")
+    except OSError as error:
+        raise unwritable(file, error) from None

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from typer.testing import CliRunner
 
+from services.scoring import out_file
 from services.scoring.__main__ import app
 from shared.events.bank import RateSet
 from shared.events.envelope import encode
@@ -48,6 +49,49 @@ def test_a_folder_that_is_not_there_is_said_before_the_work(
 ) -> None:
     code, said = told(events, option, tmp_path / "nowhere" / "out")
     assert (code, "there is no folder" in said) == (1, True)
+
+
+@pytest.mark.parametrize("option", ["--leaves", "--scores", "--alerts"])
+def test_a_file_that_cannot_be_written_is_said_before_the_work(
+    events: Path, tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("of before")
+    assert told(events, option, "/proc/x") == (
+        1, "error: /proc/x cannot be written: No such file or directory\n",
+    )  # fmt: skip
+    (tmp_path / "no_event").write_text("{}")
+    code, said = told(tmp_path / "no_event", option, kept, "--parties", events)
+    assert (code, kept.read_text()) == (1, "of before"), "it was only tried"
+    code, said = told(tmp_path / "no_event", option, tmp_path / "new")
+    assert (code, (tmp_path / "new").exists()) == (1, False)
+    # What fails in the end is a sentence too.
+    monkeypatch.setattr(out_file, "refuse_unwritable", lambda file: None)
+    code, said = told(events, option, "/proc/x")
+    assert (code, "error: /proc/x cannot be written" in said) == (1, True)
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("content", [b"\x7fELF\x02\x00\n\xff\xfe" * 9, b'{"type": "\xff"}', b""])
+def test_a_file_without_an_event_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "binary"
+    file.write_bytes(content)
+    assert told(file) == (
+        1, f"error: {file}: no line of it is an event of bank.events or of reference data\n",
+    )  # fmt: skip
+
+
+def test_a_line_that_is_no_text_is_named(events: Path) -> None:
+    with events.open("ab") as more:
+        more.write(b'{"type": "\xff"}\n')
+    code, said = told(events)
+    assert (code, "line 3: dead: not JSON" in said) == (0, True)
+
+
+def test_a_currency_that_there_is_not_is_refused(events: Path) -> None:
+    code, said = told(events, "--currency", "XYZW")
+    assert (code, said) == (1, "error: 'XYZW' is no ISO 4217 currency\n")
+    assert told(events, "--currency", "CZK")[0] == 0
 
 
 def test_what_is_left_out_is_named(events: Path) -> None:
