@@ -30,6 +30,8 @@ TopicPart = tuple[str, int]
 
 # The library's own cap is 30 s: so long would a listener sleep after the broker is back.
 RECONNECT_MAX_MS = 1000
+BOOTSTRAP_MS = 30_000  # so long a question waits for a broker to answer
+BrokerAway = KafkaTimeoutError  # then none did
 FETCH_WAIT_MS = 50  # how long the broker may hold a fetch that finds nothing
 
 
@@ -286,6 +288,7 @@ class Broker:
                 client_id=f"{self._settings.service}-questions",
                 enable_auto_commit=False,
                 allow_auto_create_topics=False,
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
                 reconnect_backoff_max_ms=RECONNECT_MAX_MS,
             )
         return self._consumer

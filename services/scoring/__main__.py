@@ -1,5 +1,7 @@
 """`python -m services.scoring worker|replay|rebuild|propose|train`, and the query side's roles."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -86,36 +88,38 @@ def replay(  # noqa: PLR0917 - the options of a command
     """Run the scorer's own code over a file, without Kafka."""
     from services.scoring import model, party_episodes, risk_plan, signals
     from services.scoring import replay as replaying
+    from services.scoring.out_file import Unwritable, refuse_unwritable
     from services.scoring.party_episodes import Unreadable
     from services.scoring.settings import ScoringSettings
+    from shared.money import AmountError, Money
 
     settings = ScoringSettings()
-    for out in (leaves, scores, alerts):
-        if out and not out.parent.is_dir():  # said before the work, not after it
-            raise _refusal(f"there is no folder {out.parent}")
-    try:
+    wrong = (risk_plan.ModelRefused, Unreadable, Unwritable, replaying.NotHeld, AmountError)
+    with _refused(*wrong):
+        home = Money(0, currency or settings.currency).currency
+        for out in (leaves, scores, alerts):
+            if out:
+                refuse_unwritable(out)
         plan = risk_plan.read(risk_model or settings.risk_model)
         of_parties = party_episodes.parties_of(parties) if parties else None
         one = replaying.Replay(
             model.load(),
-            currency=currency or settings.currency,
+            currency=home,
             zone=settings.bank_time_zone,
             until=until.date(),
             plan=plan,
             parties=of_parties,
         )
         replaying.run(one, file, rates, [day.date() for day in score_on or []])
-    except (risk_plan.ModelRefused, Unreadable) as error:
-        raise _refusal(error) from None
-    if leaves:
-        replaying.write_leaves(one.result, leaves)
-    if scores:
-        replaying.write_lines((msgspec.json.encode(s) for s in one.result.scores), scores)
-    if alerts:
-        lines = [signals.encode(s, with_position=False) for s in one.result.signals]
-        if of_parties is not None:
-            lines += map(msgspec.json.encode, one.episodes())
-        replaying.write_lines(lines, alerts)
+        if leaves:
+            replaying.write_leaves(one.result, leaves)
+        if scores:
+            replaying.write_lines((msgspec.json.encode(s) for s in one.result.scores), scores)
+        if alerts:
+            lines = [signals.encode(s, with_position=False) for s in one.result.signals]
+            if of_parties is not None:
+                lines += map(msgspec.json.encode, one.episodes())
+            replaying.write_lines(lines, alerts)
     for line in replaying.left_out(one.result):
         typer.echo(line, err=True)
     typer.echo(f"{dict(one.result.counts)}", err=True)
@@ -125,6 +129,28 @@ def _refusal(reason: object) -> typer.Exit:
     """Says why in one sentence; the exit for it."""
     typer.echo(f"error: {reason}", err=True)
     return typer.Exit(1)
+
+
+@contextmanager
+def _refused(*reasons: type[Exception]) -> Iterator[None]:
+    """One of these is said in its sentence, and ends the command."""
+    try:
+        yield
+    except reasons as error:
+        raise _refusal(error) from None
+
+
+@contextmanager
+def _asking(kafka: str) -> Iterator[None]:
+    """What asks the broker ends the command with what to do when none answers."""
+    from shared.wire import BrokerAway
+
+    try:
+        yield
+    except BrokerAway:
+        raise _refusal(
+            f"no broker answers at {kafka}: start it, or set GUANXI_KAFKA to where it listens"
+        ) from None
 
 
 @app.command()
@@ -147,10 +173,11 @@ def rebuild(
     settings = settings_of(SERVICE)
     database = Database(settings)
     try:
-        if as_of is None and out is None:
-            rebuilding.compare(settings, database)
-        else:
-            rebuilding.tell_as_of(settings, database, as_of.date() if as_of else None, out)
+        with _asking(settings.kafka):
+            if as_of is None and out is None:
+                rebuilding.compare(settings, database)
+            else:
+                rebuilding.tell_as_of(settings, database, as_of.date() if as_of else None, out)
     finally:
         database.close()
 
@@ -177,12 +204,12 @@ def propose(
     from shared.process import settings_of
     from shared.runtime import Runtime
 
-    runtime = Runtime(SERVICE, settings_of(SERVICE))
+    settings = settings_of(SERVICE)
+    runtime = Runtime(SERVICE, settings)
     try:
-        day = rehearse_from.date() if rehearse_from else None
-        number = proposing.propose(runtime, file, by, reason, day)
-    except DomainError as error:
-        raise _refusal(error) from None
+        with _refused(DomainError), _asking(settings.kafka):
+            day = rehearse_from.date() if rehearse_from else None
+            number = proposing.propose(runtime, file, by, reason, day)
     finally:
         runtime.close()
     typer.echo(f"set {number} is proposed: /scoring/rules/{number}")

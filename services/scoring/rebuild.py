@@ -124,6 +124,10 @@ class Rebuild:
                     break
                 time.sleep(PAUSE_S)
 
+    def reach(self) -> None:
+        """Raises what the first question would: before a file is begun anew."""
+        self._broker.partitions(EVENTS)
+
     def close(self) -> None:
         self._broker.close()
 

@@ -64,6 +64,7 @@ def tell_as_of(
         raise typer.BadParameter(f"{out.name}: name it .csv or .jsonl")
     one, whole = Rebuild(settings, database), Digest()
     try:
+        one.reach()
         with _opened(out) as file:
             head = dict(zip(COLUMNS, COLUMNS, strict=True))
             write = _WRITERS["" if out is None else out.suffix]

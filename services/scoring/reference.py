@@ -42,19 +42,25 @@ def tell(engine: Engine, event: Event[Any]) -> None:
     if isinstance(data, SourceDescribed):
         until = data.active_until.toordinal() if data.active_until else 0
         engine.describe(data.source, Source(data.closes_days, data.active_from.toordinal(), until))
-    elif isinstance(data, RateSet):
-        if data.kind == "tax":
-            return  # no ledger pays it: the query side posts it at a month's close
-        of_contacts = (data.driver_code or "").partition("/")[0] == CONTACT
-        if not of_contacts:
-            engine.set_rate(_rate(data, data.kind, event.source))
-    elif isinstance(data, ProductDescribed) and data.overdraft_product_code:
-        engine.set_rate(
-            Rate(data.key(event.source), "overdraft", data.product_code, "", 0, 0,
-                 data.overdraft_product_code)
-        )  # fmt: skip
     elif isinstance(data, RuleSetAccepted):
         _take_set(engine, data)
+    elif rate := rate_of(event):
+        engine.set_rate(rate)
+
+
+def rate_of(event: Event[Any]) -> Rate | None:
+    """The rate that a ledger takes from an event. None: it has none, or one that no ledger pays:
+    the query side posts tax at a month's close and prices contacts."""
+    data = event.data
+    if isinstance(data, RateSet):
+        of_contacts = (data.driver_code or "").partition("/")[0] == CONTACT
+        return None if data.kind == "tax" or of_contacts else _rate(data, data.kind, event.source)
+    if isinstance(data, ProductDescribed) and data.overdraft_product_code:
+        return Rate(
+            data.key(event.source), "overdraft", data.product_code, "", 0, 0,
+            data.overdraft_product_code,
+        )  # fmt: skip
+    return None
 
 
 def _take_set(engine: Engine, data: RuleSetAccepted) -> None:

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
-from services.scoring import party_episodes, reference, risk, state
+from services.scoring import party_episodes, rate_file, reference, risk, state
 from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
+from services.scoring.out_file import unwritable
 from services.scoring.party_episodes import Parties, Unreadable
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import APPLIED, HOME_CURRENCY, KIND_CUSTOMER, OPENED
@@ -55,6 +56,10 @@ class _Head(msgspec.Struct):
 _head = msgspec.json.Decoder(_Head)
 
 
+class NotHeld(ValueError):
+    """The file does not tell of a day that is asked; the message names the next that it does."""
+
+
 @dataclass(slots=True)
 class Replayed:
     """What a replay answers."""
@@ -65,6 +70,7 @@ class Replayed:
     counts: Counter[str] = field(default_factory=Counter)
     refused: list[Any] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # of rates: which holds, what none is made of
 
 
 class Replay:
@@ -107,6 +113,7 @@ class Replay:
         posted = partition.books.open_leaves(
             len(partition.account_keys), partition.closes.watermark + 1
         )
+        self.result.notes += rate_file.lacking(self.engine.rates)
         self._take(partition.books.leaves_of(partition.key_of, posted.tolist()))
 
     def ask(self, on: date) -> None:
@@ -177,16 +184,20 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
 
     Reference data are read first; a rate of the file that restates closed days takes effect at its
     place in it, as it did live. One of `rates` holds from the beginning, as after a rebuild.
-    Raises Unreadable for a line of `rates` that cannot be read: without it all would be wrong.
+    Raises Unreadable for a file without an event, and for a line of `rates` that cannot be taken:
+    without it all would be wrong; NotHeld for a day of `score_on` whose end the file does not hold.
     """
-    late = _describe_first(replay, file)
-    for line in _lines_of(rates, REFERENCE, unknown=True) if rates else ():
-        event = reference.readable(line.value)
-        if event is None:
-            raise Unreadable(f"{rates}, line {line.offset + 1}: no event of reference data")
-        reference.tell(replay.engine, event)
-    asked = sorted(set(score_on))
     types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC} | {RateSet.TYPE}
+    if not any(True for _ in _lines_of(file, types | REFERENCE)):
+        raise Unreadable(f"{file}: no line of it is an event of {TOPIC} or of reference data")
+    late = _describe_first(replay, file)
+    if rates:
+        told: list[str] = []
+        lines = ((n.offset + 1, n.value) for n in _lines_of(rates, REFERENCE, unknown=True))
+        for event in rate_file.events_of(rates, lines, told):
+            reference.tell(replay.engine, event)
+        replay.result.notes += told[:TOLD_AT_MOST]
+    asked, first_on = sorted(set(score_on)), 0  # the first day that is closed
     waiting: list[Line] = []
     for line in _lines_of(file, types, unknown=True):
         if line.is_rate:
@@ -201,12 +212,24 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
             replay.feed(waiting)
             waiting = []
             mark = replay.engine.partition(0).closes.watermark
+            first_on = first_on or mark
             while asked and asked[0].toordinal() <= mark:
+                _refuse_before(first_on, asked[0])
                 replay.ask(asked.pop(0))
     replay.feed(waiting)
     for on in asked:
+        _refuse_before(replay.engine.partition(0).latest_on, on)
         replay.ask(on)
     replay.finish()
+
+
+def _refuse_before(first_on: int, on: date) -> None:
+    """The state has all of this day: as of one before it nothing is known."""
+    if on.toordinal() < first_on:
+        raise NotHeld(
+            f"the file does not hold how customers stood on {on}: the first day from then on that"
+            f" can be asked is {date.fromordinal(first_on)}"
+        )
 
 
 def _describe_first(replay: Replay, file: Path) -> dict[int, Event[Any]]:
@@ -228,7 +251,9 @@ def _describe_first(replay: Replay, file: Path) -> dict[int, Event[Any]]:
             replay.result.alarms.append(left_out)
             continue
         if line.is_rate:
-            data = event.data
+            data, rate = event.data, reference.rate_of(event)
+            if rate and (fault := rate.fault()):  # the engine leaves it out, as it did live
+                replay.result.alarms.append(f"line {line.offset + 1}: {rate.key}: {fault}")
             place = (data.kind, data.product_code, data.driver_code)
             first = known.setdefault(place, data.from_on)
             if first <= data.from_on <= closed_on:
@@ -247,7 +272,7 @@ def _lines_of(file: Path, types: Collection[str], *, unknown: bool = False) -> I
                 continue
             try:
                 head = _head.decode(value)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 if unknown:
                     yield Line(number, b"", value)
                 continue
@@ -265,22 +290,29 @@ def left_out(result: Replayed) -> Iterator[str]:
         yield f"line {one.offset + 1}: {one.kind}: {one.reason}"
     for alarm in result.alarms[:TOLD_AT_MOST]:
         yield f"alarm: {alarm}"
+    yield from result.notes
 
 
 def write_leaves(result: Replayed, file: Path) -> None:
-    """CSV, sorted; zero sums are left out."""
-    with file.open("w", newline="", encoding="utf-8") as written:
-        writer = csv.writer(written, lineterminator="\n")
-        writer.writerow(
-            ["account", "product", "component", "period", "origin_period", "amount_minor"]
-        )
-        for key, amount in sorted(result.leaves.items()):
-            if amount:
-                writer.writerow([*key, amount])
+    """CSV, sorted; zero sums are left out. Raises Unwritable."""
+    try:
+        with file.open("w", newline="", encoding="utf-8") as written:
+            writer = csv.writer(written, lineterminator="\n")
+            writer.writerow(
+                ["account", "product", "component", "period", "origin_period", "amount_minor"]
+            )
+            for key, amount in sorted(result.leaves.items()):
+                if amount:
+                    writer.writerow([*key, amount])
+    except OSError as error:
+        raise unwritable(file, error) from None
 
 
 def write_lines(values: Iterable[bytes], file: Path) -> None:
-    """JSON Lines."""
-    with file.open("wb") as written:
-        for value in values:
-            written.write(value + b"\n")
+    """JSON Lines. Raises Unwritable."""
+    try:
+        with file.open("wb") as written:
+            for value in values:
+                written.write(value + b"\n")
+    except OSError as error:
+        raise unwritable(file, error) from None

@@ -175,6 +175,11 @@ def load(file: Path) -> RiskModel:
 
 def save(model: RiskModel, file: Path) -> None:
     """Writes it whole or not at all."""
-    part = file.with_name(file.name + ".part")
+    part = part_of(file)
     part.write_bytes(msgspec.json.format(msgspec.json.encode(model), indent=2) + b"\n")
     part.replace(file)
+
+
+def part_of(file: Path) -> Path:
+    """Where it is written until it is whole."""
+    return file.with_name(file.name + ".part")

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from services.scoring.__main__ import app
 from services.scoring.queries import rule_sets as queries
+from shared import wire
 from shared.events import workflow
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
@@ -111,3 +112,22 @@ def test_its_help_says_what_the_file_holds() -> None:
     said = CliRunner().invoke(app, ["propose", "--help"]).output
     for word in ("FILE", "--by", "--reason", "--rehearse-from", "silence_days_min"):
         assert word in said
+
+
+@pytest.mark.parametrize("command", ["propose", "rebuild", "rebuild --out {}"])
+def test_a_broker_that_is_away_is_said(
+    bank: ServiceUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(wire, "BOOTSTRAP_MS", 500)
+    monkeypatch.setenv("GUANXI_KAFKA", "127.0.0.1:1")
+    kept = tmp_path / "kept.csv"
+    kept.write_text("of before")
+    if command == "propose":
+        said = propose(tmp_path, {"thresholds": {"silence_days_min": 12}})
+    else:
+        said = CliRunner().invoke(app, command.format(kept).split())
+    assert (said.exit_code, said.output) == (
+        1, "error: no broker answers at 127.0.0.1:1: start it, or set GUANXI_KAFKA to where it"
+           " listens\n",
+    )  # fmt: skip
+    assert (known(bank), kept.read_text()) == ([], "of before")

@@ -110,6 +110,30 @@ def test_a_rule_begins_where_as_many_came_true_as_are_asked_for(known: History) 
         run._line(np.where(rare, 900, 100), np.full(1000, 50), came_true, 900_000)
 
 
+def test_a_place_that_cannot_be_written_is_said_before_the_work(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "read", lambda *_: pytest.fail("it was read"))
+    for out, why in (
+        (tmp_path / "nowhere" / "model.json", f"there is no folder {tmp_path / 'nowhere'}"),
+        (tmp_path, f"{tmp_path} cannot be written: Is a directory"),
+        (Path("/proc/x"), "/proc/x cannot be written"),
+    ):
+        done = call(bank, "--out", out)
+        assert done.exit_code == 1
+        assert done.output.startswith(f"error: {why}")
+
+
+def test_all_goals_that_nothing_is_learned_of_are_named(known: History) -> None:
+    few = known.purchase_like()["CARD"][:3] + known.current()[:3]
+    with pytest.raises(TrainError) as refused:
+        run.train(replace(known, accounts=tuple(few)), plan(), BEGIN)
+    said = str(refused.value).split("; ")
+    assert [one.partition(": ")[0] for one in said] == [
+        "silence of CARD", "collapse", "outflow", "distress",
+    ]  # fmt: skip
+
+
 def weights_of(model: risk_model.RiskModel, goal: str) -> dict[str, int]:
     (score,) = (score for score in model.scores if score.goal == goal)
     method = score.methods["linear"]

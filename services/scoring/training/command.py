@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from services.scoring import risk_model
+from services.scoring.out_file import Unwritable, refuse_unwritable
 from services.scoring.training import history, run
 from services.scoring.training.history import TrainError
 from shared.clock import wall_now
@@ -24,6 +25,8 @@ def train(  # noqa: PLR0917 - the options of the command
     """Raises typer.Exit(1) after one sentence that says what is wrong."""
     try:
         wanted = _goals(goals)
+        for written in (out, risk_model.part_of(out)):
+            refuse_unwritable(written)
         known = history.read(file)
         middle = (known.first_on + known.last_on) // 2
         plan = run.Plan(
@@ -34,7 +37,7 @@ def train(  # noqa: PLR0917 - the options of the command
             precision_ppm=None if precision is None else precision * 10_000,
         )
         model = run.train(known, plan, trained_on or wall_now().date())
-    except TrainError as error:
+    except (TrainError, Unwritable) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     risk_model.save(model, out)

@@ -93,7 +93,7 @@ def train(history: History, plan: Plan, trained_on: date) -> RiskModel:
     if "use" in plan.goals and history.current() and (scores or plan.goals == ("use",)):
         scores.append(use_falls.score_of(_codes(history.current())))  # by hand: nothing to learn
     if not scores:
-        raise TrainError(refused[0] if refused else "no account is of a product for these goals")
+        raise TrainError("; ".join(refused) or "no account is of a product for these goals")
     record = Record(
         trained_on=trained_on,
         file_name=history.file_name,
