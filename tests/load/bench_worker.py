@@ -28,7 +28,8 @@ from services.scoring import risk_model
 from shared.events.bank import AccountOpened, RateSet
 from shared.events.envelope import Event, encode, wrap
 from shared.ids import partition_of
-from shared.testing.servers import Servers, servers
+from shared.testing.servers import Servers
+from tests.load.full_servers import broker_pid, full_servers
 from tests.load.latest_rows import assert_figures, ends, latest_rows
 from tests.load.pace import Published
 from tests.risk_live import hand_made
@@ -148,19 +149,11 @@ def _cpu_s(pid: int) -> float:
     return float(times.user + times.system)
 
 
-def _broker_pid(address: str) -> int | None:
-    port = int(address.split(",", maxsplit=1)[0].rpartition(":")[2])
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
-            return connection.pid
-    return None
-
-
 def _run(
     space: WorkerSpace, bank: "_Bank", workers: int, gate: Path, settings: dict[str, str]
 ) -> dict[str, Any]:
     """One measurement; the workers wait until the events are there: they are preloaded."""
-    broker = _broker_pid(space.servers.kafka)
+    broker = broker_pid(space.servers.kafka)
     gate.touch()
     space.send(openings_of(bank.customers))
     # The day before is closed, so that each account's first look is behind it too.
@@ -236,7 +229,7 @@ def main(
     """Measure the scorer's throughput on a real broker."""
     compile_ahead()
     part = 10 if quick else 1
-    with servers() as found_servers, tempfile.TemporaryDirectory() as folder:
+    with full_servers() as found_servers, tempfile.TemporaryDirectory() as folder:
         for size in customers or [50_000]:
             bank = made_bank(events // part, size // part, risk, rates, even=even)
             for records_max, count in product(polls or [20_000], workers or [1, 2]):

@@ -25,10 +25,11 @@ from sqlalchemy import text
 from shared import positions
 from shared.db import Database
 from shared.ids import partition_of
-from shared.testing.servers import Servers, servers
+from shared.testing.servers import Servers
 from shared.testing.space import Space
 from shared.wire import Record
 from tests.load.fold_rate import accounts, amounts_of, bookings, cpu_s, states, told
+from tests.load.full_servers import full_servers
 from tests.load.query_rooms import (
     assert_folded,
     make_parties,
@@ -156,7 +157,7 @@ def main(
     every = told(chain(accounts(customers), bookings(events, customers)))
     folded, booked = states(every, rates=rates), amounts_of(every)
     first = len(states(told(accounts(customers)), rates=rates))
-    with servers() as found:
+    with full_servers() as found:
         for count in members or (1, 2):
             stamp = {"members": count, "customers": customers, "rates": rates}
             measured = _measure(found, folded[:first], folded[first:], booked, customers, count)

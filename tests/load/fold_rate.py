@@ -31,9 +31,9 @@ from shared.events.bank import AccountOpened, TransactionBooked
 from shared.events.envelope import Fact
 from shared.migrations import migrate
 from shared.settings import Settings
-from shared.testing.servers import servers
 from shared.wire import Record
 from tests.load.bench_worker import rates_of
+from tests.load.full_servers import full_servers
 from tests.load.query_rooms import assert_folded, make_parties
 
 WORKER_BATCH = 5_000  # events that the scorer takes together
@@ -173,7 +173,7 @@ def main(
     steps: Annotated[bool, typer.Option(help="tell the seconds of each statement")] = False,
 ) -> None:
     """Measure how fast records of `scoring.state` become rows of PostgreSQL."""
-    with servers() as found:
+    with full_servers() as found:
         schema = f"load{uuid.uuid4().hex[:8]}_scoring"
         settings = Settings(service="scoring", database=found.database, db_schema=schema)
         migrate(settings)

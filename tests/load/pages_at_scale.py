@@ -18,8 +18,8 @@ from services.scoring.commands.checking import check
 from services.scoring.queries.totals import checked
 from shared.events.workflow import DepartmentDescribed
 from shared.policy import Actor, Scope
-from shared.testing.servers import servers
 from shared.testing.space import ServiceUnderTest
+from tests.load.full_servers import full_servers
 from tests.load.query_rooms import query_room
 
 STEP = 50_000  # customers in one statement
@@ -172,7 +172,7 @@ def main(
     times: Annotated[int, typer.Option(min=10, help="requests of each page")] = 100,
 ) -> None:
     """Measure every page of scoring for three kinds of readers."""
-    with servers() as of, query_room(of, 1) as (space, service):
+    with full_servers() as of, query_room(of, 1) as (space, service):
         begun = time.perf_counter()
         fill(service, customers)
         typer.echo(json.dumps({"what": "filled", "customers": customers,

@@ -34,7 +34,7 @@ from shared import positions
 from shared.db import Database
 from shared.ids import partition_of
 from shared.process import spare_the_collector
-from shared.testing.servers import Servers, servers
+from shared.testing.servers import Servers
 from shared.testing.space import ServiceUnderTest, Space
 from tests.load.bench_worker import (
     PARTITIONS,
@@ -45,6 +45,7 @@ from tests.load.bench_worker import (
     records_of,
 )
 from tests.load.fold_rate import backend_of
+from tests.load.full_servers import full_servers
 from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
 from tests.load.query_rooms import (
     assert_folded,
@@ -290,7 +291,7 @@ def main(
     compile_ahead()
     paces = rate or [10_000]
     with (
-        servers() as found,
+        full_servers() as found,
         tempfile.TemporaryDirectory() as name,
         query_room(found, PARTITIONS) as (query, service),
     ):

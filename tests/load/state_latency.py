@@ -22,7 +22,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from services.scoring import risk_model
 from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.state import kind_of, place_of
-from shared.testing.servers import servers
 from tests.load.bench_worker import (
     PARTITIONS,
     RARE,
@@ -33,6 +32,7 @@ from tests.load.bench_worker import (
     rates_of,
     records_of,
 )
+from tests.load.full_servers import full_servers
 from tests.load.latest_rows import assert_figures, latest_rows
 from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
 from tests.load.stage import spread
@@ -95,7 +95,7 @@ def main(
 ) -> None:
     """Measure the latency of state rows while events flow."""
     compile_ahead()
-    with servers() as found, tempfile.TemporaryDirectory() as folder:
+    with full_servers() as found, tempfile.TemporaryDirectory() as folder:
         settings: dict[str, Any] = {}
         if risk:
             file = Path(folder) / "model.json"
