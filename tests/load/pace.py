@@ -47,8 +47,9 @@ def ticks_of(producer: AIOKafkaProducer, records: Iterable[Published], rate: int
 
 async def publish_at(
     producer: AIOKafkaProducer, topic: str, ticks: Iterable[Tick], sent: Sent
-) -> None:
-    """Sends one tick after the other and waits until the broker has all."""
+) -> float:
+    """Sends one tick after the other and waits until the broker has all. Returns when the turn of
+    the first was: before it lies what is collected of memory."""
     gc.collect()
     gc.freeze()  # a walk through all that was made ahead would hold the events for 0.2 s
     begun, reports = time.perf_counter(), []
@@ -59,3 +60,4 @@ async def publish_at(
             sent[partition] += [turn] * count
             reports.append(await producer.send_batch(batch, topic, partition=partition))
     await asyncio.gather(*reports)
+    return begun

@@ -36,6 +36,7 @@ from shared.ids import partition_of
 from shared.process import spare_the_collector
 from shared.testing.servers import Servers
 from shared.testing.space import ServiceUnderTest, Space
+from tests.load.awaited import Awaited
 from tests.load.bench_worker import (
     PARTITIONS,
     Preloaded,
@@ -55,7 +56,6 @@ from tests.load.query_rooms import (
     vacuum,
     wait_placed,
 )
-from tests.load.stage import spread
 from tests.processes import Forked
 from tests.risk_live import hand_made
 from tests.workers import Worker, WorkerSpace, described
@@ -82,31 +82,6 @@ _decoder = msgspec.json.Decoder(_Update)
 
 
 @dataclass
-class Awaited:
-    """Events sent that have not come to a place yet, by customer, and how long others took."""
-
-    sent: Sent
-    offsets: defaultdict[str, deque[int]] = field(default_factory=lambda: defaultdict(deque))
-    took: list[tuple[float, float]] = field(default_factory=list)  # when sent, seconds
-
-    def come(self, number: str, position: int, now: float) -> None:
-        """All of this customer up to this place in `bank.events`."""
-        waiting, at = self.offsets[number], self.sent[partition_of(number, PARTITIONS)]
-        while waiting and waiting[0] <= position:
-            sent_at = at[waiting.popleft()]
-            self.took.append((sent_at, now - sent_at))
-
-    def left(self) -> int:
-        return sum(map(len, self.offsets.values()))
-
-    def spread(self, begun: float) -> dict[str, float]:
-        """Of those sent after the warm-up of the pace that began then."""
-        took = [seconds for at, seconds in self.took if at > begun + WARM_UP_S]
-        assert len(took) > 1000, "too few to say anything"
-        return spread(took)
-
-
-@dataclass
 class Waiting:
     """What flows, and where it is awaited: in a state row, in the tables, in a score."""
 
@@ -130,7 +105,7 @@ class Waiting:
         for partition, key, value in records:
             assert key is not None, "the day goes on"
             for place in (self.row, self.folded, self.score):
-                place.offsets[key.decode()].append(self.ends[partition])
+                place.expect(partition, key.decode(), self.ends[partition])
             self.ends[partition] += 1
             yield partition, key, value
 
@@ -146,19 +121,19 @@ class Waiting:
             told = _decoder.decode(value).data
             self.sums[told.party_id] = told.figures["net_transactions_minor"]
             for number, position in told.positions.items():
-                self.score.come(number, position, now)
+                self.score.come(partition_of(number, PARTITIONS), number, position, now)
         self.updates += len(self.scores)
         for record, now in self.state_rows:
             if kind_of(record.value) == KIND_CUSTOMER:
                 number, position = record.key.decode(), place_of(record.value)[0]
-                self.row.come(number, position, now)
+                self.row.come(record.partition, number, position, now)
                 self.rows[record.partition].append((record.offset, number, position))
         for at, now in self.places:
             for partition, next_offset in at.items():
                 rows = self.rows[partition]
                 while rows and rows[0][0] < next_offset:
                     _, number, position = rows.popleft()
-                    self.folded.come(number, position, now)
+                    self.folded.come(partition, number, position, now)
         self.scores, self.state_rows, self.places = [], [], []
 
 
@@ -233,16 +208,16 @@ class Flow:
     ) -> dict[str, Any]:
         """What came of the events of one pace, and microseconds of CPU an event by role after the
         warm-up."""
-        waiting, begun, updates = self.waiting, time.perf_counter(), self.waiting.updates
+        waiting, updates = self.waiting, self.waiting.updates
 
         async def warmed_up() -> dict[str, float]:
             await asyncio.sleep(WARM_UP_S)
             return self.cpu_s()
 
         warming = asyncio.create_task(warmed_up())
-        ended, came, after = await self._sent(producer, ticks)
+        begun, ended, came, after = await self._sent(producer, ticks)
         before, count = await warming, rate * (seconds - WARM_UP_S)
-        score = waiting.score.spread(begun)
+        score = waiting.score.spread(begun, WARM_UP_S)
         return {
             "events_per_s": rate,
             "holds": score["p99_ms"] <= P99_MS,
@@ -251,14 +226,17 @@ class Flow:
             "cpu_us_per_event": {r: round((after[r] - before[r]) * 1e6 / count) for r in after},
             "load_average": round(os.getloadavg()[0], 1),
         } | ({
-            "to_row": waiting.row.spread(begun), "to_folded": waiting.folded.spread(begun),
+            "to_row": waiting.row.spread(begun, WARM_UP_S),
+            "to_folded": waiting.folded.spread(begun, WARM_UP_S),
         } if hops else {}) | score  # fmt: skip
 
-    async def _sent(self, producer: Any, ticks: list[Any]) -> tuple[float, float, dict[str, float]]:
-        """Sends them and waits until each is in a score. When the last was sent, when the last
-        score came, and the CPU until then."""
+    async def _sent(
+        self, producer: Any, ticks: list[Any]
+    ) -> tuple[float, float, float, dict[str, float]]:
+        """Sends them and waits until each is in a score. When the first and the last were sent,
+        when the last score came, and the CPU until then."""
         waiting, topic = self.waiting, f"{self.space.prefix}bank.events"
-        await publish_at(producer, topic, ticks, waiting.sent)
+        begun = await publish_at(producer, topic, ticks, waiting.sent)
         ended, came, after = time.perf_counter(), 0.0, self.cpu_s()
         while time.perf_counter() < max(came, ended) + LAST_SCORES_S:
             await asyncio.sleep(0.1)
@@ -267,7 +245,7 @@ class Flow:
             elif time.perf_counter() > max(came, ended) + QUIET_S:
                 waiting.read()
                 if waiting.score.left() == 0:
-                    return ended, came, after
+                    return begun, ended, came, after
         raise AssertionError(f"{waiting.score.left()} events came in no score")
 
     def cpu_s(self) -> dict[str, float]:
