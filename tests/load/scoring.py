@@ -33,13 +33,14 @@ class Part:
 
 FULL = "bench_worker --risk --rates"  # everything of the engine is on
 PARTS = (
-    Part("pace", "2 M events over 50,000 customers, 1 and 2 workers, polls of 20,000 and of 500", 6,
+    Part("pace", "2 M events over 50,000 customers, 1 and 2 workers, polls of 20,000 and of 500", 8,
          f"{FULL} --events 2000000 --polls 20000 --polls 500", "--quick"),
     Part("sizes", "10^4 to 10^6 customers, events as a bank has them", 5,
-         f"{FULL} --workers 1 --customers 10000 --customers 100000 --customers 1000000", "--quick"),
+         f"{FULL} --workers 1 --customers 10000 --customers 100000 --customers 1000000"
+         " --no-month-end", "--quick"),
     Part("even", "10^4 to 10^6 customers, each event a state row: cost by size alone", 4,
          f"{FULL} --workers 1 --customers 10000 --customers 100000 --customers 1000000"
-         " --even --polls 500 --events 500000", "--quick"),
+         " --even --polls 500 --events 500000 --no-month-end", "--quick"),
     Part("rows", "from an event to its state row, 10,000 events/s", 1,
          "state_latency --risk --rates", "--rate 1000 --customers 10000"),
     Part("scores", "from an event to the score that it moved, one pace after the other", 4,
