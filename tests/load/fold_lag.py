@@ -4,7 +4,8 @@ They are processes as in production, and share the partitions. The bank is there
 customer has been folded once. They stand still while the topic is filled; then its whole lag is
 folded, through a real broker. Every second it says how much is left. Of a customer who has several
 records in a transaction the last is written, so what came into the tables is told beside the
-records. Sums are asserted, and that the equation has no difference.
+records. Sums and what is accrued are asserted of every account, customer and party, and that the
+equation has no difference.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from shared.wire import Record
 from tests.load.fold_rate import accounts, amounts_of, bookings, cpu_s, states, told
 from tests.load.full_servers import full_servers
 from tests.load.query_rooms import (
+    assert_each,
     assert_folded,
     make_parties,
     query_room,
@@ -121,12 +123,13 @@ def _measure(
             wait_placed(space, service, members)
             asyncio.run(preload(space, bank, PARTITIONS))
             _work_off(database, running, len(bank))
+            before = _written(database)
             for one in running:
                 one.send_signal(signal.SIGSTOP)
             vacuum(found, schema)
             asyncio.run(preload(space, lag, PARTITIONS))
             processes = [psutil.Process(one.pid) for one in running]
-            cpu, before = cpu_s(*processes), _written(database)
+            cpu = cpu_s(*processes)
             took = _work_off(database, running, len(bank) + len(lag))
             used = cpu_s(*processes) - cpu
             after = _written(database)
@@ -134,6 +137,7 @@ def _measure(
             for one in running:
                 one.kill()
         assert_folded(database, sum(booked), transactions=len(booked))
+        assert_each(database, [*bank, *lag])
         with database.read() as session:
             assert all(line["difference"] == 0 for line in positions.reconcile(session))
     return {
