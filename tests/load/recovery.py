@@ -5,6 +5,7 @@ many as there are to be customers, in batches as the changelog is read. No Kafka
 is the taking. Of every customer the record that would be written again is the one that was told.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -121,12 +122,13 @@ def main(
     counts, sums = zip(*(one.totals() for one in engine.partitions.values()), strict=True)
     assert sum(counts) == DAYS * customers, "a customer is missing"
     assert sum(s["CNY"] for s in sums) == DAYS * AMOUNT * customers
-    taken = (psutil.Process().memory_info().rss - before) / 2**30
+    taken = (psutil.Process().memory_info().rss - before) / 1e9
     _assert_as_written(engine, sample, customers)
-    typer.echo(
-        f"{customers:,} customers of {len(sample[0][1])} bytes: {customers / spent:,.0f} rows/s,"
-        f" timers in {armed:.1f} s, {taken:.2f} GiB"
-    )
+    typer.echo(json.dumps({
+        "customers": customers, "bytes_each": len(sample[0][1]), "risk": risk, "rates": rates,
+        "rows_per_s": round(customers / spent), "timers_s": round(armed, 1),
+        "memory_gb": round(taken, 2),
+    }))  # fmt: skip
 
 
 if __name__ == "__main__":

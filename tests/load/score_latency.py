@@ -47,7 +47,7 @@ from tests.load.bench_worker import (
 )
 from tests.load.fold_rate import backend_of
 from tests.load.full_servers import full_servers
-from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
+from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of, whole_ticks
 from tests.load.query_rooms import (
     assert_folded,
     make_parties,
@@ -257,7 +257,9 @@ class Flow:
 
 
 def main(
-    rate: Annotated[list[int] | None, typer.Option(help="events/s; default: 10000")] = None,
+    rate: Annotated[
+        list[int] | None, typer.Option(help="events/s; default: 10000", callback=whole_ticks)
+    ] = None,
     seconds: Annotated[int, typer.Option(min=8, help="of each rate")] = 15,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[int, typer.Option(min=1)] = 1,

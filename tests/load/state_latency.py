@@ -36,7 +36,7 @@ from tests.load.bench_worker import (
 )
 from tests.load.full_servers import full_servers
 from tests.load.latest_rows import assert_figures, customers_in, latest_rows
-from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
+from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of, whole_ticks
 from tests.risk_live import hand_made
 from tests.workers import FIRST_DAY, WorkerSpace, described
 
@@ -112,7 +112,7 @@ async def _all_come(rows: list[Row], awaited: Awaited) -> None:
 
 
 def main(
-    rate: Annotated[int, typer.Option(min=100, help="events a second")] = 10_000,
+    rate: Annotated[int, typer.Option(help="events a second", callback=whole_ticks)] = 10_000,
     seconds: Annotated[int, typer.Option(min=5)] = 20,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[int, typer.Option(min=1)] = 2,
