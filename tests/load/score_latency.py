@@ -3,7 +3,8 @@
 Events of today flow at one pace after the other through real workers and scoring's listener and
 relay, each a process, on a real broker. The bank is there before: each account has had an event.
 An event is in the first record of `score.updates` whose position of its customer is not before
-the event's. Every event must come, and the last score of every party must have his sum. What comes
+the event's. Every event must come, and the last score of every party must have his sum and what he
+has contributed. What comes
 is read at the end of a pace, only the time is noted when it comes: who looks on takes CPU from who
 is looked at. With `--hops` it also says when an event's state row was there, and when it was
 folded.
@@ -26,6 +27,7 @@ import msgspec
 import psutil
 import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from sqlalchemy import text
 
 from services.scoring import risk_model
 from services.scoring.rows import KIND_CUSTOMER
@@ -63,13 +65,20 @@ from tests.workers import Worker, WorkerSpace, described
 WARM_UP_S: Final = 4.0  # of each pace
 QUIET_S: Final = 1.0  # without anything that comes: time to read what came
 LAST_SCORES_S: Final = 30.0  # without a score that was awaited
+DRAIN_S: Final = 240.0  # for all that waits when the last event of a pace was sent
 FILL_RATE: Final = 20_000  # at which each account has its first event
 FIRST_MINOR: Final = 5_000_000  # a balance is more than what one event moves
 P99_MS: Final = 500.0  # a pace at which more is needed does not hold
 
 
+class _Contribution(msgspec.Struct):
+    posted_minor: int
+    accrued_minor: int
+
+
 class _Scored(msgspec.Struct):
     party_id: str
+    contribution: _Contribution
     figures: dict[str, int]
     positions: dict[str, int]
 
@@ -88,6 +97,7 @@ class Waiting:
     sent: Sent = field(default_factory=lambda: defaultdict(list))
     ends: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     sums: dict[str, int] = field(default_factory=dict)  # of parties, as last told
+    earned: dict[str, tuple[int, int]] = field(default_factory=dict)  # posted and accrued, the same
     updates: int = 0
     # What has come, not read yet: scores, state rows, places of the listener; each with its time.
     scores: list[tuple[bytes, float]] = field(default_factory=list)
@@ -120,6 +130,8 @@ class Waiting:
         for value, now in self.scores:
             told = _decoder.decode(value).data
             self.sums[told.party_id] = told.figures["net_transactions_minor"]
+            earned = told.contribution
+            self.earned[told.party_id] = (earned.posted_minor, earned.accrued_minor)
             for number, position in told.positions.items():
                 self.score.come(partition_of(number, PARTITIONS), number, position, now)
         self.updates += len(self.scores)
@@ -238,7 +250,7 @@ class Flow:
         waiting, topic = self.waiting, f"{self.space.prefix}bank.events"
         begun = await publish_at(producer, topic, ticks, waiting.sent)
         ended, came, after = time.perf_counter(), 0.0, self.cpu_s()
-        while time.perf_counter() < max(came, ended) + LAST_SCORES_S:
+        while time.perf_counter() < min(max(came, ended) + LAST_SCORES_S, ended + DRAIN_S):
             await asyncio.sleep(0.1)
             if waiting.scores and waiting.scores[-1][1] > came:
                 came, after = waiting.scores[-1][1], self.cpu_s()
@@ -246,6 +258,7 @@ class Flow:
                 waiting.read()
                 if waiting.score.left() == 0:
                     return begun, ended, came, after
+        waiting.read()
         raise AssertionError(f"{waiting.score.left()} events came in no score")
 
     def cpu_s(self) -> dict[str, float]:
@@ -315,6 +328,7 @@ def main(
             for number, minor in loaded.sums.items():
                 sums[number] += minor
             assert flow.waiting.sums == {f"P-{n}": minor for n, minor in sums.items()}
+            _assert_earned(service.database, flow.waiting.earned, rates=rates)
             total = loaded.events + 2 * customers
             assert_folded(service.database, sum(sums.values()), transactions=total)
             most = max(held, default=0)
@@ -323,6 +337,26 @@ def main(
             for one in running:
                 one.kill()
             space.close()
+
+
+def _assert_earned(database: Database, told: dict[str, tuple[int, int]], *, rates: bool) -> None:
+    """What the last scores say that parties have contributed is what the tables have, and theirs
+    together what the bank has."""
+    with database.read() as session:
+        rows = session.execute(
+            text("select party_id, posted_minor, accrued_minor from party_figures")
+        )
+        kept = {row[0]: (int(row[1]), int(row[2])) for row in rows}
+        bank = session.execute(
+            text(
+                "select coalesce(sum(posted_minor), 0), coalesce(sum(accrued_minor), 0)"
+                " from contribution_totals where dimension = 'bank'"
+            )
+        ).one()
+    wrong = [one for one in kept.keys() | told.keys() if kept.get(one) != told.get(one)]
+    assert not wrong, [(one, kept.get(one), told.get(one)) for one in sorted(wrong)[:3]]
+    assert tuple(map(int, bank)) == tuple(sum(one[n] for one in told.values()) for n in (0, 1))
+    assert any(any(one) for one in told.values()) == rates, "it is not what was to be measured"
 
 
 def _pids_by_role(
