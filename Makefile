@@ -76,7 +76,7 @@ bench:  ## Measure the running system: latency, throughput, each with its effect
 	$(SETUP) venv jars pages browser
 	@$(PY) -m tests.load
 
-bench-scoring:  ## Measure the whole scorer: pace, latency, fold, recovery, idle days (QUICK=1: a tenth; RATE="events/s of scores ..."; PART="names")
+bench-scoring:  ## Measure the whole scorer: pace, latency, fold, recovery, idle days (QUICK=1: a tenth; RATE="events/s of scores, multiples of 50 ..."; PART="names")
 	$(SETUP) venv jars
 	@$(PY) -m tests.load.scoring $(if $(QUICK),--quick) $(addprefix --rate ,$(RATE)) $(addprefix --only ,$(PART))
 

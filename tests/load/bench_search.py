@@ -20,7 +20,7 @@ from shared.db import Database
 from shared.migrations import migrate
 from shared.reach import Reach
 from shared.settings import Settings
-from shared.testing.servers import servers
+from tests.load.full_servers import full_servers
 
 SURNAMES = "王李张刘陈杨黄赵周吴徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于"
 GIVEN = "".join(chr(code) for code in range(0x4E00, 0x4E00 + 2400))
@@ -143,7 +143,7 @@ def run(settings: Settings, count: int) -> None:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     schema = f"bench_{uuid.uuid4().hex[:8]}"
-    with servers() as found:
+    with full_servers() as found:
         settings = Settings(service="customer", database=found.database, db_schema=schema)
         try:
             run(settings, count)

@@ -3,7 +3,9 @@
 Runs one worker and two, each on topics of its own, a fresh group and fresh state. They take the
 openings of all accounts; then the topic is loaded while they wait. The clock runs from there to the
 broker's report of the last commit; CPU is that of the processes, compiled code warm. Runs with as
-many customers load the same events, made once. Prints one line of JSON for each measurement.
+many customers load the same events, made once. A month ends among them, so every account posts
+leaves. Sums of customers are those of the events; leaves, posted and accrued, and the ids of
+signals are those of an engine in this process. Prints one line of JSON for each measurement.
 """
 
 import json
@@ -14,9 +16,9 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -24,19 +26,32 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from services.scoring import risk_model
+from services.scoring import risk_model, risk_plan
+from services.scoring.engine import Engine
 from shared.events.bank import AccountOpened, RateSet
 from shared.events.envelope import Event, encode, wrap
 from shared.ids import partition_of
-from shared.testing.servers import Servers, servers
-from tests.load.latest_rows import assert_figures, ends, latest_rows
+from shared.testing.servers import Servers
+from tests.load.earned import Earned, assert_same, earned_by, earned_in, new_engine
+from tests.load.full_servers import broker_pid, full_servers
+from tests.load.latest_rows import assert_figures, customers_in, records_in
 from tests.load.pace import Published
 from tests.risk_live import hand_made
-from tests.workers import FIRST_DAY, SOURCE, WorkerSpace, closed, described, instant, transaction
+from tests.workers import (
+    FIRST_DAY,
+    SOURCE,
+    Worker,
+    WorkerSpace,
+    closed,
+    described,
+    instant,
+    transaction,
+)
 
 PARTITIONS = 8
 DAYS = 30
-_ROWS = "guanxi_worker_state_rows_total"
+MID_MONTH = FIRST_DAY + timedelta(days=14)
+_ROUNDS = "guanxi_worker_rounds_total"
 STRIDE = 7_368_787  # a prime: whoever goes through all customers by it meets each once
 RARE = (-3_500_000, 10_000_000, -1_000_000)  # three or four signals of 1,000 events, no storm
 
@@ -148,23 +163,13 @@ def _cpu_s(pid: int) -> float:
     return float(times.user + times.system)
 
 
-def _broker_pid(address: str) -> int | None:
-    port = int(address.split(",", maxsplit=1)[0].rpartition(":")[2])
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
-            return connection.pid
-    return None
-
-
 def _run(
     space: WorkerSpace, bank: "_Bank", workers: int, gate: Path, settings: dict[str, str]
 ) -> dict[str, Any]:
     """One measurement; the workers wait until the events are there: they are preloaded."""
-    broker = _broker_pid(space.servers.kafka)
+    broker = broker_pid(space.servers.kafka)
     gate.touch()
-    space.send(openings_of(bank.customers))
-    # The day before is closed, so that each account's first look is behind it too.
-    space.send(closes_of(FIRST_DAY - timedelta(days=1)))
+    space.send(bank.before())
     running = [
         space.start(f"w{n}", ("tests.load.gated_worker",), GUANXI_BENCH_GATE=str(gate), **settings)
         for n in range(workers)
@@ -173,13 +178,13 @@ def _run(
         worker.wait_ready(180)
     space.wait_committed(max(120, bank.customers / 2_000))
     gate.unlink()
-    state_ends, found = ends(space), bank.found
+    found = bank.found
     begun = time.monotonic()
     space.send(bank.records)
     say(f"{found.events:,} events preloaded in {time.monotonic() - begun:.0f} s")
     yard = _yard_us()
     time.sleep(4)  # what the workers fetch ahead is fetched
-    rows_before = sum(w.metric(_ROWS) for w in running)
+    rows_before, rounds_before = records_in(space, "scoring.state"), _rounds(running)
     before = [_cpu_s(w.process.pid) for w in running]
     broker_before = _cpu_s(broker) if broker else 0.0
     begun = time.monotonic()
@@ -188,14 +193,12 @@ def _run(
     wall = time.monotonic() - begun
     cpu = [_cpu_s(w.process.pid) - b for w, b in zip(running, before, strict=True)]
     broker_cpu = _cpu_s(broker) - broker_before if broker else 0.0
-    rows = sum(w.metric(_ROWS) for w in running) - rows_before
-    signals = len(space.read("scoring.signals"))
+    rows = records_in(space, "scoring.state") - rows_before
+    rounds = _rounds(running) - rounds_before
+    memory = [psutil.Process(w.process.pid).memory_info().rss for w in running]
     holes = sum(w.metric("guanxi_holes") for w in running)
     assert holes == 0, f"{holes} records were never delivered"
-    begun, own = time.monotonic(), time.process_time()
-    assert_figures(latest_rows(space, state_ends), found.sums, found.counts, rates=bank.rates)
-    say(f"{rows:,.0f} rows read and the sums of {len(found.sums):,} customers compared in"
-        f" {time.monotonic() - begun:.0f} s, {time.process_time() - own:.0f} s of CPU")  # fmt: skip
+    earned = _compared(space, bank)
     return {
         "workers": workers,
         "events": found.events,
@@ -203,14 +206,34 @@ def _run(
         "seconds": round(wall, 1),
         "events_per_s": round(found.events / wall),
         "state_rows_per_event": round(rows / found.events, 2),
-        "signals_per_1000_events": round(1000 * signals / found.events, 1),
+        "events_per_round": round(found.events / rounds),
+        "signals_per_1000_events": round(1000 * len(earned.signals) / found.events, 1),
+        "posted_minor": sum(earned.posted.values()),
+        "earned_minor": earned.by_component(),
         "worker_cpu_s": [round(c, 1) for c in cpu],
         "broker_cpu_s": round(broker_cpu, 1),
         "events_per_worker_cpu_s": round(found.events / sum(cpu)),
         "worker_cpu_us_per_event": round(sum(cpu) * 1e6 / found.events, 1),
+        "worker_rss_mib": [round(one / 2**20) for one in memory],
         "yard_us": round(yard, 1),
         "customers_equal": len(found.sums),
     }
+
+
+def _rounds(running: list[Worker]) -> float:
+    return sum(w.metric(_ROUNDS) for w in running)
+
+
+def _compared(space: WorkerSpace, bank: "_Bank") -> Earned:
+    """What the workers have written, after it was held against what it must be."""
+    begun, own = time.monotonic(), time.process_time()
+    earned, latest = earned_in(space, bank.engine())
+    assert_figures(customers_in(latest), bank.found.sums, bank.found.counts, rates=bank.rates)
+    assert_same(earned, bank.expected)
+    say(f"sums of {len(bank.found.sums):,} customers, leaves and {len(earned.signals):,} signals"
+        f" compared in {time.monotonic() - begun:.0f} s,"
+        f" {time.process_time() - own:.0f} s of CPU")  # fmt: skip
+    return earned
 
 
 def compile_ahead() -> None:
@@ -231,14 +254,16 @@ def main(
     even: Annotated[
         bool, typer.Option(help="each customer in turn: every event is a state row")
     ] = False,
+    month_end: Annotated[bool, typer.Option(help="a month ends among the days")] = True,
     quick: Annotated[bool, typer.Option(help="a tenth of the events and customers")] = False,
 ) -> None:
     """Measure the scorer's throughput on a real broker."""
     compile_ahead()
     part = 10 if quick else 1
-    with servers() as found_servers, tempfile.TemporaryDirectory() as folder:
+    with full_servers() as found_servers, tempfile.TemporaryDirectory() as folder:
         for size in customers or [50_000]:
-            bank = made_bank(events // part, size // part, risk, rates, even=even)
+            begin = MID_MONTH if month_end else FIRST_DAY
+            bank = made_bank(events // part, size // part, begin, risk=risk, rates=rates, even=even)
             for records_max, count in product(polls or [20_000], workers or [1, 2]):
                 say(f"{count} workers, {bank.found.events:,} events over {bank.customers:,}"
                     f" customers, polls of {records_max:,}")  # fmt: skip
@@ -249,23 +274,47 @@ def say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Bank:
-    """What is loaded, and what of the engine is on."""
+    """What is loaded, what of the engine is on, and what must come of it."""
 
     customers: int
+    begin: date
     records: list[Published]
     found: Preloaded
     risk: bool
     rates: bool
     even: bool
+    expected: Earned = field(default_factory=Earned)
+
+    def before(self) -> Iterator[Published]:
+        """The day before is closed, so that each account's first look is behind it too."""
+        yield from openings_of(self.customers, self.begin)
+        yield from closes_of(self.begin - timedelta(days=1))
+
+    def described(self) -> list[Event[Any]]:
+        """Reference data."""
+        return [described(from_on=self.begin), *(rates_of() if self.rates else ())]
+
+    def engine(self) -> Engine:
+        plan = risk_plan.plan_of(hand_made("CA-P", RARE)) if self.risk else risk_plan.NO_PLAN
+        return new_engine(PARTITIONS, plan, self.described())
 
 
-def made_bank(events: int, customers: int, risk: bool, rates: bool, *, even: bool) -> _Bank:
-    """Its events are made once for all runs."""
+def made_bank(
+    events: int, customers: int, begin: date, *, risk: bool, rates: bool, even: bool
+) -> _Bank:
+    """Its events are made once for all runs, and what comes of them is."""
     found = Preloaded(events, {}, {}, 0.0)
-    records = list(records_of(events, customers, found, even=even))
-    return _Bank(customers, records, found, risk, rates, even)
+    records = list(records_of(events, customers, found, begin, even=even))
+    bank = _Bank(customers, begin, records, found, risk, rates, even)
+    begun = time.monotonic()
+    bank.expected = earned_by(bank.engine(), chain(bank.before(), records))
+    month_ended = (begin.month != (begin + timedelta(days=DAYS)).month) and rates
+    assert bool(bank.expected.posted) == month_ended, "leaves are posted when a month ends"
+    say(f"{events:,} events taken by an engine in this process in {time.monotonic() - begun:.0f} s,"
+        f" {len(bank.expected.signals):,} signals, {bank.expected.by_component()}")  # fmt: skip
+    return bank
 
 
 def rates_of() -> Iterator[Event[Any]]:
@@ -291,7 +340,7 @@ def _measure(found: Servers, folder: Path, bank: _Bank, workers: int, records_ma
         settings["GUANXI_RISK_MODEL"] = str(file)
     space = WorkerSpace(found, folder, PARTITIONS)
     try:
-        space.describe(described(), *(rates_of() if bank.rates else ()))
+        space.describe(*bank.described())
         gate = folder / f"go-{workers}-{records_max}-{bank.customers}"
         measured = _run(space, bank, workers, gate, settings)
         stamp = {"customers": bank.customers, "polls_of": records_max, "even": bank.even}

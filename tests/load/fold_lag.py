@@ -4,7 +4,8 @@ They are processes as in production, and share the partitions. The bank is there
 customer has been folded once. They stand still while the topic is filled; then its whole lag is
 folded, through a real broker. Every second it says how much is left. Of a customer who has several
 records in a transaction the last is written, so what came into the tables is told beside the
-records. Sums are asserted, and that the equation has no difference.
+records. Sums and what is accrued are asserted of every account, customer and party, and that the
+equation has no difference.
 """
 
 import asyncio
@@ -25,11 +26,13 @@ from sqlalchemy import text
 from shared import positions
 from shared.db import Database
 from shared.ids import partition_of
-from shared.testing.servers import Servers, servers
+from shared.testing.servers import Servers
 from shared.testing.space import Space
 from shared.wire import Record
 from tests.load.fold_rate import accounts, amounts_of, bookings, cpu_s, states, told
+from tests.load.full_servers import full_servers
 from tests.load.query_rooms import (
+    assert_each,
     assert_folded,
     make_parties,
     query_room,
@@ -120,12 +123,13 @@ def _measure(
             wait_placed(space, service, members)
             asyncio.run(preload(space, bank, PARTITIONS))
             _work_off(database, running, len(bank))
+            before = _written(database)
             for one in running:
                 one.send_signal(signal.SIGSTOP)
             vacuum(found, schema)
             asyncio.run(preload(space, lag, PARTITIONS))
             processes = [psutil.Process(one.pid) for one in running]
-            cpu, before = cpu_s(*processes), _written(database)
+            cpu = cpu_s(*processes)
             took = _work_off(database, running, len(bank) + len(lag))
             used = cpu_s(*processes) - cpu
             after = _written(database)
@@ -133,6 +137,7 @@ def _measure(
             for one in running:
                 one.kill()
         assert_folded(database, sum(booked), transactions=len(booked))
+        assert_each(database, [*bank, *lag])
         with database.read() as session:
             assert all(line["difference"] == 0 for line in positions.reconcile(session))
     return {
@@ -156,7 +161,7 @@ def main(
     every = told(chain(accounts(customers), bookings(events, customers)))
     folded, booked = states(every, rates=rates), amounts_of(every)
     first = len(states(told(accounts(customers)), rates=rates))
-    with servers() as found:
+    with full_servers() as found:
         for count in members or (1, 2):
             stamp = {"members": count, "customers": customers, "rates": rates}
             measured = _measure(found, folded[:first], folded[first:], booked, customers, count)

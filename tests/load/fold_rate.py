@@ -1,7 +1,8 @@
 """`python -m tests.load.fold_rate`: rows a second that scoring's query side folds and stores.
 
 What the scorer writes for random events is folded by the service's own handlers, in a schema of its
-own: first into empty tables, then where every customer is known; both are told. Sums are asserted.
+own: first into empty tables, then where every customer is known; both are told. Sums and what is
+accrued are asserted, of all and of each.
 Not in it: what a consumer of the topic costs (`fold_lag` has it).
 """
 
@@ -31,10 +32,10 @@ from shared.events.bank import AccountOpened, TransactionBooked
 from shared.events.envelope import Fact
 from shared.migrations import migrate
 from shared.settings import Settings
-from shared.testing.servers import servers
 from shared.wire import Record
 from tests.load.bench_worker import rates_of
-from tests.load.query_rooms import assert_folded, make_parties
+from tests.load.full_servers import full_servers
+from tests.load.query_rooms import assert_each, assert_folded, make_parties
 
 WORKER_BATCH = 5_000  # events that the scorer takes together
 TODAY = date(2026, 3, 2)
@@ -173,7 +174,7 @@ def main(
     steps: Annotated[bool, typer.Option(help="tell the seconds of each statement")] = False,
 ) -> None:
     """Measure how fast records of `scoring.state` become rows of PostgreSQL."""
-    with servers() as found:
+    with full_servers() as found:
         schema = f"load{uuid.uuid4().hex[:8]}_scoring"
         settings = Settings(service="scoring", database=found.database, db_schema=schema)
         migrate(settings)
@@ -212,6 +213,7 @@ def _measure(
     measure("fold into empty tables", fold.fold_state, folded[: len(first)])
     measure("fold", fold.fold_state, folded[len(first) :])
     _assert_sums(database, amounts_of(every), rates=rates)
+    assert_each(database, folded)
 
 
 def amounts_of(records: Iterable[Record]) -> list[int]:

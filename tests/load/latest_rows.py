@@ -1,13 +1,14 @@
-"""The latest state row of every customer, read back fast, and whether its figures are the bank's.
+"""What the workers wrote, read back fast: the latest record of every key, the posted leaves and the
+signals; and whether the figures of the customers are the bank's.
 
 Of two million rows most were replaced by a later one: those are never unpacked. They are read by
 the worker's own reader, which makes no object of each. A row that it lost would be missed.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -21,16 +22,22 @@ FETCH_BYTES: Final = 8 << 20  # of a partition at a time
 SILENCE_S: Final = 60.0  # without a record before the end: something is wrong
 _ROW: Final = Struct(f"<{CUSTOMER_WORDS}q")
 _SUM, _COUNT = CUSTOMER_FIELDS.index("sum_minor"), CUSTOMER_FIELDS.index("count")
+Latest = dict[bytes, bytes]  # key -> its latest record
 
 
-def ends(space: WorkerSpace) -> dict[int, int]:
-    """Where the topic ends now."""
-    return asyncio.run(_ends(space))
+def records_in(space: WorkerSpace, topic: str) -> int:
+    """How many records the topic has been given, by its own ends."""
+    return asyncio.run(_records_in(space, topic))
 
 
-def latest_rows(space: WorkerSpace, since: Mapping[int, int]) -> dict[bytes, bytes]:
-    """Customer -> his latest row, of those that were written at these offsets or behind."""
-    return asyncio.run(_latest(space, since))
+def latest_rows(space: WorkerSpace) -> dict[int, Latest]:
+    """The state by partition, as a worker would begin with it."""
+    return asyncio.run(_latest(space))
+
+
+def values_of(space: WorkerSpace, topic: str) -> list[bytes]:
+    """All values of the topic."""
+    return asyncio.run(_values(space, topic))
 
 
 def _consumer(space: WorkerSpace) -> AIOKafkaConsumer:
@@ -38,35 +45,55 @@ def _consumer(space: WorkerSpace) -> AIOKafkaConsumer:
                             max_partition_fetch_bytes=FETCH_BYTES)  # fmt: skip
 
 
-def _places(space: WorkerSpace) -> list[TopicPartition]:
-    return [TopicPartition(space.prefix + TOPIC, n) for n in range(space.partitions)]
+def _places(space: WorkerSpace, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(space.prefix + topic, n) for n in range(space.partitions)]
 
 
-async def _ends(space: WorkerSpace) -> dict[int, int]:
+async def _records_in(space: WorkerSpace, topic: str) -> int:
     async with _consumer(space) as consumer:
-        found = await consumer.end_offsets(_places(space))
-    return {place.partition: end for place, end in found.items()}
+        return sum((await consumer.end_offsets(_places(space, topic))).values())
 
 
-async def _latest(space: WorkerSpace, since: Mapping[int, int]) -> dict[bytes, bytes]:
+async def _read(space: WorkerSpace, topic: str) -> AsyncIterator[tuple[int, list[Any]]]:
+    """Partition and records, up to the end of now."""
     fetched.install()
-    latest: dict[bytes, bytes] = {}
     async with _consumer(space) as consumer:
-        places = _places(space)
+        places = _places(space, topic)
         consumer.assign(places)
-        for place in places:
-            consumer.seek(place, since[place.partition])
+        await consumer.seek_to_beginning(*places)
         until = await consumer.end_offsets(places)
-        left = {place for place in places if until[place] > since[place.partition]}
+        left = {place for place in places if until[place]}
         while left:
             polled = await consumer.getmany(*left, timeout_ms=int(SILENCE_S * 1000))
-            assert polled, f"{TOPIC} cannot be read to its end: {left}"
+            assert polled, f"{topic} cannot be read to its end: {left}"
             for place, records in polled.items():
-                latest |= {r.key: r.value for r in records
-                           if r.value and kind_of(r.value) == KIND_CUSTOMER}  # fmt: skip
+                yield place.partition, records
                 if records[-1].offset >= until[place] - 1:
                     left.discard(place)
-    return latest
+
+
+async def _latest(space: WorkerSpace) -> dict[int, Latest]:
+    latest: dict[int, Latest] = {n: {} for n in range(space.partitions)}
+    async for partition, records in _read(space, TOPIC):
+        latest[partition] |= {r.key: r.value for r in records}
+    return {n: {k: v for k, v in of_one.items() if v} for n, of_one in latest.items()}
+
+
+async def _values(space: WorkerSpace, topic: str) -> list[bytes]:
+    found: list[bytes] = []
+    async for _, records in _read(space, topic):
+        found += [r.value for r in records]
+    return found
+
+
+def customers_in(latest: Mapping[int, Latest]) -> Latest:
+    """Their rows alone, of all partitions."""
+    return {
+        key: value
+        for rows in latest.values()
+        for key, value in rows.items()
+        if kind_of(value) == KIND_CUSTOMER
+    }
 
 
 def assert_figures(

@@ -3,10 +3,12 @@ parties, and a look at the sums."""
 
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.errors import CoordinatorNotAvailableError
@@ -14,13 +16,25 @@ from sqlalchemy import create_engine, make_url, text
 
 from deploy.local.children import free_port
 from services.scoring.__main__ import SERVICE
+from services.scoring.books import COMPONENTS
+from services.scoring.open_leaf import COLUMNS
+from services.scoring.rows import KIND_CUSTOMER, LEDGER_WORDS
+from services.scoring.state import accounts_at, kind_of
 from shared.db import Database
 from shared.testing.servers import Servers
 from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
+from tests import plain_open_leaf
 from tests.processes import Forked
 
 PRIVATE = ("bank.events", "scoring.state", "scoring.leaves", "scoring.signals", "scoring.totals",
            "scoring.inputs", "score.updates")  # fmt: skip
+
+_ACCOUNTS = "select customer_number, account_number, sum_minor, count from account_figures"
+_CUSTOMERS = "select customer_number, sum_minor, count from customer_state"
+_PARTIES = "select substr(party_id, 3), sum_minor, count from party_figures"  # of C1 it is P-C1
+_OPEN_LEAVES = f"select customer_number, account_number, {', '.join(COLUMNS)} from open_leaves"  # noqa: S608
+_ACCRUED = "select component, accrued_minor from contribution_totals where dimension = 'bank'"
 
 
 @contextmanager
@@ -43,6 +57,8 @@ def start(found: Servers, space: Space, schema: str, role: str, log: Path) -> Fo
         "GUANXI_TOPIC_PREFIX": space.prefix,
         "GUANXI_DB_SCHEMA": schema,
         "GUANXI_HTTP_PORT": str(free_port()),
+        # Who is stopped while a topic is filled stays a member: else it joins again in the figure.
+        "GUANXI_SESSION_TIMEOUT_S": "600",
     }
     return Forked(("services.scoring", role), os.environ | settings, log)
 
@@ -95,6 +111,55 @@ def vacuum(found: Servers, schema: str) -> None:
         for table in list(tables):
             connection.execute(text(f'vacuum analyze "{schema}"."{table}"'))
     engine.dispose()
+
+
+def assert_each(database: Database, records: Iterable[Record]) -> None:
+    """Every account, customer and party has the figures of the customer's last state record, every
+    account what the record has accrued by component, and the bank the sum of that."""
+    figures, owned, accrued = _told(records)
+    with database.read() as session:
+
+        def rows(sql: str) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in session.execute(text(sql))]
+
+        _same("account", {row[:2]: row[2:] for row in rows(_ACCOUNTS)}, figures)
+        _same("customer", {row[0]: row[1:] for row in rows(_CUSTOMERS)}, owned)
+        _same("party", {row[0]: row[1:] for row in rows(_PARTIES)}, owned)
+        _same("open leaf", {row[:2]: row[2:] for row in rows(_OPEN_LEAVES)}, accrued)
+        of_bank = {name: int(minor) for name, minor in rows(_ACCRUED) if minor}
+    by_component: Counter[str] = Counter()
+    for minor in accrued.values():
+        for component, one in zip(COLUMNS.values(), minor, strict=True):
+            by_component[COMPONENTS[component]] += one
+    _same("component", of_bank, {name: one for name, one in by_component.items() if one})
+
+
+Each = dict[Any, tuple[int, ...]]
+
+
+def _told(records: Iterable[Record]) -> tuple[Each, Each, Each]:
+    """Of the last record of each customer: sum and count by account, the same by customer, what is
+    accrued by account."""
+    latest = {r.key: r.value for r in records if r.key and r.value}
+    figures, owned, accrued = Each(), Each(), Each()
+    for key, value in latest.items():
+        if kind_of(value) != KIND_CUSTOMER:
+            continue
+        number = key.decode()
+        accounts, _ = accounts_at(value)
+        owned[number] = tuple(sum(one.figures[n] for one in accounts) for n in (0, 1))
+        for one in accounts:
+            figures[number, one.account_number] = one.figures[:2]
+            if one.ledger:
+                ledger = [*one.ledger, *[0] * (LEDGER_WORDS - len(one.ledger))]
+                accrued[number, one.account_number] = plain_open_leaf.accrued(ledger, one.entries)
+    return figures, owned, accrued
+
+
+def _same(what: str, found: Mapping[Any, Any], expected: Mapping[Any, Any]) -> None:
+    wrong = [k for k in found.keys() | expected.keys() if found.get(k) != expected.get(k)]
+    first = [(key, found.get(key), expected.get(key)) for key in sorted(wrong)[:3]]
+    assert not wrong, f"{len(wrong)} of {what} differ: {first}"
 
 
 def assert_folded(database: Database, sum_minor: int, *, transactions: int) -> None:

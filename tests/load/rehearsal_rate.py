@@ -19,9 +19,10 @@ import psutil
 from services.scoring import risk_model
 from services.scoring.commands import rehearsals, rule_sets
 from services.scoring.queries import rule_sets as queries
-from shared.testing.servers import Servers, servers
+from shared.testing.servers import Servers
 from shared.testing.space import Space
 from tests.integration.worker_room import PARTITIONS, Room
+from tests.load.full_servers import full_servers
 from tests.risk_live import hand_made
 from tests.rule_sets import PRODUCT, stricter
 from tests.workers import FIRST_DAY, WorkerSpace, described, opened_long_ago, small_bank
@@ -33,7 +34,7 @@ LOOK_S = 0.05
 
 
 def main(sizes: list[int]) -> None:
-    with servers() as found:
+    with full_servers() as found:
         for events in sizes:
             measure(found, events)
 

@@ -20,12 +20,12 @@ from sqlalchemy import text
 from services.scoring import model, reference, state
 from services.scoring.engine import Engine
 from services.scoring.roller import Roller
-from shared.testing.servers import servers
 from shared.testing.space import ServiceUnderTest
 from shared.wire import Record
 from tests.load.bench_worker import rates_of
 from tests.load.fold_lag import preload
 from tests.load.fold_rate import TODAY, WORKER_BATCH, accounts, backend_of, bookings, cpu_s, told
+from tests.load.full_servers import full_servers
 from tests.load.query_rooms import make_parties, query_room
 
 
@@ -59,7 +59,7 @@ def accrued(service: ServiceUnderTest) -> int:
 def main(customers: Annotated[int, typer.Option(min=10)] = 200_000) -> None:
     """Measure a roll of all customers of one partition."""
     engine, written = worker(customers)
-    with servers() as found, query_room(found, 1) as (space, service):
+    with full_servers() as found, query_room(found, 1) as (space, service):
         make_parties(service.database, [f"C{n:07d}" for n in range(customers)])
         for days in (1, 2):
             day = (TODAY + timedelta(days=days)).toordinal()

@@ -3,7 +3,8 @@
 Events of today flow at one pace after the other through real workers and scoring's listener and
 relay, each a process, on a real broker. The bank is there before: each account has had an event.
 An event is in the first record of `score.updates` whose position of its customer is not before
-the event's. Every event must come, and the last score of every party must have his sum. What comes
+the event's. Every event must come, and the last score of every party must have his sum and what he
+has contributed. What comes
 is read at the end of a pace, only the time is noted when it comes: who looks on takes CPU from who
 is looked at. With `--hops` it also says when an event's state row was there, and when it was
 folded.
@@ -26,6 +27,7 @@ import msgspec
 import psutil
 import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from sqlalchemy import text
 
 from services.scoring import risk_model
 from services.scoring.rows import KIND_CUSTOMER
@@ -34,8 +36,9 @@ from shared import positions
 from shared.db import Database
 from shared.ids import partition_of
 from shared.process import spare_the_collector
-from shared.testing.servers import Servers, servers
+from shared.testing.servers import Servers
 from shared.testing.space import ServiceUnderTest, Space
+from tests.load.awaited import Awaited
 from tests.load.bench_worker import (
     PARTITIONS,
     Preloaded,
@@ -45,7 +48,8 @@ from tests.load.bench_worker import (
     records_of,
 )
 from tests.load.fold_rate import backend_of
-from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
+from tests.load.full_servers import full_servers
+from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of, whole_ticks
 from tests.load.query_rooms import (
     assert_folded,
     make_parties,
@@ -54,7 +58,6 @@ from tests.load.query_rooms import (
     vacuum,
     wait_placed,
 )
-from tests.load.stage import spread
 from tests.processes import Forked
 from tests.risk_live import hand_made
 from tests.workers import Worker, WorkerSpace, described
@@ -62,13 +65,20 @@ from tests.workers import Worker, WorkerSpace, described
 WARM_UP_S: Final = 4.0  # of each pace
 QUIET_S: Final = 1.0  # without anything that comes: time to read what came
 LAST_SCORES_S: Final = 30.0  # without a score that was awaited
+DRAIN_S: Final = 240.0  # for all that waits when the last event of a pace was sent
 FILL_RATE: Final = 20_000  # at which each account has its first event
 FIRST_MINOR: Final = 5_000_000  # a balance is more than what one event moves
 P99_MS: Final = 500.0  # a pace at which more is needed does not hold
 
 
+class _Contribution(msgspec.Struct):
+    posted_minor: int
+    accrued_minor: int
+
+
 class _Scored(msgspec.Struct):
     party_id: str
+    contribution: _Contribution
     figures: dict[str, int]
     positions: dict[str, int]
 
@@ -81,37 +91,13 @@ _decoder = msgspec.json.Decoder(_Update)
 
 
 @dataclass
-class Awaited:
-    """Events sent that have not come to a place yet, by customer, and how long others took."""
-
-    sent: Sent
-    offsets: defaultdict[str, deque[int]] = field(default_factory=lambda: defaultdict(deque))
-    took: list[tuple[float, float]] = field(default_factory=list)  # when sent, seconds
-
-    def come(self, number: str, position: int, now: float) -> None:
-        """All of this customer up to this place in `bank.events`."""
-        waiting, at = self.offsets[number], self.sent[partition_of(number, PARTITIONS)]
-        while waiting and waiting[0] <= position:
-            sent_at = at[waiting.popleft()]
-            self.took.append((sent_at, now - sent_at))
-
-    def left(self) -> int:
-        return sum(map(len, self.offsets.values()))
-
-    def spread(self, begun: float) -> dict[str, float]:
-        """Of those sent after the warm-up of the pace that began then."""
-        took = [seconds for at, seconds in self.took if at > begun + WARM_UP_S]
-        assert len(took) > 1000, "too few to say anything"
-        return spread(took)
-
-
-@dataclass
 class Waiting:
     """What flows, and where it is awaited: in a state row, in the tables, in a score."""
 
     sent: Sent = field(default_factory=lambda: defaultdict(list))
     ends: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     sums: dict[str, int] = field(default_factory=dict)  # of parties, as last told
+    earned: dict[str, tuple[int, int]] = field(default_factory=dict)  # posted and accrued, the same
     updates: int = 0
     # What has come, not read yet: scores, state rows, places of the listener; each with its time.
     scores: list[tuple[bytes, float]] = field(default_factory=list)
@@ -129,7 +115,7 @@ class Waiting:
         for partition, key, value in records:
             assert key is not None, "the day goes on"
             for place in (self.row, self.folded, self.score):
-                place.offsets[key.decode()].append(self.ends[partition])
+                place.expect(partition, key.decode(), self.ends[partition])
             self.ends[partition] += 1
             yield partition, key, value
 
@@ -144,20 +130,22 @@ class Waiting:
         for value, now in self.scores:
             told = _decoder.decode(value).data
             self.sums[told.party_id] = told.figures["net_transactions_minor"]
+            earned = told.contribution
+            self.earned[told.party_id] = (earned.posted_minor, earned.accrued_minor)
             for number, position in told.positions.items():
-                self.score.come(number, position, now)
+                self.score.come(partition_of(number, PARTITIONS), number, position, now)
         self.updates += len(self.scores)
         for record, now in self.state_rows:
             if kind_of(record.value) == KIND_CUSTOMER:
                 number, position = record.key.decode(), place_of(record.value)[0]
-                self.row.come(number, position, now)
+                self.row.come(record.partition, number, position, now)
                 self.rows[record.partition].append((record.offset, number, position))
         for at, now in self.places:
             for partition, next_offset in at.items():
                 rows = self.rows[partition]
                 while rows and rows[0][0] < next_offset:
                     _, number, position = rows.popleft()
-                    self.folded.come(number, position, now)
+                    self.folded.come(partition, number, position, now)
         self.scores, self.state_rows, self.places = [], [], []
 
 
@@ -232,16 +220,16 @@ class Flow:
     ) -> dict[str, Any]:
         """What came of the events of one pace, and microseconds of CPU an event by role after the
         warm-up."""
-        waiting, begun, updates = self.waiting, time.perf_counter(), self.waiting.updates
+        waiting, updates = self.waiting, self.waiting.updates
 
         async def warmed_up() -> dict[str, float]:
             await asyncio.sleep(WARM_UP_S)
             return self.cpu_s()
 
         warming = asyncio.create_task(warmed_up())
-        ended, came, after = await self._sent(producer, ticks)
+        begun, ended, came, after = await self._sent(producer, ticks)
         before, count = await warming, rate * (seconds - WARM_UP_S)
-        score = waiting.score.spread(begun)
+        score = waiting.score.spread(begun, WARM_UP_S)
         return {
             "events_per_s": rate,
             "holds": score["p99_ms"] <= P99_MS,
@@ -250,23 +238,27 @@ class Flow:
             "cpu_us_per_event": {r: round((after[r] - before[r]) * 1e6 / count) for r in after},
             "load_average": round(os.getloadavg()[0], 1),
         } | ({
-            "to_row": waiting.row.spread(begun), "to_folded": waiting.folded.spread(begun),
+            "to_row": waiting.row.spread(begun, WARM_UP_S),
+            "to_folded": waiting.folded.spread(begun, WARM_UP_S),
         } if hops else {}) | score  # fmt: skip
 
-    async def _sent(self, producer: Any, ticks: list[Any]) -> tuple[float, float, dict[str, float]]:
-        """Sends them and waits until each is in a score. When the last was sent, when the last
-        score came, and the CPU until then."""
+    async def _sent(
+        self, producer: Any, ticks: list[Any]
+    ) -> tuple[float, float, float, dict[str, float]]:
+        """Sends them and waits until each is in a score. When the first and the last were sent,
+        when the last score came, and the CPU until then."""
         waiting, topic = self.waiting, f"{self.space.prefix}bank.events"
-        await publish_at(producer, topic, ticks, waiting.sent)
+        begun = await publish_at(producer, topic, ticks, waiting.sent)
         ended, came, after = time.perf_counter(), 0.0, self.cpu_s()
-        while time.perf_counter() < max(came, ended) + LAST_SCORES_S:
+        while time.perf_counter() < min(max(came, ended) + LAST_SCORES_S, ended + DRAIN_S):
             await asyncio.sleep(0.1)
             if waiting.scores and waiting.scores[-1][1] > came:
                 came, after = waiting.scores[-1][1], self.cpu_s()
             elif time.perf_counter() > max(came, ended) + QUIET_S:
                 waiting.read()
                 if waiting.score.left() == 0:
-                    return ended, came, after
+                    return begun, ended, came, after
+        waiting.read()
         raise AssertionError(f"{waiting.score.left()} events came in no score")
 
     def cpu_s(self) -> dict[str, float]:
@@ -278,7 +270,9 @@ class Flow:
 
 
 def main(
-    rate: Annotated[list[int] | None, typer.Option(help="events/s; default: 10000")] = None,
+    rate: Annotated[
+        list[int] | None, typer.Option(help="events/s; default: 10000", callback=whole_ticks)
+    ] = None,
     seconds: Annotated[int, typer.Option(min=8, help="of each rate")] = 15,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[int, typer.Option(min=1)] = 1,
@@ -290,7 +284,7 @@ def main(
     compile_ahead()
     paces = rate or [10_000]
     with (
-        servers() as found,
+        full_servers() as found,
         tempfile.TemporaryDirectory() as name,
         query_room(found, PARTITIONS) as (query, service),
     ):
@@ -334,6 +328,7 @@ def main(
             for number, minor in loaded.sums.items():
                 sums[number] += minor
             assert flow.waiting.sums == {f"P-{n}": minor for n, minor in sums.items()}
+            _assert_earned(service.database, flow.waiting.earned, rates=rates)
             total = loaded.events + 2 * customers
             assert_folded(service.database, sum(sums.values()), transactions=total)
             most = max(held, default=0)
@@ -342,6 +337,26 @@ def main(
             for one in running:
                 one.kill()
             space.close()
+
+
+def _assert_earned(database: Database, told: dict[str, tuple[int, int]], *, rates: bool) -> None:
+    """What the last scores say that parties have contributed is what the tables have, and theirs
+    together what the bank has."""
+    with database.read() as session:
+        rows = session.execute(
+            text("select party_id, posted_minor, accrued_minor from party_figures")
+        )
+        kept = {row[0]: (int(row[1]), int(row[2])) for row in rows}
+        bank = session.execute(
+            text(
+                "select coalesce(sum(posted_minor), 0), coalesce(sum(accrued_minor), 0)"
+                " from contribution_totals where dimension = 'bank'"
+            )
+        ).one()
+    wrong = [one for one in kept.keys() | told.keys() if kept.get(one) != told.get(one)]
+    assert not wrong, [(one, kept.get(one), told.get(one)) for one in sorted(wrong)[:3]]
+    assert tuple(map(int, bank)) == tuple(sum(one[n] for one in told.values()) for n in (0, 1))
+    assert any(any(one) for one in told.values()) == rates, "it is not what was to be measured"
 
 
 def _pids_by_role(

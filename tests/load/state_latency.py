@@ -1,8 +1,9 @@
 """`python -m tests.load.state_latency`: from an event's produce to its acknowledged state row.
 
-Events flow at a fixed pace through real workers on a real broker. Of each state row the latest
-event that is in it is known by its place; the row is taken as acknowledged when a consumer of the
-topic has it, which is a little later. Prints one line of JSON; the sums are asserted. Days are
+Events flow at a fixed pace through real workers on a real broker. An event is in the first state
+row of its customer whose place is not before the event's; the row is taken as acknowledged when a
+consumer of the topic has it, which is a little later. Every event must come. Prints one line of
+JSON; the sums are asserted. Days are
 closed while it runs: by default one in the middle, for no bank closes one a second.
 """
 
@@ -22,7 +23,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from services.scoring import risk_model
 from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.state import kind_of, place_of
-from shared.testing.servers import servers
+from tests.load.awaited import Awaited
 from tests.load.bench_worker import (
     PARTITIONS,
     RARE,
@@ -33,18 +34,20 @@ from tests.load.bench_worker import (
     rates_of,
     records_of,
 )
-from tests.load.latest_rows import assert_figures, latest_rows
-from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of
-from tests.load.stage import spread
+from tests.load.full_servers import full_servers
+from tests.load.latest_rows import assert_figures, customers_in, latest_rows
+from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of, whole_ticks
 from tests.risk_live import hand_made
 from tests.workers import FIRST_DAY, WorkerSpace, described
 
 WARM_UP_S: Final = 3.0
-LAST_ROWS_S: Final = 2.0
+QUIET_S: Final = 1.0  # without a row: time to look whether all have come
+LAST_ROWS_S: Final = 30.0
+Row = tuple[int, bytes, int, float]  # partition, customer, place in `bank.events`, when it came
 
 
-async def _watch(space: WorkerSpace, sent: Sent, took: list[tuple[float, float]]) -> None:
-    """Adds (when it was sent, seconds to the row) for each row, until cancelled."""
+async def _watch(space: WorkerSpace, rows: list[Row]) -> None:
+    """Notes each row, until cancelled: to look whose it is would hold up those behind it."""
     consumer = AIOKafkaConsumer(bootstrap_servers=space.servers.kafka, fetch_max_wait_ms=5,
                                 auto_offset_reset="earliest")  # fmt: skip
     await consumer.start()
@@ -58,34 +61,58 @@ async def _watch(space: WorkerSpace, sent: Sent, took: list[tuple[float, float]]
             for place, records in polled.items():
                 for record in records:
                     if record.value and kind_of(record.value) == KIND_CUSTOMER:
-                        at = sent[place.partition][place_of(record.value)[0]]
-                        took.append((at, now - at))
+                        position = place_of(record.value)[0]
+                        rows.append((place.partition, record.key, position, now))
     finally:
         await consumer.stop()
 
 
+def _noted(records: Iterator[Published], awaited: Awaited) -> Iterator[Published]:
+    """The same records; each event is awaited from its place in the log on."""
+    ends = {partition: len(sent) for partition, sent in awaited.sent.items()}
+    for partition, key, value in records:
+        if key is not None:  # a close is nobody's
+            awaited.expect(partition, key.decode(), ends[partition])
+        ends[partition] += 1
+        yield partition, key, value
+
+
 async def _measure(
     space: WorkerSpace, records: Iterator[Published], rate: int, sent: Sent
-) -> list[float]:
-    """Seconds of the rows of events sent after the warm-up."""
-    took: list[tuple[float, float]] = []
-    watching = asyncio.create_task(_watch(space, sent, took))
+) -> dict[str, float]:
+    """The spread over all events sent after the warm-up."""
+    awaited, rows = Awaited(sent), list[Row]()
+    watching = asyncio.create_task(_watch(space, rows))
     producer = producer_of(space.servers)
     await producer.start()
     try:
-        ticks = list(ticks_of(producer, records, rate))
-        begun = time.perf_counter()
-        await publish_at(producer, f"{space.prefix}bank.events", ticks, sent)
+        ticks = list(ticks_of(producer, _noted(records, awaited), rate))
+        begun = await publish_at(producer, f"{space.prefix}bank.events", ticks, sent)
     finally:
         await producer.stop()
-    await asyncio.sleep(LAST_ROWS_S)
+    await _all_come(rows, awaited)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
-    return [seconds for at, seconds in took if at > begun + WARM_UP_S]
+    return awaited.spread(begun, WARM_UP_S)
+
+
+async def _all_come(rows: list[Row], awaited: Awaited) -> None:
+    """Whose the rows are is looked up only when none comes."""
+    ended = time.perf_counter()
+    while True:
+        await asyncio.sleep(0.1)
+        now, newest = time.perf_counter(), max(rows[-1][-1] if rows else 0.0, ended)
+        if now > min(newest + QUIET_S, ended + LAST_ROWS_S):
+            for partition, key, position, came in rows:
+                awaited.come(partition, key.decode(), position, came)
+            rows.clear()
+            if awaited.left() == 0:
+                return
+        assert now < ended + LAST_ROWS_S, f"{awaited.left()} events came in no state row"
 
 
 def main(
-    rate: Annotated[int, typer.Option(min=100, help="events a second")] = 10_000,
+    rate: Annotated[int, typer.Option(help="events a second", callback=whole_ticks)] = 10_000,
     seconds: Annotated[int, typer.Option(min=5)] = 20,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[int, typer.Option(min=1)] = 2,
@@ -95,7 +122,7 @@ def main(
 ) -> None:
     """Measure the latency of state rows while events flow."""
     compile_ahead()
-    with servers() as found, tempfile.TemporaryDirectory() as folder:
+    with full_servers() as found, tempfile.TemporaryDirectory() as folder:
         settings: dict[str, Any] = {}
         if risk:
             file = Path(folder) / "model.json"
@@ -119,11 +146,9 @@ def main(
             events = records_of(loaded.events, customers, loaded, first_day, days)
             took = asyncio.run(_measure(space, events, rate, sent))
             space.wait_committed(120)
-            rows = latest_rows(space, dict.fromkeys(range(PARTITIONS), 0))
+            rows = customers_in(latest_rows(space))
             assert_figures(rows, loaded.sums, loaded.counts, rates=rates)
-            typer.echo(
-                json.dumps({"events_per_s": rate, "workers": workers, "days": days} | spread(took))
-            )
+            typer.echo(json.dumps({"events_per_s": rate, "workers": workers, "days": days} | took))
         finally:
             space.close()
 

@@ -1,18 +1,32 @@
 """What the bench of the worker asserts: it must see each figure that is wrong."""
 
 import struct
+from copy import deepcopy
+from datetime import timedelta
 
+import msgspec
 import pytest
 
-from services.scoring import model, reference
+from services.scoring import model, reference, risk_plan
 from services.scoring.engine import Engine
+from services.scoring.leaves import Leaf
 from services.scoring.replay import Line
 from services.scoring.rows import CUSTOMER_FIELDS
 from services.scoring.state import OFFSET_AT
 from services.scoring.watermark import Source
-from tests.load.bench_worker import Preloaded, openings_of, rates_of, records_of
+from tests.load.bench_worker import (
+    PARTITIONS,
+    Preloaded,
+    closes_of,
+    openings_of,
+    rates_of,
+    records_of,
+)
+from tests.load.earned import Earned, assert_same, earned_by, new_engine
 from tests.load.latest_rows import assert_figures
-from tests.workers import FIRST_DAY, SOURCE
+from tests.load.pace import Published
+from tests.risk_live import hand_made
+from tests.workers import FIRST_DAY, SOURCE, described
 
 CUSTOMERS, EVENTS = 20, 300
 Rows = dict[bytes, bytes]
@@ -92,3 +106,63 @@ def test_even_events_meet_every_customer_once_before_one_comes_again(even: bool)
     turns = [set(keys[n : n + CUSTOMERS]) for n in range(EVENTS - CUSTOMERS + 1)]
     assert all(len(turn) == CUSTOMERS for turn in turns) == even
     assert set(found.counts.values()) == {EVENTS // CUSTOMERS} or not even
+
+
+# What was earned ----------------------------------------------------------------------------------
+
+MID_MONTH = FIRST_DAY.replace(day=15)
+
+
+def told_of() -> list[Published]:
+    found = Preloaded(EVENTS, {}, {}, 0.0)
+    before = closes_of(MID_MONTH - timedelta(days=1))
+    events = records_of(EVENTS, CUSTOMERS, found, MID_MONTH)
+    return [*openings_of(CUSTOMERS, MID_MONTH), *before, *events]
+
+
+def engine_of(rates: int | None = None) -> Engine:
+    """With the first so many rates."""
+    known = list(rates_of())[:rates]
+    plan = risk_plan.plan_of(hand_made("CA-P", (-500_000, 600_000, -300_000)))
+    return new_engine(PARTITIONS, plan, [described(from_on=MID_MONTH), *known])
+
+
+@pytest.fixture(scope="module")
+def earned() -> Earned:
+    return earned_by(engine_of(), told_of())
+
+
+def test_a_month_that_ends_posts_leaves_and_the_next_one_accrues(earned: Earned) -> None:
+    assert {period for _, period, _ in earned.posted} == {"2025-01"}
+    assert {period for _, period, _ in earned.accrued} == {"2025-02"}
+    assert {"ftp", "abc_txn", "abc_maint"} == set(earned.by_component())
+    assert earned.signals
+    assert_same(earned, earned_by(engine_of(), told_of()))
+
+
+def test_an_event_or_a_rate_that_is_lost_is_seen(earned: Earned) -> None:
+    every = told_of()
+    last = max(n for n, (_, key, _) in enumerate(every) if key)
+    with pytest.raises(AssertionError, match="accrued"):
+        assert_same(earned_by(engine_of(), every[:last] + every[last + 1 :]), earned)
+    with pytest.raises(AssertionError, match="posted"):
+        assert_same(earned_by(engine_of(rates=-1), every), earned)
+
+
+def test_a_leaf_that_is_lost_or_another_accounts_and_a_lost_signal_are_seen(
+    earned: Earned,
+) -> None:
+    leaf = Leaf("C1", "A1", "CA-P", "ftp", "2025-01", "2025-01", 5)
+    for more in (leaf, msgspec.structs.replace(leaf, account_number="A2")):
+        found, expected = deepcopy(earned), deepcopy(earned)
+        expected.post([leaf])
+        found.post([more])
+        if more is leaf:
+            assert_same(found, expected)
+            found = deepcopy(earned)
+        with pytest.raises(AssertionError, match="posted"):
+            assert_same(found, expected)
+    found = deepcopy(earned)
+    found.signals.pop()
+    with pytest.raises(AssertionError, match="1 signals are missing"):
+        assert_same(found, earned)
