@@ -1,9 +1,11 @@
 """What must hold of every page: no error, no scroll to the side, the reader's language, axe."""
 
 import re
+import statistics
 import time
+from collections.abc import Callable
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from shared.web.assets import PACKAGES
 
@@ -25,11 +27,30 @@ TEXTS = """() => {
       if (one.getAttribute(name)) out.push(one.getAttribute(name));
   return out;
 }"""
+A_SECOND, TRIES, ROUNDS = 1.0, 5, 3
+# When an attribute changes, by the browser: whoever asks from outside asks at 0.35 s, then at 0.85.
+WATCH = """name => {
+  const value = () => document.querySelector(`[${name}]`)?.getAttribute(name);
+  const before = value();
+  const seen = new MutationObserver(() => {
+    if (!value() || value() === before) return;
+    window.changedAt = Date.now();
+    seen.disconnect();
+  });
+  seen.observe(document.body, {subtree: true, childList: true, attributes: true});
+}"""
 BEYOND = "document.documentElement.scrollWidth - window.innerWidth"
 SETTLED_S = 10
 CHINESE = re.compile(r"[\u4e00-\u9fff]+")
 WORD = re.compile(r"[A-Za-z]{3,}")
 MEASURE = re.compile(r"\b(AUC|Brier)\b")  # names of measures, the same in each language
+# What an outflow is explained by: the sentence, what of it is the reason, what would end it.
+EXPLAINED = {
+    "zh-CN": r"余额只剩 [\d.,]+ (万|亿)?元,平时 [\d.,]+ (万|亿)?元,少了 \d+%。"
+             r"存入 [\d.,]+ .*元即可解除",
+    "en": r"Balance down to ¥[\d.,]+; usually ¥[\d.,]+ \(\d+% less\)\. "
+          r"A deposit of ¥[\d.,]+ would end it",
+}  # fmt: skip
 CODE = re.compile(r"\S*[\d._:/@=*-]\S*")  # an id, a topic, a path, a masked address
 
 
@@ -83,3 +104,50 @@ def choose_while_an_answer_is_on_its_way(page: Page, label: str) -> None:
     expect(page.locator("#gx-pill")).to_be_visible()
     expect(page.get_by_label(label)).to_be_checked()
     page.unroute("**/panel*")
+
+
+def explained(page: Page, url: str, alert: str, event_id: str) -> None:
+    """An outflow is told in the reader's language, with the event that moved it; no other words."""
+    sentence = page.locator("#alert .card-body .h3").first
+    for language, says in EXPLAINED.items():
+        page.goto(f"{url}/language?to={language}&next={alert}")
+        expect(sentence).to_contain_text(re.compile(says))
+        (other,) = EXPLAINED.keys() - {language}
+        expect(sentence).not_to_contain_text(re.compile(EXPLAINED[other]))
+        behind = page.locator("#alert tr[data-row]")
+        expect(behind.get_by_text(event_id, exact=True)).to_be_visible()
+
+
+def a_closed_month(page: Page) -> None:
+    """From the allocation sheet to the report of the same month: both are of what is closed."""
+    page.get_by_role("link", name="月结报告").click()
+    page.wait_for_url(re.compile(r"/scoring/contribution/month\b"))
+    expect(page.locator("#month [data-complete='1'][data-to-post='0']")).to_be_visible()
+    expect(page.locator("#month [data-residual]")).to_have_attribute("data-residual", "0")
+    net = int(page.locator("#month [data-net]").get_attribute("data-net") or 0)
+
+    def posted(rows: str, name: str) -> int:
+        found = page.locator(f"#month {rows}").all()
+        return sum(int(row.get_attribute(name) or 0) for row in found)
+
+    assert posted("[data-level=component]", "data-posted") == net != 0
+    assert posted("[data-level=product]", "data-posted") == net
+    assert posted("[data-supervisor]", "data-supervisor") == net
+
+
+def usual_wait(shown: Locator, name: str, act: Callable[[], None], most_ms: int) -> float:
+    """Seconds from an act until the page shows another value: the median of some tries, so that one
+    that is fast by luck says nothing. Where it is slow it is asked again: the machine may have been
+    busy with other tests."""
+    medians: list[float] = []
+    while len(medians) < ROUNDS and min(medians, default=A_SECOND) >= A_SECOND:
+        waits = []
+        for _ in range(TRIES):
+            before = shown.get_attribute(name) or ""
+            shown.page.evaluate(WATCH, name)
+            act()
+            began = time.time()
+            expect(shown).not_to_have_attribute(name, before, timeout=most_ms)
+            waits.append(shown.page.evaluate("window.changedAt") / 1000 - began)
+        medians.append(statistics.median(waits))
+    return min(medians)

@@ -7,10 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import yaml
 
 from deploy.local.children import free_port
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "prometheus" / "prometheus.yml"
+
+
+def alarms() -> list[dict[str, str]]:
+    groups = yaml.safe_load(CONFIG.with_name("rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
 
 
 @contextmanager

@@ -4,7 +4,8 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -21,6 +22,7 @@ from tests.integration import scoring_room
 from tests.integration.scoring_room import HEAD, day, party, rows
 from tests.integration.test_scoring_query import outcome
 from tests.integration.workflow_room import ORGANISATION
+from tests.scoring_bank import ZONE
 
 scoring, scored = scoring_room.scoring, scoring_room.scored
 
@@ -115,6 +117,38 @@ def test_nothing_waits_before_the_bank_is_live(space, scoring, scored, workflow)
     all_of(workflow, scoring)
     assert scoring.client(HEAD).get("/alerts?state=waiting").json()["items"] == []
     assert len(scoring.client(HEAD).get("/alerts").json()["items"]) == 1
+
+
+def test_what_was_raised_before_the_bank_was_live_takes_no_place_in_the_line(
+    space, scoring, scored
+):
+    scored.days("C1", day(0), day(60), 5, 900_000)
+    scored.days("C2", day(0), day(160), 5, 100_000)
+    for n in (1, 2):
+        of_manager(space, n)
+    scored.close_through(day(300))
+    scored.score()
+    scoring.drain()
+    client = scoring.client(HEAD)
+    alerts = {a["party_id"]: a for a in client.get("/alerts").json()["items"]}
+    first_on, later_on = (
+        datetime.fromisoformat(alerts[p]["at"]).astimezone(ZoneInfo(ZONE)).date()
+        for p in ("P1", "P2")
+    )
+    assert first_on < later_on
+    for live_on, queued in (
+        (later_on + timedelta(days=1), []), (later_on, ["P2"]),
+        (first_on + timedelta(days=1), ["P2"]), (first_on, ["P1", "P2"]),
+    ):  # fmt: skip
+        space.publish(WentLive(on=live_on), source="core")
+        scoring.drain()
+        items = client.get("/alerts?state=waiting").json()["items"]
+        assert [a["party_id"] for a in items] == queued
+        pages = {p: client.get(f"/risk/alerts/{a['alert_id']}").text for p, a in alerts.items()}
+        ranks = {p: re.findall(r"本岗位第 (\d+) 位", page) for p, page in pages.items()}
+        assert ranks == {
+            p: [str(queued.index(p) + 1)] if p in queued else [] for p in ("P1", "P2")
+        }  # fmt: skip
 
 
 def test_what_staff_found_so_far_decides_what_can_be_recovered(space, scoring, scored):

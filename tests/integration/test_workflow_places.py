@@ -1,14 +1,17 @@
 """A desk's places of a day go to what waits, most to recover first, and never more than its own."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
+import pytest
 from sqlalchemy import func, select
 
 from services.workflow.rules import ALERT_TASKS_PER_DAY
 from services.workflow.tables import WaitingPartyRow
+from shared.events.bank import WentLive
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import workflow_room
-from tests.integration.workflow_room import alert, cleared, managed_by, open_tasks
+from tests.integration.workflow_room import LIVE_ON, alert, cleared, managed_by, open_tasks
 
 workflow = workflow_room.workflow
 
@@ -111,6 +114,42 @@ def test_an_alert_whose_end_was_taken_back_waits_again(
     space.publish(alert("P1"))
     workflow.drain()
     assert waiting_of(workflow) == ["P1"]
+
+
+@pytest.mark.parametrize("amounts", [(900_000, 100_000), (100_000, 900_000)], ids=str)
+def test_a_party_of_two_alerts_stands_in_line_by_the_greater_of_them(
+    space: Space, workflow: ServiceUnderTest, amounts: tuple[int, int]
+) -> None:
+    no_places(workflow, "S013")
+    space.publish(*(managed_by(party, "RM-SH01-2") for party in ("P1", "P2", "P3")))
+    workflow.drain()
+    for number, amount in enumerate(amounts, 1):
+        space.publish(alert("P3", number, recoverable=amount))
+        workflow.drain()
+    space.publish(alert("P1", recoverable=500_000), alert("P2", recoverable=700_000))
+    workflow.drain()
+    assert waiting_of(workflow) == ["P3", "P2", "P1"]
+    do_organisation(workflow, "S013", 1)
+    workflow.drain()
+    assert [t.party_id for t in open_tasks(workflow)] == ["P3"]
+
+
+def test_what_was_raised_before_the_bank_was_live_never_stands_in_line(
+    space: Space, workflow: ServiceUnderTest
+) -> None:
+    """To the minute: the day begins at four in the afternoon of the day before, in UTC."""
+    no_places(workflow, "S013")
+    begins = datetime.combine(LIVE_ON, time(), ZoneInfo("Asia/Shanghai"))
+    space.publish(*(managed_by(party, "RM-SH01-2") for party in ("P1", "P2")))
+    space.publish(
+        alert("P1", at=begins - timedelta(minutes=1), recoverable=900_000),
+        alert("P2", at=begins, recoverable=100_000),
+    )
+    workflow.drain()
+    assert waiting_of(workflow) == ["P2"]
+    space.publish(WentLive(on=LIVE_ON - timedelta(days=1)))
+    workflow.drain()
+    assert waiting_of(workflow) == ["P1", "P2"], "the control: it was live a day before"
 
 
 def no_places(workflow: ServiceUnderTest, staff_id: str) -> None:

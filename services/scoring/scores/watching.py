@@ -117,8 +117,9 @@ def take(state: Ints, head: Ints, factors: Ints, kind: int, day: int, amount: in
         head[MOVED + BY_CASH] = max(head[MOVED + BY_CASH], offset + 1)
     if flags & af.TRANSFER_IN:
         head[MOVED + BY_TRANSFER] = max(head[MOVED + BY_TRANSFER], offset + 1)
-    way = BY_MONEY_IN if amount > 0 else BY_MONEY_OUT
-    head[MOVED + way] = max(head[MOVED + way], offset + 1)
+    if amount != 0:  # of bookings that waited together the first has all the money
+        way = BY_MONEY_IN if amount > 0 else BY_MONEY_OUT
+        head[MOVED + way] = max(head[MOVED + way], offset + 1)
 
 
 @inlined
