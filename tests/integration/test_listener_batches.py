@@ -2,10 +2,13 @@
 
 import time
 
+import pytest
 from sqlalchemy import select
 
 from shared.consumer import RECORDS_MAX, SMALL
 from shared.db import DeadLetterRow
+from shared.gathering import MOST
+from shared.wire import Record
 from tests.ledger import BROKEN, contact, entries
 
 
@@ -67,3 +70,22 @@ def test_one_bad_message_of_many_costs_itself_only(space, ledger, monkeypatch):
     assert letter.kind == "parked"
     assert sum(sizes) > 400, "no batch failed: the test proves nothing"
     assert len(sizes) < 100
+
+
+def test_a_batch_that_fails_is_half_of_what_was_asked_for_not_of_what_came(ledger, monkeypatch):
+    """Of states a poll brings more than it was asked for: half of that may be more again."""
+    asked = []
+
+    def poll(_, records_max):
+        asked.append(records_max)
+        return [Record("bank.events", 0, n, b"k", b"", 0) for n in range(MOST * records_max)]
+
+    def fail(_):
+        raise TimeoutError("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(ledger.listener.source, "poll", poll)
+    monkeypatch.setattr(ledger.listener, "_apply_together", fail)
+    for _ in range(4):
+        with pytest.raises(TimeoutError):
+            ledger.listen_once()
+    assert asked == [RECORDS_MAX, RECORDS_MAX // 2, RECORDS_MAX // 4, RECORDS_MAX // 8]
