@@ -18,7 +18,6 @@ def _set(name: str, of: str, growth: int) -> str:
 def upgrade() -> None:
     sums = _set("sum_band", "sum_minor", 2)
     earned = _set("earned_band", "(posted_minor + accrued_minor)", 2)
-    op.execute("set local statement_timeout = 0")  # every row is written anew: pages wait
     op.execute(f"alter table party_figures {sums}, {earned}")
     op.execute(f"alter table moved {_set('moved_band', 'abs(moved_minor)', 4)}")
     op.execute("alter table scores_waiting set (fillfactor = 50)")
