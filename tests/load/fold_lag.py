@@ -14,7 +14,6 @@ import os
 import signal
 import tempfile
 import time
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +28,7 @@ from shared.ids import partition_of
 from shared.testing.servers import Servers
 from shared.testing.space import Space
 from shared.wire import Record
-from tests.load.fold_rate import accounts, amounts_of, bookings, cpu_s, states, told
+from tests.load.fold_rate import amounts_of, cpu_s, events_and_states
 from tests.load.full_servers import full_servers
 from tests.load.query_rooms import (
     assert_each,
@@ -158,13 +157,12 @@ def main(
     ] = None,
 ) -> None:
     """Measure how fast the lag of `scoring.state` falls."""
-    every = told(chain(accounts(customers), bookings(events, customers)))
-    folded, booked = states(every, rates=rates), amounts_of(every)
-    first = len(states(told(accounts(customers)), rates=rates))
+    every, bank, lag = events_and_states(events, customers, rates=rates)
+    booked = amounts_of(every)
     with full_servers() as found:
         for count in members or (1, 2):
             stamp = {"members": count, "customers": customers, "rates": rates}
-            measured = _measure(found, folded[:first], folded[first:], booked, customers, count)
+            measured = _measure(found, bank, lag, booked, customers, count)
             load = {"load_average": round(os.getloadavg()[0], 1)}
             typer.echo(json.dumps({"what": "fold from Kafka"} | stamp | measured | load))
 

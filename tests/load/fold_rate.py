@@ -102,6 +102,16 @@ def states(records: list[Record], *, rates: bool) -> list[Record]:
     return made
 
 
+def events_and_states(
+    events: int, customers: int, *, rates: bool
+) -> tuple[list[Record], list[Record], list[Record]]:
+    """All events; the states by which every customer is known, and those of what comes then."""
+    every = told(chain(accounts(customers), bookings(events, customers)))
+    folded = states(every, rates=rates)
+    first = len(states(told(accounts(customers)), rates=rates))
+    return every, folded[:first], folded[first:]
+
+
 def cpu_s(*processes: psutil.Process) -> float:
     """Seconds of CPU that these have used."""
     return sum(times.user + times.system for times in (one.cpu_times() for one in processes))
@@ -197,9 +207,7 @@ def _measure(
     database: Database, events: int, customers: int, batch: int, rates: bool,
     took: dict[str, float],
 ) -> None:  # fmt: skip
-    begun = told(accounts(customers))
-    every = told(chain(accounts(customers), bookings(events, customers)))
-    first, folded = states(begun, rates=rates), states(every, rates=rates)
+    every, bank, later = events_and_states(events, customers, rates=rates)
     make_parties(database, [f"C{n:07d}" for n in range(customers)])
     stamp = {"batch": batch, "customers": customers, "rates": rates}
 
@@ -210,10 +218,10 @@ def _measure(
         typer.echo(json.dumps({"what": what} | stamp | measured | load))
 
     measure("event store", store.store_events, every)
-    measure("fold into empty tables", fold.fold_state, folded[: len(first)])
-    measure("fold", fold.fold_state, folded[len(first) :])
+    measure("fold into empty tables", fold.fold_state, bank)
+    measure("fold", fold.fold_state, later)
     _assert_sums(database, amounts_of(every), rates=rates)
-    assert_each(database, folded)
+    assert_each(database, [*bank, *later])
 
 
 def amounts_of(records: Iterable[Record]) -> list[int]:

@@ -3,8 +3,8 @@
 Events flow at a fixed pace through real workers on a real broker. An event is in the first state
 row of its customer whose place is not before the event's; the row is taken as acknowledged when a
 consumer of the topic has it, which is a little later. Every event must come. Prints one line of
-JSON; the sums are asserted. Days are
-closed while it runs: by default one in the middle, for no bank closes one a second.
+JSON; the sums are asserted. Days are closed while it runs: by default one in the middle, for no
+bank closes one a second.
 """
 
 import asyncio
