@@ -116,10 +116,17 @@ class Books:
         return found
 
     def make_room(self) -> None:
-        """Twice the leaves, the entries and the grades."""
-        self.leaves = with_room(self.leaves, len(self.leaves), len(self.leaves))
-        self.pool = with_room(self.pool, len(self.pool), len(self.pool))
-        self.make_room_for(0, len(self.grades.pool))
+        """Twice the leaves, the entries or the grades: of which half is used; of all, where no
+        half is and a single account needs more than there are."""
+        held = self.grades.pool
+        used = int(self.written[0]), int(self.used[0]), int(self.grades.used[grades.G_USED])
+        columns = self.leaves, self.pool, held
+        full = [2 * n >= len(column) for n, column in zip(used, columns, strict=True)]
+        self.leaves, self.pool, held = (
+            with_room(column, n, len(column)) if is_full or not any(full) else column
+            for n, column, is_full in zip(used, columns, full, strict=True)
+        )
+        self.grades = self.grades._replace(pool=held)
 
     def make_room_for(self, more_entries: int, more_grades: int) -> None:
         """Beside those there are."""

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
+from services.scoring.books import Books
 from services.scoring.growing import with_room
 from services.scoring.rows import CUSTOMER
 
@@ -51,6 +52,7 @@ def _taken(make: Callable[[], NDArray[Any]]) -> int:
 
 MEASURED = """
 import numpy as np
+from services.scoring.books import Books
 from services.scoring.growing import with_room
 from tests.unit.test_growing import MB, _taken
 small = np.zeros(4, np.int64)
@@ -66,3 +68,24 @@ def test_what_is_not_written_is_no_memory() -> None:
     reserved, written = map(int, done.stdout.split())
     assert reserved < 8
     assert written > 56, "else the measure sees nothing"
+
+
+def test_leaves_of_many_accounts_make_no_room_for_entries_and_grades() -> None:
+    """A month's end of a million accounts takes the memory of its leaves, not that of all tables
+    as many times over."""
+    books = Books()
+    others = books.pool, books.grades.pool
+    for _ in range(10):
+        books.written[0] = len(books.leaves) - 1
+        before = len(books.leaves)
+        books.make_room()
+        assert len(books.leaves) >= 2 * before
+    assert (books.pool is others[0], books.grades.pool is others[1]) == (True, True)
+
+
+def test_all_get_room_where_one_account_needs_more_than_there_is() -> None:
+    books = Books()
+    lengths = [len(books.leaves), len(books.pool), len(books.grades.pool)]
+    books.make_room()
+    grown = [len(books.leaves), len(books.pool), len(books.grades.pool)]
+    assert all(new >= 2 * old for new, old in zip(grown, lengths, strict=True))
