@@ -29,13 +29,20 @@ class PostgresServer:
     name = "postgres"
 
     def __init__(
-        self, folder: Path, *, port: int, connections_max: int = 200, fast: bool = False
+        self,
+        folder: Path,
+        *,
+        port: int,
+        connections_max: int = 200,
+        buffers_mb: int = 128,
+        fast: bool = False,
     ) -> None:
         self.root = folder
         self.folder = folder / "postgres"
         self.log = folder / "logs" / "postgres.log"
         self.port = port
         self.connections_max = connections_max
+        self.buffers_mb = buffers_mb
         self.fast = fast
         self.ports = {"PostgreSQL": port}
         # PostgreSQL refuses root. nobody exists everywhere: no user is made on the machine.
@@ -160,7 +167,8 @@ class PostgresServer:
             "port": self.port,
             "unix_socket_directories": "",
             "max_connections": self.connections_max,
-            "shared_buffers": "128MB",
+            "shared_buffers": f"{self.buffers_mb}MB",
+            "random_page_cost": "1.1",  # no disk has turned for long
             "max_wal_size": "2GB",
             "wal_compression": "on",
             "timezone": "UTC",

@@ -81,6 +81,7 @@ class ServerSet:
         ports: Ports | None = None,
         heap_mb: int = 256,
         connections_max: int = 200,
+        buffers_mb: int = 128,
         short_run: bool = False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -94,7 +95,11 @@ class ServerSet:
                 short_run=short_run,
             ),
             "GUANXI_DATABASE": PostgresServer(
-                folder, port=ports.postgres, connections_max=connections_max, fast=short_run
+                folder,
+                port=ports.postgres,
+                connections_max=connections_max,
+                buffers_mb=buffers_mb,
+                fast=short_run,
             ),
             "GUANXI_REDIS": RedisServer(folder, port=ports.redis),
         }

@@ -32,25 +32,34 @@ class Servers:
 
 
 @contextmanager
-def servers(say: Callable[[str], None] = print, *, short_run: bool = True) -> Iterator[Servers]:
+def servers(
+    say: Callable[[str], None] = print, *, short_run: bool = True, buffers_mb: int = 128
+) -> Iterator[Servers]:
     """The servers of this run. Says which lane was taken; leaves no process and no data."""
     if os.environ.get("LANE") == "docker":
         with docker_servers() as found:
             say(f"servers: {found.lane}")
             yield found
         return
-    with embedded_servers(short_run=short_run) as found:
+    with embedded_servers(short_run=short_run, buffers_mb=buffers_mb) as found:
         say(f"servers: {found.lane}")
         yield found
 
 
 @contextmanager
-def embedded_servers(*, heap_mb: int = 256, short_run: bool = True) -> Iterator[Servers]:
+def embedded_servers(
+    *, heap_mb: int = 256, buffers_mb: int = 128, short_run: bool = True
+) -> Iterator[Servers]:
     """A set of its own on free ports, except what the environment gives; `short_run`: cheaper to
     start and careless at power loss, so never for what is measured."""
     folder = run_folder()
     stack = ServerSet(
-        folder, ports=Ports.free(), heap_mb=heap_mb, connections_max=300, short_run=short_run
+        folder,
+        ports=Ports.free(),
+        heap_mb=heap_mb,
+        buffers_mb=buffers_mb,
+        connections_max=300,
+        short_run=short_run,
     )
     try:
         stack.start()
