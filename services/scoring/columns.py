@@ -38,6 +38,7 @@ from shared.ids import partition_of
 _TRANSACTION = EVENT_CLASSES[TransactionBooked]
 _CLOSED = EVENT_CLASSES[DayClosed]
 EARLIEST_DAY = EARLIEST_ON.toordinal()
+FORWARD_DAYS = 366  # a value day further ahead is a slip: its balance would never earn
 Kind = Literal["dead", "quarantined"]
 TOLD_BYTES_MAX = 600_000  # as base64, beside a reason, below the producer's greatest batch
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ def add(
             or event.time >= future
             or (source is not None and day < source.active_from)
             or (held and record.offset in held)
+            or _is_far_ahead(data, day)
         ):
             out.refused.append(_out_of_time(context, partition.number, record, event, source))
             continue
@@ -363,6 +365,10 @@ def refuse(  # noqa: PLR0917
     )  # fmt: skip
 
 
+def _is_far_ahead(data: TransactionBooked, day: int) -> bool:
+    return data.value_on is not None and data.value_on.toordinal() > day + FORWARD_DAYS
+
+
 def _out_of_time(  # noqa: PLR0917
     context: Context, partition: int, record: Delivered, event: Any, source: Source | None,
     closed: date | None = None,
@@ -377,6 +383,9 @@ def _out_of_time(  # noqa: PLR0917
     elif event.time >= context.future_begins():
         field_ = "time"
         reason = f"the time {event.time.isoformat()} lies in the future of the bank"
+    elif type(event) is _TRANSACTION and _is_far_ahead(event.data, day.toordinal()):
+        field_ = "data.value_on"
+        reason = f"{event.data.value_on} is more than {FORWARD_DAYS} days after {day}"
     else:
         reason = "it was refused before; the verdict on an event stays"
     return refuse(context, partition, record, "quarantined", field_, reason, event.type)

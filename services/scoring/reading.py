@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring import account_rows, beginning, bookings, id_hash, scanning, uses
-from services.scoring.columns import EARLIEST_DAY, Columns, Context, Words, add
+from services.scoring.columns import EARLIEST_DAY, FORWARD_DAYS, Columns, Context, Words, add
 from services.scoring.partition import Partition
 from services.scoring.records import (
     KEY,
@@ -90,6 +90,7 @@ class Scanned:
             (found[:, HOT] == 1)
             & (days >= EARLIEST_DAY) & (days <= context.latest_day)
             & (days >= active_from[found[:, SOURCE]])
+            & (found[:, VALUE_DAY] <= days + FORWARD_DAYS)  # none told: 0
             & (found[:, TIME] < context.future_begins().timestamp())
         )  # fmt: skip
         if held:

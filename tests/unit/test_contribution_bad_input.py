@@ -84,6 +84,9 @@ MONEY: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "an exponent": (lambda value: value.replace(b"73000", b"73e3"), "dead"),
     "beyond 2**53": (_changed(lambda e: e["data"].update(amount_minor=2**53 + 1)), "dead"),
     "no currency": (_changed(lambda e: e["data"].update(currency="¥")), "dead"),
+    "a value day far ahead": (
+        _changed(lambda e: e["data"].update(value_on="2205-01-05")), "quarantined"
+    ),
 }
 # A grant of less than nothing would be a balance that earns like none; of nothing it is no loan.
 PRINCIPALS = {str(minor): (_changed(lambda e, minor=minor: e["data"].update(principal_minor=minor)),
@@ -169,6 +172,19 @@ def test_the_least_principal_is_booked() -> None:
     least = _changed(lambda e: e["data"].update(principal_minor=1))
     book = run(LoanGranted, least(encode(events(Book(RATES))[LoanGranted])))
     assert book.told() == []
+
+
+@pytest.mark.parametrize(("value_on", "is_booked"), [("2026-01-09", True), ("2026-01-10", False)])
+@pytest.mark.parametrize("digit", ["2", "\\u0032"], ids=["scanned", "decoded"])
+def test_a_value_day_is_at_most_a_year_ahead(value_on: str, is_booked: bool, digit: str) -> None:
+    """Of the event of 8 January 2025, by each of the two ways in which events are read."""
+    plain = _changed(lambda e: e["data"].update(value_on=value_on))(
+        encode(events(Book(RATES))[TransactionBooked])
+    )
+    value = plain.replace(f'"{value_on}"'.encode(), f'"{digit}{value_on[1:]}"'.encode())
+    told = [(r.kind, r.field, r.reason) for r in run(TransactionBooked, value).scored.refused]
+    reason = f"{value_on} is more than 366 days after 2025-01-08"
+    assert told == ([] if is_booked else [("quarantined", "data.value_on", reason)])
 
 
 def test_a_closing_of_an_account_that_nobody_knows_waits_for_its_opening() -> None:

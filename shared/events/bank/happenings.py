@@ -96,7 +96,7 @@ class TransactionBooked(CustomerFact, kw_only=True, frozen=True):
     ]
     initiated_by: Literal["customer", "bank"]
     booked_on: date
-    value_on: date | None = None  # none: the day of booking
+    value_on: date | None = None  # none: the day of booking; at most a year after it
     channel_code: Code | None = None
     branch_code: Code | None = None
     purpose_code: Code | None = None
