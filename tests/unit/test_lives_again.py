@@ -1,7 +1,10 @@
-"""The life of an account that was closed and opened again goes on, to training and to hindsight."""
+"""The life of an account that was closed and opened again goes on to hindsight; to training it is
+another one.
+"""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -72,10 +75,20 @@ def test_a_warning_on_an_account_that_was_opened_again_is_judged(story: str, jud
     assert tallies["no_purchase"].judged == judged
 
 
-@pytest.mark.parametrize(("told", "ends"), STORIES.values(), ids=STORIES)
-def test_training_reads_the_same_life_from_a_file(told: Told, ends: int, tmp_path: Path) -> None:
-    file = tmp_path / "bank.jsonl"
+LIVES: Final[dict[str, list[tuple[int, int | None]]]] = {
+    "never closed": [(0, None)],
+    "closed": [(0, CLOSED)],
+    "opened again": [(0, CLOSED), (120, None)],
+    "on the same day": [(0, CLOSED), (CLOSED, None)],
+    "an opening of before, late": [(0, CLOSED)],
+    "closed once more": [(0, CLOSED), (120, 350)],
+    "opened twice more": [(0, CLOSED), (120, 150), (160, None)],
+}
+
+
+def _read(file: Path, told: Told, booked: Sequence[int] = BOOKED) -> history.History:
     lines = []
+    fact: AccountOpened | AccountClosed
     for what, n in told:
         if what == "opened":
             fact = AccountOpened(customer_number="A", account_number="A", product_code="CA",
@@ -83,9 +96,31 @@ def test_training_reads_the_same_life_from_a_file(told: Told, ends: int, tmp_pat
         else:
             fact = AccountClosed(customer_number="A", account_number="A", closed_on=_on(n))
         lines.append(made_bank.line(fact, f"{what}-{n}", _on(n)))
-    lines += [made_bank.booked("A", "CA", n, 100, "card", "customer", n) for n in BOOKED]
+    lines += [made_bank.booked("A", "CA", n, 100, "card", "customer", n) for n in booked]
     lines.append(made_bank.line(DayClosed(day=_on(LAST)), "close", _on(LAST)))
     file.write_bytes(b"".join(lines))
-    (account,) = history.read(file).accounts
-    assert account.closed_on == (None if ends == OPEN else _on(ends).toordinal())
-    assert account.opened_on == _on(0).toordinal()
+    return history.read(file)
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_to_training_each_life_is_an_account(story: str, tmp_path: Path) -> None:
+    """As to the live scorer, where an account that is opened again begins anew."""
+    accounts = _read(tmp_path / "bank.jsonl", STORIES[story][0]).accounts
+    lives = [(one.opened_on, one.closed_on) for one in accounts]
+    assert lives == [(_on(begins).toordinal(), _on(ends).toordinal() if ends else None)
+                     for begins, ends in LIVES[story]]  # fmt: skip
+    booked = [day for one in accounts for day in one.days.tolist()]
+    assert booked == [_on(n).toordinal() for n in BOOKED], "each once, in its life"
+    for one, after in pairwise(accounts):
+        assert all(one.days < after.opened_on)
+
+
+def test_an_opening_after_the_split_changes_nothing_of_before_it(tmp_path: Path) -> None:
+    """Else what a model learns from an early life would depend on what came later."""
+    before = [n for n in BOOKED if n < CLOSED]
+    (closed,) = _read(tmp_path / "bank.jsonl", STORIES["closed"][0], before).accounts
+    first, _ = _read(tmp_path / "again.jsonl", STORIES["opened again"][0]).accounts
+    assert (first.opened_on, first.closed_on) == (closed.opened_on, closed.closed_on)
+    for one, other in ((first.days, closed.days), (first.amounts, closed.amounts),
+                       (first.flags, closed.flags)):  # fmt: skip
+        assert one.tolist() == other.tolist()

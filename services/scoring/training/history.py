@@ -2,11 +2,12 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,7 +43,8 @@ _head = msgspec.json.Decoder(_Head)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Bookings in the order of days. What is after `until` is not known, which is no silence."""
+    """One life of an account: opened again after its closing it begins anew, as in the live scorer.
+    Bookings in the order of days. What is after `until` is not known, which is no silence."""
 
     number: str
     product_code: str
@@ -87,11 +89,18 @@ class History:
         return [a for a in self.accounts if is_current(self.products.get(a.product_code))]
 
 
+class _Turn(NamedTuple):
+    """An opening, or a closing: then without a product."""
+
+    day: int
+    opened_on: int
+    product_code: str | None
+
+
 @dataclass(slots=True)
 class _Reading:
     products: dict[str, ProductDescribed] = field(default_factory=dict)
-    opened: dict[str, AccountOpened] = field(default_factory=dict)
-    closed: dict[str, int] = field(default_factory=dict)
+    turns: defaultdict[str, list[_Turn]] = field(default_factory=lambda: defaultdict(list))
     bookings: defaultdict[str, list[tuple[int, int, int]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -112,30 +121,43 @@ class _Reading:
                 self.first_on = min(self.first_on, day)
                 self.last_on = max(self.last_on, day)
             case AccountOpened():
-                self.opened.setdefault(fact.account_number, fact)
-                self.product_of[fact.account_number] = fact.product_code
-                if self.closed.get(fact.account_number, day + 1) <= day:
-                    del self.closed[fact.account_number]  # opened again: its life goes on
+                turn = _Turn(day, fact.opened_on.toordinal(), fact.product_code)
+                self.turns[fact.account_number].append(turn)
             case AccountClosed():
-                self.closed[fact.account_number] = fact.closed_on.toordinal()
+                closed_on = fact.closed_on.toordinal()
+                self.turns[fact.account_number].append(_Turn(closed_on, closed_on, None))
             case ProductDescribed():
                 self.products[fact.product_code] = fact
             case DayClosed():
                 self.last_on = max(self.last_on, fact.day.toordinal())
 
-    def account(self, number: str, until: int) -> Account:
+    def lives(self, number: str, until: int) -> Iterator[Account]:
+        """One after the other. What was opened or booked later changes no earlier one."""
         rows = sorted(self.bookings[number], key=lambda row: row[0])
-        opened = self.opened.get(number)
-        first = rows[0][0]
-        columns = np.array([row for row in rows if row[0] <= until], np.int64).reshape(-1, 3).T
-        return Account(
-            number,
-            self.product_of[number],
-            min(opened.opened_on.toordinal(), first) if opened else first,
-            until,
-            self.closed.get(number),
-            *(np.ascontiguousarray(column) for column in columns),
-        )
+        begins, product, is_open, first = rows[0][0], self.product_of[number], True, True
+        turns = sorted(self.turns[number], key=lambda turn: turn.day)  # of one day as told
+        ends: int | None = None
+        for turn in turns:
+            if turn.product_code is None:
+                ends, is_open = (turn.day, False) if is_open else (ends, False)
+            elif first and is_open:
+                begins, product = min(begins, turn.opened_on), turn.product_code
+            elif not is_open:
+                of_one = [row for row in rows if row[0] < turn.day]
+                yield _account(number, product, begins, until, ends, of_one)
+                rows = rows[len(of_one) :]
+                begins, ends, product, is_open = turn.day, None, turn.product_code, True
+            first = False
+        yield _account(number, product, begins, until, ends, rows)
+
+
+def _account(  # noqa: PLR0917
+    number: str, product: str, begins: int, until: int, ends: int | None,
+    rows: list[tuple[int, int, int]],
+) -> Account:  # fmt: skip
+    columns = np.array([row for row in rows if row[0] <= until], np.int64).reshape(-1, 3).T
+    of_each = (np.ascontiguousarray(column) for column in columns)
+    return Account(number, product, begins, until, ends, *of_each)
 
 
 def read(file: Path, until: Mapping[str, date] | None = None) -> History:
@@ -153,10 +175,12 @@ def read(file: Path, until: Mapping[str, date] | None = None) -> History:
         raise TrainError(f"{file.name} has no transaction (bank.transaction_booked.v1)")
     last_on = reading.last_on
     ends = {number: day.toordinal() for number, day in (until or {}).items()}
-    accounts = tuple(
-        reading.account(number, min(ends.get(number, last_on), last_on))
+    lives = [
+        list(reading.lives(number, min(ends.get(number, last_on), last_on)))
         for number in sorted(reading.bookings)
-    )
+    ]
+    # First lives first: which row an account has does not depend on what was opened again.
+    accounts = (*(of_one[0] for of_one in lives), *chain.from_iterable(x[1:] for x in lives))
     return History(
         file_name=file.name,
         sha256=digest.hexdigest(),
