@@ -158,9 +158,9 @@ def source_of(service: str) -> str:
 
 
 # Whole records: no sequence when written, no inbox when read; the greatest position wins.
-COMPACT_TOPICS = frozenset(
-    {"staff.directory", "score.updates", "bank.reference", "scoring.rules"}
-)
+COMPACT_TOPICS = frozenset({"staff.directory", "score.updates", "bank.reference", "scoring.rules"})
+# Of these the broker lets go what a newer record of the key has made old; a reader may not see it.
+COMPACTED = COMPACT_TOPICS | {"scoring.state"}
 
 
 def _event_of(tx: Tx, draft: Draft, sequence: int) -> Event[Any]:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shared.db import Database, PositionRow, TallyRow, Tx
+from shared.outbox import COMPACTED
 from shared.wire import Record, Span, TopicPart
 
 
@@ -88,16 +89,20 @@ ADVANCE = text(
       from unnest(cast(:topics as text[]), cast(:partitions as int[]),
                   cast(:nexts as bigint[])) as x(topic, part, next)
      where positions.topic = x.topic and positions.partition = x.part
+    returning positions.topic, positions.partition, new.next_offset - old.next_offset as moved
     """
 )
 
 
 def advance(tx: Tx, records: Iterable[Record]) -> None:
-    """Forward only."""
+    """Forward only, past records not applied yet. What compaction has let go between them is
+    tallied; a gap in any other topic stays a difference."""
     nexts: dict[TopicPart, int] = {}
+    counts: Counter[TopicPart] = Counter()
     for r in records:
         nexts[r.topic, r.partition] = max(nexts.get((r.topic, r.partition), 0), r.offset + 1)
-    tx.session.execute(
+        counts[r.topic, r.partition] += 1
+    moved = tx.session.execute(
         ADVANCE,
         {
             "topics": [t for t, _ in nexts],
@@ -105,6 +110,8 @@ def advance(tx: Tx, records: Iterable[Record]) -> None:
             "nexts": list(nexts.values()),
         },
     )
+    gaps = {(t, p): moved_by - counts[t, p] for t, p, moved_by in moved if t in COMPACTED}
+    tally(tx, Counter({(*of, "compacted"): n for of, n in gaps.items() if n > 0}))
 
 
 TALLY = insert(TallyRow)
@@ -115,7 +122,8 @@ TALLY = TALLY.on_conflict_do_update(
 
 
 def tally(tx: Tx, outcomes: "Counter[tuple[str, int, str]]") -> None:
-    """Adds messages by outcome: applied, ignored, duplicate, refused, parked, quarantined, dead."""
+    """Adds messages by outcome: applied, ignored, duplicate, refused, parked, quarantined, dead;
+        compacted: the broker had let them go before they were read."""
     rows = [
         {"topic": t, "partition": p, "outcome": o, "count": n}
         for (t, p, o), n in sorted(outcomes.items())

@@ -20,6 +20,7 @@ from kafka import (
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
+from shared.fetching import place_anew_when_out_of_range, rest_when_all_is_asked
 from shared.gathering import gathered
 from shared.settings import Settings
 from shared.unpacked import read_compiled
@@ -100,27 +101,6 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped lib
             self._fresh |= fresh
 
 
-def _rest_when_all_is_asked(consumer: KafkaConsumer, rest_ms: int) -> None:
-    """Lets a fetch of everything wait longer at the broker: an event of any partition ends it.
-
-    The library has one fetch under way with a broker, so one of the others only, while a partition
-    is being read, would hold that partition up. A service at rest asks four times a second, not
-    twenty.
-    """
-    fetcher = consumer._fetcher
-    create = fetcher._create_fetch_requests
-
-    def requests() -> Any:
-        found = create()
-        asked = sum(len(offsets) for _, offsets in found.values())
-        if asked == len(consumer.assignment()):
-            for request, _ in found.values():
-                request.max_wait_ms = rest_ms
-        return found
-
-    fetcher._create_fetch_requests = requests
-
-
 class KafkaSource:
     """A group member that starts every partition where the service's own table says."""
 
@@ -151,7 +131,8 @@ class KafkaSource:
             reconnect_backoff_max_ms=RECONNECT_MAX_MS,
         )
         read_compiled(self._consumer)
-        _rest_when_all_is_asked(self._consumer, int(settings.fetch_rest_s * 1000))
+        place_anew_when_out_of_range(self._consumer, self._listener.put_back)
+        rest_when_all_is_asked(self._consumer, int(settings.fetch_rest_s * 1000))
         names = [settings.topic(t) for t in sorted(topics)]
         # Joining before the metadata are here gives an empty assignment until the next refresh.
         missing = [name for name in names if not self._consumer.partitions_for_topic(name)]
