@@ -102,7 +102,8 @@ def known_to(partition: Partition) -> dict[str, Any]:
             partition.books.owners, partition.currency_of, partition.next_account,
             partition.watched.places, partition.watched.heads)],
         "used": partition.account_keys.used.tolist(),
-        "found": [partition.account_of(key[1]) for key in map(partition.key_of, range(accounts))],
+        "found": [partition.accounts_of(*partition.key_of(n)[:2]) for n in range(accounts)],
+        "begun": partition.begun[:accounts].tolist(),
     }  # fmt: skip
 
 

@@ -91,9 +91,20 @@ def _of_hashed(known: AccountRows, text: Bytes, begin: int, end: int, mixed: int
 
 
 @compiled
-def of_one_number(known: AccountRows, text: Bytes, n: int) -> int:
-    """The first account of a number that is no loan; -1: none."""
-    return _of_hashed(known, text, 0, n, hash_of(text, 0, n))
+def of_number(known: AccountRows, row: int, text: Bytes, letters: int, behind: int) -> int:
+    """The account of a customer's number that is no loan and began last, or last before `behind`,
+    one that was found; -1: none."""
+    account = known.first[row] if behind < 0 else known.following[behind]
+    while account >= 0:
+        at = known.spans[account, 0]
+        begin = 8 * (at + 1)
+        end = begin + number_letters(known.words, at)
+        if loan_letters(known.words, at) == 0 and equal(
+            text, 0, letters, known.letters, begin, end
+        ):
+            return account  # type: ignore[no-any-return]
+        account = known.following[account]
+    return -1
 
 
 @compiled

@@ -220,9 +220,8 @@ def add(
             use, flags = (uses.UNUSED, flags) if found is None else (found, flags | IN_LEDGER)
         if row < 0:
             row = partition.new_row(number)
-        account = partition.account(
-            row, (number, data.account_number, data.product_code, data.currency, "")
-        )
+        key = (number, data.account_number, data.product_code, data.currency, "")
+        account = partition.account(row, key, record.offset)
         out.rows.append(row)
         out.accounts.append(account)
         out.amounts.append(data.amount_minor)
@@ -248,7 +247,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     """No transaction. An opening, a closing, a loan or a grade that has a price or is watched is
     judged as one."""
     priced = partition.books.rates.active
-    if type(event) not in uses.STEPPED or not (priced or uses.is_watched(partition, event)):
+    if type(event) not in uses.STEPPED or not (priced or uses.is_watched(partition, event, record)):
         _other(context, partition.number, record, event, out, held)
         return
     reason = _place(context, partition.number, record, event)
@@ -264,7 +263,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     ):
         out.refused.append(_out_of_time(context, partition.number, record, event, source))
         return
-    found = uses.of_fact(partition, event, context.currency)
+    found = uses.of_fact(partition, event, context.currency, record)
     if isinstance(found, str):
         if found:
             out.waiting = True
@@ -274,7 +273,7 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
         return
     use, key, amount = found
     row = partition.row(key[0])
-    account = partition.account(row, key) if key[1] else -1
+    account = partition.account(row, key, record.offset) if key[1] else -1
     for column, value in (
         (out.rows, row), (out.accounts, account), (out.amounts, amount), (out.days, day),
         (out.offsets, record.offset),

@@ -30,6 +30,7 @@ from services.scoring.watched import Watched
 Ints = NDArray[np.int64]
 Record = tuple[bytes, bytes | None]  # key and value; None removes
 _START = 1024
+LAST_OFFSET = (1 << 63) - 1
 if TYPE_CHECKING:
     Rows = array[int]  # Python 3.11 cannot say so when it runs
 else:
@@ -95,6 +96,9 @@ class Partition:
         self.heads: Ints = np.zeros((_START, 2), np.int64)
         self.first_account: Ints = np.zeros(_START, np.int64)
         self.next_account: Ints = np.zeros(_START, np.int64)
+        # Of each account row, the offset of its first event; 0: it was recovered. A batch that is
+        # read twice has begun what stands behind an event in it.
+        self.begun: Ints = np.zeros(_START, np.int64)
         self.ids: Ints = np.zeros((_START, 4), np.int64)
         self.slots: Ints = np.full(4 * _START, -1, np.int64)
         self.counters: Ints = np.zeros(kernel.COUNTERS, np.int64)
@@ -154,13 +158,19 @@ class Partition:
         customer = self.numbers[int(self.books.owners[account, account_rows.ROW])]
         return (customer.decode(), *self.account_keys.texts(account))
 
-    def account_of(self, number: str) -> AccountKey | None:
-        """Whose account of which product it is: the first of its number that is no loan."""
-        raw = number.encode()
-        account = account_rows.of_one_number(
-            self.account_rows(), np.frombuffer(raw or b"\0", np.uint8), len(raw)
-        )
-        return None if account < 0 else self.key_of(account)
+    def accounts_of(
+        self, customer_number: str, number: str, through: int = LAST_OFFSET
+    ) -> list[AccountKey]:
+        """The customer's accounts of a number that are no loans and began no later than at this
+        offset: in whatever product and currency."""
+        row, raw, found = self.numbers.find(customer_number.encode()), number.encode(), []
+        known, text = self.account_rows(), np.frombuffer(raw or b"\0", np.uint8)
+        account = -1 if row < 0 else account_rows.of_number(known, row, text, len(raw), -1)
+        while account >= 0:
+            if self.begun[account] <= through:
+                found.append(self.key_of(account))
+            account = account_rows.of_number(known, row, text, len(raw), account)
+        return found
 
     def loan(self, customer_number: str, loan_number: str) -> int:
         """The account row of a customer's loan; -1: it is not known."""
@@ -171,17 +181,22 @@ class Partition:
             self.account_rows(), row, np.frombuffer(raw, np.uint8), len(raw)
         )
 
-    def account(self, row: int, key: AccountKey) -> int:
-        """The account row of a customer, product and currency; a new one if there is none."""
+    def account(self, row: int, key: AccountKey, offset: int = 0) -> int:
+        """The account row of a customer, product and currency; a new one if there is none, begun
+        by the event at this offset."""
         _, number, product, currency, loan = key
+        known = len(self.account_keys)
         text = state.account_text(number, product, currency, loan)
         self.make_room_for_accounts(1, len(text) // 8)
         of_set = -1 if loan else self.set_of(product, currency)
-        return account_rows.find_or_begin(
+        account = account_rows.find_or_begin(
             self.account_rows(), row, np.frombuffer(text, np.int64), np.frombuffer(text, np.uint8),
             self.books.rates.index(product), self.currency(currency), of_set,
             self.watched.words_of(of_set),
         )  # fmt: skip
+        if account >= known:
+            self.begun[account] = offset
+        return account
 
     def make_room_for_accounts(self, more: int, words: int) -> None:
         count = len(self.account_keys)
@@ -192,6 +207,7 @@ class Partition:
             return
         self.accounts = with_room(self.accounts, count, more)
         self.next_account = with_room(self.next_account, count, more)
+        self.begun = with_room(self.begun, count, more)
         self.currency_of = with_room(self.currency_of, count, more)
         self.books.make_room_for_accounts(count, more)
 

@@ -121,12 +121,15 @@ class Scanned:
         letters = int((places[chosen, KEY_END] - places[chosen, KEY]).sum())
         partition.make_room_for_customers(len(chosen), letters)
         partition.make_room_for_accounts(len(chosen), len(chosen) * beginning.TEXT_WORDS_MAX)
+        known = len(partition.account_keys)
         laid_out: Ints = np.empty(beginning.TEXT_WORDS_MAX, np.int64)
         beginning.begin_all(
             self.records.letters(), places, self.found, chosen, words.vocabulary,
             partition.watches(words.products), partition.customer_rows(),
             partition.account_rows(), laid_out, laid_out.view(np.uint8), self.rows, self.accounts,
         )  # fmt: skip
+        begun = chosen[self.accounts[chosen] >= known][::-1]  # of one account, the first stays
+        partition.begun[self.accounts[begun]] = self.offsets[begun]
 
     def _price(self, partition: Partition, taken: Flags, home: int) -> Flags:
         """What each is to the ledgers; False: it has to wait for its price."""

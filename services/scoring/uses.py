@@ -9,8 +9,9 @@ from typing import Any
 
 from services.scoring import rows as r
 from services.scoring.books import AccountKey
-from services.scoring.partition import Partition
+from services.scoring.partition import LAST_OFFSET, Partition
 from services.scoring.rate import grade_number
+from services.scoring.records import Delivered
 from services.scoring.scores import watching
 from services.scoring.scores.contribution.rates import NEVER
 from shared.events.bank import (
@@ -50,7 +51,9 @@ def of_transaction(partition: Partition, data: TransactionBooked, day: int) -> U
     return action, value_day, driver, loan
 
 
-def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, AccountKey, int] | str:
+def of_fact(
+    partition: Partition, event: Any, currency: str, record: Delivered
+) -> tuple[Use, AccountKey, int] | str:
     """Use, account and amount of an opening, a closing, a loan or a grade; or why it waits. Empty:
     it has nothing to say here."""
     if type(event) is ANSWERED:
@@ -58,12 +61,10 @@ def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, Accou
     data, day = event.data, event.businessdate.toordinal()
     rates = partition.books.rates
     if type(event) is CLOSED:
-        known = partition.account_of(data.account_number)
-        if known is None:  # else an opening that is replayed later would have no end
-            return f"account {data.account_number} is not known"
-        if known[0] != data.customer_number:
-            return ""
-        key, action, amount = known, r.CLOSED, 0
+        closed = _account_closed(partition, data, record)
+        if isinstance(closed, str):
+            return closed
+        key, action, amount = closed, r.CLOSED, 0
     elif type(event) is OPENED:
         key = (data.customer_number, data.account_number, data.product_code, data.currency, "")
         action, amount = r.OPENED, 0
@@ -77,6 +78,44 @@ def of_fact(partition: Partition, event: Any, currency: str) -> tuple[Use, Accou
     if rates.active and day < covered_from:
         return _no_rate(key[2], day, covered_from)
     return (action, day, -1, -1), key, amount
+
+
+def _account_closed(partition: Partition, data: Any, record: Delivered) -> AccountKey | str:
+    """The one account that a closing ends. Several are told apart by the product and the currency
+    that it names, and by nothing else: what is open may be told otherwise in another batch."""
+    found = _may_close(partition, data, record)
+    if not found:  # else an opening that is replayed later would have no end
+        named = filter(None, (data.account_number, data.product_code, data.currency))
+        return f"account {' '.join(named)} is not known"
+    if len(found) > 1 and not _is_met(partition, data.customer_number, record):
+        several = ", ".join(sorted(f"{product} {currency}" for _, _, product, currency, _ in found))
+        return (
+            f"account {data.account_number} is {several}:"
+            " its closing must say product_code and currency"
+        )
+    return found[0]
+
+
+def _may_close(partition: Partition, data: Any, record: Delivered) -> list[AccountKey]:
+    """The owner's accounts of the number before a closing, of what it names."""
+    through = LAST_OFFSET if _sequence(record) else record.offset
+    return [
+        key for key in partition.accounts_of(data.customer_number, data.account_number, through)
+        if data.product_code in (None, key[2]) and data.currency in (None, key[3])
+    ]  # fmt: skip
+
+
+def _is_met(partition: Partition, customer_number: str, record: Delivered) -> bool:
+    """Was it stepped before? Then its account was settled by what was known at that time."""
+    c, sequence = partition.customers[partition.row(customer_number)], _sequence(record)
+    if sequence:
+        return bool(c["input_sequence"] >= sequence)
+    return bool(c["offset"] >= record.offset)
+
+
+def _sequence(record: Delivered) -> int:
+    """Of an input; 0: it is an event at its own place."""
+    return int(getattr(record, "sequence", 0))
 
 
 def _of_answer(partition: Partition, event: Any) -> tuple[Use, AccountKey, int] | str:
@@ -104,18 +143,14 @@ def kind_of(event: Any) -> int:
     return watching.CLOSES if type(event) is CLOSED else 0
 
 
-def is_watched(partition: Partition, event: Any) -> bool:
+def is_watched(partition: Partition, event: Any, record: Delivered) -> bool:
     """Is it about an account that a model of risk scores?"""
     if type(event) is OPENED:
-        product, currency = event.data.product_code, event.data.currency
-    elif type(event) is CLOSED:
-        known = partition.account_of(event.data.account_number)
-        if known is None:
-            return False
-        _, _, product, currency, _ = known
-    else:
-        return False
-    return partition.set_of(product, currency) >= 0
+        return partition.set_of(event.data.product_code, event.data.currency) >= 0
+    if type(event) is CLOSED:
+        found = _may_close(partition, event.data, record)
+        return any(partition.set_of(key[2], key[3]) >= 0 for key in found)
+    return False
 
 
 def _no_rate(product: str, day: int, covered_from: int) -> str:

@@ -93,7 +93,7 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
         recovered, [*outcome.rates, *outcome.records, *restated, (b"1/1", pack_spilled(spilled))]
     )
     recovered.recovered()
-    recovered.account_of("1")
+    recovered.accounts_of("1", "1")
     recovered.loan("1", "1")
     recovered.make_room_for_customers(_MANY, _MANY)  # beyond what the tables begin with
     recovered.make_room_for_accounts(_MANY, _MANY)

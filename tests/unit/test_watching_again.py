@@ -79,3 +79,29 @@ def test_one_that_is_closed_once_more_is_closed(again: list[tuple[str, str, int]
     })  # fmt: skip
     assert [one for one in once_more if one[1] == "raised" and one[2] > 455] == []
     assert once_more != again
+
+
+def _of_two(*named: str) -> list[tuple[str, str, int]]:
+    """What is said of the watched product of two that one number has; each closing names one."""
+    live, found = Live(PLAN), []
+    for today in range(END):
+        if today < CLOSED and today % 3 == 0:
+            live.buys(today)
+        if today == 1:
+            live.feed(made_bank.booked("one", "SAVE", 1, 500, "cash_in", "customer", live.at),
+                      b"one")  # fmt: skip
+        for product in named if today == CLOSED else ():
+            fact = AccountClosed(customer_number="one", account_number="one", product_code=product,
+                                 closed_on=day(today))  # fmt: skip
+            live.feed(made_bank.line(fact, f"closed-{product}", day(today)), b"one")
+        found += live.close(today)
+    assert live.replay.result.refused == []
+    return [(s.rule, s.kind, (s.on - day(0)).days) for s in found]
+
+
+def test_a_closing_of_another_product_of_its_number_leaves_it_watched() -> None:
+    never = _of_two()
+    assert [one for one in never if one[1] == "raised" and one[2] > CLOSED]
+    assert _of_two("SAVE") == never
+    closed = _of_two("SAVE", "CARD")  # the control
+    assert [one for one in closed if one[1] == "raised" and one[2] > CLOSED] == []
