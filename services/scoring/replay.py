@@ -18,6 +18,7 @@ from services.scoring.leaves import Leaf
 from services.scoring.model import Model
 from services.scoring.out_file import unwritable
 from services.scoring.party_episodes import Parties, Unreadable
+from services.scoring.rate import lacking
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import APPLIED, HOME_CURRENCY, KIND_CUSTOMER, OPENED
 from services.scoring.rules.outflows import Limits, judge
@@ -40,7 +41,7 @@ class Line(msgspec.Struct, frozen=True):
     offset: int
     key: bytes | None
     value: bytes
-    is_rate: bool = False
+    is_reference: bool = False
 
 
 class _Closed(msgspec.Struct):
@@ -113,7 +114,7 @@ class Replay:
         posted = partition.books.open_leaves(
             len(partition.account_keys), partition.closes.watermark + 1
         )
-        self.result.notes += rate_file.lacking(self.engine.rates)
+        self.result.notes += lacking(self.engine.rates)
         self._take(partition.books.leaves_of(partition.key_of, posted.tolist()))
 
     def ask(self, on: date) -> None:
@@ -182,15 +183,16 @@ class Replay:
 def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]) -> None:
     """Feeds a file of events. Fills `replay.result`.
 
-    Reference data are read first; a rate of the file that restates closed days takes effect at its
-    place in it, as it did live. One of `rates` holds from the beginning, as after a rebuild.
+    Reference data are read first; what may find booked figures that it would change takes effect at
+    its place in the file, as it did live. That of `rates` holds from the beginning, as after a
+    rebuild.
     Raises Unreadable for a file without an event, and for a line of `rates` that cannot be taken:
     without it all would be wrong; NotHeld for a day of `score_on` whose end the file does not hold.
     """
-    types = {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC} | {RateSet.TYPE}
-    if not any(True for _ in _lines_of(file, types | REFERENCE)):
+    types = REFERENCE | {name for name, fact in CATALOGUE.items() if fact.TOPIC == TOPIC}
+    if not any(True for _ in _lines_of(file, types)):
         raise Unreadable(f"{file}: no line of it is an event of {TOPIC} or of reference data")
-    late = _describe_first(replay, file)
+    late = _describe_first(replay, file, types)
     if rates:
         told: list[str] = []
         lines = ((n.offset + 1, n.value) for n in _lines_of(rates, REFERENCE, unknown=True))
@@ -200,7 +202,7 @@ def run(replay: Replay, file: Path, rates: Path | None, score_on: Iterable[date]
     asked, first_on = sorted(set(score_on)), 0  # the first day that is closed
     waiting: list[Line] = []
     for line in _lines_of(file, types, unknown=True):
-        if line.is_rate:
+        if line.is_reference:
             if line.offset in late:
                 replay.feed(waiting)
                 waiting = []
@@ -232,35 +234,33 @@ def _refuse_before(first_on: int, on: date) -> None:
         )
 
 
-def _describe_first(replay: Replay, file: Path) -> dict[int, Event[Any]]:
-    """Tells what a file has of reference data, all but the rates that restate closed days.
+def _describe_first(replay: Replay, file: Path, types: Collection[str]) -> dict[int, Event[Any]]:
+    """Tells what a file has of reference data, all but what is late. That is its answer, by lines.
 
-    Those are its answer, by their lines. The first rate of its kind changes nothing that was
-    booked.
+    Late is a rate for days that are closed by then, and to which product a negative balance belongs
+    once there are events: the engine judges there whether it can still take it.
     """
     late: dict[int, Event[Any]] = {}
-    known: dict[tuple[str, str | None, str | None], date] = {}
-    closed_on = date.min
-    for line in _lines_of(file, REFERENCE | {DayClosed.TYPE}):
+    closed_on, has_begun = date.min, False
+    for line in _lines_of(file, types):
         if line.key is None:
             closed_on = max(closed_on, _head.decode(line.value).data.day or date.min)
+        if not line.is_reference:
+            has_begun = True
             continue
         event = reference.readable(line.value)
         if event is None:
             left_out = f"line {line.offset + 1}: reference data that cannot be read"
             replay.result.alarms.append(left_out)
             continue
-        if line.is_rate:
-            data, rate = event.data, reference.rate_of(event)
-            if rate and (fault := rate.fault()):  # the engine leaves it out, as it did live
-                replay.result.alarms.append(f"line {line.offset + 1}: {rate.key}: {fault}")
-            place = (data.kind, data.product_code, data.driver_code)
-            first = known.setdefault(place, data.from_on)
-            if first <= data.from_on <= closed_on:
-                late[line.offset] = event
-                continue
-            known[place] = min(first, data.from_on)
-        reference.tell(replay.engine, event)
+        data, rate = event.data, reference.rate_of(event)
+        if rate and (fault := rate.fault()):  # the engine leaves it out, as it did live
+            replay.result.alarms.append(f"line {line.offset + 1}: {rate.key}: {fault}")
+        is_late = data.from_on <= closed_on if isinstance(data, RateSet) else has_begun
+        if rate and is_late:
+            late[line.offset] = event
+        else:
+            reference.tell(replay.engine, event)
     return late
 
 
@@ -280,7 +280,7 @@ def _lines_of(file: Path, types: Collection[str], *, unknown: bool = False) -> I
                 closes = head.type == DayClosed.TYPE
                 yield Line(
                     number, None if closes else head.subject.encode(), value,
-                    head.type == RateSet.TYPE,
+                    head.type in REFERENCE,
                 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from datetime import UTC, date, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,23 @@ def test_reference_records_of_two_days_or_sources_do_not_replace_each_other() ->
     assert first != key("ftp", product_code="CA", from_on=DAY)
     assert first != key("core", product_code="CA", from_on=date(2026, 3, 3))
     assert first != key("core", driver_code="CA", from_on=DAY)
+
+
+def test_rates_of_two_places_have_two_keys_and_those_without_a_plus_keep_theirs() -> None:
+    def entry(*place: str | None) -> str:
+        of, driver, grade = place
+        return bank.RateSet(value=1, kind="pd", from_on=DAY, product_code=of,
+                            driver_code=driver, grade_code=grade).entry  # fmt: skip
+
+    assert entry("OD", None, "A") == "pd/OD++A/2026-03-02"
+    assert entry("OD", "card", "A") == "pd/OD+card+A/2026-03-02"
+    assert entry(None, "card/atm", None) == "pd/+card/atm/2026-03-02"
+    assert entry("50%", None, None) == "pd/50%/2026-03-02"
+    assert entry(None, None, None) == "pd/-/2026-03-02"
+    assert entry("OD", None, "A+") == "pd/OD++A%2B+/2026-03-02"
+    texts = (None, "A", "+", "A+", "AA+", "A++", "+A", "A+A", "A%2B", "%", "%+", "A%2B+")
+    places = list(product(texts, repeat=3))
+    assert len({entry(*place) for place in places}) == len(places)
 
 
 def test_wrap_refuses_a_naive_instant_and_writes_utc() -> None:

@@ -57,6 +57,18 @@ def test_a_grade_holds_from_its_day_on_and_one_without_a_rate_is_the_product_s()
     assert not book.scored.refused
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_grades_that_differ_by_a_plus_have_rates_of_their_own(order: int) -> None:
+    pair = [graded("pd", 0, "A"), graded("pd", 1_000_000, "A+")][::order]
+    book = Book([*RATES, *LOSSES[len(RATES) : len(RATES) + 2], *pair])
+    book.tell(book.booked(-365_000, FIRST_DAY), answer("1", "A", date(2025, 1, 11)),
+              answer("2", "A+", date(2025, 1, 21)))  # fmt: skip
+    book.close(FIRST_DAY, date(2025, 1, 25))
+    book.scored.restart()
+    book.close(date(2025, 1, 26), date(2025, 1, 31))
+    assert lost(book) == {("OD", JAN, JAN): -(10 * 365 + 0 + 11 * 1000)}
+
+
 def test_a_grade_that_comes_late_leaves_a_closed_month_and_has_its_origin() -> None:
     book = Book(LOSSES)
     book.tell(book.booked(-365_000, FIRST_DAY))

@@ -1,5 +1,6 @@
 """`bank.reference`: what the bank's figures are measured with. Compacted, the date in the key."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import ClassVar, Literal
 
@@ -33,12 +34,26 @@ def _entry(kind: str, code: str, from_on: date | None) -> str:
     return f"{kind}/{code}/{from_on.isoformat() if from_on else '-'}"
 
 
+def _joined(parts: Sequence[str]) -> str:
+    """The parts with a plus between them, without the empty ones at the end.
+
+    Of parts that hold a plus themselves (a grade A+) it is escaped, and all are followed by one:
+    three are in no other code, so no two places have one key.
+    """
+    if any("+" in part for part in parts):
+        return "".join(part.replace("%", "%25").replace("+", "%2B") + "+" for part in parts)
+    said = max((n for n, part in enumerate(parts, 1) if part), default=0)
+    return "+".join(parts[:said]) or "-"
+
+
 class RateSet(ReferenceFact, kw_only=True, frozen=True):
     """A rate holds from a day on: ppm per year; a cost driver's is minor units per use.
 
     A year's charge for capital is exposure x risk weight x capital ratio x hurdle rate, each of the
     three a whole number of basis points (100 ppm). A PD or LGD of a grade goes before the
-    product's own, from its day on.
+    product's own, from its day on. The code in the key is product+driver+grade without the empty
+    ones at the end, "-" for none; where one of them holds a plus, each is followed by a plus, and
+    within them "%" and "+" are %25 and %2B: `pd/OD++A%2B+/2026-01-01/core`.
     """
 
     TYPE: ClassVar[str] = "bank.rate_set.v1"
@@ -56,8 +71,8 @@ class RateSet(ReferenceFact, kw_only=True, frozen=True):
 
     @property
     def entry(self) -> str:
-        parts = (self.product_code, self.driver_code, self.grade_code)
-        return _entry(self.kind, "+".join(p or "" for p in parts).rstrip("+") or "-", self.from_on)
+        parts = (self.product_code or "", self.driver_code or "", self.grade_code or "")
+        return _entry(self.kind, _joined(parts), self.from_on)
 
     def __post_init__(self) -> None:
         if self.kind == "cost_driver" and self.currency is None:
