@@ -1,5 +1,7 @@
 """A rate as the worker takes it from `bank.reference` and keeps it in its state."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -12,6 +14,8 @@ Kind = Literal[
 PRICES = ("transfer_price", "margin")
 CAPITAL = ("risk_weight", "capital_ratio", "hurdle_rate")  # a year's charge is their product
 OF_GRADES = ("pd", "lgd")
+# What a component is a product of; only that of the first knows grades.
+_NEEDS = (("expected loss (el)", OF_GRADES), ("charge for capital", CAPITAL))
 PPM = 1_000_000
 BASIS_POINT = 100  # ppm: the product of the three is a whole number of ppm of ppm, and so exact
 CONTACT = "contact"  # the driver of contacts: the query side prices them, no ledger has them
@@ -66,3 +70,24 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
 def grade_number(code: str) -> int:
     """How ledgers know a grade: 63 bits of its hash, the same after every restart."""
     return xxh3_64_intdigest(code.encode()) >> 1
+
+
+def lacking(rates: Iterable[Rate]) -> Iterator[str]:
+    """Products, and grades of them, with some of the rates that a component is a product of, and
+    not all. Where a grade has no rate of its own the product's holds for it."""
+    known: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for rate in rates:
+        if rate.fault() is None:
+            known[rate.product, rate.grade].add(rate.kind)
+    graded = {product for product, grade in known if grade}
+    for (product, grade), kinds in sorted(known.items()):
+        found = kinds | known.get((product, ""), set())
+        for component, needed in _NEEDS[: 1 if grade else None]:
+            has = [kind for kind in needed if kind in found]
+            lacks = [kind for kind in needed if kind not in found]
+            if has and lacks:
+                beside = product in graded and needed is OF_GRADES
+                others = " of other grades or none" if beside else ""
+                of = f" of grade {grade}" if grade else others
+                yield (f"{product}{of}: no {component} is computed: its {' and '.join(has)} came"
+                       f" without {' and '.join(lacks)}")  # fmt: skip

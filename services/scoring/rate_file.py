@@ -1,16 +1,13 @@
-"""`replay --rates`: what a file of reference data says, and what its rates are not enough for."""
+"""`replay --rates`: what a file of reference data says."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from services.scoring import reference
 from services.scoring.party_episodes import Unreadable
-from services.scoring.rate import CAPITAL, OF_GRADES, Rate
+from services.scoring.rate import Rate
 from shared.events import Event
-
-_NEEDS = (("expected loss (el)", OF_GRADES), ("charge for capital", CAPITAL))
 
 
 def events_of(
@@ -38,18 +35,3 @@ def events_of(
                 )
             first[rate.key] = number, rate
         yield event
-
-
-def lacking(rates: Iterable[Rate]) -> Iterator[str]:
-    """Products with some of the rates that a component is a product of, and not all of them."""
-    known: defaultdict[str, set[str]] = defaultdict(set)
-    for rate in rates:
-        if rate.fault() is None:
-            known[rate.product].add(rate.kind)
-    for product, kinds in sorted(known.items()):
-        for component, needed in _NEEDS:
-            has = [kind for kind in needed if kind in kinds]
-            lacks = [kind for kind in needed if kind not in kinds]
-            if has and lacks:
-                yield (f"{product}: no {component} is computed: its {' and '.join(has)} came"
-                       f" without {' and '.join(lacks)}")  # fmt: skip

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from services.scoring.engine import Engine
+from services.scoring.rate import lacking
 from services.scoring.reference import placed, tell
 from shared.clock import Clock
 from shared.events import Event
@@ -39,6 +40,8 @@ class ReferenceReader:
         self._topics = {TopicPartition(settings.topic(topic), 0): topic for topic in TOPICS}
         self._places = list(self._topics)
         self._early: list[Event[Any]] = []  # dated in the future, in the order of their topics
+        self._lacking: set[str] = set()  # what was said of rates
+        self._looked_at = 0  # so many rates
         self._consumer: AIOKafkaConsumer | None = None
         self._lock = asyncio.Lock()
 
@@ -62,6 +65,17 @@ class ReferenceReader:
                         if event is not None:
                             self._take(event, window)
                 consumer.pause(place)
+            self._say_lacking()
+
+    def _say_lacking(self) -> None:
+        """Once each: a component that is 0 because one of its rates is not there."""
+        rates = self._engine.rates
+        if self._looked_at == len(rates):
+            return
+        self._looked_at, found = len(rates), set(lacking(rates))
+        for what in sorted(found - self._lacking):
+            log.warning("rates_lacking", what=what)
+        self._lacking |= found
 
     def _take(self, event: Event[Any], window: Window) -> None:
         refused = window.refuses(event)

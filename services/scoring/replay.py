@@ -18,6 +18,7 @@ from services.scoring.leaves import Leaf
 from services.scoring.model import Model
 from services.scoring.out_file import unwritable
 from services.scoring.party_episodes import Parties, Unreadable
+from services.scoring.rate import lacking
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import APPLIED, HOME_CURRENCY, KIND_CUSTOMER, OPENED
 from services.scoring.rules.outflows import Limits, judge
@@ -113,7 +114,7 @@ class Replay:
         posted = partition.books.open_leaves(
             len(partition.account_keys), partition.closes.watermark + 1
         )
-        self.result.notes += rate_file.lacking(self.engine.rates)
+        self.result.notes += lacking(self.engine.rates)
         self._take(partition.books.leaves_of(partition.key_of, posted.tolist()))
 
     def ask(self, on: date) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from services.scoring import model
 from services.scoring.engine import Engine
@@ -94,3 +95,29 @@ def test_between_its_reads_no_fetch_waits_at_the_broker(space: WorkerSpace) -> N
         return found
 
     assert asyncio.run(read()) == [[1], [1, 2]]
+
+
+def test_a_rate_that_another_needs_is_missed_once(space: WorkerSpace) -> None:
+    reader, _ = reader_of(space, FixedClock(ZONE, NOW))
+
+    async def tell(kind: str, grade: str) -> list[str]:
+        fact = RateSet(kind=kind, product_code="OD", grade_code=grade, from_on=FIRST_DAY,  # type: ignore[arg-type]
+                       value=9)  # fmt: skip
+        one = wrap(fact, id=kind + grade, source=SOURCE, time=NOW, businessdate=NOW.date())
+        await space._send([(0, one.subject.encode(), encode(one))], space.prefix + TOPICS[0])
+        with capture_logs() as said:
+            await reader.catch_up()
+        return [one["what"] for one in said if one["event"] == "rates_lacking"]
+
+    async def read() -> list[list[str]]:
+        try:
+            return [await tell("pd", "A"), await tell("lgd", "B"), await tell("lgd", "A"),
+                    await tell("pd", "B")]  # fmt: skip
+        finally:
+            await reader.close()
+
+    no_loss = "no expected loss (el) is computed"
+    assert asyncio.run(read()) == [
+        [f"OD of grade A: {no_loss}: its pd came without lgd"],
+        [f"OD of grade B: {no_loss}: its lgd came without pd"], [], [],
+    ]  # fmt: skip

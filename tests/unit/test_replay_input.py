@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from services.scoring import out_file
 from services.scoring.__main__ import app
+from services.scoring.rate import OF_GRADES, Rate, lacking
 from shared.events.bank import RateSet
 from shared.events.envelope import encode
 from tests import ledger_bank
@@ -160,12 +161,46 @@ def test_a_component_that_its_rates_do_not_give_is_named(closed_days: Path, tmp_
     )  # fmt: skip
     code, said = told(closed_days, "--rates", rates)
     assert code == 0
-    assert "OD: no expected loss (el) is computed: its pd came without lgd\n" in said
+    assert "OD of grade A: no expected loss (el) is computed: its pd came without lgd\n" in said
     assert "LN: no expected loss (el) is computed: its lgd came without pd\n" in said
     assert ("OD: no charge for capital is computed: its risk_weight and capital_ratio came without"
             " hurdle_rate\n") in said  # fmt: skip
     assert "CA:" not in said, "it has both"
     assert "LN: no charge" not in said, "nothing of it was given"
+
+
+NO_LGD = "no expected loss (el) is computed: its pd came without lgd"
+NO_PD = "no expected loss (el) is computed: its lgd came without pd"
+NO_CHARGE = "no charge for capital is computed: its"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("pd/A lgd/B", [f"OD of grade A: {NO_LGD}", f"OD of grade B: {NO_PD}"]),
+        ("pd/A lgd/A lgd/B", [f"OD of grade B: {NO_PD}"]),
+        ("pd lgd/B", [f"OD of other grades or none: {NO_LGD}"]),
+        ("pd lgd/B pd/A", [f"OD of other grades or none: {NO_LGD}", f"OD of grade A: {NO_LGD}"]),
+        ("pd/A lgd", [f"OD of other grades or none: {NO_PD}"]),
+        ("pd/A lgd/A", []), ("pd lgd pd/A lgd/B", []), ("", []),
+        ("risk_weight capital_ratio", [f"OD: {NO_CHARGE} risk_weight and capital_ratio came"
+                                       " without hurdle_rate"]),
+        ("risk_weight hurdle_rate pd/A lgd/A", [f"OD: {NO_CHARGE} risk_weight and hurdle_rate came"
+                                                " without capital_ratio"]),
+        ("capital_ratio hurdle_rate", [f"OD: {NO_CHARGE} capital_ratio and hurdle_rate came"
+                                       " without risk_weight"]),
+        ("hurdle_rate", [f"OD: {NO_CHARGE} hurdle_rate came without risk_weight and"
+                         " capital_ratio"]),
+        ("risk_weight capital_ratio hurdle_rate pd lgd", []),
+    ],
+)  # fmt: skip
+def test_each_grade_with_a_part_of_its_rates_is_named(given: str, named: list[str]) -> None:
+    rates = []
+    for place in given.split():
+        kind, _, grade = place.partition("/")
+        rates.append(Rate(place, kind, "OD", "", FIRST_DAY.toordinal(), 100, grade=grade))  # type: ignore[arg-type]
+    other = [Rate(kind, kind, "LN", "", FIRST_DAY.toordinal(), 100) for kind in OF_GRADES]  # type: ignore[arg-type]
+    assert list(lacking([*rates, *other])) == named
 
 
 def test_of_two_rates_of_one_key_the_one_that_holds_is_named(
