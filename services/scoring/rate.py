@@ -86,7 +86,8 @@ def lacking(rates: Iterable[Rate]) -> Iterator[str]:
             has = [kind for kind in needed if kind in found]
             lacks = [kind for kind in needed if kind not in found]
             if has and lacks:
-                others = " of other grades or none" if product in graded and needed is OF_GRADES else ""
+                beside = product in graded and needed is OF_GRADES
+                others = " of other grades or none" if beside else ""
                 of = f" of grade {grade}" if grade else others
                 yield (f"{product}{of}: no {component} is computed: its {' and '.join(has)} came"
                        f" without {' and '.join(lacks)}")  # fmt: skip
