@@ -238,8 +238,11 @@ def _row(rehearsal: int, partition: int, said: Said) -> tuple[object, ...]:
 
 
 def _bookings(rows: Sequence[Any]) -> list[Booking]:
-    """Each event once: what its producer sent twice stands in the store twice."""
-    once = {(row.source, row.event_id): row for row in reversed(rows)}
+    """Each event once, in the order of the log, which tells a closing from an opening after it.
+    What its producer sent twice stands in the store twice: the first counts."""
+    once: dict[tuple[str, str], Any] = {}
+    for row in rows:
+        once.setdefault((row.source, row.event_id), row)
     return [
         Booking(
             row.type, row.account_number or "", row.product_code or "",

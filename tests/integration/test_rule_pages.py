@@ -129,6 +129,44 @@ def test_a_set_is_proposed_rehearsed_and_accepted_by_another(space, scoring, ban
     )
 
 
+def test_a_set_of_before_another_was_accepted_is_proposed_again(scoring, bank):
+    """A set is whole: accepted as it is, it would silently undo what the other one changed."""
+    maker, checker = scoring.client(officer("S004")), scoring.client(officer("S005"))
+    outflow = {"outflow_ppm": "70", "outflow_clear_ppm": "80", "reason": "Warn earlier of outflow"}
+    silence = {"silence_days_min": "10", "reason": "Warn earlier of silence"}
+
+    def proposed(number: int, form: dict[str, str]) -> None:
+        assert maker.post("/forms/rules", data=form).status_code == 204
+        maker.post(f"/forms/rules/{number}/rehearse", data={"from_on": day(30).isoformat()})
+        rehearse(scoring)
+
+    def accepted(number: int, on: str, language: str = "en") -> Any:
+        client = scoring.client(officer("S005", language))
+        return client.post(f"/forms/rules/{number}/accept", data={"effective_on": on})
+
+    proposed(1, outflow)
+    proposed(2, silence)
+    assert "data-overtaken" not in checker.get("/rules/2").text
+    assert accepted(1, "2027-01-01").status_code == 200
+    assert "data-overtaken" not in checker.get("/rules/1").text
+    page = checker.get("/rules/2").text
+    assert 'data-overtaken="1"' in page
+    assert "/forms/rules/2/accept" not in page
+    for language, why in (("en", "Set 1 was accepted since"), ("zh-CN", "第 1 号规则集已通过，请")):
+        refused = accepted(2, "2027-02-01", language)
+        assert (refused.status_code, why in refused.text) == (422, True)
+    maker.post("/forms/rules/2/rehearse", data={"from_on": day(30).isoformat()})
+    rehearse(scoring)
+    assert accepted(2, "2027-02-01").status_code == 422, "what it changes is not what is shown"
+    proposed(3, silence)
+    assert accepted(3, "2027-02-01").status_code == 200
+    changes = rows(scoring, "select detail->'changes' from audit where action = 'rule_set.accept'"
+                            " order by id")  # fmt: skip
+    assert [sorted(found) for (found,) in changes] == [
+        ["outflow_clear_ppm", "outflow_ppm"], ["silence_days_min"],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
 def test_what_cannot_be_taken_is_said_at_its_field(scoring, bank, language):
     maker = scoring.client(officer("S004", language))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from tests.integration import scoring_room
-from tests.integration.scoring_room import day, party
+from tests.integration.scoring_room import day, party, rows
 
 scoring, scored = scoring_room.scoring, scoring_room.scored
 
@@ -55,6 +55,26 @@ def test_a_cleared_alert_names_what_brought_the_customer_back(space, scoring, sc
     scoring.drain()
     cleared = [e for e in space.read("score.alerts") if e.type == "scoring.alert_cleared.v1"]
     assert [(e.data.rule, e.causationid) for e in cleared] == [("silence", back)]
+
+
+def test_an_event_that_comes_late_takes_back_the_alert_that_it_ends(space, scoring, scored):
+    """It is dated before the close that raised the alert, and is told after it."""
+    party(space, "P1", "C1")
+    party(space, "P2", "C2")
+    for number in ("C1", "C2"):
+        scored.days(number, day(0), day(60), 5, 1_000_000)
+    scored.close_through(day(115))
+    scored.score()
+    scoring.drain()
+    late = scored.book("C1", -500, day(85))
+    scored.close_through(day(116), day(116))
+    scored.score()
+    scoring.drain()
+    asked = "select party_id, valid and ended_at is null from alerts where rule = 'silence'"
+    assert sorted(rows(scoring, asked)) == [("P1", False), ("P2", True)]
+    assert rows(scoring, "select customer_number from customer_state where silence") == [("C2",)]
+    told = [e for e in space.read("score.alerts") if e.data.party_id == "P1"]
+    assert [(e.type, e.causationid) for e in told[1:]] == [("scoring.alert_cleared.v1", late)]
 
 
 def test_an_alert_that_a_joining_of_numbers_raises_belongs_to_that_story(space, scoring, scored):

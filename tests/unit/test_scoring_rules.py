@@ -1,6 +1,8 @@
 """Episodes, stakes, wording and scope of the query side: pure functions."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
 from random import Random
 
 import pytest
@@ -107,6 +109,48 @@ def test_the_order_in_which_signals_arrive_does_not_matter():
         for _ in range(20):
             rng.shuffle(crossings)
             assert episodes.episodes(rule, crossings, active) == expected
+
+
+def test_a_number_that_is_told_late_of_its_end_holds_no_longer():
+    """The event that ends it is dated before the one that began it."""
+    late = [crossing("A", "raised", 90), crossing("A", "cleared", 88)]
+    assert spans(episodes.episodes("silence", late[:1], {"A": day(0)})) == [(90, None)]
+    assert episodes.episodes("silence", late, {"A": day(0)}) == []
+    after = [*late, crossing("A", "raised", 120, episode=2)]
+    assert spans(episodes.episodes("silence", after, {"A": day(0)})) == [(120, None)]
+
+
+def test_what_begins_again_by_a_late_event_begins_no_earlier_than_the_end_before_it():
+    crossings = [
+        crossing("A", "raised", 100),
+        crossing("A", "cleared", 105),
+        crossing("A", "raised", 102, episode=2),
+    ]
+    found = episodes.episodes("outflow", crossings, {"A": day(0)})
+    assert spans(found) == [(100, 105), (105, None)]
+    assert found[1].raised_by == ("A/2/raised",)
+
+
+def test_episodes_of_one_instant_stay_in_their_order():
+    """All of number A's crossings count from the day 100, however they come in."""
+    crossings = [crossing("A", "raised", 100), crossing("A", "cleared", 90),
+                 crossing("A", "raised", 80, episode=2)]  # fmt: skip
+    over = crossing("A", "cleared", 70, episode=2)
+    for own in permutations(crossings):
+        assert spans(episodes.episodes("outflow", own, {"A": day(0)})) == [(100, None)]
+    for own in permutations([*crossings, over]):
+        assert episodes.episodes("outflow", own, {"A": day(0)}) == []
+
+
+def test_a_late_event_of_one_account_or_number_leaves_the_others_where_they_are():
+    late = [crossing("A", "raised", 50), crossing("A", "cleared", 40)]
+    other = [crossing("B", "raised", 10), crossing("B", "cleared", 20),
+             crossing("B", "raised", 60, 2), crossing("B", "cleared", 70, 2)]  # fmt: skip
+    found = episodes.episodes("outflow", [*late, *other], {"A": day(0), "B": day(0)})
+    assert spans(found) == [(10, 20), (60, 70)]
+    accounts = [replace(c, customer_number="A", account_number=c.customer_number)
+                for c in (*late, *other)]  # fmt: skip
+    assert spans(episodes.episodes("use_falls", accounts, {"A": day(0)})) == [(10, 20), (60, 70)]
 
 
 def test_signals_of_numbers_that_belong_to_others_are_left_out():

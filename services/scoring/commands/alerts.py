@@ -228,15 +228,16 @@ def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
 
 def _by_signals(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]) -> None:
     signals = {s.id: s for s in party.signals[rule]}
-    wanted = episodes.episodes(rule, map(_crossing, signals.values()), party.active_from)
+    crossings = episodes.in_order(map(_crossing, signals.values()))
+    wanted = episodes.episodes(rule, crossings, party.active_from)
 
     def moved_by(episode: Episode) -> Mover | None:
-        return causes.last_of(signals[signal_id] for signal_id in episode.raised_by)
+        return causes.last_of([signals[c.id] for c in crossings if c.id in episode.raised_by])
 
     def new(alert_id: str, episode: Episode) -> AlertRow:
         return _of_signals(tx, party, rule, alert_id, episode, signals)
 
-    last = causes.last_of(signals.values())
+    last = causes.last_of([signals[c.id] for c in crossings])
     _compare(tx, party, rule, wanted, _Means(new, moved_by, last, judged))
 
 

@@ -5,7 +5,7 @@ due. That close is named as the cause, not the customer's last transaction: noth
 and the time from the close to the alert is what the system took.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -32,9 +32,10 @@ class Mover:
     event_ids: Sequence[str]
 
 
-def last_of(signals: Iterable[SignalRow]) -> Mover | None:
-    """The signal that came last made the party's rule hold, or no longer hold."""
-    last = max(signals, key=lambda s: (s.at, s.customer_number), default=None)
+def last_of(signals: Sequence[SignalRow]) -> Mover | None:
+    """Of signals in the order in which they count, the last made the party's rule hold, or no
+    longer hold."""
+    last = signals[-1] if signals else None
     return None if last is None else Mover(last.partition, last.event_offset, last.event_ids)
 
 

@@ -38,6 +38,10 @@ class SetNotRehearsed(DomainError):
     """Its effect is not known: a rehearsal must have come to its end first."""
 
 
+class SetOvertaken(DomainError):
+    """Another set was accepted since: a set is whole, so this one would undo what that changed."""
+
+
 class SetNotRunnable(DomainError):
     """No worker can go over to it."""
 
@@ -76,9 +80,16 @@ def propose(tx: Tx, rules: RuleSet, reason: str) -> int:
 def accept(tx: Tx, number: int, effective_on: date) -> None:
     """The set goes live: it judges the close of this day and what follows. A second person only.
 
-    Raises NotFound, OwnProposal, SetNotProposed, SetNotRehearsed, SetNotRunnable, Invalid.
+    Raises NotFound, OwnProposal, SetNotProposed, SetOvertaken, SetNotRehearsed,
+    SetNotRunnable, Invalid.
     """
     row = _proposed(tx, number)
+    base_number, base = queries.last_rules(tx.session)
+    if row.base_number != base_number:
+        raise SetOvertaken({
+            "zh-CN": f"提出之后，第 {base_number} 号规则集已通过，请在现行规则上重新提出。",
+            "en": f"Set {base_number} was accepted since: propose it again on the rules of now.",
+        })  # fmt: skip
     rehearsed = queries.rehearsals_of(tx.session, number)
     if not any(r.state == "done" for r in rehearsed):
         raise SetNotRehearsed({"zh-CN": "预演尚未完成。", "en": "Its rehearsal is not done."})
@@ -86,10 +97,9 @@ def accept(tx: Tx, number: int, effective_on: date) -> None:
     if effective_on < first:
         raise Invalid("effective_on", {"zh-CN": f"最早从 {first} 起生效。",
                                        "en": f"The first day possible is {first}."})  # fmt: skip
-    base_number, base = queries.last_rules(tx.session)
     rules = rule_set.decoded(row.rules)
     _check_runs(base, rules)
-    row.state, row.effective_on, row.base_number = "accepted", effective_on, base_number
+    row.state, row.effective_on = "accepted", effective_on
     row.decided_by, row.decided_at = tx.actor_id, tx.bank_now
     changes = {n: list(v) for n, v in rule_set.differences(base, rules).items()}
     _audit(

@@ -164,6 +164,7 @@ def _set(ctx: Context, number: int) -> dict[str, Any]:
         reached, until = queries.progress_of(session, last.id) if last else (0, 0)
         closed, latest = queries.closed_days(session)
         accepted = queries.accepted(session)
+        newest, _ = queries.last_rules(session)
         state = queries.state_of(row, queries.live_row(session), "done" if shown else None)
         switched = queries.live_from(session, number)
         groups = Groups(session, ctx.runtime.directory)
@@ -175,6 +176,7 @@ def _set(ctx: Context, number: int) -> dict[str, Any]:
         "running": last is not None and last.state in rehearsals.OPEN,
         "changes": _changes(ctx, row.changes), "closed": closed, "switched": switched,
         "late": [s for s in switched if row.effective_on and s.first_on > row.effective_on],
+        "overtaken_by": newest if row.state == "proposed" and newest != row.base_number else None,
         "own": row.proposed_by == ctx.actor.id, "shown": shown, "sides": SIDES,
         "earliest": max(after) + timedelta(days=1),
         "from_on": (closed or today) - timedelta(days=PAST_DAYS),

@@ -3,8 +3,10 @@
 Silence of a party is silence of all its numbers that have ever been active: a number counts from
 its first activity on. Every other rule holds for the party while it holds for any of its numbers,
 or, a rule on accounts, for any account of these.
-Signals are taken in the order (at, customer number), so a late one, a merge or an unmerge gives
-what would have been had it always been known.
+Signals are taken in the order (at, customer number), so a merge or an unmerge gives what would have
+been had it always been known. A signal bears the time of the event that moved it, and an event that
+comes late bears one of before what it ends: so of one number, or account, its episodes go first,
+and no signal is earlier than the one before it (`in_order`).
 """
 
 import hashlib
@@ -53,10 +55,7 @@ def episodes(
     `active_from`: when each of the party's numbers was first active; none: never. Crossings of
     other numbers are left out.
     """
-    ordered = sorted(
-        (c for c in crossings if c.customer_number in active_from),
-        key=lambda c: (c.at, *c.holder, c.episode, c.kind == "cleared"),
-    )
+    ordered = in_order(c for c in crossings if c.customer_number in active_from)
     joins = sorted((at, number) for number, at in active_from.items() if at is not None)
     needs_all = rule in OF_ALL_NUMBERS
     found: list[Episode] = []
@@ -78,6 +77,17 @@ def episodes(
         joined.add(number)
         _step(found, at, needs_all, holding, joined)
     return found
+
+
+def in_order(crossings: Iterable[Crossing]) -> list[Crossing]:
+    """In the order in which they count. One that is dated before what its holder crossed last
+    counts from then: it could not be known earlier, and it must not come before what it ends."""
+    found: list[Crossing] = []
+    for crossing in sorted(crossings, key=lambda c: (c.holder, c.episode, c.kind == "cleared")):
+        before = found[-1] if found and found[-1].holder == crossing.holder else crossing
+        late = crossing.at < before.at
+        found.append(replace(crossing, at=before.at) if late else crossing)
+    return sorted(found, key=lambda c: c.at)  # at one instant by holder, as they stand
 
 
 def _step(
