@@ -39,19 +39,12 @@ class LeafRow(Base):
         Index("leaves_of_branch", "branch_code", "customer_number"),
         Index("leaves_of_region", "region_code", "customer_number"),
         Index("leaves_of_channel", "channel_code", "customer_number"),
-        Index(
-            "leaves_of_joint_accounts",
-            "owner_number",
-            "account_number",
-            postgresql_where=sql("owner_number <> ''"),
-        ),
-        Index(
-            "leaves_of_corrections",
-            "period",
-            "origin_period",
-            postgresql_where=sql("origin_period <> period"),
-        ),
-    )
+        Index("leaves_of_joint_accounts", "owner_number", "account_number",
+              postgresql_where=sql("owner_number <> ''")),
+        Index("leaves_of_corrections", "period", "origin_period",
+              postgresql_where=sql("origin_period <> period")),
+        Index("leaves_of_month", "period", "component", "product_code", "customer_number"),
+    )  # fmt: skip
 
 
 class OpenLeafRow(Base):

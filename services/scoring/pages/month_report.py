@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from services.scoring.pages import value as values
 from services.scoring.pages import words
-from services.scoring.pages.contribution import ACCRUED, NAME, POSTED
+from services.scoring.pages.contribution import ACCRUED, NAME, POSTED, figure_url
 from services.scoring.pages.months import Period, around, first_day, is_complete, month_to_show
 from services.scoring.pages.sheets import decimal, percent, plain, sheet
 from services.scoring.queries import month_report, months
@@ -53,6 +53,7 @@ class Line:
     accrued_minor: int
     share_ppm: int | None = None
     label: str = ""
+    component: str = ""  # of which a product's line is
 
     @property
     def change_minor(self) -> int:
@@ -121,7 +122,7 @@ def _report(ctx: Context, asked: str | None) -> dict[str, Any]:
     return {
         "period": period, "before": before, "closed": closed, "complete": complete,
         "months": around(sorted(posted), period), "currency": home_currency(), "home": HOME,
-        "components": words.COMPONENTS,
+        "components": words.COMPONENTS, "figure_url": figure_url,
         "panel_url": f"{HOME}/figures?{urlencode({'period': period})}",
         "csv_url": f"{HOME}.csv?{urlencode({'period': period})}", **found,
     }  # fmt: skip
@@ -182,8 +183,11 @@ def _components(cells: list[Cell], groups: values.Groups, spent: int | None) -> 
         lines.append(_summed("component", code, groups.described("component", code)[0], of_it,
                              spent))  # fmt: skip
         lines += [
-            _summed("product", cell.product_code,
-                    groups.described("product", cell.product_code)[0], [cell], spent)
+            replace(
+                _summed("product", cell.product_code,
+                        groups.described("product", cell.product_code)[0], [cell], spent),
+                component=code,
+            )
             for cell in of_it
         ]  # fmt: skip
     return lines
