@@ -30,7 +30,7 @@ router = APIRouter()
 ViewScores = Annotated[Context, requires("score.view")]
 HOME = "/scoring/contribution/month"
 BEFORE, CHANGE, SHARE = N_("Month before"), N_("Change"), N_("Share of costs")
-SECTION, CODE = N_("Section"), N_("Code")
+SECTION, CODE, ENTRIES = N_("Section"), N_("Code"), N_("Entries")
 TOP, BOTTOM = N_("Top ten"), N_("Bottom ten")
 CORRECTION = N_("Corrections of earlier months")
 PROVISIONAL, TO_POST = N_("Provisional"), N_("Accounts still to post")
@@ -78,22 +78,22 @@ def month_csv(ctx: ViewScores, period: Period = None) -> Response:
     if not found["complete"]:
         raise NotFound
     texts = ctx.runtime.pages.texts(ctx.actor.language)
-    columns = (SECTION, CODE, NAME, POSTED, BEFORE, CHANGE, ACCRUED, SHARE)
+    columns = (SECTION, CODE, NAME, POSTED, BEFORE, CHANGE, ACCRUED, SHARE, ENTRIES)
     heads = [texts.gettext(column) for column in columns]
     lines = [
         (texts.gettext(words.SECTIONS[one.level]), one.code, plain(one.name, ctx),
          decimal(one.posted_minor), decimal(one.before_minor), decimal(one.change_minor),
-         decimal(one.accrued_minor), percent(one.share_ppm))
+         decimal(one.accrued_minor), percent(one.share_ppm), "")
         for one in (*found["lines"], *found["supervisors"])
     ]  # fmt: skip
     lines += [
         (texts.gettext(CORRECTION), row.origin_period, _component(ctx, row.component),
-         decimal(int(row.amount_minor)), "", "", "", "")
+         decimal(int(row.amount_minor)), "", "", "", "", str(row.leaves))
         for row in found["corrections"]
     ]  # fmt: skip
     lines += [
         (texts.gettext(section), row.customer_number, row.party_id or "",
-         decimal(int(row.posted_minor)), "", "", "", "")
+         decimal(int(row.posted_minor)), "", "", "", "", "")
         for section, rows in ((TOP, found["top"]), (BOTTOM, found["bottom"]))
         for row in rows
     ]  # fmt: skip
@@ -101,7 +101,7 @@ def month_csv(ctx: ViewScores, period: Period = None) -> Response:
     for count, what in ((left.accounts, TO_POST), (int(left.costs), TO_SPREAD)):
         if count:
             provisional = (texts.gettext(PROVISIONAL), str(count), texts.gettext(what))
-            lines.insert(0, (*provisional, "", "", "", "", ""))
+            lines.insert(0, (*provisional, "", "", "", "", "", ""))
     return sheet(f"month-{found['period']}", heads, lines)
 
 
