@@ -342,6 +342,8 @@ class ClosingRow(Base):
     taxing: Mapped[bool] = mapped_column(server_default=sql("false"))  # the last round: tax
     posted: Mapped[bool]
     closed_at: Mapped[datetime]  # on the bank's clock
+    # How far bank.events had been read before, by partition.
+    read_until: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
 
 
 class AllocationRow(Base):
