@@ -104,10 +104,13 @@ def test_every_actual_of_plans_opens_to_its_leaves(
     assert months == {MONTH} if period == MONTH else len(months) > 1
 
 
+@pytest.mark.parametrize("many", [0, 500])
 @pytest.mark.parametrize("by", ["branch", "supervisor", "line", "bank", "report"])
 def test_the_pages_of_a_figure_go_on_where_the_one_before_ended(
-    closed: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch, by: str
+    closed: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch, by: str, many: int
 ) -> None:
+    """Also where there are so many codes that the leaves are gone through in their own order."""
+    monkeypatch.setattr(reported, "MANY", many)
     for module in (earned, reported, test_scoring_totals):
         monkeypatch.setattr(module, "PAGE_ROWS", 3)
     figures = of_report(closed) if by == "report" else of_plans(closed, "plan", by, YEAR)

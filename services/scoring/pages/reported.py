@@ -52,8 +52,9 @@ def _of_plans(
     by, spent = part.by, part.figure == "cost"
     codes, whole = [], Sum()
     found = months.actuals(
-        session, mine, "budget" if spent else "plan", "line" if by == "bank" else by, part.month
-    )
+        session, mine, "budget" if spent else "plan", "line" if by == "bank" else by, part.month,
+        only=part.code if by in ("branch", "manager") else None,
+    )  # fmt: skip
     for code, value in found.items():
         if by == "bank" or (groups.group_of(by, code) if by in _GROUPED else code) == part.code:
             codes.append(code)

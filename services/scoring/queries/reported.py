@@ -19,6 +19,8 @@ from shared.reach import Reach
 PLACED: Final = {
     "branch": "branch_code", "manager": "manager_code", "supervisor": "manager_code",
 }  # fmt: skip
+# Of so many codes or cells the leaves stand close together in their own order: it is gone through.
+MANY = 500
 _KEY: Final = columns("x", LEAF_KEY)
 _LEAVES: Final = f"select {_KEY}, x.amount_minor, {columns('x', PLACES)} from leaves x"  # noqa: S608
 _PAGE: Final = f"{place_after('x')} order by {_KEY} limit :limit"
@@ -33,23 +35,26 @@ def _of_each(each: str, only: str) -> str:
        order by {_KEY} limit :limit"""  # noqa: S608 - names are ours
 
 
-def _sql(column: str) -> dict[bool, Any]:
-    whole = (
-        _of_each("unnest(cast(:codes as text[])) c(code)", f"x.{column} = c.code and {_PARTS}")
-        if column != "product_code"
-        else _of_each(
-            """unnest(cast(:periods as text[])) m(period)
-            cross join unnest(cast(:components as text[])) k(component)
-            cross join unnest(cast(:codes as text[])) c(code)""",
-            "(x.period, x.component, x.product_code) = (m.period, k.component, c.code)",
-        )
+def _whole(column: str) -> str:
+    """Of the whole bank: of each code, or of each cell of a product."""
+    if column != "product_code":
+        each = "unnest(cast(:codes as text[])) c(code)"
+        return _of_each(each, f"x.{column} = c.code and {_PARTS}")
+    return _of_each(
+        """unnest(cast(:periods as text[])) m(period)
+        cross join unnest(cast(:components as text[])) k(component)
+        cross join unnest(cast(:codes as text[])) c(code)""",
+        "(x.period, x.component, x.product_code) = (m.period, k.component, c.code)",
     )
-    mine = f"{_LEAVES} where x.{column} = any(:codes) and {_PARTS} and {_THEN}"
+
+
+def _sql(column: str) -> dict[str, Any]:
+    of_codes = f"{_LEAVES} where x.{column} = any(:codes) and {_PARTS} and {{mine}}"
     number = "x.customer_number"
-    return {
-        True: by_reach(described(whole), number=number)[True],
-        False: by_reach(described(f"{mine} and {{mine}} and {_PAGE}"), number=number)[False],
-    }
+    walked = by_reach(described(f"{of_codes} and {_PAGE}"), number=number)
+    mine = by_reach(described(f"{of_codes} and {_THEN} and {_PAGE}"), number=number)
+    each = by_reach(described(_whole(column)), number=number)
+    return {"few": each[True], "many": walked[True], "mine": mine[False]}
 
 
 LEAVES = {column: _sql(column) for column in (*dict.fromkeys(PLACED.values()), "product_code")}
@@ -64,15 +69,21 @@ class Cells:
     components: Sequence[str]
     codes: Sequence[str]
 
+    @property
+    def many(self) -> bool:
+        parts = 1 if self.by in PLACED else len(self.periods) * len(self.components)
+        return parts * len(self.codes) > MANY
+
 
 def leaves(
     session: Session, reach: Reach, cells: Cells, after: Sequence[str] | None = None
 ) -> list[Any]:
     """The leaves that a figure is made of, by their key; `after` is the last one's key."""
     place = tuple(after) if after else ("",) * len(LEAF_KEY)
+    way = "mine" if not reach.everything else "many" if cells.many else "few"
     return list(
         session.execute(
-            LEAVES[PLACED.get(cells.by, "product_code")][reach.everything],
+            LEAVES[PLACED.get(cells.by, "product_code")][way],
             {
                 **parameters_of(reach),
                 "codes": sorted(cells.codes),
