@@ -154,6 +154,7 @@ class AccountRow(Base):
     opened_on: Mapped[date | None]
     opened_as_of: Mapped[str] = mapped_column(MARK, server_default=EMPTY)
     closed_on: Mapped[date | None]
+    closed_as_of: Mapped[str] = mapped_column(MARK, server_default=EMPTY)
     balance_minor: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
     booked_at: Mapped[datetime | None]  # of the newest transaction
 

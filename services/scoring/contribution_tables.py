@@ -39,19 +39,12 @@ class LeafRow(Base):
         Index("leaves_of_branch", "branch_code", "customer_number"),
         Index("leaves_of_region", "region_code", "customer_number"),
         Index("leaves_of_channel", "channel_code", "customer_number"),
-        Index(
-            "leaves_of_joint_accounts",
-            "owner_number",
-            "account_number",
-            postgresql_where=sql("owner_number <> ''"),
-        ),
-        Index(
-            "leaves_of_corrections",
-            "period",
-            "origin_period",
-            postgresql_where=sql("origin_period <> period"),
-        ),
-    )
+        Index("leaves_of_joint_accounts", "owner_number", "account_number",
+              postgresql_where=sql("owner_number <> ''")),
+        Index("leaves_of_corrections", "period", "origin_period",
+              postgresql_where=sql("origin_period <> period")),
+        Index("leaves_of_month", "period", "component", "product_code", "customer_number"),
+    )  # fmt: skip
 
 
 class OpenLeafRow(Base):
@@ -349,6 +342,8 @@ class ClosingRow(Base):
     taxing: Mapped[bool] = mapped_column(server_default=sql("false"))  # the last round: tax
     posted: Mapped[bool]
     closed_at: Mapped[datetime]  # on the bank's clock
+    # How far bank.events had been read before, by partition.
+    read_until: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
 
 
 class AllocationRow(Base):

@@ -90,8 +90,9 @@ def filled(space: Space, scoring: ServiceUnderTest, made: Bank, scored: Scored) 
 
 def close(scoring: ServiceUnderTest, period: str) -> int:
     """The bank closes its days through a month's last, and the job does all that follows."""
+    following = (date.fromisoformat(f"{period}-01") + timedelta(days=31)).replace(day=1)
     for partition in partitions_of(scoring):
-        closes(scoring, partition, ENDS[period])
+        closes(scoring, partition, following - timedelta(days=1))
     return work(scoring)
 
 

@@ -34,9 +34,14 @@ def booked(n: int, minor: int) -> bank.TransactionBooked:
     )  # fmt: skip
 
 
-def opened_again(days_ago: int) -> bank.AccountOpened:
-    return bank.AccountOpened(customer_number="C1", account_number="A2", product_code="CA",
+def opened_again(days_ago: int, account: str = "A2") -> bank.AccountOpened:
+    return bank.AccountOpened(customer_number="C1", account_number=account, product_code="CA",
                               currency="CNY", opened_on=DAY - timedelta(days=days_ago))  # fmt: skip
+
+
+def closed(days_ago: int, account: str = "A2") -> bank.AccountClosed:
+    return bank.AccountClosed(customer_number="C1", account_number=account,
+                              closed_on=DAY - timedelta(days=days_ago))  # fmt: skip
 
 
 def history() -> list[Fact]:
@@ -87,8 +92,10 @@ def history() -> list[Fact]:
         bank.ContactRecorded(customer_number="C1", contact_id="K1", channel_code="phone",
                              direction="inbound"),
         bank.AccountClosed(customer_number="C1", account_number="A1", closed_on=DAY),
-        opened_again(20), bank.AccountClosed(customer_number="C1", account_number="A2",
-                                             closed_on=DAY - timedelta(days=9)), opened_again(5),
+        opened_again(20), closed(9), opened_again(5),
+        # Turns of one day: closed, then opened again; opened, then closed.
+        opened_again(20, "A3"), closed(9, "A3"), opened_again(9, "A3"),
+        opened_again(9, "A4"), closed(9, "A4"), closed(12, "A4"),
         raised, scoring.AlertCleared(**alert, reason_code="over"), raised,
         scoring.ScoreUpdated(party_id="PC1", customer_numbers=("C1",), model_version="1",
                              contribution=scoring.Contribution(currency="CNY", posted_minor=1)),
@@ -183,7 +190,9 @@ def test_the_last_word_is_the_newest_not_the_latest_to_arrive(customer):
     apply(customer, [list(reversed(MESSAGES))])
     with customer.database.read() as session:
         party = session.execute(text("select * from parties where party_id = 'PC1'")).one()
-        account, again = session.execute(text("select * from accounts order by account_number"))
+        account, again, on_one_day, shut = session.execute(
+            text("select * from accounts order by account_number")
+        )
         loan = session.execute(text("select * from loans")).one()
         task = session.execute(text("select * from tasks")).one()
         order = session.execute(text("select * from orders")).one()
@@ -195,6 +204,8 @@ def test_the_last_word_is_the_newest_not_the_latest_to_arrive(customer):
     assert (party.manager_code, party.branch_code) == ("M1", "B02")
     assert (account.balance_minor, account.closed_on) == (77, DAY)
     assert (again.opened_on, again.closed_on) == (DAY - timedelta(days=5), None)
+    assert (on_one_day.opened_on, on_one_day.closed_on) == (DAY - timedelta(days=9), None)
+    assert (shut.opened_on, shut.closed_on) == (DAY - timedelta(days=9), DAY - timedelta(days=9))
     assert (loan.status, loan.overdue_minor) == ("finished", 0)
     assert (task.state, task.staff_id) == ("completed", "S2")
     assert (order.state, order.amount_minor) == ("closed", 6)

@@ -114,10 +114,15 @@ def test_corrections_of_earlier_months_stand_apart_and_are_in_the_sum(
         by_origin[leaf.origin_period] += leaf.amount_minor
     assert late
     found: defaultdict[str, int] = defaultdict(int)
-    for section, code, _, amount, *_ in report(reported):
+    entries = 0
+    for section, code, _, amount, *_, leaves in report(reported):
         if section == "Corrections of earlier months":
             found[code] += minor(amount)
+            entries += int(leaves)
+        else:
+            assert leaves == ""
     assert found == by_origin
+    assert entries == len(late), "of how many leaves, as the page says"
 
 
 def test_the_ten_who_brought_most_and_least(reported: ServiceUnderTest, scored: Scored) -> None:

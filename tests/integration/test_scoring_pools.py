@@ -320,13 +320,16 @@ def test_months_that_were_closed_before_anybody_looked_follow_each_other(
     assert found == {(JANUARY, JANUARY): -500, (FEBRUARY, FEBRUARY): -70}
 
 
+@pytest.mark.parametrize("told_in", [FEBRUARY, "2025-03"])
 def test_a_transaction_that_comes_late_takes_its_charge_off_the_pool(
-    space: Space, months: ServiceUnderTest, made: Bank
+    space: Space, months: ServiceUnderTest, made: Bank, told_in: str
 ) -> None:
+    """Of two months behind at the most: the ledger takes none that is later."""
     booked(space, cost("c1", "CARDS", 900_001, "card"))
     months.drain()
-    close(months, JANUARY)
-    (_, charged, _, first, _) = sheet(months, JANUARY)[JANUARY, "CARDS", "card"]
+    for period in (JANUARY, FEBRUARY)[: 1 if told_in == FEBRUARY else 2]:
+        close(months, period)
+    _, charged, _, first, _ = sheet(months, JANUARY)[JANUARY, "CARDS", "card"]
     of_a_card = next(e for _, e in made.events if getattr(e.data, "kind", "") == "card"
                      and e.businessdate <= ENDS[JANUARY])  # fmt: skip
     late = bank.TransactionBooked(
@@ -337,8 +340,8 @@ def test_a_transaction_that_comes_late_takes_its_charge_off_the_pool(
     )  # fmt: skip
     space.publish(late, businessdate=of_a_card.businessdate)
     months.drain()
-    close(months, FEBRUARY)
-    actual, more, before, amount, _ = sheet(months, FEBRUARY)[JANUARY, "CARDS", "card"]
+    close(months, told_in)
+    actual, more, before, amount, _ = sheet(months, told_in)[JANUARY, "CARDS", "card"]
     assert more > charged
     assert (actual, before, amount) == (900_001, first, charged - more)
     assert residual(months) == 0

@@ -4,10 +4,23 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from shared.events import Event, bank
+import pytest
+
+from shared.events import Event, bank, encode
+from shared.events.envelope import key_of
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import pools_room, scoring_room
-from tests.integration.pools_room import JANUARY, booked, charged_as_by, close, cost
+from tests.integration.ledger_room import told
+from tests.integration.pools_room import (
+    FEBRUARY,
+    JANUARY,
+    allocated,
+    booked,
+    charged_as_by,
+    close,
+    cost,
+    sheet,
+)
 from tests.integration.scoring_room import rows
 from tests.ledger_bank import FIRST_DAY, Bank, event_of, random_bank, stream
 from tests.scored import Scored
@@ -98,8 +111,8 @@ def test_account_days_are_of_the_product_and_the_currency_that_are_open(
 ) -> None:
     """As the worker charges them; one in another currency bears none."""
     made = random_bank(3)
-    for number, told in enumerate(SEVERAL.values(), 80):
-        for n, (kind, slot, named) in enumerate(told):
+    for number, turns in enumerate(SEVERAL.values(), 80):
+        for n, (kind, slot, named) in enumerate(turns):
             on = FIRST_DAY + timedelta(days=slot)
             names = {"customer_number": "C0", "account_number": f"{number}", **named}
             fact = (
@@ -117,3 +130,52 @@ def test_account_days_are_of_the_product_and_the_currency_that_are_open(
     found = rows(months, """select account_number, product_code, weight from allocation_shares
         where account_number like '8_'""")  # fmt: skip
     assert {(account, product): int(days) for account, product, days in found} == ACCOUNT_DAYS
+@pytest.mark.parametrize(
+    ("slot", "before", "after"),
+    [(40, [JANUARY], [FEBRUARY, "2025-03", "2025-04"]),
+     (95, [JANUARY, FEBRUARY, "2025-03"], ["2025-04", "2025-05"])],
+    ids=["in february", "in april"],
+)  # fmt: skip
+def test_a_closing_told_late_leaves_its_pool_whole(
+    space: Space, scoring: ServiceUnderTest, slot: int, before: list[str], after: list[str]
+) -> None:
+    """The ledger takes it however late: what upkeep gives back, the pool spreads."""
+    made, pool = random_bank(3, days=121), 10**6 + 7
+    opened, closed = (FIRST_DAY + timedelta(days=day) for day in (2, 9))
+    names = {"customer_number": "C0", "account_number": "81"}
+    made.events.append((2, event_of(bank.AccountOpened(
+        **names, product_code="CA", currency="CNY", opened_on=opened), "o81", opened)))  # fmt: skip
+    scored = Scored(made).run(stream(made, Random(3)), 50)
+    months = pools_room.filled(space, scoring, made, scored)
+    booked(space, cost("c1", "IT", pool, "account_day"))
+    months.drain()
+
+    def borne(scored: Scored) -> tuple[int, int]:
+        upkeep = sum(amount for (_, _, component, origin), amount in scored.by_origin().items()
+                     if component == "abc_maint" and origin == JANUARY)  # fmt: skip
+        spread = sum(amount for key, amount in allocated(months).items()
+                     if key[3] == "variance" and key[5] == JANUARY)  # fmt: skip
+        return -upkeep, -spread
+
+    for period in before:
+        close(months, period)
+    charged, spread = borne(scored)
+    assert charged + spread == pool
+    late = event_of(bank.AccountClosed(**names, closed_on=closed), "c81", closed)
+    made.events.append((slot, late))
+    scored = Scored(made).run(stream(made, Random(3)), 50)
+    assert not scored.refused
+    report = space.sender.send(type(late.data).TOPIC, key_of(late).encode(), encode(late))
+    space.sender.flush(10)
+    report.result(10)
+    months.drain()
+    told(months, scored)
+    close(months, after[0])
+    less, more = borne(scored)
+    assert less < charged
+    assert less + more == pool
+    for period in after[1:]:  # and nothing is spread a second time
+        close(months, period)
+        # Of so late a month nothing is new any more; of the two before always all is looked at.
+        assert borne(scored) == (less, more)
+        assert (JANUARY, "IT", "account_day") not in sheet(months, period)

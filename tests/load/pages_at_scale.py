@@ -122,6 +122,12 @@ AFTER = (
 PAGES = (
     "/contribution", "/contribution/value", "/contribution/earned",
     "/contribution/leaves?by=product&code=CA-1", "/contribution/leaves?by=component&code=net",
+    "/contribution/leaves?by=component&code=net&month=2026-03&figure=result",
+    "/contribution/leaves?by=product&code=CA-7&component=net&month=2026-03&figure=result",
+    "/contribution/leaves?by=branch&code=B7&month=2026&figure=result",
+    "/contribution/leaves?by=manager&code=M7&month=2026-03&figure=result",
+    "/contribution/leaves?by=supervisor&month=2026-03&figure=result",
+    "/contribution/leaves?by=bank&month=2026&figure=result",
     "/contribution/transactions", "/contribution/totals", "/contribution/ranking",
     "/contribution/parties/P{n:07}", "/contribution/month/figures", "/contribution/plans/figures",
     "/contribution/allocation/figures", "/risk", "/risk/list", "/risk/alerts/A0008007/panel",

@@ -13,7 +13,8 @@ from services.customer.commands.parties import ensure_party
 from services.customer.rules.identity import party_of_number
 from shared.db import Tx
 
-# An account that was closed may be opened again on a later day.
+# An account that was closed may be opened again: on a later day, or on the same one after it was
+# closed. An opening and a closing of one day come in the order of their marks.
 OPEN = text(
     """
     insert into accounts (account_number, party_id, product_code, currency, branch_code,
@@ -24,8 +25,11 @@ OPEN = text(
        set party_id = excluded.party_id, product_code = excluded.product_code,
            currency = excluded.currency, branch_code = excluded.branch_code,
            opened_on = excluded.opened_on, opened_as_of = excluded.opened_as_of,
-           closed_on = case when accounts.closed_on >= excluded.opened_on
-                            then accounts.closed_on end
+           (closed_on, closed_as_of) = (
+             select x.on_day, case when x.on_day is null then '' else accounts.closed_as_of end
+               from (select case when (accounts.closed_on, accounts.closed_as_of)
+                                      > (excluded.opened_on, excluded.opened_as_of)
+                                 then accounts.closed_on end as on_day) x)
      where accounts.opened_as_of < excluded.opened_as_of
     """
 )
@@ -40,11 +44,16 @@ HOLD = text(
 )
 CLOSE = text(
     """
-    insert into accounts (account_number, party_id, closed_on)
-    values (:account_number, :party_id, :closed_on)
+    insert into accounts (account_number, party_id, closed_on, closed_as_of)
+    values (:account_number, :party_id, :closed_on, :mark)
     on conflict (account_number) do update
-       set closed_on = greatest(accounts.closed_on, excluded.closed_on)
-     where accounts.opened_on is null or accounts.opened_on <= excluded.closed_on
+       set closed_on = excluded.closed_on, closed_as_of = excluded.closed_as_of
+     where (accounts.opened_on is null
+            or (accounts.opened_on, accounts.opened_as_of)
+               < (excluded.closed_on, excluded.closed_as_of))
+       and (accounts.closed_on is null
+            or (accounts.closed_on, accounts.closed_as_of)
+               < (excluded.closed_on, excluded.closed_as_of))
     """
 )
 BOOK = text(

@@ -64,6 +64,7 @@ def on_account_closed(tx: Tx, event: Event[bank.AccountClosed]) -> None:
             "account_number": fact.account_number,
             "party_id": party_id,
             "closed_on": fact.closed_on,
+            "mark": mark_of(event),
         },
     )
     note(

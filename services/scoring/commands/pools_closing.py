@@ -5,6 +5,7 @@ some thousand customers at a time, so whoever writes the leaves of an event neve
 What comes for a month that is closed belongs to the next closing, and names its origin month.
 """
 
+import json
 import threading
 from datetime import date, timedelta
 
@@ -43,8 +44,8 @@ FIRST = text(
 )
 CLOSE = text(
     """
-    insert into closings (period, after_number, posted, closed_at)
-    values (:period, '', false, :closed_at)
+    insert into closings (period, after_number, posted, closed_at, read_until)
+    values (:period, '', false, :closed_at, cast(:read_until as jsonb))
     """
 )
 NEXT_NUMBERS = text(
@@ -112,8 +113,9 @@ class Closer:
             return False
         period = _due(tx)  # again: what was read meanwhile may be of an earlier month
         assert period is not None
-        pools_spreading.spread(tx, period)
-        tx.session.execute(CLOSE, {"period": period, "closed_at": tx.bank_now})
+        read = pools_spreading.spread(tx, period)
+        asked = {"period": period, "closed_at": tx.bank_now, "read_until": json.dumps(read)}
+        tx.session.execute(CLOSE, asked)
         log.info("month_closed", period=period)
         return True
 

@@ -23,7 +23,9 @@ from services.scoring.settings import home_currency
 from shared.db import Tx
 from shared.events.bank import AccountClosed, AccountOpened
 
-# Transactions of so many months behind may still come late: their pools are looked at again.
+# Transactions of so many months behind may still come late: their pools are looked at again. An
+# opening or a closing is taken however late it is told: those told since the last close say how
+# far back the days of open accounts are others now (`FIRST_MONTH_OF_TURNS`).
 LATE_MONTHS: Final = 2
 ACCOUNT_DAY, ACCOUNT, TRANSACTION, TURNOVER = "account_day", "account", "transaction", "turnover"
 NO_DRIVER = ""
@@ -91,6 +93,19 @@ NOTE_SPANS = text(
      where type = '{AccountOpened.TYPE}' and currency = :currency
        and businessdate < :following and closed_on > greatest(businessdate, :first)
     """  # noqa: S608 - names are ours
+)
+READ = text("select partition, next_offset from positions where topic = 'bank.events'")
+FIRST_MONTH_OF_TURNS = text(
+    """
+    select to_char(min(e.businessdate), 'YYYY-MM')
+      from (select p.partition, coalesce(
+                     cast(c.read_until ->> cast(p.partition as text) as bigint), 0) as since
+              from positions p
+              left join (select read_until from closings order by period desc limit 1) c on true
+             where p.topic = 'bank.events') read
+      join bank_events e on e.partition = read.partition and e.event_offset >= read.since
+     where e.type in ('bank.account_opened.v1', 'bank.account_closed.v1')
+    """
 )
 CHARGED = text(
     f"""
@@ -204,12 +219,16 @@ ADD_UP = text(
 )
 
 
-def spread(tx: Tx, period: str) -> None:
-    """All pools of a month that closes, and of earlier ones what is new."""
+def spread(tx: Tx, period: str) -> dict[str, int]:
+    """All pools of a month that closes, and of earlier ones what is new. Returns how far each
+    partition of `bank.events` had been read before, for the close after this one."""
     tx.session.execute(LONG)
+    read = {str(row.partition): row.next_offset for row in tx.session.execute(READ)}
+    told_late = tx.session.execute(FIRST_MONTH_OF_TURNS).scalar_one()
     for name, columns in (("uses", USES), ("spans", SPANS), ("weights", WEIGHTS)):
         staged(tx, f"pool_{name}", columns)
-    asked = {"period": period, "recent": _months_before(period, LATE_MONTHS),
+    recent = _months_before(period, LATE_MONTHS)
+    asked = {"period": period, "recent": min(recent, told_late or recent),
              "currency": home_currency()}  # fmt: skip
     by_origin: defaultdict[str, list[Any]] = defaultdict(list)
     for row in tx.session.execute(POOLS, asked):
@@ -224,6 +243,7 @@ def spread(tx: Tx, period: str) -> None:
             off = _charged_off(row, rows, charged)
             _spread_one(tx, period, row, off, month, is_priced=row.driver_code in with_rate)
     tx.session.execute(text("analyze allocation_shares, allocation_products"))
+    return read
 
 
 def _observe(tx: Tx, month: Mapping[str, Any]) -> dict[str, int]:

@@ -8,10 +8,11 @@ from urllib.parse import urlencode
 from babel.numbers import get_currency_precision
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import HTMLResponse
+from sqlalchemy.orm import Session
 
 from services.scoring.leaf_sql import LEAF_KEY
+from services.scoring.pages import reported, words
 from services.scoring.pages import value as values
-from services.scoring.pages import words
 from services.scoring.pages.sheets import decimal, driver_name, percent, plain, sheet
 from services.scoring.queries import (
     contribution,
@@ -22,12 +23,14 @@ from services.scoring.queries import (
     pools,
     worker_letters,
 )
+from services.scoring.queries import reported as reported_queries
 from services.scoring.queries.contribution import Sum
 from services.scoring.rules.concentration import MILLION, TEXTBOOK_PPM
 from services.scoring.settings import home_currency
 from shared.clock import business_date
 from shared.errors import Invalid, NotFound
 from shared.http import Context, requires
+from shared.reach import Reach
 from shared.web.translations import N_
 
 router = APIRouter()
@@ -92,16 +95,21 @@ def earnedsheet(ctx: ViewScores, after: str | None = None) -> Response:
 @dataclass(frozen=True)
 class Part:
     """Which leaves are asked for: those of one code of a dimension, from a place on; of what is
-    posted all, or those of a month."""
+    posted all, or those of a month. Of a `figure` of the month's report or of plans (or of what
+    a budget measures) those that it counts, in a month or a year, perhaps of one component."""
 
-    by: Literal[Way, "party"]
+    by: Literal[Way, "party", "bank"]
     code: Code = ""
     state: Literal["posted", "accrued"] = "posted"
-    month: Annotated[str, Query(pattern=r"^(\d{4}-\d\d)?$")] = ""
+    month: Annotated[str, Query(pattern=r"^(\d{4}(-\d\d)?)?$")] = ""
+    figure: Literal["", "result", "cost"] = ""
+    component: Code = ""
     after: Annotated[str | None, Query(max_length=2000)] = None
 
     @property
     def url(self) -> str:
+        if self.figure:
+            return figure_url(self.by, self.code, self.month, self.figure, self.component)
         return leaves_url(self.by, self.code, self.state, self.month)
 
 
@@ -192,6 +200,16 @@ def leaves_url(by: str, code: str, state: str = "posted", month: str = "") -> st
     return f"{HOME}/leaves?{urlencode(asked)}"
 
 
+def figure_url(
+    by: str, code: str, month: str, figure: str = "result", component: str = ""
+) -> str:
+    """The door from a figure of the month's report or of plans to the leaves that it counts."""
+    asked = {"by": by, "code": code, "month": month, "figure": figure}
+    if component:
+        asked["component"] = component
+    return f"{HOME}/leaves?{urlencode(asked)}"
+
+
 def _value(ctx: Context, by: str) -> dict[str, Any]:
     today = business_date(ctx.clock.bank_now(), ctx.clock.zone)
     mine = ctx.reach("score.view")
@@ -248,36 +266,57 @@ def _leaves(ctx: Context, part: Part) -> dict[str, Any]:
     place, by, code = _place(part.after), part.by, part.code
     mine = ctx.reach("score.view")
     with ctx.read() as session:
-        found = (
-            contribution.totals_of_party(session, mine, code)
-            if by == "party"
-            else contribution.totals(session, mine, values.coded(by))
-        )
         groups = values.Groups(session, ctx.runtime.directory)
-        posted = part.state == "posted"
-        chosen = replace(
-            values.selection(found, by, code, posted, groups), month=part.month if posted else ""
-        )
-        known = sorted(months.months(session), reverse=True) if by != "month" else []
         through = months.accrued_through(session)
-        rows = earned.leaves(session, mine, chosen, place)
-        whole = (
-            found.whole() if by == "party" else values.sums_by(found, by, groups).get(code, Sum())
+        rows, whole = (
+            _of_figure(session, mine, part, groups, place)
+            if part.figure
+            else _of_total(session, mine, part, groups, place)
         )
+        filtered = part.state == "posted" and not part.figure and by != "month"
+        known = sorted(months.months(session), reverse=True) if filtered else []
     last = rows[-1] if len(rows) == earned.PAGE_ROWS else None
     cursor = "~".join(getattr(last, name) for name in LEAF_KEY) if last else ""
     name, label = (code, f"party:{code}") if by == "party" else groups.described(by, code)
     return {
         "rows": rows, "whole": whole, "through": through, "by": by, "code": code,
-        "state": part.state, "name": name,
-        "month": chosen.month, "months": known,
-        "label": label, "ways": words.WAYS, "components": words.COMPONENTS,
+        "state": part.state, "name": name, "figure": part.figure, "component": part.component,
+        "month": part.month if part.state == "posted" else "", "months": known,
+        "partly": part.figure and not mine.everything,
+        "label": label, "ways": words.WAYS | words.PLANNED, "components": words.COMPONENTS,
         "currency": home_currency(), "leaf_url": leaf_url, "leaves_url": leaves_url,
         "csv_url": part.url.replace("/leaves?", "/leaves.csv?")
         + (f"&{urlencode({'after': part.after})}" if part.after else ""),
         "next_url": f"{part.url}&{urlencode({'after': cursor})}" if last else None,
         "first_url": part.url if part.after else None,
     }  # fmt: skip
+
+
+def _of_figure(
+    session: Session, mine: Reach, part: Part, groups: values.Groups, place: Sequence[str] | None
+) -> tuple[list[Any], Sum]:
+    """A page of the leaves of a figure, and the figure. Raises Invalid."""
+    cells, whole = reported.cells(session, mine, groups, part)
+    return reported_queries.leaves(session, mine, cells, place), whole
+
+
+def _of_total(
+    session: Session, mine: Reach, part: Part, groups: values.Groups, place: Sequence[str] | None
+) -> tuple[list[Any], Sum]:
+    """A page of the leaves of a total, and the total over all months. Raises Invalid."""
+    by, code, posted = part.by, part.code, part.state == "posted"
+    if by == "bank" or part.component:
+        raise Invalid("figure", reported.UNKNOWN)
+    found = (
+        contribution.totals_of_party(session, mine, code)
+        if by == "party"
+        else contribution.totals(session, mine, values.coded(by))
+    )
+    chosen = replace(
+        values.selection(found, by, code, posted, groups), month=part.month if posted else ""
+    )
+    whole = found.whole() if by == "party" else values.sums_by(found, by, groups).get(code, Sum())
+    return earned.leaves(session, mine, chosen, place), whole
 
 
 def _place(after: str | None) -> Sequence[str] | None:

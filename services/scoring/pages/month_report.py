@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from services.scoring.pages import value as values
 from services.scoring.pages import words
-from services.scoring.pages.contribution import ACCRUED, NAME, POSTED
+from services.scoring.pages.contribution import ACCRUED, NAME, POSTED, figure_url
 from services.scoring.pages.months import Period, around, first_day, is_complete, month_to_show
 from services.scoring.pages.sheets import decimal, percent, plain, sheet
 from services.scoring.queries import month_report, months
@@ -30,7 +30,7 @@ router = APIRouter()
 ViewScores = Annotated[Context, requires("score.view")]
 HOME = "/scoring/contribution/month"
 BEFORE, CHANGE, SHARE = N_("Month before"), N_("Change"), N_("Share of costs")
-SECTION, CODE = N_("Section"), N_("Code")
+SECTION, CODE, ENTRIES = N_("Section"), N_("Code"), N_("Entries")
 TOP, BOTTOM = N_("Top ten"), N_("Bottom ten")
 CORRECTION = N_("Corrections of earlier months")
 PROVISIONAL, TO_POST = N_("Provisional"), N_("Accounts still to post")
@@ -53,6 +53,7 @@ class Line:
     accrued_minor: int
     share_ppm: int | None = None
     label: str = ""
+    component: str = ""  # of which a product's line is
 
     @property
     def change_minor(self) -> int:
@@ -77,22 +78,22 @@ def month_csv(ctx: ViewScores, period: Period = None) -> Response:
     if not found["complete"]:
         raise NotFound
     texts = ctx.runtime.pages.texts(ctx.actor.language)
-    columns = (SECTION, CODE, NAME, POSTED, BEFORE, CHANGE, ACCRUED, SHARE)
+    columns = (SECTION, CODE, NAME, POSTED, BEFORE, CHANGE, ACCRUED, SHARE, ENTRIES)
     heads = [texts.gettext(column) for column in columns]
     lines = [
         (texts.gettext(words.SECTIONS[one.level]), one.code, plain(one.name, ctx),
          decimal(one.posted_minor), decimal(one.before_minor), decimal(one.change_minor),
-         decimal(one.accrued_minor), percent(one.share_ppm))
+         decimal(one.accrued_minor), percent(one.share_ppm), "")
         for one in (*found["lines"], *found["supervisors"])
     ]  # fmt: skip
     lines += [
         (texts.gettext(CORRECTION), row.origin_period, _component(ctx, row.component),
-         decimal(int(row.amount_minor)), "", "", "", "")
+         decimal(int(row.amount_minor)), "", "", "", "", str(row.leaves))
         for row in found["corrections"]
     ]  # fmt: skip
     lines += [
         (texts.gettext(section), row.customer_number, row.party_id or "",
-         decimal(int(row.posted_minor)), "", "", "", "")
+         decimal(int(row.posted_minor)), "", "", "", "", "")
         for section, rows in ((TOP, found["top"]), (BOTTOM, found["bottom"]))
         for row in rows
     ]  # fmt: skip
@@ -100,7 +101,7 @@ def month_csv(ctx: ViewScores, period: Period = None) -> Response:
     for count, what in ((left.accounts, TO_POST), (int(left.costs), TO_SPREAD)):
         if count:
             provisional = (texts.gettext(PROVISIONAL), str(count), texts.gettext(what))
-            lines.insert(0, (*provisional, "", "", "", "", ""))
+            lines.insert(0, (*provisional, "", "", "", "", "", ""))
     return sheet(f"month-{found['period']}", heads, lines)
 
 
@@ -121,7 +122,7 @@ def _report(ctx: Context, asked: str | None) -> dict[str, Any]:
     return {
         "period": period, "before": before, "closed": closed, "complete": complete,
         "months": around(sorted(posted), period), "currency": home_currency(), "home": HOME,
-        "components": words.COMPONENTS,
+        "components": words.COMPONENTS, "figure_url": figure_url,
         "panel_url": f"{HOME}/figures?{urlencode({'period': period})}",
         "csv_url": f"{HOME}.csv?{urlencode({'period': period})}", **found,
     }  # fmt: skip
@@ -182,8 +183,11 @@ def _components(cells: list[Cell], groups: values.Groups, spent: int | None) -> 
         lines.append(_summed("component", code, groups.described("component", code)[0], of_it,
                              spent))  # fmt: skip
         lines += [
-            _summed("product", cell.product_code,
-                    groups.described("product", cell.product_code)[0], [cell], spent)
+            replace(
+                _summed("product", cell.product_code,
+                        groups.described("product", cell.product_code)[0], [cell], spent),
+                component=code,
+            )
             for cell in of_it
         ]  # fmt: skip
     return lines

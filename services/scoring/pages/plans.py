@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from services.scoring.pages import value as values
 from services.scoring.pages import words
-from services.scoring.pages.contribution import NAME, SUM, leaves_url
+from services.scoring.pages.contribution import NAME, SUM, figure_url
 from services.scoring.pages.months import MonthOrYear, around, is_complete, is_year, month_to_show
 from services.scoring.pages.sheets import decimal, percent, plain, sheet
 from services.scoring.queries import months, plans
@@ -122,7 +122,7 @@ def _shown(ctx: Context, asked: Asked) -> dict[str, Any]:
         "months": around(known, f"{period}-12" if is_year(period) else period),
         "years": sorted({p for p in planned if is_year(p)} | {p for p in (period,) if is_year(p)}),
         "complete": complete, "to_post": to_post, "not_compared": left if mine.everything else {},
-        "currency": home_currency(), "leaves_url": leaves_url, "chart": _chart(ctx, rows),
+        "currency": home_currency(), "figure_url": figure_url, "chart": _chart(ctx, rows),
         "url": lambda **changes: f"{HOME}?{urlencode({**here, **changes})}",
         "panel_url": f"{HOME}/figures?{urlencode(here)}",
         "csv_url": f"{HOME}.csv?{urlencode(here)}",

@@ -191,6 +191,11 @@ def bank(session: Session) -> Sum:
     return _totals(session.execute(OF_BANK)).whole()
 
 
+def components(session: Session) -> list[str]:
+    """All components that the bank has leaves of."""
+    return sorted(_totals(session.execute(OF_BANK)).by_component())
+
+
 def without_party(session: Session) -> int:
     """What customer numbers earn that are nobody's yet."""
     return int(session.execute(WITHOUT_PARTY).scalar_one())

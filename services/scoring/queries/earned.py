@@ -66,6 +66,24 @@ def share_of(leaf: str, on: str) -> str:
            and told.event_offset = {opening_of(owner, account, on)}) share on true"""  # noqa: S608
 
 
+def place_after(leaf: str) -> str:
+    """The leaves behind the last one that was seen."""
+    places = ", ".join(f":after_{n}" for n in range(len(LEAF_KEY)))
+    return f"(not :goes_on or ({columns(leaf, LEAF_KEY)}) > ({places}))"
+
+
+def described(found: str) -> str:
+    """Leaves, in the order of their key, with what a page says of them."""
+    on = "coalesce(" + last_day("nullif(y.origin_period, '')") + ", 'infinity')"
+    return f"""
+        select y.*, n.party_id, p.names, {_SHARE} from ({found}) y
+          left join numbers n on n.customer_number = y.customer_number
+          left join products p on p.product_code = y.product_code
+          {share_of("y", on)}
+         order by {columns("y", LEAF_KEY)}
+        """  # noqa: S608 - names are ours
+
+
 def _leaves_sql(dimension: str, in_month: str) -> Any:
     """A page of leaves by key, posted and open ones apart: an open one has no period."""
     key = columns("x", LEAF_KEY)
@@ -74,12 +92,10 @@ def _leaves_sql(dimension: str, in_month: str) -> Any:
     only = ONLY[dimension].replace("{is_code}", "= any(:codes)" if grouped else "= :code")
     if dimension != "party":
         only += " and {mine}"
-    places = ", ".join(f":after_{n}" for n in range(len(LEAF_KEY)))
-    after = f"(not :goes_on or ({key}) > ({places}))"
-    on = "coalesce(" + last_day("nullif(y.origin_period, '')") + ", 'infinity')"
+    after = place_after("x")
     return by_reach(
-        f"""
-        select y.*, n.party_id, p.names, {_SHARE} from (
+        described(
+            f"""
           (select {key}, x.amount_minor, {columns("x", PLACES)}
              from leaves x where :posted and {only} and {in_month} and {after}
             order by {key} limit :limit)
@@ -90,12 +106,8 @@ def _leaves_sql(dimension: str, in_month: str) -> Any:
                           v.amount_minor, {columns("o", PLACES)}
                      from open_leaves o {open_values("o.{name}")}) x
             where not :posted and x.amount_minor <> 0 and {only} and {after}
-            order by {key} limit :limit)) y
-          left join numbers n on n.customer_number = y.customer_number
-          left join products p on p.product_code = y.product_code
-          {share_of("y", on)}
-         order by {columns("y", LEAF_KEY)}
-        """,  # noqa: S608 - names are ours
+            order by {key} limit :limit)"""  # noqa: S608 - names are ours
+        ),
         **({"party": "n.party_id"} if dimension == "party" else {"number": "x.customer_number"}),
     )
 

@@ -42,6 +42,7 @@ CELLS = {
           from month_totals
          where (period between :first and :last or period = '')
            and (not :costs_only or component = any(:costs))
+           and (cast(:only as text) is null or {code} = :only)
            and {MINE[dimension]}
          group by 1 having sum(posted_minor) <> 0 or sum(accrued_minor) <> 0
         """  # noqa: S608 - names are ours
@@ -104,15 +105,16 @@ def dimensions(reach: Reach) -> tuple[Dimension, ...]:
 
 
 def actuals(
-    session: Session, reach: Reach, kind: Kind, dimension: Dimension, period: str
-) -> dict[str, Sum]:
+    session: Session, reach: Reach, kind: Kind, dimension: Dimension, period: str,
+    *, only: str | None = None,
+) -> dict[str, Sum]:  # fmt: skip
     """Posted in the month, or in the months of the year so far, and accrued since, by code; costs
-    are positive. Of a line: by product; of a supervisor: by manager."""
+    are positive. Of a line: by product; of a supervisor: by manager. `only`: of one code."""
     costs_only = WHAT[kind] == "cost"
     first, last = (f"{period}-01", f"{period}-12") if len(period) == 4 else (period, period)
     asked = {
         **parameters_of(reach), "first": first, "last": last, "costs_only": costs_only,
-        "costs": list(COSTS),
+        "costs": list(COSTS), "only": only,
     }  # fmt: skip
     sign = -1 if costs_only else 1
     return {
