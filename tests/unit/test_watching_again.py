@@ -79,3 +79,34 @@ def test_one_that_is_closed_once_more_is_closed(again: list[tuple[str, str, int]
     })  # fmt: skip
     assert [one for one in once_more if one[1] == "raised" and one[2] > 455] == []
     assert once_more != again
+
+
+SILENT_FROM = 199
+
+
+def _ends(closed_on: int, told_on: int, fee_on: int | None = None) -> list[tuple[str, str, int]]:
+    """What ends after a silence, of an account whose closing is told before that day's close."""
+    live, found = Live(PLAN), []
+    for today in range(closed_on + 30):
+        if today < SILENT_FROM and today % 3 == 0:
+            live.buys(today)
+        if today == fee_on:
+            live.feed(made_bank.booked("one", "CARD", today, -10, "fee", "bank", 9_999), b"one")
+        if today == told_on:
+            _closing(live, closed_on)
+        found += live.close(today)
+    return [(s.rule, s.kind, (s.on - day(0)).days) for s in found if s.on >= day(SILENT_FROM)]
+
+
+@pytest.mark.parametrize(
+    ("closed_on", "told_on", "fee_on"),
+    [(285, 284, None), (285, 284, 284), (330, 325, None), (460, 450, None)],
+    ids=["nothing between", "a booking between", "a probe between", "a later probe between"],
+)
+def test_a_closing_told_before_its_day_ends_the_alert_on_its_day(
+    closed_on: int, told_on: int, fee_on: int | None
+) -> None:
+    """Though a look is due between the two."""
+    told = _ends(closed_on, told_on, fee_on)
+    assert ("collapse", "cleared", closed_on) in told
+    assert told == _ends(closed_on, closed_on, fee_on)

@@ -164,6 +164,13 @@ def is_closed(closed_on: int, day: int) -> bool:
     return 0 < closed_on & _DAY <= day and not 0 < again <= day
 
 
+@inlined
+def closes_after(closed_on: int, day: int) -> int:
+    """The day of a closing, where it is later than another day; 0: it is not."""
+    closed = closed_on & _DAY
+    return closed if closed > day else 0
+
+
 @compiled
 def ended(watch: Watch, account: int) -> int:
     """Forgets what is known of a closed account: who opens it again begins anew. Returns the day
