@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.scoring.scores import watching
 from shared.events.bank import AccountClosed, AccountOpened
 from tests import made_bank
 from tests.risk_live import Live
@@ -62,7 +63,10 @@ WAYS = {
     "closed twice": {CLOSED: [CLOSE], CLOSED + 5: [(_closing, CLOSED + 5)], OPENED: [OPEN]},
     "a closing late": {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 4: [(_closing, OPENED - 1)]},
     "opened twice": {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 9: [(_opening, OPENED + 9)]},
-}
+    "an opening early": {
+        CLOSED: [CLOSE], OPENED: [OPEN], LAST_BUY - 3: [(_opening, LAST_BUY - 2)],
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("told", WAYS.values(), ids=WAYS)
@@ -79,6 +83,27 @@ def test_one_that_is_closed_once_more_is_closed(again: list[tuple[str, str, int]
     })  # fmt: skip
     assert [one for one in once_more if one[1] == "raised" and one[2] > 455] == []
     assert once_more != again
+
+
+def test_a_closing_on_the_day_of_the_opening_counts() -> None:
+    told = {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 1: [(_closing, OPENED)]}
+    assert [one for one in _signals(told) if one[1] == "raised" and one[2] >= CLOSED] == []
+
+
+def test_trouble_and_movers_are_forgotten_with_the_features() -> None:
+    live = Live(PLAN)
+    head = live.replay.engine.partition(0).watched
+    for today in range(CLOSED):
+        live.buys(today)
+        live.close(today)
+    known = head.pool[: watching.HEAD].copy()
+    _closing(live, CLOSED)
+    live.close(CLOSED)
+    left = head.pool[: watching.HEAD]
+    assert known[watching.TROUBLE_ON] > 0, "else there was nothing to forget"
+    assert known[watching.MOVED :].any()
+    assert left[watching.TROUBLE_ON] == 0
+    assert not left[watching.MOVED :].any()
 
 
 SILENT_FROM = 199

@@ -201,11 +201,12 @@ def _after_closing(closed_on: int, day: int) -> int:
 
 @inlined
 def _after_opening(closed_on: int, day: int) -> int:
-    """Both days stand beside each other: the closing may be one of a day not looked at yet."""
+    """Both days stand beside each other: the closing may be one of a day not looked at yet. Of
+    openings without a closing between them the first counts."""
     closed, again = closed_on & _DAY, closed_on >> _AGAIN_SHIFT
     if closed == 0 or day < closed:
         return closed_on
-    return closed | max(again, day) << _AGAIN_SHIFT
+    return closed | (min(again, day) if again > 0 else day) << _AGAIN_SHIFT
 
 
 @inlined
