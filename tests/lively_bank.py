@@ -3,7 +3,7 @@
 from datetime import timedelta
 from random import Random
 
-from shared.events.bank import AccountOpened, TransactionBooked
+from shared.events.bank import AccountClosed, AccountOpened, TransactionBooked
 from tests.ledger_bank import CURRENCY, FIRST_DAY, Bank, event_of, rates
 
 DAYS = 100
@@ -27,6 +27,27 @@ def lively_bank(seed: int, *, late: bool = True) -> Bank:
     if not late:
         bank.events = [((event.businessdate - FIRST_DAY).days, event) for _, event in bank.events]
     return bank
+
+
+def with_turns(bank: Bank, seed: int, most: int) -> Bank:
+    """And its accounts are closed and opened again, so often at most. Between two turns of one
+    account lie more days than `stream` tells a fact early: a bank says them in their order."""
+    rng, events = Random(seed), list(bank.events)
+    owners = {e.data.account_number: e.data.customer_number for _, e in events
+              if isinstance(e.data, AccountOpened)}  # fmt: skip
+    for account, customer in sorted(owners.items()):
+        slot = rng.randrange(20, 60)
+        for n in range(rng.randrange(1, most + 1)):
+            on = FIRST_DAY + timedelta(days=slot)
+            fact: AccountClosed | AccountOpened = AccountClosed(
+                customer_number=customer, account_number=account, closed_on=on
+            )
+            if n % 2:
+                fact = AccountOpened(customer_number=customer, account_number=account, opened_on=on,
+                                     product_code=PRODUCT, currency=CURRENCY)  # fmt: skip
+            events.append((slot, event_of(fact, f"turn-{account}-{n}", on)))
+            slot += rng.randrange(4, 14)
+    return Bank(events, bank.rates, bank.days)
 
 
 def _life(bank: Bank, rng: Random, customer: str, accounts: list[str]) -> None:

@@ -147,7 +147,9 @@ def _silence_rule(
         c.silent_on = silence.silent_on(
             c.last_on, gap, limits[T_GAPS], limits[T_DAYS_MIN], limits[T_DAYS_MAX]
         )
-    if c.silence == 1 and c.silent_on > watermark:
+    elif c.silence == 1:  # it began by limits that asked for less
+        c.silent_on = 0
+    if c.silence == 1 and not 0 < c.silent_on <= watermark:
         c.silence = 0
         return _signal(
             signals, n, event, row, SILENCE, CLEARED, c.silence_episode, day,

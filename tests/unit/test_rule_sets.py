@@ -209,3 +209,31 @@ def test_a_timer_set_by_other_limits_is_asked_by_those_of_now(
     assert found_on == from_begin != first_on
     assert (found_on > first_on) == bool(on)
     assert (found_mark == first_mark) == bool(told_on)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"silence_gaps_milli": 11_000}, {"silence_count_min": 40}, {"silence_tenure_days_min": 400}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_an_action_ends_a_silence_also_by_a_set_that_asks_for_more(changed: dict[str, int]) -> None:
+    """A pace that is known no longer cannot hold an alert open."""
+    rules = RuleSet(
+        msgspec.structs.replace(rule_set.first_thresholds(), **changed),
+        msgspec.to_builtins(hand_made(PRODUCT)),
+    )
+
+    def silences(back_on: int) -> list[tuple[str, str]]:
+        events: list[Any] = []
+        for n in range(160):
+            if n % 5 == 0 and (n <= 45 or n >= back_on):
+                events.append(transaction(n, "C1", "A1", 100, day(n)))
+            events.append(closed(day(n)))
+        signals = lived(events, ((1, day(110), rules),)).signals.items()
+        return [(said["kind"], said["on"]) for name, said in
+                ((name, msgspec.json.decode(s)) for name, s in signals)
+                if name.startswith("silence")]  # fmt: skip
+
+    (raised,) = silences(back_on=1_000)
+    assert raised < ("raised", day(110).isoformat()), "and nothing ends it where nobody comes"
+    assert silences(back_on=120) == [raised, ("cleared", day(120).isoformat())]

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from services.scoring import risk_plan
 from shared.events import Event
+from shared.events.bank import AccountClosed
 from tests.ledger_bank import FIRST_DAY, Bank, stream
-from tests.lively_bank import PRODUCT, lively_bank
+from tests.lively_bank import PRODUCT, lively_bank, with_turns
 from tests.risk_live import figures, hand_made
 from tests.scored import Scored
 from tests.workers import closed
@@ -28,6 +29,7 @@ SEEDS = st.integers(0, 2**32)
 SIZES = st.sampled_from((1, 3, 7, 50, 5000))
 PARTITIONS = st.sampled_from((1, 3, 16))
 RESTARTS = st.sampled_from((0, 5))
+TURNS = st.sampled_from((1, 1, 2, 3))  # of an account at most; a last closing shows most
 PLAN = risk_plan.plan_of(hand_made(PRODUCT))
 
 
@@ -84,6 +86,37 @@ def test_any_order_inside_the_open_days_changes_nothing_that_a_close_tells(
     assert other.leaves() == one.leaves()
 
 
+@many
+@given(seed=SEEDS, order=SEEDS, turns=TURNS, size=SIZES, partitions=PARTITIONS,
+       restart_every=RESTARTS)  # fmt: skip
+def test_neither_does_the_split_where_accounts_are_closed_and_opened_again(
+    seed: int, order: int, turns: int, size: int, partitions: int, restart_every: int
+) -> None:
+    bank = with_turns(lively_bank(seed), seed, turns)
+    one = quiet_run(bank)
+    other = Scored(bank, partitions, PLAN)
+    other.run(interleaved(bank, Random(order)), size, restart_every)
+    assert not one.refused
+    assert not other.refused
+    assert other.signals == one.signals
+    assert other.leaves() == one.leaves()
+
+
+@many
+@given(seed=SEEDS, order=SEEDS, turns=TURNS, size=SIZES, partitions=PARTITIONS,
+       restart_every=RESTARTS)  # fmt: skip
+def test_neither_does_the_order_where_a_closing_is_told_before_its_day(
+    seed: int, order: int, turns: int, size: int, partitions: int, restart_every: int
+) -> None:
+    bank = with_turns(lively_bank(seed, late=False), seed, turns)
+    one = quiet_run(bank)
+    other = Scored(bank, partitions, PLAN).run(stream(bank, Random(order)), size, restart_every)
+    assert not one.refused
+    assert not other.refused
+    assert told_by_closes(other) == told_by_closes(one)
+    assert other.leaves() == one.leaves()
+
+
 def told_by_closes(one: Scored) -> dict[str, bytes]:
     """The signals of a model of risk: an account's events wait for the close of their day."""
     rules = ("collapse/", "outflow_ahead/", "distress/")
@@ -109,6 +142,22 @@ def test_the_lively_banks_have_what_is_to_be_proven() -> None:
     rules = ("silence", "outflow", "collapse", "outflow_ahead", "distress")
     assert {rule for rule, kind in told if kind == "raised"} >= set(rules), told
     assert {rule for rule, kind in told if kind == "cleared"} >= {"silence", "outflow"}, told
+
+
+def test_a_turn_ends_what_is_told_of_an_account() -> None:
+    """The control of the two tests with turns: they have alerts that a closing ends."""
+    bank = lively_bank(3, late=False)
+    turning = with_turns(bank, 3, 3)
+    never, closed_some = quiet_run(bank), quiet_run(turning)
+    closings = {(e.data.account_number, e.data.closed_on.isoformat())
+                for _, e in turning.events if isinstance(e.data, AccountClosed)}  # fmt: skip
+
+    def ended_by_closings(one: Scored) -> int:
+        told = map(msgspec.json.decode, told_by_closes(one).values())
+        return sum(s["kind"] == "cleared" and (s["account_number"], s["on"]) in closings
+                   for s in told)  # fmt: skip
+
+    assert ended_by_closings(closed_some) > ended_by_closings(never)
 
 
 def test_what_comes_behind_its_close_is_found() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.scoring.scores import watching
 from shared.events.bank import AccountClosed, AccountOpened
 from tests import made_bank
 from tests.risk_live import Live
@@ -62,7 +63,10 @@ WAYS = {
     "closed twice": {CLOSED: [CLOSE], CLOSED + 5: [(_closing, CLOSED + 5)], OPENED: [OPEN]},
     "a closing late": {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 4: [(_closing, OPENED - 1)]},
     "opened twice": {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 9: [(_opening, OPENED + 9)]},
-}
+    "an opening early": {
+        CLOSED: [CLOSE], OPENED: [OPEN], LAST_BUY - 3: [(_opening, LAST_BUY - 2)],
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("told", WAYS.values(), ids=WAYS)
@@ -105,3 +109,55 @@ def test_a_closing_of_another_product_of_its_number_leaves_it_watched() -> None:
     assert _of_two("SAVE") == never
     closed = _of_two("SAVE", "CARD")  # the control
     assert [one for one in closed if one[1] == "raised" and one[2] > CLOSED] == []
+
+
+def test_a_closing_on_the_day_of_the_opening_counts() -> None:
+    told = {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 1: [(_closing, OPENED)]}
+    assert [one for one in _signals(told) if one[1] == "raised" and one[2] >= CLOSED] == []
+
+
+def test_trouble_and_movers_are_forgotten_with_the_features() -> None:
+    live = Live(PLAN)
+    head = live.replay.engine.partition(0).watched
+    for today in range(CLOSED):
+        live.buys(today)
+        live.close(today)
+    known = head.pool[: watching.HEAD].copy()
+    _closing(live, CLOSED)
+    live.close(CLOSED)
+    left = head.pool[: watching.HEAD]
+    assert known[watching.TROUBLE_ON] > 0, "else there was nothing to forget"
+    assert known[watching.MOVED :].any()
+    assert left[watching.TROUBLE_ON] == 0
+    assert not left[watching.MOVED :].any()
+
+
+SILENT_FROM = 199
+
+
+def _ends(closed_on: int, told_on: int, fee_on: int | None = None) -> list[tuple[str, str, int]]:
+    """What ends after a silence, of an account whose closing is told before that day's close."""
+    live, found = Live(PLAN), []
+    for today in range(closed_on + 30):
+        if today < SILENT_FROM and today % 3 == 0:
+            live.buys(today)
+        if today == fee_on:
+            live.feed(made_bank.booked("one", "CARD", today, -10, "fee", "bank", 9_999), b"one")
+        if today == told_on:
+            _closing(live, closed_on)
+        found += live.close(today)
+    return [(s.rule, s.kind, (s.on - day(0)).days) for s in found if s.on >= day(SILENT_FROM)]
+
+
+@pytest.mark.parametrize(
+    ("closed_on", "told_on", "fee_on"),
+    [(285, 284, None), (285, 284, 284), (330, 325, None), (460, 450, None)],
+    ids=["nothing between", "a booking between", "a probe between", "a later probe between"],
+)
+def test_a_closing_told_before_its_day_ends_the_alert_on_its_day(
+    closed_on: int, told_on: int, fee_on: int | None
+) -> None:
+    """Though a look is due between the two."""
+    told = _ends(closed_on, told_on, fee_on)
+    assert ("collapse", "cleared", closed_on) in told
+    assert told == _ends(closed_on, closed_on, fee_on)

@@ -38,6 +38,7 @@ from services.scoring.scores.watching import (
     TROUBLE_ON,
     WORDS,
     Watch,
+    closes_after,
     ended,
     features_of,
     is_closed,
@@ -238,6 +239,14 @@ def _first_wait(watch: Watch, account: int) -> int:
 
 
 @compiled
+def _known_after(watch: Watch, account: int, day: int) -> int:
+    """The earliest day behind a look on which something happens that is known already: a booking
+    that waits, or a closing that was told before its day. 0: none."""
+    closing = closes_after(watch.pool[watch.places[account, 0] + CLOSED_ON], day)
+    return sooner(closing, _first_wait(watch, account))
+
+
+@compiled
 def look(
     watch: Watch, row: int, first_account: Ints, next_account: Ints, watermark: int, offset: int
 ) -> bool:
@@ -250,8 +259,9 @@ def look(
         if begin >= 0:
             due = watch.pool[begin + DUE]
             while 0 < due <= watermark:
-                due = _look_on(watch, account, due, offset)
-                due = sooner(due, _first_wait(watch, account))
+                looked = due
+                due = _look_on(watch, account, looked, offset)
+                due = sooner(due, _known_after(watch, account, looked))
             watch.pool[begin + DUE] = due
             earliest = sooner(earliest, due)
         account = next_account[account]
@@ -290,7 +300,7 @@ def _process_due_again(watch: Watch, account: int, watermark: int) -> int:
             on = state[purchase_features.FIRST_ON] + second // DAY_S
             # A crossing would have been written: on the line itself the next close asks.
             due = min(on, looked + AGAIN_DAYS) if on > looked else watermark + 1
-        due = sooner(due, _first_wait(watch, account))
+        due = sooner(due, _known_after(watch, account, looked))
     return due  # type: ignore[no-any-return]
 
 
@@ -317,10 +327,11 @@ def _due_again(watch: Watch, account: int, watermark: int) -> int:
         else:
             last = last_on(state, watch.sets[of_set, 0])
             due = _probe_after(last, looked) if last > 0 else 0
-        due = sooner(due, _first_wait(watch, account))
+        due = sooner(due, _known_after(watch, account, looked))
     if last == 0:
         return due  # type: ignore[no-any-return]
-    found = sooner(next_look(watch, account, last, looked), _first_wait(watch, account))
+    known = _known_after(watch, account, looked)
+    found = sooner(next_look(watch, account, last, looked), known)
     return max(found, watermark + 1)
 
 

@@ -164,6 +164,13 @@ def is_closed(closed_on: int, day: int) -> bool:
     return 0 < closed_on & _DAY <= day and not 0 < again <= day
 
 
+@inlined
+def closes_after(closed_on: int, day: int) -> int:
+    """The day of a closing, where it is later than another day; 0: it is not."""
+    closed = closed_on & _DAY
+    return closed if closed > day else 0
+
+
 @compiled
 def ended(watch: Watch, account: int) -> int:
     """Forgets what is known of a closed account: who opens it again begins anew. Returns the day
@@ -194,11 +201,12 @@ def _after_closing(closed_on: int, day: int) -> int:
 
 @inlined
 def _after_opening(closed_on: int, day: int) -> int:
-    """Both days stand beside each other: the closing may be one of a day not looked at yet."""
+    """Both days stand beside each other: the closing may be one of a day not looked at yet. Of
+    openings without a closing between them the first counts."""
     closed, again = closed_on & _DAY, closed_on >> _AGAIN_SHIFT
     if closed == 0 or day < closed:
         return closed_on
-    return closed | max(again, day) << _AGAIN_SHIFT
+    return closed | (min(again, day) if again > 0 else day) << _AGAIN_SHIFT
 
 
 @inlined
