@@ -129,6 +129,9 @@ def test_what_begins_again_by_a_late_event_begins_no_earlier_than_the_end_before
     found = episodes.episodes("outflow", crossings, {"A": day(0)})
     assert spans(found) == [(100, 105), (105, None)]
     assert found[1].raised_by == ("A/2/raised",)
+    other = [crossing("B", "raised", 10), crossing("B", "cleared", 20)]
+    both = episodes.episodes("outflow", [*crossings, *other], {"A": day(0), "B": day(0)})
+    assert spans(both) == [(10, 20), (100, 105), (105, None)]
 
 
 def test_episodes_of_one_instant_stay_in_their_order():
