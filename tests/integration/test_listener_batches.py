@@ -1,5 +1,6 @@
 """What a listener takes together: it rests after little, it halves what is too much or fails."""
 
+import threading
 import time
 
 import pytest
@@ -49,6 +50,32 @@ def test_what_is_too_much_together_is_taken_in_halves(space, ledger, monkeypatch
             ledger.listener.source.rewind()
     assert max(sizes) > 100, "nothing was too much: the test proves nothing"
     assert ledger.listener._at_most > 100, "it never asks for more again"
+
+
+def test_a_running_listener_takes_a_batch_that_failed_again(space, ledger, monkeypatch):
+    """The broker would go on behind it, and its events would be lost in silence."""
+    apply, failed = ledger.listener._apply_together, []
+
+    def world_down_once(records):
+        if not failed:
+            failed.extend(records)
+            raise TimeoutError("canceling statement due to statement timeout")
+        apply(records)
+
+    monkeypatch.setattr(ledger.listener, "_apply_together", world_down_once)
+    space.publish(*[contact(n) for n in range(300)])
+    stop = threading.Event()
+    running = threading.Thread(target=ledger.listener.run, args=(stop,))
+    running.start()
+    deadline = time.monotonic() + 30
+    try:
+        while len(entries(ledger.database)) < 300 and time.monotonic() < deadline:
+            time.sleep(0.1)
+    finally:
+        stop.set()
+        running.join(30)
+    assert failed, "nothing failed: the test proves nothing"
+    assert [value for _, value in entries(ledger.database)] == [f"K{n}" for n in range(300)]
 
 
 def test_one_bad_message_of_many_costs_itself_only(space, ledger, monkeypatch):
