@@ -240,6 +240,7 @@ def _answer(
     errors: Problems = (),
     fields: Problems = (),
 ) -> Response:
+    """`message` is a msgid, or already in the reader's language."""
     correlation_id = request.scope.get("correlation_id", "")
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     if "text/html" in request.headers.get("accept", ""):
@@ -248,7 +249,8 @@ def _answer(
             request=request,
         )  # fmt: skip
         return HTMLResponse(body, status_code=status, headers=headers)
-    content = {"code": code, "message": message, "correlation_id": correlation_id}
+    texts = runtime.pages.texts(_language_of(request))
+    content = {"code": code, "message": texts.gettext(message), "correlation_id": correlation_id}
     if errors:
         content |= {"errors": errors, "fields": fields or errors}
     return JSONResponse(

@@ -173,6 +173,7 @@ def test_what_cannot_be_taken_is_said_at_its_field(scoring, bank, language):
     told = {
         ("outflow_ppm", "half"): {"zh-CN": "这不是数字", "en": "This is no number"},
         ("outflow_ppm", "NaN"): {"zh-CN": "这不是数字", "en": "This is no number"},
+        ("outflow_ppm", "9e999999"): {"zh-CN": "这不是数字", "en": "This is no number"},
         ("silence_days_min", "1.5"): {"zh-CN": "小数位数过多", "en": "Too many digits"},
         ("silence_days_max", "5"): {"zh-CN": "超出范围", "en": "Out of bounds"},
         ("score.0.raise_ppm", "20"): {"zh-CN": "超出范围", "en": "Out of bounds"},

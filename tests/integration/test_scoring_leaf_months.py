@@ -69,4 +69,16 @@ def test_the_page_shows_what_its_csv_holds(
                                               "state": "accrued"})  # fmt: skip
     of_month = client.get("/contribution/leaves", params={"by": "month", "code": month}).text
     assert 'name="month"' not in of_month
-    assert client.get("/contribution/leaves", params={**asked, "month": "May"}).status_code == 422
+
+
+@pytest.mark.parametrize(("language", "said"), [
+    ("zh-CN", "有些内容填写有误。"), ("en", "Some fields are not valid."),
+])  # fmt: skip
+def test_what_is_no_month_is_refused_in_the_readers_language(
+    scoring: ServiceUnderTest, language: str, said: str
+) -> None:
+    client = scoring.client(HEAD)
+    client.headers["x-guanxi-language"] = language
+    for month in ("May", "2025-99", "2025-00"):
+        answer = client.get(f"/contribution/leaves?by=component&code=fee&month={month}")
+        assert (answer.status_code, answer.json()["message"]) == (422, said)

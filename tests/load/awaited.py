@@ -2,9 +2,23 @@
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from typing import Final
+
+import typer
 
 from tests.load.pace import Sent
 from tests.load.stage import spread
+
+ENOUGH: Final = 1000  # a 99th percentile of fewer is a matter of ten events
+
+
+def some_after(rate: int, seconds: float, warm_up_s: float) -> None:
+    """Of fewer events after the warm-up nothing could be said."""
+    if rate * (seconds - warm_up_s) <= ENOUGH:
+        raise typer.BadParameter(
+            f"{rate} events/s for {seconds:g} s are too few: after {warm_up_s:g} s of warm-up"
+            f" there must be more than {ENOUGH:,}"
+        )
 
 
 @dataclass
@@ -33,5 +47,5 @@ class Awaited:
     def spread(self, begun: float, warm_up_s: float) -> dict[str, float]:
         """Of those sent after the warm-up of the pace that began then."""
         took = [seconds for at, seconds in self.took if at > begun + warm_up_s]
-        assert len(took) > 1000, "too few to say anything"
+        assert len(took) > ENOUGH, "too few to say anything"
         return spread(took)

@@ -50,6 +50,7 @@ from tests.workers import (
 
 PARTITIONS = 8
 DAYS = 30
+CUSTOMERS_MIN = 10
 MID_MONTH = FIRST_DAY + timedelta(days=14)
 _ROUNDS = "guanxi_worker_rounds_total"
 STRIDE = 7_368_787  # a prime: whoever goes through all customers by it meets each once
@@ -258,8 +259,11 @@ def main(
     quick: Annotated[bool, typer.Option(help="a tenth of the events and customers")] = False,
 ) -> None:
     """Measure the scorer's throughput on a real broker."""
-    compile_ahead()
     part = 10 if quick else 1
+    for size in customers or ():
+        if size // part < CUSTOMERS_MIN:
+            raise typer.BadParameter(f"{size} customers, not {CUSTOMERS_MIN * part} or more")
+    compile_ahead()
     with full_servers() as found_servers, tempfile.TemporaryDirectory() as folder:
         for size in customers or [50_000]:
             begin = MID_MONTH if month_end else FIRST_DAY

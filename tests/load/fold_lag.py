@@ -28,7 +28,7 @@ from shared.ids import partition_of
 from shared.testing.servers import Servers
 from shared.testing.space import Space
 from shared.wire import Record
-from tests.load.fold_rate import amounts_of, cpu_s, events_and_states
+from tests.load.fold_rate import EVENTS_MIN, amounts_of, cpu_s, events_and_states
 from tests.load.full_servers import full_servers
 from tests.load.query_rooms import (
     assert_each,
@@ -42,6 +42,7 @@ from tests.load.query_rooms import (
 from tests.processes import Forked
 
 PARTITIONS = 8
+STILL_S = 30.0  # without progress: what is missing was lost
 
 
 async def preload(space: Space, records: list[Record], partitions: int) -> None:
@@ -95,9 +96,14 @@ def _work_off(database: Database, running: list[Forked], count: int) -> float:
     for one in running:
         one.send_signal(signal.SIGCONT)
     begun, said = time.perf_counter(), 1
+    most, moved = -1, begun
     while (done := _folded(database)) < count:
         assert all(one.poll() is None for one in running), "a listener ended"
-        if time.perf_counter() > begun + said:
+        now = time.perf_counter()
+        if done > most:
+            most, moved = done, now
+        assert now < moved + STILL_S, f"{count - done:,} are missing, none came for {STILL_S:g} s"
+        if now > begun + said:
             typer.echo(f"{said:6.1f} s: {count - done:,} wait", err=True)
             said += 1
         time.sleep(0.02)
@@ -149,7 +155,7 @@ def _measure(
 
 
 def main(
-    events: Annotated[int, typer.Option(min=1000)] = 400_000,
+    events: Annotated[int, typer.Option(min=EVENTS_MIN)] = 400_000,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     rates: Annotated[bool, typer.Option(help="a ledger on every account")] = False,
     members: Annotated[

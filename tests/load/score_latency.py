@@ -38,7 +38,7 @@ from shared.ids import partition_of
 from shared.process import spare_the_collector
 from shared.testing.servers import Servers
 from shared.testing.space import ServiceUnderTest, Space
-from tests.load.awaited import Awaited
+from tests.load.awaited import Awaited, some_after
 from tests.load.bench_worker import (
     PARTITIONS,
     Preloaded,
@@ -281,8 +281,10 @@ def main(
     hops: Annotated[bool, typer.Option(help="also row and fold; it costs the others")] = False,
 ) -> None:
     """Measure the latency of scores while events flow, at one rate after the other."""
-    compile_ahead()
     paces = rate or [10_000]
+    for pace in paces:
+        some_after(pace, seconds, WARM_UP_S)
+    compile_ahead()
     with (
         full_servers() as found,
         tempfile.TemporaryDirectory() as name,

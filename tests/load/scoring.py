@@ -62,7 +62,7 @@ PARTS = (
     Part("roll", "all open leaves to a closed day", 4, "roll_rate", "--customers 20000"),
     Part("pages", "scoring's pages at 1 M customers", 8,
          "pages_at_scale", "--customers 20000 --times 20"),
-    Part("recovery", "a worker's state of 1 M customers from the log", 1,
+    Part("recovery", "CPU of taking a worker's state of 1 M customers, without Kafka", 1,
          "recovery", "--customers 100000"),
     Part("recovery-full", "the same with a ledger and a watch on every account", 1,
          "recovery --risk --rates", "--customers 100000"),

@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from services.scoring import risk_model
 from services.scoring.rows import KIND_CUSTOMER
 from services.scoring.state import kind_of, place_of
-from tests.load.awaited import Awaited
+from tests.load.awaited import Awaited, some_after
 from tests.load.bench_worker import (
     PARTITIONS,
     RARE,
@@ -121,6 +121,7 @@ def main(
     rates: Annotated[bool, typer.Option(help="a ledger on every account")] = False,
 ) -> None:
     """Measure the latency of state rows while events flow."""
+    some_after(rate, seconds, WARM_UP_S)
     compile_ahead()
     with full_servers() as found, tempfile.TemporaryDirectory() as folder:
         settings: dict[str, Any] = {}

@@ -21,7 +21,13 @@ def test_the_worst_page_counts_and_growth_is_by_size() -> None:
     pages = [{"p99_ms": 20}, {"p99_ms": 201}, {"what": "filled"}]
     sizes = [{"customers": 10**6, "us_an_event": 9.0}, {"customers": 10**4, "us_an_event": 6.0}]
     rows = list(table({"pages": pages, "event-cost": sizes}))
-    assert [row.split()[-2:] for row in rows[1:]] == [["1.50", "-"], ["201", "NO"]]
+    assert [row.split()[-2:] for row in rows[1:]] == [["1.5", "NO"], ["201", "NO"]]
+
+
+def test_of_a_lag_the_customers_and_rows_are_told_beside_the_records() -> None:
+    lag = {"records_per_s": 60_000, "customers_per_s": 9_000, "table_rows_per_s": 30_000}
+    told = {tuple(row.split()[-2:]) for row in table({"lag": [lag]})}
+    assert {("60,000", "yes"), ("9,000.00", "-"), ("30,000.00", "-")} <= told
 
 
 def test_every_aim_is_of_a_part_and_a_part_that_did_not_run_has_no_row() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from services.scoring.leaf_sql import LEAF_KEY
 from services.scoring.pages import reported, words
 from services.scoring.pages import value as values
+from services.scoring.pages.months import MonthOrNone, MonthOrYearOrNone
 from services.scoring.pages.sheets import decimal, driver_name, percent, plain, sheet
 from services.scoring.queries import (
     contribution,
@@ -101,7 +102,7 @@ class Part:
     by: Literal[Way, "party", "bank"]
     code: Code = ""
     state: Literal["posted", "accrued"] = "posted"
-    month: Annotated[str, Query(pattern=r"^(\d{4}(-\d\d)?)?$")] = ""
+    month: MonthOrYearOrNone = ""
     figure: Literal["", "result", "cost"] = ""
     component: Code = ""
     after: Annotated[str | None, Query(max_length=2000)] = None
@@ -150,8 +151,8 @@ def leaf(  # noqa: PLR0917 - parameters of an address
     component: Code,
     loan_number: Code = "",
     owner_number: Code = "",
-    period: Annotated[str, Query(pattern=r"^(\d{4}-\d\d)?$")] = "",
-    origin_period: Annotated[str, Query(pattern=r"^(\d{4}-\d\d)?$")] = "",
+    period: MonthOrNone = "",
+    origin_period: MonthOrNone = "",
     after: str | None = None,
 ) -> HTMLResponse:
     """One leaf and the events of its account in its months."""

@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import Query
 
 Period = Annotated[str | None, Query(pattern=r"^[12]\d{3}-(0[1-9]|1[0-2])$")]
+MonthOrNone = Annotated[str, Query(pattern=r"^([12]\d{3}-(0[1-9]|1[0-2]))?$")]
+MonthOrYearOrNone = Annotated[str, Query(pattern=r"^([12]\d{3}(-(0[1-9]|1[0-2]))?)?$")]
 MonthOrYear = Annotated[str | None, Query(pattern=r"^[12]\d{3}(-(0[1-9]|1[0-2]))?$")]
 MONTHS_SHOWN = 12
 

@@ -3,7 +3,7 @@ field."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any
 
 import msgspec
@@ -126,7 +126,7 @@ def _changed(typed: Typed, base: RuleSet) -> dict[str, Any] | None:
 def _number(typed: Typed, name: str) -> int:
     try:
         value = Decimal(typed.values[name]) * scale_of(name)
-    except InvalidOperation:
+    except DecimalException:  # no number, or one beyond all bounds
         typed.problems[name] = NOT_A_NUMBER
         return 0
     if not value.is_finite() or abs(value) > 2**53:

@@ -12,7 +12,7 @@ def number_and_id(after: str | None) -> tuple[int, str] | None:
     if not after:
         return None
     value, _, key = after.partition("~")
-    if not key or not value.lstrip("-").isdecimal() or len(value) > 38:
+    if not key or not value.removeprefix("-").isdecimal() or len(value) > 38:
         raise Invalid("after", WRONG)
     return int(value), key
 
