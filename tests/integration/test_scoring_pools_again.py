@@ -2,14 +2,16 @@
 
 from datetime import timedelta
 from random import Random
+from typing import Any
 
-from shared.events import bank
+from shared.events import Event, bank
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import pools_room, scoring_room
 from tests.integration.pools_room import JANUARY, booked, charged_as_by, close, cost
 from tests.integration.scoring_room import rows
 from tests.ledger_bank import FIRST_DAY, Bank, event_of, random_bank, stream
 from tests.scored import Scored
+from tests.workers import closed
 
 scoring = scoring_room.scoring
 
@@ -49,3 +51,73 @@ def test_an_account_that_opens_again_is_charged_for_its_days_only(
         ("account", 1, 2),
         ("account_day", 14 - 3 + 31 - 20, 2),
     ]
+
+
+def _in_order(made: Bank) -> list[Event[Any]]:
+    """Day by day as it was made; loans first, for their instalments name them."""
+    found: list[Event[Any]] = []
+    for slot in range(made.days):
+        today = [event for at, event in made.events if at == slot]
+        today.sort(key=lambda event: not isinstance(event.data, bank.LoanGranted))
+        found += [*today, closed(FIRST_DAY + timedelta(days=slot))]
+    return found
+
+
+# What is told of the numbers from 80 on.
+SEVERAL = {
+    "another product": [
+        ("o", 2, {"product_code": "CA", "currency": "CNY"}),
+        ("c", 9, {"product_code": "CA", "currency": "CNY"}),
+        ("o", 9, {"product_code": "SA", "currency": "CNY"}),
+        ("c", 20, {"product_code": "SA"}),
+    ],
+    "named by nobody before there are two": [
+        ("o", 2, {"product_code": "CA", "currency": "CNY"}), ("c", 9, {}),
+        ("o", 9, {"product_code": "SA", "currency": "CNY"}),
+    ],
+    "closed in another currency": [
+        ("o", 2, {"product_code": "CA", "currency": "USD"}),
+        ("o", 5, {"product_code": "CA", "currency": "CNY"}),
+        ("c", 20, {"product_code": "CA", "currency": "USD"}),
+    ],
+    "closed in its own": [
+        ("o", 2, {"product_code": "CA", "currency": "CNY"}),
+        ("o", 5, {"product_code": "CA", "currency": "USD"}),
+        ("c", 20, {"currency": "CNY"}),
+    ],
+    "another currency only": [("o", 2, {"product_code": "CA", "currency": "USD"})],
+    "two products at once": [
+        ("o", 2, {"product_code": "CA", "currency": "CNY"}),
+        ("o", 4, {"product_code": "SA", "currency": "CNY"}), ("c", 9, {"product_code": "CA"}),
+    ],
+}  # fmt: skip
+ACCOUNT_DAYS = {
+    ("80", "CA"): 7, ("80", "SA"): 11, ("81", "CA"): 7, ("81", "SA"): 22, ("82", "CA"): 26,
+    ("83", "CA"): 18, ("85", "CA"): 7, ("85", "SA"): 27,
+}  # fmt: skip
+
+
+def test_account_days_are_of_the_product_and_the_currency_that_are_open(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    """As the worker charges them; one in another currency bears none."""
+    made = random_bank(3)
+    for number, told in enumerate(SEVERAL.values(), 80):
+        for n, (kind, slot, named) in enumerate(told):
+            on = FIRST_DAY + timedelta(days=slot)
+            names = {"customer_number": "C0", "account_number": f"{number}", **named}
+            fact = (
+                bank.AccountOpened(**names, opened_on=on) if kind == "o"
+                else bank.AccountClosed(**names, closed_on=on)
+            )  # fmt: skip
+            made.events.append((slot, event_of(fact, f"several-{number}-{n}", on)))
+    scored = Scored(made).run(_in_order(made), 50)
+    assert scored.refused == []
+    months = pools_room.filled(space, scoring, made, scored)
+    charged_as_by(scored, months)
+    booked(space, cost("c1", "IT", 10**9, "account_day"))
+    months.drain()
+    close(months, JANUARY)
+    found = rows(months, """select account_number, product_code, weight from allocation_shares
+        where account_number like '8_'""")  # fmt: skip
+    assert {(account, product): int(days) for account, product, days in found} == ACCOUNT_DAYS

@@ -21,11 +21,13 @@ from services.scoring.rate import CONTACT
 from services.scoring.rules.allocating import shared_out as shared_out_here
 from services.scoring.settings import home_currency
 from shared.db import Tx
+from shared.events.bank import AccountClosed, AccountOpened
 
 # Transactions of so many months behind may still come late: their pools are looked at again.
 LATE_MONTHS: Final = 2
 ACCOUNT_DAY, ACCOUNT, TRANSACTION, TURNOVER = "account_day", "account", "transaction", "turnover"
 NO_DRIVER = ""
+_ACCOUNT = "customer_number, account_number, product_code, currency"
 
 LONG = text("set local statement_timeout = '10min'")  # a month of a large bank is read once
 USES = """customer_number text, account_number text, product_code text, kind text, channel text,
@@ -54,25 +56,39 @@ NOTE_USES = text(
     """  # noqa: S608 - names are ours
 )
 # An account is open from the day of an opening on, and no longer on the day of the closing after
-# it; then it may open again. What only says again how it is changes nothing (ADR 11).
+# it; then it may open again. What only says again how it is changes nothing (ADR 11). A closing
+# that does not name its product or currency is of the account of its number that was opened before
+# it in the log: of several the worker refused it. One that waited for its opening has it behind.
 NOTE_SPANS = text(
     f"""
-    with told as (
-      select e.*, lag(e.type) over turns as type_before
+    with turns as (
+      select e.type, e.customer_number, e.account_number, e.businessdate, e.event_offset,
+             coalesce(e.product_code, opened.product_code) as product_code,
+             coalesce(e.currency, opened.currency, :currency) as currency
         from bank_events e
-       where e.type in ('bank.account_opened.v1', 'bank.account_closed.v1') and {FIRST}
-      window turns as (partition by e.customer_number, e.account_number
-                       order by e.businessdate, e.event_offset)),
+        left join lateral (
+          select o.product_code, o.currency from bank_events o
+           where e.type = '{AccountClosed.TYPE}' and (e.product_code is null or e.currency is null)
+             and o.type = '{AccountOpened.TYPE}'
+             and o.customer_number = e.customer_number and o.account_number = e.account_number
+             and coalesce(e.product_code, o.product_code) = o.product_code
+             and coalesce(e.currency, o.currency, :currency) = coalesce(o.currency, :currency)
+           order by o.event_offset > e.event_offset, abs(o.event_offset - e.event_offset)
+           limit 1) opened on true
+       where e.type in ('{AccountOpened.TYPE}', '{AccountClosed.TYPE}') and {FIRST}),
+    told as (
+      select *, lag(type) over (partition by {_ACCOUNT} order by businessdate, event_offset)
+               as type_before
+        from turns),
     spans as (
       select *, lead(businessdate, 1, :following) over (
-                  partition by customer_number, account_number
-                  order by businessdate, event_offset) as closed_on
+                  partition by {_ACCOUNT} order by businessdate, event_offset) as closed_on
         from told where type is distinct from type_before)
     insert into pool_spans
     select customer_number, account_number, product_code, greatest(businessdate, :first),
            least(closed_on, :following)
       from spans
-     where type = 'bank.account_opened.v1' and coalesce(currency, :currency) = :currency
+     where type = '{AccountOpened.TYPE}' and currency = :currency
        and businessdate < :following and closed_on > greatest(businessdate, :first)
     """  # noqa: S608 - names are ours
 )

@@ -26,7 +26,13 @@ from services.scoring.commands.copying import copy_rows
 from services.scoring.queries.events import CONTACTED, FIRST
 from shared import positions
 from shared.db import Tx
-from shared.events.bank import AccountOpened, ContactRecorded, CustomerPlaced, TransactionBooked
+from shared.events.bank import (
+    AccountClosed,
+    AccountOpened,
+    ContactRecorded,
+    CustomerPlaced,
+    TransactionBooked,
+)
 from shared.events.envelope import (
     Event,
     Undecodable,
@@ -48,6 +54,7 @@ TOPIC = "bank.events"
 _NOTHING = (None,) * (len(COLUMNS) - 2)
 # Which fields of a fact go into which column, where it has them.
 _FIELDS = ("customer_number", "account_number", "product_code", "kind")
+_IN_CURRENCY = frozenset({TransactionBooked, AccountOpened, AccountClosed})
 _of_booked = attrgetter(*_FIELDS)  # a transaction has them all
 # The stored events at given places.
 _AT = """
@@ -224,7 +231,7 @@ def _row(
         event.businessdate,
         event.time,
         data.amount_minor if booked else None,
-        data.currency if booked or type(data) is AccountOpened else None,
+        data.currency if type(data) in _IN_CURRENCY else None,
         getattr(data, "channel_code", None),
         data.purpose_code if booked else None,
         datetime.fromtimestamp(record.timestamp_ms / 1000, UTC) if record.timestamp_ms else None,
