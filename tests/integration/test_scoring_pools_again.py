@@ -99,10 +99,14 @@ SEVERAL = {
         ("c", 20, {"currency": "CNY"}),
     ],
     "another currency only": [("o", 2, {"product_code": "CA", "currency": "USD"})],
+    "two products at once": [
+        ("o", 2, {"product_code": "CA", "currency": "CNY"}),
+        ("o", 4, {"product_code": "SA", "currency": "CNY"}), ("c", 9, {"product_code": "CA"}),
+    ],
 }  # fmt: skip
 ACCOUNT_DAYS = {
     ("80", "CA"): 7, ("80", "SA"): 11, ("81", "CA"): 7, ("81", "SA"): 22, ("82", "CA"): 26,
-    ("83", "CA"): 18,
+    ("83", "CA"): 18, ("85", "CA"): 7, ("85", "SA"): 27,
 }  # fmt: skip
 
 
