@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared.wire import FETCH_WAIT_MS, _rest_when_all_is_asked
+from shared.fetching import rest_when_all_is_asked
+from shared.wire import FETCH_WAIT_MS
 
 REST_WAIT_MS = 250
 
@@ -22,6 +23,6 @@ def test_only_a_fetch_of_everything_waits_long(asked: list[list[str]], wait: int
     }
     fetcher = SimpleNamespace(_create_fetch_requests=lambda: requests)
     consumer = SimpleNamespace(_fetcher=fetcher, assignment=lambda: {"A", "B", "C"})
-    _rest_when_all_is_asked(consumer, REST_WAIT_MS)
+    rest_when_all_is_asked(consumer, REST_WAIT_MS)
     found = fetcher._create_fetch_requests()
     assert {one.max_wait_ms for one, _ in found.values()} == ({wait} if asked else set())
