@@ -105,7 +105,7 @@ class Scored:
         for signal in outcome.signals:
             said = signals.encode(signal, with_position=False)
             assert self.signals.setdefault(signal.id, said) == said
-        self._log[number] += [*outcome.rates, *outcome.records[:kept]]
+        self._log[number] += [*outcome.first, *outcome.records[:kept]]
         self.alarms += outcome.alarms
 
     def restart(self) -> None:

@@ -4,9 +4,9 @@ A round takes the bank's events first, then the inputs, by the watermark that th
 What was published of `bank.reference` before a close is known before the close is taken.
 A closed month is walked a step at a time, after a round or when none waits.
 A rate for days behind corrects the ledgers before a batch is read, in steps of this same order.
-Order of writes: rates just taken, awaited; signals and leaves, awaited; state rows, awaited; what
-closes have done and the verdicts, awaited; then what was refused (a verdict met again must be the
-one that was told), awaited; only then the acknowledgement. A write that fails ends the process:
+Order of writes: rates just taken and who was refused by what is known now, awaited; signals and
+leaves, awaited; state rows, awaited; what closes have done, awaited; then what was refused (a
+verdict met again must be the one that was told), awaited; only then the acknowledgement. A write that fails ends the process:
 the state in memory is ahead of what is written, and only recovery can put that right.
 """
 
@@ -295,7 +295,7 @@ class Driver:
     async def _write(self, partitions: list[Partition], outcomes: list[Outcome]) -> None:
         reports: list[Any] = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
-            reports += await self._writers["scoring.state"].write(partition.number, outcome.rates)
+            reports += await self._writers["scoring.state"].write(partition.number, outcome.first)
         await _delivered(reports)
         reports = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
@@ -319,10 +319,8 @@ class Driver:
         reports = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
             if outcome.closes_changed:
-                closes = partition.closes
-                key = state.PARTITION_KEY + b"%d" % closes.partition
                 reports += await self._writers["scoring.state"].write(
-                    closes.partition, [(key, state.pack_partition(closes))]
+                    partition.number, [state.partition_record(partition.closes)]
                 )
         await _delivered(reports)
         reach("worker.after_closes")

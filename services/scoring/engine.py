@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import inputs, month_walk, restatement, risk_signals, watermark
+from services.scoring import inputs, month_walk, restatement, risk_signals, verdicts, watermark
 from services.scoring.columns import (
     Asked,
     Close,
@@ -30,32 +30,14 @@ from services.scoring.rate import Rate
 from services.scoring.reading import read
 from services.scoring.records import Delivered, Packed
 from services.scoring.risk_plan import NO_PLAN, Plan
-from services.scoring.rows import (
-    APPLIED,
-    BEYOND_HISTORY,
-    BEYOND_RANGE,
-    CLOSED_LATER,
-    DUPLICATE,
-    NOT_OPEN,
-    OPENED_LATER,
-    REDELIVERED,
-    SEEN_BEFORE,
-)
+from services.scoring.rows import SEEN_BEFORE
 from services.scoring.signals import Signal, Writer
-from services.scoring.state import UnreadableState
+from services.scoring.state import UnreadableState, partition_record
 from services.scoring.stepping import Run
 from services.scoring.watermark import Source
 from shared.events.envelope import decode
 
 Ints = NDArray[np.int64]
-VERDICTS_KEPT = 1000  # of a partition, the newest: redeliveries meet them again
-_BEYOND = {
-    BEYOND_RANGE: ("data.amount_minor", "a sum would leave the range of exact figures"),
-    BEYOND_HISTORY: ("data.value_on", "the balances of that day are no longer kept"),
-    NOT_OPEN: ("businessdate", "the account was not open on that day"),
-    CLOSED_LATER: ("businessdate", "the account was closed on a later day"),
-    OPENED_LATER: ("businessdate", "the account was opened on a later day"),
-}
 
 
 @dataclass(slots=True)
@@ -116,7 +98,7 @@ class Outcome:
     closes_changed: bool
     alarms: list[str] = field(default_factory=list)
     touched: int = 0
-    rates: list[Record] = field(default_factory=list)  # to be written before anything else
+    first: list[Record] = field(default_factory=list)  # to be written before anything else
     leaves: list[Leaf] = field(default_factory=list)
     verdicts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     walked: restatement.Walked | None = None
@@ -244,7 +226,9 @@ class Engine:
             met.add(identity)
         run = Run(partition, columns)
         changed, signals = False, list[Signal]()
-        rates, alarms = partition.books.told(partition.number)
+        first, alarms = partition.books.told(partition.number)
+        if verdicts.note_refused(columns, partition.closes, of_inputs=batch.of_inputs):
+            first.append(partition_record(partition.closes))
         latest_on = np.asarray(columns.days).max(initial=partition.latest_on)
         partition.latest_on = int(latest_on)
         for segment, (begin, end) in enumerate(_segments(columns)):
@@ -255,25 +239,25 @@ class Engine:
                 alarms += alarm
         signals += self._signals(run, partition, columns)
         beyond = self._beyond(batch, run.verdicts)
-        changed |= _keep_verdicts(batch, run.verdicts)
+        changed |= verdicts.keep(columns, partition.closes, run.verdicts, of_inputs=batch.of_inputs)
         touched = run.touched()
         return Outcome(
             records=partition.records(touched),
             signals=signals,
             beyond=beyond,
             refused=columns.refused,
-            counts=_counts(columns, run.verdicts),
+            counts=verdicts.counts(columns, run.verdicts),
             closes_changed=changed,
             alarms=alarms,
             touched=len(touched),
-            rates=rates,
+            first=first,
             leaves=partition.books.leaves_of(partition.key_of, partition.books.posted()),
             verdicts=run.verdicts,
         )
 
-    def _beyond(self, batch: Batch, verdicts: Ints) -> list[Refused]:
+    def _beyond(self, batch: Batch, judged: Ints) -> list[Refused]:
         columns = batch.columns
-        places = np.flatnonzero(_is_beyond(verdicts)).tolist()
+        places = np.flatnonzero(verdicts.is_beyond(judged)).tolist()
         if not places:
             return []
         records, found = {record.offset: record for record in batch.records}, []
@@ -281,7 +265,7 @@ class Engine:
             record = records[columns.offsets[i]]
             type_ = decode(record.value or b"").type
             told = refuse(self._context, batch.partition.number, record, "dead",
-                          *_BEYOND[int(verdicts[i])], type_)  # fmt: skip
+                          *verdicts.BEYOND[int(judged[i])], type_)  # fmt: skip
             found.append(inputs.with_sequence(told, columns.sequences[i] if batch.of_inputs else 0))
         return found
 
@@ -334,27 +318,6 @@ def _heard_late(live: LiveSet, first_day: int) -> str:
     return f"late_rules set {live.number} judges from day {first_day}, not from {live.first_day}"
 
 
-def _keep_verdicts(batch: Batch, verdicts: Ints) -> bool:
-    """Notes what was refused and what inputs have settled; says whether there was anything."""
-    columns, closes = batch.columns, batch.partition.closes
-    if not batch.of_inputs:
-        refused = [r.offset for r in columns.refused if r.kind == "quarantined"]
-        refused += [columns.offsets[i] for i in np.flatnonzero(_is_beyond(verdicts)).tolist()]
-        closes.quarantined = sorted({*closes.quarantined, *refused})[-VERDICTS_KEPT:]
-        return bool(refused)
-    settled = [columns.offsets[i] for i in np.flatnonzero(~_is_beyond(verdicts)).tolist()]
-    again = [(r.key.decode(), r.sequence) for r in columns.refused if r.key and r.sequence]
-    closes.replayed = sorted({*closes.replayed, *settled})[-VERDICTS_KEPT:]
-    closes.refused_inputs = list(dict.fromkeys([*closes.refused_inputs, *again]))[-VERDICTS_KEPT:]
-    return bool(settled or again)
-
-
-def _is_beyond(verdicts: Ints) -> NDArray[np.bool_]:
-    """Those of `_BEYOND`: they are numbered behind all others."""
-    found: NDArray[np.bool_] = verdicts >= BEYOND_RANGE
-    return found
-
-
 def _segments(columns: Columns) -> list[tuple[int, int]]:
     """The runs of transactions between closes, one more than closes."""
     cuts = [0, *(close.before for close in columns.closes), len(columns.rows)]
@@ -373,24 +336,3 @@ def _watermarks(partition: Partition, columns: Columns, sources: Mapping[str, So
                     trial.offset = close.offset
             marks.append(trial.watermark)
     return marks
-
-
-_NAMES = {
-    APPLIED: "applied",
-    REDELIVERED: "redelivered",
-    DUPLICATE: "duplicate",
-    **dict.fromkeys(_BEYOND, "dead"),
-}
-
-
-def _counts(columns: Columns, verdicts: Ints) -> Counter[str]:
-    """Outcomes of the whole batch: every record is in exactly one of them."""
-    counts: Counter[str] = Counter()
-    for verdict, n in enumerate(np.bincount(verdicts).tolist()):
-        if n:
-            counts[_NAMES[verdict]] += n
-    counts["applied"] += len(columns.closes)
-    counts["ignored"] += columns.ignored.total()
-    for refused in columns.refused:
-        counts[refused.kind] += 1
-    return counts

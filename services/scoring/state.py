@@ -263,8 +263,13 @@ def pack_spilled(ids: list[tuple[int, int]]) -> bytes:
     return head + hashes + days + b"\x00" * (-len(days) % 8)
 
 
+def partition_record(state: PartitionState) -> tuple[bytes, bytes]:
+    """Key and value of a partition's record."""
+    return PARTITION_KEY + b"%d" % state.partition, pack_partition(state)
+
+
 def pack_partition(state: PartitionState) -> bytes:
-    """A partition's record."""
+    """The value of a partition's record."""
     return _HEAD.pack(RECORD_VERSION, KIND_PARTITION, 0, 0, 0, 0)[:8] + msgspec.json.encode(state)
 
 

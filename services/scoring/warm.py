@@ -78,7 +78,7 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
     assert len(new.fresh) == 1, "the second customer is taken at once"
     engine.post_months(0)
     engine.set_rate(Rate("warm", "transfer_price", "warm", "", day.toordinal(), 2))
-    restated = [record for one in engine.restate(0) for record in (*one.rates, *one.records)]
+    restated = [record for one in engine.restate(0) for record in (*one.first, *one.records)]
     partition = engine.partition(0)
     partition.make_room(len(partition.ids))
     partition.timers.arm(np.array([0]), np.array([day.toordinal()]))
@@ -90,7 +90,7 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
     recovered = fresh.partition(0)
     spilled = [(1, day.toordinal() + 1)]
     restore(
-        recovered, [*outcome.rates, *outcome.records, *restated, (b"1/1", pack_spilled(spilled))]
+        recovered, [*outcome.first, *outcome.records, *restated, (b"1/1", pack_spilled(spilled))]
     )
     recovered.recovered()
     recovered.accounts_of("1", "1")

@@ -167,6 +167,33 @@ def test_a_set_of_before_another_was_accepted_is_proposed_again(scoring, bank):
     ]  # fmt: skip
 
 
+def test_a_form_that_was_opened_before_an_acceptance_shows_the_figures_of_now(scoring, bank):
+    """Sent as it stands it would put back what the accepted set changed."""
+    maker = scoring.client(officer("S004"))
+    opened = {"base": "0", "outflow_ppm": "50", "outflow_clear_ppm": "60",
+              "silence_days_min": "10", "reason": "Warn earlier of silence"}  # fmt: skip
+    made = {"outflow_ppm": "70", "outflow_clear_ppm": "80", "reason": "Warn earlier of outflow"}
+    assert maker.post("/forms/rules", data=made).status_code == 204
+    maker.post("/forms/rules/1/rehearse", data={"from_on": day(30).isoformat()})
+    rehearse(scoring)
+    checker = scoring.client(officer("S005"))
+    on = {"effective_on": "2027-01-01"}
+    assert checker.post("/forms/rules/1/accept", data=on).status_code == 200
+    for base in ("0", "7", "nonsense"):
+        again = maker.post("/forms/rules", data={**opened, "base": base})
+        assert (again.status_code, "Set 1 was accepted since" in again.text) == (422, True)
+        assert 'name="base" value="1"' in again.text
+        assert 'id="silence_days_min"' in again.text
+        assert "Warn earlier of silence</textarea>" in again.text, "what was typed stays"
+    for name, shown in (("outflow_ppm", "70"), ("silence_days_min", "10")):
+        found = maker.post("/forms/rules", data=opened).text
+        assert f'name="{name}" inputmode="decimal" maxlength="20" value="{shown}"' in found
+    sent = {**opened, "base": "1", "outflow_ppm": "70", "outflow_clear_ppm": "80"}
+    assert maker.post("/forms/rules", data=sent).status_code == 204
+    changed = "select changes from rule_sets where number = 2"
+    assert list(rows(scoring, changed)[0][0]) == ["silence_days_min"]
+
+
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
 def test_what_cannot_be_taken_is_said_at_its_field(scoring, bank, language):
     maker = scoring.client(officer("S004", language))

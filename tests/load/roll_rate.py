@@ -41,7 +41,7 @@ def worker(customers: int) -> tuple[Engine, list[tuple[bytes, bytes]]]:
     for begin in range(0, len(events), WORKER_BATCH):
         batch = engine.read(0, events[begin : begin + WORKER_BATCH], TODAY.toordinal() + 1)
         outcome = engine.apply(batch, set())
-        written |= {key: value for key, value in (*outcome.rates, *outcome.records) if value}
+        written |= {key: value for key, value in (*outcome.first, *outcome.records) if value}
     return engine, list(written.items())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.scoring import engine, uses
+from services.scoring import uses, verdicts
 from services.scoring.rows import BEYOND_HISTORY, BEYOND_RANGE, CLOSED_LATER, NOT_OPEN, OPENED_LATER
 from services.scoring.scores.contribution.rates import NEVER
 from shared.events import envelope
@@ -89,11 +89,11 @@ def reasons() -> dict[str, str]:
         "long": refused(with_data(account_number="x" * 300)),
         "instant": refused(SAMPLE.replace(b'"time": "2026', b'"time": "x')),
         "cut": refused(SAMPLE[:-9]),
-        "sum": engine._BEYOND[BEYOND_RANGE][-1],
-        "history": engine._BEYOND[BEYOND_HISTORY][-1],
-        "not open": engine._BEYOND[NOT_OPEN][-1],
-        "closed later": engine._BEYOND[CLOSED_LATER][-1],
-        "opened later": engine._BEYOND[OPENED_LATER][-1],
+        "sum": verdicts.BEYOND[BEYOND_RANGE][-1],
+        "history": verdicts.BEYOND[BEYOND_HISTORY][-1],
+        "not open": verdicts.BEYOND[NOT_OPEN][-1],
+        "closed later": verdicts.BEYOND[CLOSED_LATER][-1],
+        "opened later": verdicts.BEYOND[OPENED_LATER][-1],
         "rate": uses._no_rate("loan", EVENT.businessdate.toordinal(), NEVER),
         "rate from": uses._no_rate("loan", 1, EVENT.businessdate.toordinal()),
         "stopped": "1001 messages parked within an hour",

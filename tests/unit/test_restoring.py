@@ -251,7 +251,7 @@ def test_a_bank_with_rates_and_a_model_is_the_same_after_a_recovery() -> None:
     for size in (10**6, 97):
         after = fresh()
         after.closes = before.closes
-        log = [*outcome.rates, *told.items()]
+        log = [*outcome.first, *told.items()]
         for begin in range(0, len(log), size):
             restore(after, log[begin : begin + size])
         after.recovered()

@@ -84,6 +84,21 @@ def named(score: Mapping[str, Any]) -> tuple[str, str]:
     return RULES.get(score["goal"], score["goal"]), ", ".join(score["product_codes"])
 
 
+def rebased(form: FormData, before: RuleSet | None, base: RuleSet) -> Typed:
+    """A form that began with another set's figures: what was typed stays, what was left as it stood
+    becomes the figure of now. A line of another model is no figure of this one."""
+    typed = blank(base)
+    known = blank(before).values if before else {}
+    same_model = before is not None and list(map(named, scores_of(before))) == list(
+        map(named, scores_of(base))
+    )
+    for name, figure in typed.values.items():
+        given = str(form.get(name, figure)).strip()
+        if given != known.get(name) and (same_model or not name.startswith("score.")):
+            typed.values[name] = given
+    return typed
+
+
 def read_form(form: FormData, file: bytes, base: RuleSet) -> Typed:
     """A set of what was typed, the rest as in `base`. A file replaces the model as a whole."""
     typed = Typed({n: str(form.get(n, v)).strip() for n, v in blank(base).values.items()})

@@ -47,6 +47,10 @@ REHEARSAL_STATES = {
     "failed": N_("Failed"),
     "cancelled": N_("Cancelled"),
 }
+OVERTAKEN = N_(
+    "Set %(number)s was accepted since this form was opened. What you did not change shows its"
+    " figures now: look at them, and propose again."
+)
 SIDES = {"now": N_("Of now"), "proposed": N_("Proposed")}
 
 
@@ -76,6 +80,11 @@ def propose(ctx: Propose, posted: Posted) -> Response:
     form, file = posted
     with ctx.read() as session:
         number, base = queries.last_rules(session)
+        begun_with = str(form.get("base", number))
+        before = queries.rules_of(session, begun_with) if begun_with != str(number) else base
+    if begun_with != str(number):
+        typed, said = rule_forms.rebased(form, before, base), _overtaken(ctx, number)
+        return ctx.page("rule_form.html", status=422, said=said, **_form(ctx, typed, number, base))
     typed = rule_forms.read_form(form, file, base)
     said = ""
     if typed.rules is not None:
@@ -86,6 +95,11 @@ def propose(ctx: Propose, posted: Posted) -> Response:
         except DomainError as error:
             said = error.text(ctx.actor.language)
     return ctx.page("rule_form.html", status=422, said=said, **_form(ctx, typed, number, base))
+
+
+def _overtaken(ctx: Context, number: int) -> str:
+    """A set is whole: this form would undo what the newer one changed."""
+    return ctx.runtime.pages.texts(ctx.actor.language).gettext(OVERTAKEN) % {"number": number}
 
 
 def _form(ctx: Context, typed: Typed, number: int, base: rule_set.RuleSet) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Sets of rules and their rehearsals: what runs, what is proposed, what it would have done."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -60,6 +61,14 @@ def last_rules(session: Session) -> tuple[int, RuleSet]:
     """Number and rules of the set that goes on until another is accepted."""
     rows = accepted(session)
     return (rows[-1].number, rule_set.decoded(rows[-1].rules)) if rows else (0, first_set())
+
+
+def rules_of(session: Session, number: str) -> RuleSet | None:
+    """The rules of a set; of 0 the first ones; None: there is no such set."""
+    if number == "0":
+        return first_set()
+    row = session.get(RuleSetRow, int(number)) if re.fullmatch(r"[1-9]\d{0,8}", number) else None
+    return rule_set.decoded(row.rules) if row else None
 
 
 def live_row(session: Session) -> RuleSetRow | None:
