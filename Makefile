@@ -7,10 +7,10 @@ SETUP := @$(PYTHON) -m deploy.local.prepare
 unexport PYTHONDONTWRITEBYTECODE
 
 # Tests wait for servers half of the time. A file stays together, and each process has its own servers.
-SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := -n 6 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down status test kernels check lint types imports rules catalogue model bench bench-scoring figures token clean
+.PHONY: help setup demo down status test kernels browser check lint types imports rules catalogue model bench bench-scoring figures token clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,12 +29,15 @@ status:  ## What of the demo runs, and where
 	@$(PY) -m deploy.local status
 
 test:  ## The checks, then all tests but the long ones (T= one path)
-	$(SETUP) venv jars pages browser prometheus
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync kernels check
+	$(SETUP) venv
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync kernels browser check
 	@$(PY) -m pytest -m "not long" $(or $(T),$(SIDE_BY_SIDE) tests/chaos tests/e2e tests/integration tests/unit)
 
-kernels:  # compiled while the checks run
+kernels:  # compiled while the rest is fetched and the checks run
 	$(SETUP) kernels
+
+browser:  # fetched beside that
+	$(SETUP) browser
 
 check: lint types imports rules  ## Style, types, who may import what, and the contracts
 
