@@ -6,8 +6,9 @@ A closed month is walked a step at a time, after a round or when none waits.
 A rate for days behind corrects the ledgers before a batch is read, in steps of this same order.
 Order of writes: rates just taken and who was refused by what is known now, awaited; signals and
 leaves, awaited; state rows, awaited; what closes have done, awaited; then what was refused (a
-verdict met again must be the one that was told), awaited; only then the acknowledgement. A write that fails ends the process:
-the state in memory is ahead of what is written, and only recovery can put that right.
+verdict met again must be the one that was told), awaited; only then the acknowledgement. A write
+that fails ends the process: the state in memory is ahead of what is written, and only recovery can
+put that right.
 """
 
 import asyncio
