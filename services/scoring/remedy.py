@@ -25,8 +25,8 @@ LONG: Final = 2  # of the three time constants
 def smallest(plan: Plan, of_set: int, method: int, row: Ints, on: date) -> dict[str, int]:
     """One change on the day after, by its code; none where no such change would do.
 
-    Purchases of his usual amount, one a day; of a current account something that the customer does,
-    once a day, or one deposit.
+    Purchases of his usual amount, one a day. Of a current account whose use falls something that he
+    does, once a day; if that is not enough, payments of his usual amount. Else one deposit.
     """
     kind = plan.kind_of(of_set)
 
@@ -34,22 +34,26 @@ def smallest(plan: Plan, of_set: int, method: int, row: Ints, on: date) -> dict[
         return _clears(plan, kind, method, row, on.toordinal(), days, amount, flags)
 
     if kind == PURCHASES:
-        usual = _usual_minor(row)
+        usual = _usual_minor(row, purchase_features.AMOUNTS, purchase_features.WEIGHTS)
         times = _first(lambda n: clears(n, -usual, PURCHASE), TIMES_MAX)
         return {"clear_purchases": times, "clear_purchase_minor": usual} if times else {}
     if plan.rules[method].code in ("collapse", use_falls.RULE):
         times = _first(lambda n: clears(n, 0, BY_HAND), TIMES_MAX)
-        return {"clear_actions": times} if times else {}
+        if times:
+            return {"clear_actions": times}
+        usual = _usual_minor(row, af.OUTS, af.ACTIONS)
+        times = _first(lambda n: clears(n, -usual, BY_HAND), TIMES_MAX)
+        if times:
+            return {"clear_payments": times, "clear_payment_minor": usual}
     most = MONEY_MAX_MINOR // MONEY_STEP_MINOR
     steps = _first(lambda n: clears(1, n * MONEY_STEP_MINOR, BY_HAND), most)
     return {"clear_deposit_minor": steps * MONEY_STEP_MINOR} if steps else {}
 
 
-def _usual_minor(row: Ints) -> int:
-    """The decayed mean of his purchases."""
+def _usual_minor(row: Ints, amounts: int, weights: int) -> int:
+    """The decayed mean of what he spends at a time."""
     state = row[HEAD:]
-    amount, weight = (int(state[word + LONG]) for word in (purchase_features.AMOUNTS,
-                                                           purchase_features.WEIGHTS))  # fmt: skip
+    amount, weight = int(state[amounts + LONG]), int(state[weights + LONG])
     return max(amount * EVENT // weight, 1) if weight > 0 else 1
 
 

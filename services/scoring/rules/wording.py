@@ -126,6 +126,13 @@ def _would_end(terms: Mapping[str, int], currency: str) -> Text:
             "zh-CN": f"。客户再交易 {times} 次即可解除",
             "en": f". {many} by the customer would end it",
         }
+    if "clear_payments" in terms:
+        times, usual = terms["clear_payments"], terms["clear_payment_minor"]
+        many = "1 payment" if times == 1 else f"{times} payments"
+        return {
+            "zh-CN": f"。客户再付款 {times} 次(每次约 {money_zh(usual, currency)})即可解除",
+            "en": f". {many} of about {money_en(usual, currency)} by the customer would end it",
+        }
     if "clear_deposit_minor" in terms:
         whole = -(-terms["clear_deposit_minor"] // 100)  # up: a little less would not do
         unit = "元" if currency == "CNY" else currency
