@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import product
 
 import pytest
 
@@ -87,39 +88,36 @@ def test_every_line_of_the_report_opens_to_its_leaves(closed: ServiceUnderTest) 
     assert rows(closed, of_month, period=MONTH) == [(whole,)]
 
 
-@pytest.mark.parametrize("kind", ["plan", "budget"])
-@pytest.mark.parametrize("by", ["branch", "supervisor", "manager", "line", "bank"])
-@pytest.mark.parametrize("period", [MONTH, YEAR])
-def test_every_actual_of_plans_opens_to_its_leaves(
-    closed: ServiceUnderTest, kind: str, by: str, period: str
-) -> None:
-    figures = of_plans(closed, kind, by, period)
-    assert figures
-    client, months = closed.client(HEAD), set[str]()
-    for figure, door in figures:
-        leaves = all_leaves(client, door)
-        months |= {row[PERIOD] for row in leaves}
-        assert sum_of(leaves) == (-figure if kind == "budget" else figure), door
-    assert any(figure for figure, _ in figures)
-    assert months == {MONTH} if period == MONTH else len(months) > 1
+def test_every_actual_of_plans_opens_to_its_leaves(closed: ServiceUnderTest) -> None:
+    client = closed.client(HEAD)
+    for kind, by, period in product(
+        ("plan", "budget"), ("branch", "supervisor", "manager", "line", "bank"), (MONTH, YEAR)
+    ):
+        figures, months = of_plans(closed, kind, by, period), set[str]()
+        for figure, door in figures:
+            leaves = all_leaves(client, door)
+            months |= {row[PERIOD] for row in leaves}
+            assert sum_of(leaves) == (-figure if kind == "budget" else figure), door
+        assert any(figure for figure, _ in figures), (kind, by, period)
+        assert months == {MONTH} if period == MONTH else len(months) > 1, (kind, by, period)
 
 
 @pytest.mark.parametrize("many", [0, 500])
-@pytest.mark.parametrize("by", ["branch", "supervisor", "line", "bank", "report"])
 def test_the_pages_of_a_figure_go_on_where_the_one_before_ended(
-    closed: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch, by: str, many: int
+    closed: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
     """Also where there are so many codes that the leaves are gone through in their own order."""
     monkeypatch.setattr(reported, "MANY", many)
     for module in (earned, reported, test_scoring_totals):
         monkeypatch.setattr(module, "PAGE_ROWS", 3)
-    figures = of_report(closed) if by == "report" else of_plans(closed, "plan", by, YEAR)
-    pages = 0
-    for figure, door in figures:
-        leaves = test_scoring_totals.all_leaves(closed.client(HEAD), door)
-        assert sum_of(leaves) == figure, door
-        pages = max(pages, len(leaves) // 3)
-    assert pages > 1
+    for by in ("branch", "supervisor", "line", "bank", "report"):
+        figures = of_report(closed) if by == "report" else of_plans(closed, "plan", by, YEAR)
+        pages = 0
+        for figure, door in figures:
+            leaves = test_scoring_totals.all_leaves(closed.client(HEAD), door)
+            assert sum_of(leaves) == figure, door
+            pages = max(pages, len(leaves) // 3)
+        assert pages > 1, by
 
 
 def test_a_head_finds_his_customers_of_today_and_is_told_of_the_others(
