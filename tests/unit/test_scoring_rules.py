@@ -332,8 +332,9 @@ def test_the_terms_of_a_model_are_a_whole_that_sums_to_the_score():
      "May be overdrawn within 90 days; mostly for the money that goes out. "
      "A deposit of ¥23,800 would end it"),
     ("outflow_ahead", {"clear_deposit_minor": None},
-     "未来 90 天余额可能减半;主要因为资金流出",
-     "The balance may halve within 90 days; mostly for the money that goes out"),
+     "未来 90 天余额可能减半;主要因为资金流出。没有单一的变化可以解除",
+     "The balance may halve within 90 days; mostly for the money that goes out. "
+     "No single change would end it"),
     ("collapse", {"clear_deposit_minor": None, "clear_actions": 2, "money_out": -1},
      "未来 90 天交易可能减半;主要因为余额。客户再交易 2 次即可解除",
      "May do half as much or less within 90 days; mostly for the balance. "

@@ -111,7 +111,7 @@ def _of_model(rule: str, terms: Mapping[str, int], currency: str, on: date) -> T
 
 
 def _would_end(terms: Mapping[str, int], currency: str) -> Text:
-    """The smallest change that would end it; empty where none is known."""
+    """The smallest change that would end it."""
     if "clear_purchases" in terms:
         times, usual = terms["clear_purchases"], terms["clear_purchase_minor"]
         many = "1 purchase" if times == 1 else f"{times} purchases"
@@ -140,7 +140,7 @@ def _would_end(terms: Mapping[str, int], currency: str) -> Text:
             "zh-CN": f"。存入 {whole:,} {unit}即可解除",
             "en": f". A deposit of {money_en(100 * whole, currency)} would end it",
         }
-    return {"zh-CN": "", "en": ""}
+    return {"zh-CN": "。没有单一的变化可以解除", "en": ". No single change would end it"}
 
 
 def recomputed_text() -> Text:
