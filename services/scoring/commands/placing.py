@@ -46,7 +46,7 @@ OF_BRANCH = text(
 )
 REPEATED = text(
     """
-    select x.event_offset
+    select x.customer_number, x.event_offset
       from unnest(cast(:sources as text[]), cast(:ids as text[]), cast(:numbers as text[]),
                   cast(:offsets as bigint[])) as x(source, event_id, customer_number, event_offset)
      where exists (select 1 from bank_events b
@@ -102,7 +102,8 @@ def forget_places(tx: Tx, events: Collection[Any]) -> None:
 
 
 def _first_told(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> list[tuple[int, Event[Any]]]:
-    """Without what was told before: an old placement that comes again is not the latest word."""
+    """Without what was told before: an old placement that comes again is not the latest word. A
+    poll holds several partitions, so an offset alone names no event."""
     told = [(o, e) for o, e in events if isinstance(e.data, CustomerPlaced | AccountOpened)]
     if not told:
         return told
@@ -112,8 +113,8 @@ def _first_told(tx: Tx, events: Iterable[tuple[int, Event[Any]]]) -> list[tuple[
         "numbers": [e.data.customer_number for _, e in told],
         "offsets": [offset for offset, _ in told],
     }
-    repeated = set(tx.session.execute(REPEATED, asked).scalars())
-    return [(offset, event) for offset, event in told if offset not in repeated]
+    repeated = set(map(tuple, tx.session.execute(REPEATED, asked)))
+    return [(o, e) for o, e in told if (e.data.customer_number, o) not in repeated]
 
 
 def note_branch(
