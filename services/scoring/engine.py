@@ -245,8 +245,7 @@ class Engine:
         run = Run(partition, columns)
         changed, signals = False, list[Signal]()
         rates, alarms = partition.books.told(partition.number)
-        latest_on = np.asarray(columns.days).max(initial=partition.latest_on)
-        partition.latest_on = int(latest_on)
+        partition.latest_on = columns.latest_on(partition.latest_on)
         for segment, (begin, end) in enumerate(_segments(columns)):
             run.step(begin, end, batch.watermarks[segment])
             if segment < len(columns.closes):
