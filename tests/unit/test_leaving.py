@@ -4,19 +4,27 @@ day of his last closing, however the closings are told."""
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
-from services.scoring.replay import Line
+from services.scoring import absences, reference
+from services.scoring.replay import Line, Replay
 from shared.events import Event
-from shared.events.bank import AccountClosed, AccountOpened, LoanGranted, TransactionBooked
+from shared.events.bank import (
+    AccountClosed,
+    AccountOpened,
+    DayClosed,
+    LoanGranted,
+    TransactionBooked,
+)
 from shared.events.envelope import encode
 from tests.ledger_bank import FIRST_DAY, Bank, event_of
-from tests.scored import Scored
+from tests.scored import MODEL, Scored
 from tests.unit.test_contribution_bad_input import LATEST, replay
 from tests.unit.test_contribution_rules import Book, rate
-from tests.workers import closed
+from tests.workers import closed, described
 
 LAST_ACT = 60
 SILENT = 90  # at least thirty days
@@ -213,6 +221,45 @@ def test_without_prices_a_closing_that_names_too_little_is_passed_over() -> None
     assert len(scored.engine.read(
         0, [Line(9, b"C", encode(event_of(named, "closed", day(5))))], LATEST
     ).columns.rows) == 1  # fmt: skip
+
+
+ABSENCES: dict[str, tuple[Told, absences.Away | None]] = {
+    "none": ({}, None),
+    "for good": ({70: [closing(70)]}, (day(70), None)),
+    "until he has another": ({70: [closing(70)], 150: [opening(150, "2")]}, (day(70), day(150))),
+    "until the bank books": ({70: [closing(70)], 75: [act(75, by="bank")]}, (day(70), day(75))),
+    "another on the day": ({70: [closing(70), opening(70, "2")]}, None),
+    "one of two": ({1: [opening(1, "2")], 70: [closing(70)]}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "expected"), ABSENCES.values(), ids=ABSENCES)
+def test_an_absence_is_read_off_the_accounts(
+    told: Told, expected: absences.Away | None
+) -> None:
+    assert absences.away(live(told).customers()["C"]) == expected
+
+
+@pytest.mark.parametrize(("leaves", "expected"), [(True, [day(SILENT)]), (False, [])])
+def test_a_party_of_a_replay_is_silent_without_the_number_that_has_left(
+    leaves: bool, expected: list[date]
+) -> None:
+    """Its other number acts to the end, or closes its account before the silence of the first."""
+    one = Replay(MODEL, currency="CNY", zone="Asia/Shanghai", until=day(DAYS),
+                 parties={"P": {"C", "D"}})  # fmt: skip
+    reference.tell(one.engine, described(from_on=FIRST_DAY))
+    other = [msgspec.structs.replace(e.data, customer_number="D", account_number="D")
+             for n in range(0, 80 if leaves else DAYS, 3) for e in [act(n, "D")]]  # fmt: skip
+    told = events({80: [event_of(msgspec.structs.replace(closing(80).data, customer_number="D",
+                                                         account_number="D"), "gone", day(80))]}
+                  if leaves else {})  # fmt: skip
+    told += [event_of(fact, f"txn-{fact.transaction_id}", fact.booked_on) for fact in other]
+    told.sort(key=lambda e: (e.businessdate, isinstance(e.data, DayClosed)))
+    one.feed([Line(n, None if isinstance(e.data, DayClosed) else e.subject.encode(), encode(e))
+              for n, e in enumerate(told)])  # fmt: skip
+    found = [e for e in one.episodes() if e["rule"] == "silence"]
+    zone = ZoneInfo("Asia/Shanghai")
+    assert [e["at"].astimezone(zone).date() for e in found] == expected
 
 
 def feed(scored: Scored, begin: int, *told: Event[Any]) -> None:
