@@ -29,14 +29,16 @@ def lively_bank(seed: int, *, late: bool = True) -> Bank:
     return bank
 
 
-def with_turns(bank: Bank, seed: int, most: int) -> Bank:
-    """And its accounts are closed and opened again, so often at most. Between two turns of one
-    account lie more days than `stream` tells a fact early: a bank says them in their order."""
+def with_turns(bank: Bank, seed: int, most: int, early: int | None = None) -> Bank:
+    """And its accounts are closed and opened again, so often at most; told up to two days early by
+    the seed `early`. Between two turns of one account lie more days than that and than `stream`
+    tells a fact early: a bank says them in their order."""
     rng, events = Random(seed), list(bank.events)
+    ahead = Random(early)
     owners = {e.data.account_number: e.data.customer_number for _, e in events
               if isinstance(e.data, AccountOpened)}  # fmt: skip
     for account, customer in sorted(owners.items()):
-        slot = rng.randrange(20, 60)
+        slot = rng.randrange(20, 90)
         for n in range(rng.randrange(1, most + 1)):
             on = FIRST_DAY + timedelta(days=slot)
             fact: AccountClosed | AccountOpened = AccountClosed(
@@ -45,7 +47,8 @@ def with_turns(bank: Bank, seed: int, most: int) -> Bank:
             if n % 2:
                 fact = AccountOpened(customer_number=customer, account_number=account, opened_on=on,
                                      product_code=PRODUCT, currency=CURRENCY)  # fmt: skip
-            events.append((slot, event_of(fact, f"turn-{account}-{n}", on)))
+            told_in = slot if early is None else slot - ahead.randrange(3)
+            events.append((told_in, event_of(fact, f"turn-{account}-{n}", on)))
             slot += rng.randrange(4, 14)
     return Bank(events, bank.rates, bank.days)
 

@@ -14,7 +14,7 @@ from services.scoring.engine import Engine
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.watermark import Source
 from shared.events import envelope
-from shared.events.bank import DayClosed, TransactionBooked
+from shared.events.bank import AccountClosed, DayClosed, TransactionBooked
 from shared.testing.space import Space
 
 SOURCE = "core"
@@ -79,6 +79,11 @@ class ScoredBank:
         )
         self._send(fact, name, on, customer.encode(), None)
         return name
+
+    def end(self, customer: str, on: date) -> None:
+        """His account is closed."""
+        fact = AccountClosed(customer_number=customer, account_number=f"A-{customer}", closed_on=on)
+        self._send(fact, f"closed-{customer}-{on}", on, customer.encode(), None)
 
     def close(self, on: date) -> None:
         """The source has published all of this day: one copy per partition."""

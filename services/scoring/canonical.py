@@ -18,6 +18,7 @@ from services.scoring.engine import Engine
 from services.scoring.partition import Partition
 from services.scoring.risk_plan import Plan
 from services.scoring.scores import watching
+from services.scoring.scores.turns import is_closed
 from services.scoring.standing import Leaves, Posted, Standing, key_of, standings
 from services.scoring.state import AccountState, CustomerState
 from services.scoring.watched import settled
@@ -81,7 +82,7 @@ def _leaves(leaves: Leaves) -> object:
 def _account(plan: Plan, account: AccountState, on: date) -> list[object]:
     a = account
     known = [a.account_number, a.product_code, a.currency, a.loan_number, a.sum_minor, a.count,
-             a.last_on]  # fmt: skip
+             a.last_on, is_closed(a.closed_on, on.toordinal())]  # fmt: skip
     of_set = plan.products.get(a.product_code, -1)
     if not a.watch or of_set < 0:
         return known

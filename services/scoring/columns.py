@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from services.scoring import bookings, id_hash, uses
 from services.scoring.partition import Partition
 from services.scoring.records import Delivered
-from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER
+from services.scoring.rows import BY_CUSTOMER, HOME_CURRENCY, IN_LEDGER, OPENED
 from services.scoring.watermark import Source
 from shared.clock import day_begins
 from shared.events.bank import DayClosed, TransactionBooked
@@ -93,12 +93,9 @@ def _words() -> Words:
     return array("q")
 
 
-_UNUSED = array("q", uses.UNUSED)
-
-
 @dataclass(slots=True)
 class Columns:
-    """Transactions of one batch, and facts on accounts, loans and grades when there are prices, one
+    """Transactions of one batch, and facts on accounts, loans and grades that change anything, one
     place each; closes and refusals beside them.
 
     Of an event only what a signal or the event store may ask for is kept: letting go of the rest
@@ -114,7 +111,7 @@ class Columns:
     hashes: Words = field(default_factory=lambda: array("Q"))
     sequences: Words = field(default_factory=_words)  # of inputs only
     uses: Words = field(default_factory=_words)  # four of each: `uses.Use`
-    kinds: Words = field(default_factory=_words)  # with a model of risk: `bookings.flags_of`
+    kinds: Words = field(default_factory=_words)  # with a model of risk `bookings.flags_of`; or 0
     ids: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
@@ -140,12 +137,15 @@ class Columns:
         event: Event[Any] = decode(self.scanned.records[~at].value)
         return event.time
 
+    def latest_on(self, known: int) -> int:
+        """The last day of an event on which figures rest, where before it was another. Without a
+        price no figure rests on an opening: prices may still come."""
+        figures = np.asarray(self.uses).reshape(-1, 4)[:, 0] < OPENED
+        figures |= np.asarray(self.flags) & IN_LEDGER > 0
+        return int(np.asarray(self.days)[figures].max(initial=known))
+
     def arrays(self) -> tuple[NDArray[np.int64], ...]:
         """rows, accounts, amounts, days, offsets, flags, hashes, sequences, uses, kinds."""
-        if not self.uses:  # a batch without prices
-            self.uses = _UNUSED * len(self.rows)
-        if not self.kinds:
-            self.kinds = array("q", bytes(8 * len(self.rows)))
         return tuple(
             np.frombuffer(column, np.int64)
             for column in (self.rows, self.accounts, self.amounts, self.days, self.offsets,
@@ -228,9 +228,8 @@ def add(
         out.days.append(day)
         out.offsets.append(record.offset)
         out.flags.append(flags)
-        if priced or watches:
-            out.uses.extend(use)
-            out.kinds.append(bookings.flags_of(data) if watches else 0)
+        out.uses.extend(use)
+        out.kinds.append(bookings.flags_of(data) if watches else 0)
         partition.sources[name] = None
         if data.channel_code is not None:
             partition.channels[data.channel_code] = None
@@ -244,10 +243,10 @@ def _add_other(  # noqa: PLR0917 - as `add` has them
     out: Columns, context: Context, partition: Partition, record: Delivered, event: Any,
     held: frozenset[int],
 ) -> None:  # fmt: skip
-    """No transaction. An opening, a closing, a loan or a grade that has a price or is watched is
-    judged as one."""
+    """No transaction. An opening, a closing, a loan or a grade that changes anything is judged as
+    one."""
     priced = partition.books.rates.active
-    if type(event) not in uses.STEPPED or not (priced or uses.is_watched(partition, event, record)):
+    if not uses.is_stepped(partition, event, record):
         _other(context, partition.number, record, event, out, held)
         return
     reason = _place(context, partition.number, record, event)

@@ -229,8 +229,7 @@ class Engine:
         first, alarms = partition.books.told(partition.number)
         if verdicts.note_refused(columns, partition.closes, of_inputs=batch.of_inputs):
             first.append(partition_record(partition.closes))
-        latest_on = np.asarray(columns.days).max(initial=partition.latest_on)
-        partition.latest_on = int(latest_on)
+        partition.latest_on = columns.latest_on(partition.latest_on)
         for segment, (begin, end) in enumerate(_segments(columns)):
             run.step(begin, end, batch.watermarks[segment])
             if segment < len(columns.closes):

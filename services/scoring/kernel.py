@@ -1,4 +1,4 @@
-"""The loops of the state path, compiled: one step per event in partition order.
+"""The loop of the state path, compiled: one step per event in partition order. `firing`: closes.
 
 Nothing here allocates per event. Arrays of one partition come in as they stand; `counters` returns
 how far each output was filled.
@@ -11,14 +11,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import ahead
+from services.scoring import ahead, leaving
 from services.scoring.applied_ids import find, remember
-from services.scoring.arming import arm, due_on
+from services.scoring.arming import arm
 from services.scoring.rows import (
     APPLIED,
     BEYOND_RANGE,
     BY_CUSTOMER,
     CLEARED,
+    CLOSED,
     DUPLICATE,
     GRADED,
     HOME_CURRENCY,
@@ -28,27 +29,16 @@ from services.scoring.rows import (
     OUTFLOW,
     RAISED,
     REDELIVERED,
-    S_BALANCE,
-    S_EPISODE,
-    S_EVENT,
-    S_GAP,
-    S_KIND,
-    S_LAST_ON,
-    S_MEAN,
-    S_OFFSET,
-    S_ON,
-    S_ROW,
-    S_RULE,
     SEEN_BEFORE,
     SILENCE,
 )
-from services.scoring.scores import activity, balance, outflow, silence, transactions
+from services.scoring.scores import activity, balance, outflow, silence, transactions, turns
 from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import booking, grading
 from services.scoring.scores.contribution.ledger import Book
-from services.scoring.scores.looking import look, most_crossings
 from services.scoring.scores.waiting import fits
 from services.scoring.scores.watching import Watch, on_booking
+from services.scoring.signal_rows import signal
 
 Ints = NDArray[np.int64]
 Rows = NDArray[Any]  # structured
@@ -60,27 +50,8 @@ TOUCHED, SIGNALS, ARMED, IDS, GENERATION = range(5)
 COUNTERS: Final = 5
 
 
-@compiled
-def _signal(
-    signals: Ints, n: int, event: int, row: int, rule: int, kind: int, episode: int, on: int,
-    balance_minor: int, mean_minor: int, last_on: int, gap: int, offset: int,
-) -> int:  # fmt: skip
-    signals[n, S_EVENT] = event
-    signals[n, S_ROW] = row
-    signals[n, S_RULE] = rule
-    signals[n, S_KIND] = kind
-    signals[n, S_EPISODE] = episode
-    signals[n, S_ON] = on
-    signals[n, S_BALANCE] = balance_minor
-    signals[n, S_MEAN] = mean_minor
-    signals[n, S_LAST_ON] = last_on
-    signals[n, S_GAP] = gap
-    signals[n, S_OFFSET] = offset
-    return n + 1
-
-
 @inlined
-def _touch(stamps: Ints, touched: Ints, counters: Ints, row: int) -> None:
+def touch(stamps: Ints, touched: Ints, counters: Ints, row: int) -> None:
     if stamps[row] != counters[GENERATION]:
         stamps[row] = counters[GENERATION]
         touched[counters[TOUCHED]] = row
@@ -112,14 +83,14 @@ def _outflow_rule(
             return n
         c.outflow = 1
         c.outflow_episode += 1
-        n = _signal(
+        n = signal(
             signals, n, event, row, OUTFLOW, RAISED, c.outflow_episode, c.mean_on,
             c.sum_minor, c.mean_minor, c.last_on, 0, offset,
         )  # fmt: skip
     elif not outflow.holds(c.sum_minor, c.mean_minor, limits[T_CLEAR], limits[T_MEAN_MIN]):
         c.outflow = 0
         c.recovers_on = 0
-        return _signal(
+        return signal(
             signals, n, event, row, OUTFLOW, CLEARED, c.outflow_episode, c.mean_on,
             c.sum_minor, c.mean_minor, c.last_on, 0, offset,
         )  # fmt: skip
@@ -139,7 +110,7 @@ def _silence_rule(
     c.activity = activity.after_event(factors, c.activity, c.activity_on, day)
     c.activity_on = max(c.activity_on, day)
     c.first_on = day if c.first_on == 0 else min(c.first_on, day)
-    c.last_on = max(c.last_on, day)
+    is_next, c.last_on = day > c.last_on, max(c.last_on, day)
     tenure = c.last_on - c.first_on
     gap = 0
     if c.customer_count >= limits[T_COUNT_MIN] and tenure >= limits[T_TENURE_MIN]:
@@ -147,11 +118,11 @@ def _silence_rule(
         c.silent_on = silence.silent_on(
             c.last_on, gap, limits[T_GAPS], limits[T_DAYS_MIN], limits[T_DAYS_MAX]
         )
-    elif c.silence == 1:  # it began by limits that asked for less
+    elif c.silence == 1 and is_next:  # it began by limits that asked for less
         c.silent_on = 0
     if c.silence == 1 and not 0 < c.silent_on <= watermark:
         c.silence = 0
-        return _signal(
+        return signal(
             signals, n, event, row, SILENCE, CLEARED, c.silence_episode, day,
             c.sum_minor, c.mean_minor, c.last_on, gap, offset,
         )  # fmt: skip
@@ -162,14 +133,19 @@ def _silence_rule(
 def _first_scores(
     customers: Rows, accounts: Rows, row: int, account: int, event: int, amount: int, day: int,
     offset: int, flags: int, watermark: int,
-    activity_factors: Ints, mass: Ints, balance_factors: Ints, limits: Ints, signals: Ints,
-    counters: Ints,
+    first_account: Ints, next_account: Ints, activity_factors: Ints, mass: Ints,
+    balance_factors: Ints, limits: Ints, signals: Ints, counters: Ints,
 ) -> None:  # fmt: skip
     """Sums, pace and balance of the customer, and the rules on them."""
     a, c = accounts[account], customers[row]
     a.sum_minor += amount
     a.count += 1
     a.last_on = max(a.last_on, day)
+    closed_on = turns.after_booking(a.closed_on, day)
+    if closed_on != a.closed_on:
+        a.closed_on = closed_on
+        leaving.come_back(customers, accounts, first_account, next_account, row,
+                          max(day, watermark), mass, limits[T_GAPS:])  # fmt: skip
     c.count += 1
     if flags & BY_CUSTOMER:
         counters[SIGNALS] = _silence_rule(
@@ -181,6 +157,27 @@ def _first_scores(
         counters[SIGNALS] = _outflow_rule(
             customers, balance_factors, limits, row, event, offset, signals, counters[SIGNALS]
         )
+
+
+@inlined
+def _small_rules(
+    customers: Rows, accounts: Rows, first_account: Ints, next_account: Ints, row: int,
+    account: int, action: int, event: int, amount: int, day: int, offset: int, flags: int,
+    watermark: int, activity_factors: Ints, mass: Ints, balance_factors: Ints, limits: Ints,
+    signals: Ints, counters: Ints,
+) -> None:  # fmt: skip
+    """What an event is to them: a transaction, or an account that is opened or closed."""
+    if action < OPENED:
+        _first_scores(
+            customers, accounts, row, account, event, amount, day, offset, flags, watermark,
+            first_account, next_account, activity_factors, mass, balance_factors, limits, signals,
+            counters,
+        )  # fmt: skip
+    elif action <= CLOSED:
+        counters[SIGNALS] = leaving.turn(
+            customers, accounts, first_account, next_account, row, account, action, event, day,
+            watermark, offset, mass, limits[T_GAPS:], signals, counters[SIGNALS],
+        )  # fmt: skip
 
 
 @inlined
@@ -232,6 +229,20 @@ def _verdict(
     return APPLIED
 
 
+@inlined
+def _armed_after(
+    action: int, customers: Rows, accounts: Rows, first_account: Ints, next_account: Ints,
+    looks: Ints, armed: Ints, arms: Ints, n: int, row: int, watermark: int,
+) -> int:  # fmt: skip
+    """`arm` after an event; a closing may be that of one who is silent."""
+    closing = 0
+    if action == CLOSED:
+        closing = leaving.closing_ahead(
+            customers, accounts, first_account, next_account, row, watermark
+        )
+    return arm(customers, looks, armed, arms, n, row, closing)
+
+
 @compiled
 def step(
     begin: int, end: int,
@@ -268,7 +279,7 @@ def step(
         )  # fmt: skip
         if verdicts[i] == REDELIVERED:
             continue
-        _touch(stamps, touched, counters, row)
+        touch(stamps, touched, counters, row)
         if verdicts[i] == DUPLICATE:
             continue
         verdicts[i] = _verdict(
@@ -286,102 +297,15 @@ def step(
             booking.book_event(
                 book, action, account, second, driver, amount, value_day, day, watermark + 1
             )
-        if action < OPENED:
-            _first_scores(
-                customers, accounts, row, account, i, amount, day, offsets[i], flags[i], watermark,
-                activity_factors, mass, balance_factors, limits, signals, counters,
-            )  # fmt: skip
+        _small_rules(
+            customers, accounts, first_account, next_account, row, account, action, i, amount, day,
+            offsets[i], flags[i], watermark, activity_factors, mass, balance_factors, limits,
+            signals, counters,
+        )  # fmt: skip
         if account >= 0 and watch.places[account, 0] >= 0:
             on_booking(watch, row, account, day, amount, kinds[i], offsets[i], watermark)
-        counters[ARMED] = arm(customers, watch.looks, armed, arms, counters[ARMED], row)
+        counters[ARMED] = _armed_after(
+            action, customers, accounts, first_account, next_account, watch.looks, armed, arms,
+            counters[ARMED], row, watermark,
+        )  # fmt: skip
     return end
-
-
-@compiled
-def _ask_again(
-    customers: Rows, row: int, watermark: int, factors: Ints, mass: Ints, limits: Ints
-) -> bool:
-    """By the limits of now: others may have set the timers. Says whether one lies elsewhere."""
-    c = customers[row]
-    recovers_on, silent_on = c.recovers_on, c.silent_on
-    if 0 < recovers_on <= watermark:
-        c.recovers_on = outflow.recovers_on(
-            factors, c.sum_minor, c.mean_minor, c.mean_on, limits[T_CLEAR], limits[T_MEAN_MIN]
-        )
-    if c.silence == 0 and 0 < silent_on <= watermark:
-        c.silent_on = silence.of_now(
-            mass, c.activity, c.customer_count, c.first_on, c.last_on, limits[T_GAPS:]
-        )
-    return bool(recovers_on != c.recovers_on or silent_on != c.silent_on)
-
-
-@compiled
-def _fire(
-    customers: Rows, row: int, watermark: int, offset: int,
-    balance_factors: Ints, mass: Ints, limits: Ints, signals: Ints, counters: Ints,
-) -> bool:  # fmt: skip
-    """What a closed day does to one customer: says whether anything changed."""
-    c = customers[row]
-    changed = _ask_again(customers, row, watermark, balance_factors, mass, limits)
-    if 0 < c.recovers_on <= watermark:
-        mean = balance.mean_on(balance_factors, c.mean_minor, c.mean_on, c.sum_minor, c.recovers_on)
-        c.outflow = 0
-        counters[SIGNALS] = _signal(
-            signals, counters[SIGNALS], -1, row, OUTFLOW, CLEARED, c.outflow_episode,
-            c.recovers_on, c.sum_minor, mean, c.last_on, 0, offset,
-        )  # fmt: skip
-        c.recovers_on = 0
-        changed = True
-    if c.silence == 0 and 0 < c.silent_on <= watermark:
-        c.silence = 1
-        c.silence_episode += 1
-        gap = activity.mean_gap_milli(mass, c.activity, c.last_on - c.first_on)
-        counters[SIGNALS] = _signal(
-            signals, counters[SIGNALS], -1, row, SILENCE, RAISED, c.silence_episode,
-            c.silent_on, c.sum_minor, c.mean_minor, c.last_on, gap, offset,
-        )  # fmt: skip
-        changed = True
-    return changed
-
-
-@compiled
-def fire(
-    begin: int, due_rows: Ints, watermark: int, offset: int, customers: Rows, armed: Ints,
-    stamps: Ints, first_account: Ints, next_account: Ints, watch: Watch, balance_factors: Ints,
-    mass: Ints, limits: Ints, touched: Ints, signals: Ints, arms: Ints, counters: Ints,
-) -> int:  # fmt: skip
-    """The timers that a closed day has reached. A row that is ahead of this close has seen it.
-
-    Returns where it stopped: before the end when the crossings need more room.
-    """
-    n = due_rows.shape[0]
-    for k in range(begin, n):
-        ahead.of_timer(k, due_rows, customers, armed, first_account, next_account, watch)
-        row = due_rows[k]
-        c = customers[row]
-        if c.offset < offset:
-            looks = 0 < watch.looks[row] <= watermark
-            if looks and watch.written[0] + most_crossings(
-                watch, row, first_account, next_account, watermark
-            ) > len(watch.crossings):
-                return k
-            armed[row] = 0
-            changed = _fire(
-                customers, row, watermark, offset, balance_factors, mass, limits, signals,
-                counters,
-            )  # fmt: skip
-            if looks:
-                changed |= look(watch, row, first_account, next_account, watermark, offset)
-            if changed:
-                c.offset = offset
-                _touch(stamps, touched, counters, row)
-            counters[ARMED] = arm(customers, watch.looks, armed, arms, counters[ARMED], row)
-        else:
-            armed[row] = 0
-            due = due_on(customers, watch.looks, row)
-            if due > 0:  # its own next close is later than this one
-                armed[row] = max(due, watermark + 1)
-                arms[counters[ARMED], 0] = row
-                arms[counters[ARMED], 1] = armed[row]
-                counters[ARMED] += 1
-    return n  # type: ignore[no-any-return]

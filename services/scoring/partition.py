@@ -104,7 +104,7 @@ class Partition:
         self.counters: Ints = np.zeros(kernel.COUNTERS, np.int64)
         self.books = Books()
         self.watched = Watched(first.plan)
-        self.latest_on = 0  # the last business day of an event stepped
+        self.latest_on = 0  # the last business day of an event that figures rest on; 0: none came
         self.timers = Timers()
         self.recovered_to = -1  # the greatest offset of a recovered row
         self.position = -1  # the last offset of `bank.events` stepped
@@ -321,7 +321,10 @@ class Partition:
         self.latest_on = max(int(last_on.max(initial=0)), self.closes.watermark)
         self.arm_anew(self.closes.watermark)
         armed = self.armed[: len(self.numbers)]
-        unpacking.due_days(self.customers, self.watched.looks, armed)
+        unpacking.due_days(
+            self.customers, self.accounts, self.first_account, self.next_account,
+            self.watched.looks, self.closes.watermark, armed,
+        )  # fmt: skip
         self.timers = Timers()
         due = np.flatnonzero(armed)
         self.timers.arm(due, armed[due])

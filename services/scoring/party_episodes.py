@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from services.scoring.absences import Away
 from services.scoring.rules import outflows
-from services.scoring.rules.episodes import Crossing, Episode, alert_id, episodes
+from services.scoring.rules.episodes import Absence, Crossing, Episode, alert_id, episodes
 from services.scoring.rules.membership import replaces
 from services.scoring.rules.outflows import Fall
 from services.scoring.signals import Signal
@@ -58,15 +59,16 @@ def of_several(parties: Parties) -> dict[str, str]:
     }
 
 
-def final(
+def final(  # noqa: PLR0917 - what a live system has in as many tables
     parties: Parties,
     signals: Iterable[Signal],
     first_on: Mapping[str, date | None],
+    away: Mapping[str, Away],
     falls: Mapping[str, Sequence[Fall]],
     zone: ZoneInfo,
 ) -> Iterator[dict[str, Any]]:
     """All episodes of the parties, by party and rule. `first_on`: when a number became active;
-    `falls`: of the sums of parties of several numbers."""
+    `away`: when it had no account; `falls`: of the sums of parties of several numbers."""
     crossings: defaultdict[tuple[str, str], list[Crossing]] = defaultdict(list)
     party_of = {number: party_id for party_id, numbers in parties.items() for number in numbers}
     for s in signals:
@@ -75,11 +77,14 @@ def final(
             crossings[party_id, s.rule].append(
                 Crossing(s.id, s.customer_number, s.kind, s.at, s.episode, s.account_number)
             )
+    absent = absences_of(away, zone)
     found: dict[tuple[str, str], list[Episode]] = {}
     for (party_id, rule), of_rule in crossings.items():
         active = {n: _midnight(first_on.get(n), zone) for n in sorted(parties[party_id])}
         if rule != outflows.RULE or len(active) == 1:
-            found[party_id, rule] = episodes(rule, of_rule, active)
+            found[party_id, rule] = episodes(
+                rule, of_rule, active, {n: absent[n] for n in active if n in absent}
+            )
     for party_id, own in falls.items():
         found[party_id, outflows.RULE] = [f.episode(n, zone) for n, f in enumerate(own, 1)]
     for (party_id, rule), own_episodes in sorted(found.items()):
@@ -93,6 +98,12 @@ def final(
                 "ended_at": one.ended_at,
                 "raised_by": one.raised_by,
             }
+
+
+def absences_of(away: Mapping[str, Away], zone: ZoneInfo) -> dict[str, Absence]:
+    """By the bank's midnights."""
+    return {n: (datetime.combine(left_on, time(), zone), _midnight(back_on, zone))
+            for n, (left_on, back_on) in away.items()}  # fmt: skip
 
 
 def _midnight(day: date | None, zone: ZoneInfo) -> datetime | None:

@@ -221,6 +221,7 @@ def _together(out: Columns, scanned: Scanned, context: Context, partition: Parti
         return array(odd.typecode, joined[order].tobytes())
 
     watches = bool(partition.watched.plan.products)
+    kinds = bookings.flags_of_scanned(found) if watches else np.zeros_like(places)
     home = partition.currencies.get(context.currency, NONE)
     merged = Columns(
         rows=both(out.rows, scanned.rows[places]),
@@ -230,15 +231,13 @@ def _together(out: Columns, scanned: Scanned, context: Context, partition: Parti
         offsets=both(out.offsets, scanned.offsets[places]),
         flags=both(out.flags, scanned.flags(found, home)),
         hashes=both(out.hashes, scanned.hashes(found)),
+        uses=both(out.uses, scanned.uses[places].reshape(-1)),
+        kinds=both(out.kinds, kinds),
         ids=out.ids, sources=out.sources, times=out.times, closes=out.closes,
         refused=out.refused, waiting=out.waiting, ignored=out.ignored,
         scanned=scanned,
         origins=both(array("q", range(len(out.rows))), ~places),
     )  # fmt: skip
-    if watches or partition.books.rates.active:
-        merged.uses = both(out.uses, scanned.uses[places].reshape(-1))
-        kinds = bookings.flags_of_scanned(found) if watches else np.zeros_like(places)
-        merged.kinds = both(out.kinds, kinds)
     for close in merged.closes:
         close.before = int(np.searchsorted(merged.offsets, close.offset))
     return merged

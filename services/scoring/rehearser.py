@@ -21,6 +21,7 @@ from services.scoring.hindsight import Asked as Judged
 from services.scoring.hindsight import Booking, Given, Tally, judge
 from services.scoring.live_sets import LiveSet, LiveSets
 from services.scoring.model import load
+from services.scoring.party_episodes import absences_of
 from services.scoring.queries import rehearsals as queries
 from services.scoring.queries import rule_sets
 from services.scoring.queries.outflows import factors, limits_of
@@ -309,11 +310,12 @@ class _Counted:
 
     def _by_signals(self, party: Party) -> dict[tuple[bool, str], "_Found"]:
         active = {n: self.midnight(on) if on else None for n, on in party.active_from.items()}
+        away = absences_of(party.away, self._zone)
         every = {}
         for (proposed, rule), crossings in party.crossings.items():
             if rule == outflows.RULE and len(active) > 1:
                 continue
-            found = episodes(rule, crossings, active)
+            found = episodes(rule, crossings, active, away)
             begun = [e for e in found if not party.carried.issuperset(e.raised_by)]
             every[proposed, rule] = _Found(found, begun)
         return every

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
-from services.scoring import party_episodes, rate_file, reference, risk, state
+from services.scoring import absences, party_episodes, rate_file, reference, risk, state
 from services.scoring.engine import Batch, Engine, Outcome
 from services.scoring.leaves import Leaf
 from services.scoring.model import Model
@@ -149,18 +149,26 @@ class Replay:
 
     def episodes(self) -> Iterator[dict[str, Any]]:
         """The final episodes of the parties."""
-        first_on = {one.customer_number: one.first_on for one in self.customers()}
+        first_on, away, through = {}, {}, self._through()
+        for one in self.customers():
+            first_on[one.customer_number] = one.first_on
+            absence = absences.away(one)
+            if absence is not None and absence[0] <= through:
+                away[one.customer_number] = absence
         rules = self.engine.sets.first
         sets = [Limits(0, rules.model.version, rules.rules.thresholds)]
         left = rules.model.balance_factors.tolist()
-        through = date.fromordinal(max(self.engine.partition(0).closes.watermark, 1))
         falls = {
             party_id: judge([one for one in moves.items() if one[1]], sets, left, through).falls
             for party_id, moves in self._moves.items()
         }
         return party_episodes.final(
-            self._parties, self.result.signals, first_on, falls, self._zone
+            self._parties, self.result.signals, first_on, away, falls, self._zone
         )
+
+    def _through(self) -> date:
+        """The last day that is closed."""
+        return date.fromordinal(max(self.engine.partition(0).closes.watermark, 1))
 
     def customers(self) -> Iterator[state.CustomerState]:
         """All customers in the order of their numbers."""

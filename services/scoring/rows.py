@@ -26,7 +26,12 @@ CUSTOMER_FIELDS: Final = (
     "silence_episode",
     "silent_on",
 )
-ACCOUNT_FIELDS: Final = ("sum_minor", "count", "last_on")
+ACCOUNT_FIELDS: Final = (
+    "sum_minor",
+    "count",
+    "last_on",
+    "closed_on",  # and since when it is open: `scores/turns.py`; 0: nothing is known of it yet
+)
 
 LEDGER_FIELDS: Final = (
     "settled_on",  # the first day that is not accrued yet; 0: there is no ledger
@@ -93,6 +98,7 @@ OUTFLOW: Final = 0
 SILENCE: Final = 1
 RAISED: Final = 1
 CLEARED: Final = 0
+LEFT: Final = 2  # cleared too: the customer has no open account any more
 
 # Components of a leaf as the kernel numbers them; an open leaf of the first four has two limbs
 NET, NET_LOW, DEBIT, DEBIT_LOW, LOSS, LOSS_LOW, CAPITAL, CAPITAL_LOW = range(8)
@@ -125,7 +131,12 @@ SIGNAL_WORDS: Final = 11
     S_OFFSET,
 ) = range(SIGNAL_WORDS)
 
-RECORD_VERSION: Final = 5
+# The word of closings, three days beside each other (`scores/turns.py`): until the year 5741
+SINCE_SHIFT: Final = 21
+BEFORE_SHIFT: Final = 42
+DAY_MASK: Final = (1 << SINCE_SHIFT) - 1
+
+RECORD_VERSION: Final = 6
 KIND_CUSTOMER: Final = 1
 KIND_PARTITION: Final = 2
 KIND_SPILLED: Final = 3

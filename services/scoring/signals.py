@@ -14,7 +14,9 @@ from services.scoring.partition import Partition
 from services.scoring.scores import outflow, silence
 
 RULES = {r.OUTFLOW: "outflow", r.SILENCE: "silence"}
-KINDS: dict[int, Literal["raised", "cleared"]] = {r.RAISED: "raised", r.CLEARED: "cleared"}
+KINDS: dict[int, Literal["raised", "cleared"]] = {
+    r.RAISED: "raised", r.CLEARED: "cleared", r.LEFT: "cleared",
+}  # fmt: skip
 
 
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -99,7 +101,8 @@ class Writer:
 
 
 def _terms(model: Model, row: list[int]) -> dict[str, Any]:
-    """What explains it; of one that begins also the smallest change that would end it."""
+    """What explains it; of one that begins also the smallest change that would end it, of one that
+    ends with the last account that there is none."""
     begins = row[r.S_KIND] == r.RAISED
     if row[r.S_RULE] == r.OUTFLOW:
         left, mean = row[r.S_BALANCE], row[r.S_MEAN]
@@ -117,4 +120,5 @@ def _terms(model: Model, row: list[int]) -> dict[str, Any]:
         "silent_days": silent_days,
         "mean_gap_milli_days": row[r.S_GAP],
         **({"clear_actions": 1} if begins else {}),
+        **({"open_accounts": 0} if row[r.S_KIND] == r.LEFT else {}),
     }

@@ -5,7 +5,7 @@ Customer (key: the customer number):
     word 0    version | kind << 8 | number of accounts << 32
     word 1    number of ids of the open window | number of grades << 32
     17 words  the customer row, fields in the order of `rows.CUSTOMER_FIELDS`
-    accounts  3 words each (`rows.ACCOUNT_FIELDS`), then one word: number of ledger entries |
+    accounts  4 words each (`rows.ACCOUNT_FIELDS`), then one word: number of ledger entries |
               words of the ledger << 32 (0: none), one: words of the watch (0: not watched), one
               with the byte lengths of account number | product << 16 | currency << 32 | loan
               number << 48, then the texts, padded with zeros, then the ledger
@@ -22,8 +22,9 @@ Partition (key: NUL + "partition/" + n): word 0, then JSON: what the closes have
 Rate (key: NUL + "rate/" + n + "/" + key of `bank.reference`): word 0, then JSON: a rate that the
 figures of the partition rest on; one that it refused is not there.
 Version 1 had no ledgers, those of version 2 do not say which restatements they had, version 3 had
-no features of risk, version 4 no charge for capital and no grades: their figures cannot be carried
-on, so they are refused; the state is rebuilt from `bank.events`.
+no features of risk, version 4 no charge for capital and no grades, version 5 did not say which
+accounts were closed: their figures cannot be carried on, so they are refused; the state is rebuilt
+from `bank.events`.
 Day numbers are `date.toordinal()`. A record replaces the one before it when its place is not before
 it: the offset of `bank.events`, then the sequence of the customer's inputs.
 """
@@ -80,7 +81,8 @@ class AccountRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """Exact figures of one account; `last_on` is the day of its latest transaction.
+    """Exact figures of one account; `last_on` is the day of its latest transaction, `closed_on`
+    what `scores/turns.py` knows of its closings.
 
     A loan's row has its number and no transactions. `ledger` is empty without a price, `watch`
     without a model of risk for the product.
@@ -96,6 +98,7 @@ class AccountState:
     ledger: tuple[int, ...] = ()
     entries: tuple[int, ...] = ()
     watch: tuple[int, ...] = ()
+    closed_on: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +323,7 @@ def _account(record: AccountRecord) -> AccountState:
         ledger=record.ledger,
         entries=record.entries,
         watch=record.watch,
+        closed_on=named["closed_on"],
     )
 
 

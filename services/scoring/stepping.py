@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import kernel
+from services.scoring import firing, kernel
 from services.scoring.columns import Columns
 from services.scoring.partition import Partition
 from services.scoring.rows import REDELIVERED, SIGNAL_WORDS
@@ -61,10 +61,11 @@ class Run:
         self._arms = np.zeros((max(len(due), len(self._arms)), 2), np.int64)
         begin = 0
         while begin < len(due):
-            begin = kernel.fire(
-                begin, due, mark, offset, p.customers, p.armed, p.stamps, p.first_account,
-                p.next_account, p.watched.watch(), model.balance_factors, model.activity_mass,
-                model.numbers, self._touched, self._signals, self._arms, counters,
+            begin = firing.fire(
+                begin, due, mark, offset, p.customers, p.accounts, p.armed, p.stamps,
+                p.first_account, p.next_account, p.watched.watch(), model.balance_factors,
+                model.activity_mass, model.numbers, self._touched, self._signals, self._arms,
+                counters,
             )  # fmt: skip
             if begin < len(due):
                 p.watched.make_room_to_cross()

@@ -84,19 +84,15 @@ class BankEventRow(Base):
         Index("bank_events_identity", "source", "event_id"),
         Index("bank_events_of_customer", "customer_number", "event_offset"),
         Index("bank_events_on", "businessdate", postgresql_using="brin"),
-        Index(
-            "bank_events_of_contacts",
-            "customer_number",
-            "businessdate",
-            postgresql_where=sql("type = 'bank.contact_recorded.v1'"),
-        ),
+        Index("bank_events_of_contacts", "customer_number", "businessdate",
+              postgresql_where=sql("type = 'bank.contact_recorded.v1'")),
         Index(
             "bank_events_of_openings",
             "customer_number",
             "account_number",
             postgresql_where=sql("type in ('bank.account_opened.v1', 'bank.account_closed.v1')"),
         ),
-    )
+    )  # fmt: skip
 
 
 class WorkerLetterRow(Base):
@@ -183,6 +179,8 @@ class CustomerStateRow(Base):
     silence: Mapped[bool]
     silence_episode: Mapped[int] = mapped_column(BigInteger)
     silent_on: Mapped[date | None]
+    left_on: Mapped[date | None]  # he closed his last account; back_on: he has one again
+    back_on: Mapped[date | None]
 
 
 class AccountFigureRow(Base):

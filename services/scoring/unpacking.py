@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import account_rows, arming, interned, kernel
+from services.scoring import account_rows, arming, interned, kernel, leaving
 from services.scoring.account_rows import TEXTS, AccountRows
 from services.scoring.applied_ids import remember
 from services.scoring.interned import Texts
@@ -23,7 +23,7 @@ from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import entries, grades
 from services.scoring.scores.contribution.entries import Tail
 from services.scoring.scores.contribution.grades import Grades
-from services.scoring.scores.watching import QUIET_ON, WORDS, Watch
+from services.scoring.scores.watching import QUIET_ON, WORDS, Watch, sooner
 
 ACCOUNTS_AT: Final = HEAD_WORDS + CUSTOMER_WORDS
 TEXTS_AT: Final = ACCOUNT_WORDS + 2  # of an account: behind its figures and counts
@@ -293,7 +293,13 @@ def take(
 
 
 @compiled
-def due_days(customers: NDArray[Any], looks: Ints, out: Ints) -> None:
+def due_days(
+    customers: NDArray[Any], accounts: NDArray[Any], first_account: Ints, next_account: Ints,
+    looks: Ints, watermark: int, out: Ints,
+) -> None:  # fmt: skip
     """Of each row the day on which the watermark has something to do for it; 0: never."""
     for row in range(out.shape[0]):
-        out[row] = arming.due_on(customers, looks, row)
+        closing = leaving.closing_ahead(
+            customers, accounts, first_account, next_account, row, watermark
+        )  # fmt: skip
+        out[row] = sooner(arming.due_on(customers, looks, row), closing)

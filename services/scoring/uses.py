@@ -29,7 +29,7 @@ OPENED, CLOSED, GRANTED, ANSWERED = (
     EVENT_CLASSES[fact]
     for fact in (AccountOpened, AccountClosed, LoanGranted, CreditAnswerReceived)
 )
-# Beside transactions, with prices or a model.
+# Beside transactions; what of it a bank without prices steps: `is_stepped`.
 STEPPED = frozenset({OPENED, CLOSED, GRANTED, ANSWERED})
 ACTIONS = {"fee": r.FEE, "interest_paid": r.PAID, "interest_received": r.RECEIVED,
             "loan_instalment": r.INSTALMENT}  # fmt: skip
@@ -72,8 +72,8 @@ def of_fact(
         account = data.account_number or data.loan_number
         key = (data.customer_number, account, data.product_code, data.currency, data.loan_number)
         action, amount = r.GRANTED, -data.principal_minor
-    if key[3] != currency:  # it has no ledger, but its closing is to find it
-        return ((action, day, -1, -1), key, 0) if action == r.OPENED else ""
+    if key[3] != currency:  # it has no ledger, but it is an account
+        return ((action, day, -1, -1), key, 0) if action != r.GRANTED else ""
     covered_from = rates.covered_from(key[2])
     if rates.active and day < covered_from:
         return _no_rate(key[2], day, covered_from)
@@ -143,14 +143,15 @@ def kind_of(event: Any) -> int:
     return watching.CLOSES if type(event) is CLOSED else 0
 
 
-def is_watched(partition: Partition, event: Any, record: Delivered) -> bool:
-    """Is it about an account that a model of risk scores?"""
-    if type(event) is OPENED:
-        return partition.set_of(event.data.product_code, event.data.currency) >= 0
-    if type(event) is CLOSED:
-        found = _may_close(partition, event.data, record)
-        return any(partition.set_of(key[2], key[3]) >= 0 for key in found)
-    return False
+def is_stepped(partition: Partition, event: Any, record: Delivered) -> bool:
+    """Whether it changes anything here. In a bank without prices a loan and a grade do not, nor
+    does a closing that does not say which account it ends, unless one of them is watched."""
+    if partition.books.rates.active or type(event) is OPENED:
+        return type(event) in STEPPED
+    if type(event) is not CLOSED:
+        return False
+    found = _may_close(partition, event.data, record)
+    return len(found) == 1 or any(partition.set_of(key[2], key[3]) >= 0 for key in found)
 
 
 def _no_rate(product: str, day: int, covered_from: int) -> str:

@@ -201,6 +201,32 @@ def test_a_party_of_two_numbers_is_silent_only_when_both_are(space, scoring, sco
     assert found[5] == "C2"
 
 
+def test_a_number_that_has_left_is_not_silent_and_does_not_keep_its_party_from_it(
+    space, scoring, scored
+):
+    for number in ("C1", "C2", "C3"):
+        scored.days(number, day(0), day(60), 5, 1_000_000)
+    scored.end("C1", day(70))
+    party(space, "P1", "C1", "C2")
+    party(space, "P3", "C3")
+    scored.close_through(day(149))
+    scored.score()
+    scoring.drain()
+    silent = [e for e in episodes_of(scoring) if e[1] == "silence"]
+    assert [(e[0], e[3], e[5]) for e in silent] == [("P1", None, "C2"), ("P3", None, "C3")]
+    assert rows(scoring, "select customer_number, left_on, back_on from customer_state"
+                         " where left_on is not null") == [("C1", day(70), None)]  # fmt: skip
+    scored.end("C3", day(150))
+    scored.close_through(day(155), day(150))
+    scored.score()
+    scoring.drain()
+    ended = {e[0]: e[3] for e in episodes_of(scoring) if e[1] == "silence"}
+    assert ended["P1"] is None
+    assert ended["P3"].astimezone(space.clock.zone).date() == day(150)
+    (told,) = [e.data for e in space.read("score.alerts") if "Cleared" in type(e.data).__name__]
+    assert (told.party_id, told.text["en"]) == ("P3", "The customer has closed all accounts")
+
+
 def test_merge_and_unmerge_leave_everything_as_if_it_had_always_been_so(space, scoring, scored):
     scored.days("C1", day(0), day(60), 5, 1_000_000)
     scored.days("C2", day(0), day(150), 5, 1_000_000)

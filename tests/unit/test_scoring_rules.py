@@ -73,6 +73,28 @@ def test_a_number_that_was_never_active_does_not_keep_a_party_from_being_silent(
     assert spans(found) == [(10, None)]
 
 
+def test_a_number_that_has_left_does_not_keep_a_party_from_being_silent():
+    """From its last closing on; and it counts again from when it has an account."""
+    silent = [crossing("A", "raised", 10)]
+    both = {"A": day(0), "B": day(0)}
+    assert episodes.episodes("silence", silent, both) == []
+    for back_on, expected in ((None, [(20, None)]), (30, [(20, 30)])):
+        away = {"B": (day(20), None if back_on is None else day(back_on))}
+        assert spans(episodes.episodes("silence", silent, both, away)) == expected
+    gone = {"B": (day(5), None), "C": (day(1), None)}  # one that was never active
+    assert spans(episodes.episodes("silence", silent, both, gone)) == [(10, None)]
+
+
+def test_a_party_whose_last_number_leaves_is_silent_no_more():
+    own = [crossing("A", "raised", 10), crossing("A", "cleared", 20)]
+    away = {"A": (day(20), None)}
+    assert spans(episodes.episodes("silence", own, {"A": day(0)}, away)) == [(10, 20)]
+    other = crossing("B", "raised", 15)
+    both = {"A": day(0), "B": day(0)}
+    assert spans(episodes.episodes("silence", [*own, other], both, away)) == [(15, None)]
+    assert spans(episodes.episodes("silence", [*own, other], both)) == [(15, 20)]  # the control
+
+
 def test_a_number_that_becomes_active_ends_the_silence_of_the_others():
     found = episodes.episodes("silence", [crossing("A", "raised", 10)], {"A": day(0), "B": day(25)})
     assert spans(found) == [(10, 25)]
@@ -252,7 +274,14 @@ def test_an_alert_is_said_as_a_banker_would():
               "A deposit of ¥55,655 would end it",
     }
     for rule in ("silence", "outflow", "other"):
-        assert set(wording.cleared_text(rule)) == {"zh-CN", "en"}
+        assert set(wording.cleared_text(rule, {})) == {"zh-CN", "en"}
+    acts, left = ({"silent_days": 3}, {"silent_days": 3, "open_accounts": 0})
+    assert wording.cleared_text("silence", acts) == {
+        "zh-CN": "客户又有交易了", "en": "The customer is transacting again",
+    }  # fmt: skip
+    assert wording.cleared_text("silence", left) == {
+        "zh-CN": "客户已销掉全部账户", "en": "The customer has closed all accounts",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -355,4 +384,4 @@ def test_a_models_alert_says_what_comes_why_and_what_would_end_it(
 ):
     terms = {code: value for code, value in {**LINEAR, **more}.items() if value is not None}
     assert wording.raised_text(rule, terms, "CNY", RAISED_ON) == {"zh-CN": zh, "en": en}
-    assert set(wording.cleared_text(rule)) == {"zh-CN", "en"}
+    assert set(wording.cleared_text(rule, {})) == {"zh-CN", "en"}

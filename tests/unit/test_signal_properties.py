@@ -117,6 +117,38 @@ def test_neither_does_the_order_where_a_closing_is_told_before_its_day(
     assert other.leaves() == one.leaves()
 
 
+@many
+@given(seed=SEEDS, early=SEEDS, turns=TURNS, size=SIZES, restart_every=RESTARTS)
+def test_nor_is_a_silence_told_otherwise_where_closings_and_openings_are_told_before_their_day(
+    seed: int, early: int, turns: int, size: int, restart_every: int
+) -> None:
+    bank = lively_bank(seed, late=False)
+    one = quiet_run(with_turns(bank, seed, turns))
+    other = Scored(bank, plan=PLAN)
+    told = interleaved(with_turns(bank, seed, turns, early), Random(seed))
+    other.run(told, size, restart_every)
+    assert not other.refused
+    assert silences(other) == silences(one)
+
+
+def silences(one: Scored) -> dict[str, bytes]:
+    return {name: said for name, said in one.signals.items() if name.startswith("silence/")}
+
+
+def test_a_turn_ends_a_silence_and_keeps_others_from_it() -> None:
+    """The control of the tests with turns: without them more are raised, and none ends by one."""
+    left, raised = 0, Counter[bool]()
+    for seed in range(12):
+        bank = lively_bank(seed, late=False)
+        for turns in (False, True):
+            told = silences(quiet_run(with_turns(bank, seed, 3) if turns else bank)).values()
+            said = list(map(msgspec.json.decode, told))
+            raised[turns] += sum(one["kind"] == "raised" for one in said)
+            left += sum("open_accounts" in one["terms"] for one in said)
+    assert left > 0
+    assert raised[True] < raised[False]
+
+
 def told_by_closes(one: Scored) -> dict[str, bytes]:
     """The signals of a model of risk: an account's events wait for the close of their day."""
     rules = ("collapse/", "outflow_ahead/", "distress/")

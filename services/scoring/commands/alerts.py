@@ -16,7 +16,7 @@ from services.scoring.commands.copying import as_array
 from services.scoring.commands.telling import tell_cleared, tell_raised
 from services.scoring.queries.outflows import greatest
 from services.scoring.rules import episodes, outflows, recovery, stake, wording
-from services.scoring.rules.episodes import Crossing, Episode, Known
+from services.scoring.rules.episodes import Absence, Crossing, Episode, Known
 from services.scoring.rules.outflows import Fall
 from services.scoring.rules.recovery import Outcomes
 from services.scoring.rules.stake import Evidence, Reason
@@ -104,18 +104,20 @@ class _Party:
     contribution_minor: int = 0  # of twelve months, with what is not posted yet
     at_stake_minor: int = 0
     active_from: dict[str, datetime | None] = field(default_factory=dict)
+    away: dict[str, Absence] = field(default_factory=dict)
     signals: dict[str, list[SignalRow]] = field(default_factory=lambda: defaultdict(list))
     alerts: dict[str, list[AlertRow]] = field(default_factory=lambda: defaultdict(list))
 
 
 @dataclass(frozen=True, slots=True)
 class _Means:
-    """How a difference is told: what makes an alert, what moved it, and what moved the rule
-    last."""
+    """How a difference is told: what makes an alert, what moved it, what moved the rule last, and
+    what ended it."""
 
     new: Callable[[str, Episode], AlertRow]
     moved_by: Callable[[Episode], Mover | None]
     last: Mover | None
+    ended_by: Mapping[datetime, Mapping[str, Any]]  # terms of what cleared it, by the instant
     judged: Mapping[str, Outcomes]
 
 
@@ -204,12 +206,15 @@ def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
     for party_id, (contribution_minor, at_stake_minor) in stakes.of_parties(tx, party_ids).items():
         party = found[party_id]
         party.contribution_minor, party.at_stake_minor = contribution_minor, at_stake_minor
-    for of, number, first_on in tx.session.execute(
-        select(NumberRow.party_id, NumberRow.customer_number, CustomerStateRow.first_on)
+    for of, number, first_on, left_on, back_on in tx.session.execute(
+        select(NumberRow.party_id, NumberRow.customer_number, CustomerStateRow.first_on,
+               CustomerStateRow.left_on, CustomerStateRow.back_on)
         .outerjoin(CustomerStateRow, CustomerStateRow.customer_number == NumberRow.customer_number)
         .where(NumberRow.party_id.in_(party_ids))
     ):
         found[of or ""].active_from[number] = parties.midnight(first_on, tx)
+        if (left_at := parties.midnight(left_on, tx)) is not None and left_at <= tx.bank_now:
+            found[of or ""].away[number] = left_at, parties.midnight(back_on, tx)
     for of, signal in tx.session.execute(
         select(NumberRow.party_id, SignalRow)
         .join(SignalRow, SignalRow.customer_number == NumberRow.customer_number)
@@ -229,7 +234,7 @@ def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
 def _by_signals(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]) -> None:
     signals = {s.id: s for s in party.signals[rule]}
     crossings = episodes.in_order(map(_crossing, signals.values()))
-    wanted = episodes.episodes(rule, crossings, party.active_from)
+    wanted = episodes.episodes(rule, crossings, party.active_from, party.away)
 
     def moved_by(episode: Episode) -> Mover | None:
         return causes.last_of([signals[c.id] for c in crossings if c.id in episode.raised_by])
@@ -238,7 +243,8 @@ def _by_signals(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]
         return _of_signals(tx, party, rule, alert_id, episode, signals)
 
     last = causes.last_of([signals[c.id] for c in crossings])
-    _compare(tx, party, rule, wanted, _Means(new, moved_by, last, judged))
+    ended_by = {c.at: signals[c.id].terms for c in crossings if c.kind == "cleared"}
+    _compare(tx, party, rule, wanted, _Means(new, moved_by, last, ended_by, judged))
 
 
 def _by_sums(
@@ -263,7 +269,7 @@ def _by_sums(
         version = fall.limits.version
         return _new_alert(tx, party, outflows.RULE, alert_id, episode, why, version)
 
-    _compare(tx, party, outflows.RULE, list(found), _Means(new, moved_by, None, judged))
+    _compare(tx, party, outflows.RULE, list(found), _Means(new, moved_by, None, {}, judged))
 
 
 def _compare(
@@ -291,7 +297,8 @@ def _compare(
             tell_raised(tx, alert, party.active_from, means.moved_by(episode))
         elif act == "clear" or (act == "shift" and ended_before is None):
             alert.reason_code = "no_longer_holds"
-            said = wording.cleared_text(rule)
+            ended_by = means.ended_by.get(episode.ended_at, {}) if episode.ended_at else {}
+            said = wording.cleared_text(rule, ended_by)
             tell_cleared(tx, alert, party.active_from, episode.ended_at, said, means.last)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from prometheus_client import Counter
 from sqlalchemy import text
 
-from services.scoring import state, state_columns
+from services.scoring import absences, state, state_columns
 from services.scoring.commands import (
     alerts,
     contribution,
@@ -34,6 +34,7 @@ from services.scoring.commands.copying import (
 from services.scoring.leaf_sql import day_of
 from services.scoring.rate import Rate
 from services.scoring.rows import (
+    ACCOUNT_FIELDS,
     CUSTOMER_FIELDS,
     KIND_CUSTOMER,
     KIND_PARTITION,
@@ -50,8 +51,10 @@ CUSTOMERS = Counter(
 )
 
 # What is told stands in two temporary tables, of the accounts in `told_accounts`.
+ABSENCE = ("left_on", "back_on")
 CUSTOMER_COLUMNS = (
-    "customer_number", "partition", "state_offset", *(f"{name}_n" for name in CUSTOMER_FIELDS),
+    "customer_number", "partition", "state_offset",
+    *(f"{name}_n" for name in (*CUSTOMER_FIELDS, *ABSENCE)),
 )  # fmt: skip
 
 # Else the joins are planned blind; only of what is joined or asked for: a tenth of the work.
@@ -60,8 +63,9 @@ ANALYZE = text(
 )
 CUSTOMERS_TOLD = texts_first(CUSTOMER_COLUMNS, 1)
 _CUSTOMER_COUNT = CUSTOMER_FIELDS.index("count")
+_CLOSED_ON = ACCOUNT_FIELDS.index("closed_on")
 CUSTOMER_HEAD = bytes((RECORD_VERSION, KIND_CUSTOMER))
-DAYS = ("activity_on", "first_on", "last_on", "mean_on", "recovers_on", "silent_on")
+DAYS = ("activity_on", "first_on", "last_on", "mean_on", "recovers_on", "silent_on", *ABSENCE)
 FLAGS = ("outflow", "silence")
 NAMES = {"offset": "position"}  # word -> column
 
@@ -72,7 +76,7 @@ def _value(word: str) -> str:
     return f"{word}_n <> 0" if word in FLAGS else f"{word}_n"
 
 
-_SET = [(NAMES.get(name, name), _value(name)) for name in CUSTOMER_FIELDS]
+_SET = [(NAMES.get(name, name), _value(name)) for name in (*CUSTOMER_FIELDS, *ABSENCE)]
 # Both are safe as merges: whoever writes a number's figures holds the number.
 FOLD = text(
     f"""
@@ -85,7 +89,9 @@ FOLD = text(
      then insert (customer_number, partition, state_offset, {", ".join(n for n, _ in _SET)})
           values (t.customer_number, t.partition, t.state_offset,
                   {", ".join(value for _, value in _SET)})
-    returning t.customer_number, old.first_on is distinct from new.first_on as freshly_active
+    returning t.customer_number,
+              (old.first_on, old.left_on, old.back_on)
+              is distinct from (new.first_on, new.left_on, new.back_on) as counts_anew
     """  # noqa: S608 - names are ours
 )
 KEEP_TOTALS = text(
@@ -159,8 +165,8 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     if partitions:  # these numbers may rest on the very days that were closed with them
         outflows.ask_anew(tx, touched)
     released = alerts.release(tx, won)
-    began = _parties(party_of, (row.customer_number for row in folded if row.freshly_active))
-    alerts.refresh(tx, _parties(party_of, released) | alerts.with_signals(tx, began))
+    anew = _parties(party_of, (row.customer_number for row in folded if row.counts_anew))
+    alerts.refresh(tx, _parties(party_of, released) | alerts.with_signals(tx, anew))
 
 
 def _parties(party_of: Mapping[str, str | None], numbers: Iterable[str]) -> set[str]:
@@ -246,10 +252,11 @@ def _stage(tx: Tx, records: Sequence[Record], told: state_columns.Columns) -> No
     numbers = Texts.of([record.key or b"" for record in records])
     places = np.array([(record.partition, record.offset) for record in records], np.int64)
     scored = told.rows[:, _CUSTOMER_COUNT] > 0
+    away = absences.of_accounts(told.owners, told.figures[:, _CLOSED_ON], len(records))
     staged(tx, "told_customers", CUSTOMERS_TOLD)
     copy_columns(
         tx, "told_customers", CUSTOMER_COLUMNS, [numbers.taken(scored)],
-        np.column_stack((places, told.rows))[scored],
+        np.column_stack((places, told.rows, away))[scored],
     )  # fmt: skip
     open_leaves.stage_accounts(tx, records, told, told.accrued)
     tx.session.execute(ANALYZE)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from services.scoring.absences import Away
 from services.scoring.queries import outflows
 from services.scoring.queries.outflows import Moves
 from services.scoring.rules.episodes import Crossing
@@ -63,7 +64,7 @@ OF_PARTIES = text(
 )
 NUMBERS = text(
     """
-    select n.party_id, n.customer_number, n.manager_code, c.first_on
+    select n.party_id, n.customer_number, n.manager_code, c.first_on, c.left_on, c.back_on
       from numbers n left join customer_state c on c.customer_number = n.customer_number
      where n.party_id = any(:parties) order by n.customer_number
     """
@@ -91,6 +92,7 @@ class Party:
     party_id: str
     manager_code: str
     active_from: Mapping[str, date | None]
+    away: Mapping[str, Away]
     crossings: Mapping[tuple[bool, str], list[Crossing]]
     carried: frozenset[str]
     verdicts: Sequence[Any]
@@ -166,6 +168,7 @@ def _page(
             party_id=party,
             manager_code=next((n.manager_code for n in own if n.manager_code), ""),
             active_from={n.customer_number: n.first_on for n in own} or {party: None},
+            away={n.customer_number: (n.left_on, n.back_on) for n in own if n.left_on},
             crossings=crossings,
             carried=frozenset(s.id for s in signals[party] if s.carried),
             verdicts=verdicts[party],

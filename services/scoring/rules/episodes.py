@@ -1,8 +1,8 @@
 """A party's episodes of one rule: a pure function of the signals of its customer numbers.
 
 Silence of a party is silence of all its numbers that have ever been active: a number counts from
-its first activity on. Every other rule holds for the party while it holds for any of its numbers,
-or, a rule on accounts, for any account of these.
+its first activity on, but not while it has no open account. Every other rule holds for the party
+while it holds for any of its numbers, or, a rule on accounts, for any account of these.
 Signals are taken in the order (at, customer number), so a merge or an unmerge gives what would have
 been had it always been known. A signal bears the time of the event that moved it, and an event that
 comes late bears one of before what it ends: so of one number, or account, its episodes go first,
@@ -10,12 +10,15 @@ and no signal is earlier than the one before it (`in_order`).
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Literal
 
 OF_ALL_NUMBERS = frozenset({"silence"})
+Absence = tuple[datetime, datetime | None]  # none: until now
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +52,46 @@ def episodes(
     rule: str,
     crossings: Iterable[Crossing],
     active_from: Mapping[str, datetime | None],
+    away: Mapping[str, Absence] = MappingProxyType({}),
 ) -> list[Episode]:
     """The party's episodes, earliest first.
 
-    `active_from`: when each of the party's numbers was first active; none: never. Crossings of
-    other numbers are left out.
+    `active_from`: when each of the party's numbers was first active; none: never. `away`: from when
+    until when one had no open account. Crossings of other numbers are left out.
     """
     ordered = in_order(c for c in crossings if c.customer_number in active_from)
-    joins = sorted((at, number) for number, at in active_from.items() if at is not None)
+    turns = _turns(active_from, away)
     needs_all = rule in OF_ALL_NUMBERS
     found: list[Episode] = []
     holding: dict[tuple[str, str], str] = {}  # holder -> the signal that raised it
     joined: set[str] = set()
-    next_join = 0
     for crossing in ordered:
-        while next_join < len(joins) and joins[next_join][0] <= crossing.at:
-            at, number = joins[next_join]
-            next_join += 1
-            joined.add(number)
+        while turns and turns[0][0] <= crossing.at:
+            at, number, joins = turns.popleft()
+            (joined.add if joins else joined.discard)(number)
             _step(found, at, needs_all, holding, joined)
         if crossing.kind == "raised":
             holding[crossing.holder] = crossing.id
         else:
             holding.pop(crossing.holder, None)
         _step(found, crossing.at, needs_all, holding, joined)
-    for at, number in joins[next_join:]:
-        joined.add(number)
+    for at, number, joins in turns:
+        (joined.add if joins else joined.discard)(number)
         _step(found, at, needs_all, holding, joined)
     return found
+
+
+def _turns(
+    active_from: Mapping[str, datetime | None], away: Mapping[str, Absence]
+) -> deque[tuple[datetime, str, bool]]:
+    """When each number joins those that count, or leaves them; earliest first."""
+    found = [(at, number, True) for number, at in active_from.items() if at is not None]
+    for number, (left_at, back_at) in away.items():
+        if active_from.get(number) is not None:
+            found.append((left_at, number, False))
+            if back_at is not None:
+                found.append((back_at, number, True))
+    return deque(sorted(found, key=lambda turn: turn[:2]))
 
 
 def in_order(crossings: Iterable[Crossing]) -> list[Crossing]:

@@ -60,8 +60,10 @@ def raised_text(rule: str, terms: Mapping[str, int], currency: str, on: date) ->
     return {"zh-CN": f"规则 {rule} 触发", "en": f"Rule {rule} holds"}
 
 
-def cleared_text(rule: str) -> Text:
-    """Why the alert ended."""
+def cleared_text(rule: str, terms: Mapping[str, object]) -> Text:
+    """Why the alert ended; `terms` of the signal that ended it."""
+    if rule == "silence" and terms.get("open_accounts") == 0:
+        return {"zh-CN": "客户已销掉全部账户", "en": "The customer has closed all accounts"}
     if rule == "silence":
         return {"zh-CN": "客户又有交易了", "en": "The customer is transacting again"}
     if rule == "outflow":

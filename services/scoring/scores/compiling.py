@@ -19,9 +19,9 @@ _CHECKOUT = _HERE.parents[2]
 _SOURCES = (
     *sorted(_HERE.rglob("*.py")),
     *(_HERE.parent / f"{name}.py" for name in (
-        "account_rows", "ahead", "applied_ids", "arming", "beginning", "id_hash", "interned",
-        "json_text", "kernel", "packing", "record_batch", "records", "rows", "scanning",
-        "unpacking",
+        "account_rows", "ahead", "applied_ids", "arming", "beginning", "firing", "id_hash",
+        "interned", "json_text", "kernel", "leaving", "packing", "record_batch", "records", "rows",
+        "scanning", "signal_rows", "unpacking",
     )),
 )
 

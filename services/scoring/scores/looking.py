@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from services.scoring.scores import linear, no_purchase, purchase_features, questions, waiting
 from services.scoring.scores.alive import DAY_S
 from services.scoring.scores.compiling import allocating, compiled, inlined
+from services.scoring.scores.turns import closes_after, is_closed
 from services.scoring.scores.watching import (
     C_ACCOUNT,
     C_EPISODE,
@@ -38,10 +39,8 @@ from services.scoring.scores.watching import (
     TROUBLE_ON,
     WORDS,
     Watch,
-    closes_after,
     ended,
     features_of,
-    is_closed,
     last_on,
     process_of,
     process_ppm,

@@ -27,15 +27,17 @@ def silent_on(last_on: int, gap_milli: int, gaps_milli: int, days_min: int, days
 
 @compiled
 def of_now(  # noqa: PLR0917 - compiled: numba takes no keywords
-    mass: NDArray[np.int64], activity: int, count: int, first_on: int, last_on: int,
+    mass: NDArray[np.int64], activity: int, count: int, first_on: int, last_on: int, since: int,
     limits: NDArray[np.int64],
 ) -> int:  # fmt: skip
-    """The day by these limits, from the same state as the last event left it. 0: none."""
+    """The day by these limits, from the same state as the last event left it; it counts from no day
+    before `since`. 0: none."""
     tenure = last_on - first_on
     if count < limits[COUNT_MIN] or tenure < limits[TENURE_MIN]:
         return 0
     gap = mean_gap_milli(mass, activity, tenure)
-    return silent_on(last_on, gap, limits[GAPS], limits[DAYS_MIN], limits[DAYS_MAX])
+    begins = max(last_on, since)
+    return silent_on(begins, gap, limits[GAPS], limits[DAYS_MIN], limits[DAYS_MAX])
 
 
 def risk_ppm(powers: NDArray[np.int64], silent_days: int, gap_milli: int) -> int:

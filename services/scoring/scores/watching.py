@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.scores import account_features as af
-from services.scoring.scores import no_purchase, purchase_features, waiting
+from services.scoring.scores import no_purchase, purchase_features, turns, waiting
 from services.scoring.scores.alive import Process
 from services.scoring.scores.compiling import allocating, compiled, inlined
 from services.scoring.scores.decay import VALUE_MAX
@@ -45,8 +45,6 @@ PURCHASE: Final = 16  # a flag of a booking, beside those of account_features
 OPENS: Final = 32  # no booking: the account was opened, on the day above OPENED_SHIFT
 OPENED_SHIFT: Final = 8
 CLOSES: Final = 64
-_AGAIN_SHIFT: Final = 24  # of CLOSED_ON: above it the day on which the account was opened again
-_DAY: Final = (1 << _AGAIN_SHIFT) - 1
 
 SUM_MAX: Final = VALUE_MAX >> 1  # of a decayed sum: there it stops growing
 
@@ -157,20 +155,6 @@ def settle(watch: Watch, account: int, through: int) -> None:
         place = watch.waiting.heads[account]
 
 
-@inlined
-def is_closed(closed_on: int, day: int) -> bool:
-    """Was the account closed, and not opened again, at the end of a day?"""
-    again = closed_on >> _AGAIN_SHIFT
-    return 0 < closed_on & _DAY <= day and not 0 < again <= day
-
-
-@inlined
-def closes_after(closed_on: int, day: int) -> int:
-    """The day of a closing, where it is later than another day; 0: it is not."""
-    closed = closed_on & _DAY
-    return closed if closed > day else 0
-
-
 @compiled
 def ended(watch: Watch, account: int) -> int:
     """Forgets what is known of a closed account: who opens it again begins anew. Returns the day
@@ -183,30 +167,10 @@ def ended(watch: Watch, account: int) -> int:
     head[MOVED:] = 0
     state[:] = 0
     watch.places[account, QUIET_ON] = 0
-    again = head[CLOSED_ON] >> _AGAIN_SHIFT
+    again = turns.open_since(head[CLOSED_ON])
     if again > 0 and kind != PURCHASES:
         _open(state, again)
-    return again  # type: ignore[no-any-return]
-
-
-@inlined
-def _after_closing(closed_on: int, day: int) -> int:
-    """Of closings without an opening between them the first counts; one of before the account was
-    opened again does not."""
-    closed, again = closed_on & _DAY, closed_on >> _AGAIN_SHIFT
-    if closed == 0 or 0 < again <= day:
-        return day
-    return closed_on if again > 0 else min(closed, day)
-
-
-@inlined
-def _after_opening(closed_on: int, day: int) -> int:
-    """Both days stand beside each other: the closing may be one of a day not looked at yet. Of
-    openings without a closing between them the first counts."""
-    closed, again = closed_on & _DAY, closed_on >> _AGAIN_SHIFT
-    if closed == 0 or day < closed:
-        return closed_on
-    return closed | (min(again, day) if again > 0 else day) << _AGAIN_SHIFT
+    return again
 
 
 @inlined
@@ -221,9 +185,10 @@ def on_booking(
     head = watch.pool[begin : begin + HEAD]
     watch.places[account, QUIET_ON] = 0
     if flags & CLOSES:
-        head[CLOSED_ON] = _after_closing(head[CLOSED_ON], day)
+        head[CLOSED_ON] = turns.after_closing(head[CLOSED_ON], day)
     elif flags & OPENS and (kind != PURCHASES or head[CLOSED_ON] > 0):
-        head[CLOSED_ON] = _after_opening(head[CLOSED_ON], day)
+        if head[CLOSED_ON] > 0:
+            head[CLOSED_ON] = turns.after_opening(head[CLOSED_ON], day)
         if kind != PURCHASES:
             since = flags >> OPENED_SHIFT if head[CLOSED_ON] == 0 else day
             _open(watch.pool[begin + HEAD : begin + WORDS[kind]], since)
