@@ -217,17 +217,20 @@ def test_a_timer_set_by_other_limits_is_asked_by_those_of_now(
     ids=lambda changed: next(iter(changed)),
 )
 def test_an_action_ends_a_silence_also_by_a_set_that_asks_for_more(changed: dict[str, int]) -> None:
-    """A pace that is known no longer cannot hold an alert open."""
+    """A pace that is known no longer cannot hold an alert open; one of before it, told late, ends
+    nothing."""
     rules = RuleSet(
         msgspec.structs.replace(rule_set.first_thresholds(), **changed),
         msgspec.to_builtins(hand_made(PRODUCT)),
     )
 
-    def silences(back_on: int) -> list[tuple[str, str]]:
+    def silences(back_on: int, late_on: int = 1_000) -> list[tuple[str, str]]:
         events: list[Any] = []
         for n in range(160):
             if n % 5 == 0 and (n <= 45 or n >= back_on):
                 events.append(transaction(n, "C1", "A1", 100, day(n)))
+            if n == late_on:
+                events.append(transaction(n, "C1", "A1", 100, day(42)))
             events.append(closed(day(n)))
         signals = lived(events, ((1, day(110), rules),)).signals.items()
         return [(said["kind"], said["on"]) for name, said in
@@ -237,3 +240,4 @@ def test_an_action_ends_a_silence_also_by_a_set_that_asks_for_more(changed: dict
     (raised,) = silences(back_on=1_000)
     assert raised < ("raised", day(110).isoformat()), "and nothing ends it where nobody comes"
     assert silences(back_on=120) == [raised, ("cleared", day(120).isoformat())]
+    assert silences(back_on=1_000, late_on=131) == [raised], "he has not come back"
