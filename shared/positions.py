@@ -65,6 +65,11 @@ def _check(row: PositionRow, span: Span) -> None:
         raise PositionLost(
             f"{where}: position {row.next_offset} is outside the log {span.begin}..{span.end}"
         )
+    if span.kept is not None and row.next_offset > span.kept:
+        raise PositionLost(
+            f"{where}: position {row.next_offset} is outside the log: it was cut, and only what "
+            f"comes before {span.kept} is what was read"
+        )
 
 
 def lock_and_filter(tx: Tx, records: list[Record]) -> list[Record]:

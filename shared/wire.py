@@ -20,7 +20,7 @@ from kafka import (
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
-from shared.fetching import place_anew_when_out_of_range, rest_when_all_is_asked
+from shared.fetching import place_anew_when_cut_off, rest_when_all_is_asked
 from shared.gathering import gathered
 from shared.settings import Settings
 from shared.unpacked import read_compiled
@@ -54,6 +54,7 @@ class Span:
     topic_id: str
     begin: int
     end: int
+    kept: int | None = None  # where it is known that the log was cut: up to here it is as was read
 
 
 Place = Callable[[dict[TopicPart, Span]], Mapping[TopicPart, int]]
@@ -82,6 +83,7 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped lib
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fresh: set[TopicPartition] = set()
+        self._kept: dict[TopicPartition, int] = {}
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         with self._lock:
@@ -99,6 +101,20 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped lib
     def put_back(self, fresh: set[TopicPartition]) -> None:
         with self._lock:
             self._fresh |= fresh
+
+    def cut_off(self, partition: TopicPartition, kept: int) -> None:
+        with self._lock:
+            self._fresh.add(partition)
+            self._kept[partition] = min(kept, self._kept.get(partition, kept))
+
+    def kept(self, partition: TopicPartition) -> int | None:
+        with self._lock:
+            return self._kept.get(partition)
+
+    def placed(self, partitions: Iterable[TopicPartition]) -> None:
+        with self._lock:
+            for tp in partitions:
+                self._kept.pop(tp, None)
 
 
 class KafkaSource:
@@ -131,7 +147,7 @@ class KafkaSource:
             reconnect_backoff_max_ms=RECONNECT_MAX_MS,
         )
         read_compiled(self._consumer)
-        place_anew_when_out_of_range(self._consumer, self._listener.put_back)
+        place_anew_when_cut_off(self._consumer, self._listener.cut_off)
         rest_when_all_is_asked(self._consumer, int(settings.fetch_rest_s * 1000))
         names = [settings.topic(t) for t in sorted(topics)]
         # Joining before the metadata are here gives an empty assignment until the next refresh.
@@ -189,12 +205,13 @@ class KafkaSource:
         ids = topic_ids(self._settings, {tp.topic for tp in fresh})
         spans = {
             (self._settings.plain_topic(tp.topic), tp.partition): Span(
-                ids[tp.topic], begins[tp], ends[tp]
+                ids[tp.topic], begins[tp], ends[tp], self._listener.kept(tp)
             )
             for tp in fresh
         }
         for (topic, partition), offset in self._place(spans).items():
             self._consumer.seek(TopicPartition(self._settings.topic(topic), partition), offset)
+        self._listener.placed(fresh)
 
     def commit(self, next_offsets: Mapping[TopicPart, int]) -> None:
         """For lag only: the position that counts is in the database."""

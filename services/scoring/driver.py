@@ -22,19 +22,9 @@ import msgspec
 import structlog
 
 from services.scoring import columns, inputs, leaves, month_walk, signals, state
+from services.scoring.counting import count, count_walked
 from services.scoring.engine import Batch, Engine, Outcome
-from services.scoring.metrics import (
-    ALARMS,
-    INPUTS_APART,
-    MESSAGES,
-    MONTH_LEFT,
-    POSITION,
-    RESTATED_ROWS,
-    RESTATING,
-    ROUNDS,
-    STATE_ROWS,
-    WATERMARK,
-)
+from services.scoring.metrics import INPUTS_APART, MONTH_LEFT, POSITION, STATE_ROWS
 from services.scoring.partition import Partition
 from services.scoring.records import Records, joined
 from services.scoring.seen import SeenBefore
@@ -99,6 +89,7 @@ class Driver:
         self._standing = False  # do all stand there: then their state is whole
         self._published: dict[int, tuple[int, int]] = {}  # partition -> its last total's place
         self._totals_at = 0.0
+        self._begun_in = -1  # the generation of the round in hand
 
     async def take(self, event: Any) -> None:
         """Takes a share; waits while too much is waiting already.
@@ -154,7 +145,7 @@ class Driver:
                 taken, self._pending = self._pending, []
                 self._pending_records = 0
                 self._room.set()
-                self._idle.clear()
+                self._begin()
                 try:
                     await self._round(taken)
                 finally:
@@ -166,6 +157,10 @@ class Driver:
         except Exception as error:
             log.exception("round_failed")
             self._fatal(f"round failed: {error!r}")
+
+    def _begin(self) -> None:
+        self._idle.clear()
+        self._begun_in = self._generation()
 
     async def _round(self, taken: list[Any]) -> None:
         generation = self._generation()
@@ -221,7 +216,7 @@ class Driver:
             for event in shares:
                 event.ack()
             POSITION.labels(str(partition)).set(shares[-1].message.offset)
-        _count(TOPIC, batches, outcomes)
+        count(TOPIC, batches, outcomes)
 
     async def _round_of_inputs(self, replays: dict[int, list[Any]], generation: int) -> None:
         """Steps inputs. They move no position of `bank.events`: each row has their sequence."""
@@ -250,7 +245,7 @@ class Driver:
             batch.partition.inputs += outcome.counts["applied"]
             for event in replays[batch.partition.number]:
                 event.ack()
-        _count(inputs.TOPIC, batches, outcomes)
+        count(inputs.TOPIC, batches, outcomes)
 
     async def _restate(self, numbers: list[int]) -> bool:
         """What was published for days behind is booked first. Events wait; each step is written
@@ -265,7 +260,7 @@ class Driver:
             for outcome in self.engine.restate(number):
                 await self._write([partition], [outcome])
                 reach("worker.restating")
-                _count_walked(number, outcome, time.monotonic() - begun)
+                count_walked(number, outcome, time.monotonic() - begun)
                 if self._leaving and outcome.walked and outcome.walked.customers_left:
                     return False
         return True
@@ -274,7 +269,7 @@ class Driver:
         """One step of the first partition that has one. A rebalance waits until it is written."""
         if not self._standing:
             return False
-        self._idle.clear()
+        self._begin()
         try:
             for number, partition in self.engine.partitions.items():
                 outcome = self.engine.post_months(number)
@@ -297,7 +292,7 @@ class Driver:
         reports: list[Any] = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
             reports += await self._writers["scoring.state"].write(partition.number, outcome.first)
-        await _delivered(reports)
+        await self._written(reports)
         reports = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
             number = partition.number
@@ -308,14 +303,14 @@ class Driver:
                 number, [(s.customer_number.encode(), signals.encode(s)) for s in outcome.signals]
             )
             reports += await self._tell(outcome.beyond)
-        await _delivered(reports)
+        await self._written(reports)
         reach("worker.after_signals")
         # Beside each other: a partition's next batch waits until the one before it is written.
         rows = await asyncio.gather(*(
             self._writers["scoring.state"].write_packed(partition.number, outcome.records)
             for partition, outcome in zip(partitions, outcomes, strict=True)
         ))  # fmt: skip
-        await _delivered(chain.from_iterable(rows))
+        await self._written(chain.from_iterable(rows))
         reach("worker.after_state")
         reports = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
@@ -323,13 +318,19 @@ class Driver:
                 reports += await self._writers["scoring.state"].write(
                     partition.number, [state.partition_record(partition.closes)]
                 )
-        await _delivered(reports)
+        await self._written(reports)
         reach("worker.after_closes")
         reports = []
         for outcome in outcomes:
             reports += await self._tell(outcome.refused)
-        await _delivered(reports)
+        await self._written(reports)
         reach("worker.before_ack")
+
+    async def _written(self, reports: Iterable[Any]) -> None:
+        """A stage is. What was begun before the group was joined anew goes no further."""
+        await _delivered(reports)
+        if self._generation() != self._begun_in:
+            self._fatal("a round outlived its generation: its partitions may be another's")
 
     async def _tell(self, refusals: list[columns.Refused]) -> list[Any]:
         reports: list[Any] = await self._writers["scoring.dead"].write(
@@ -339,7 +340,7 @@ class Driver:
 
     async def _publish_totals(self) -> None:
         """Totals of partitions that moved; none before a recovered row's own position is passed."""
-        if time.monotonic() - self._totals_at < TOTALS_EVERY_S:
+        if not self._standing or time.monotonic() - self._totals_at < TOTALS_EVERY_S:
             return
         self._totals_at = time.monotonic()
         reports: list[Any] = []
@@ -348,8 +349,8 @@ class Driver:
             place = (position, partition.inputs)
             if position < partition.recovered_to or place <= self._published.get(number, (-1, 0)):
                 continue
-            count, sums = partition.totals()
-            totals = Totals(number, position, count, sums, partition.closes.watermark)
+            events, sums = partition.totals()
+            totals = Totals(number, position, events, sums, partition.closes.watermark)
             reports += await self._writers["scoring.totals"].write(
                 number, [(b"%d" % number, _json.encode(totals))]
             )
@@ -365,34 +366,3 @@ async def _delivered(reports: Iterable[Any]) -> None:
     """Every delivery report, or the first failure."""
     for report in reports:
         await report
-
-
-def _count(topic: str, batches: list[Batch], outcomes: list[Outcome]) -> None:
-    ROUNDS.inc()
-    for batch, outcome in zip(batches, outcomes, strict=True):
-        STATE_ROWS.inc(outcome.touched)
-        WATERMARK.labels(str(batch.partition.number)).set(batch.partition.closes.watermark)
-        for name, count in outcome.counts.items():
-            if count:
-                MESSAGES.labels(topic, name).inc(count)
-        _raise_alarms(batch.partition.number, outcome)
-
-
-def _raise_alarms(partition: int, outcome: Outcome) -> None:
-    for alarm in outcome.alarms:
-        ALARMS.labels(alarm.split(" ")[0]).inc()
-        log.error("alarm", partition=partition, why=alarm)
-
-
-def _count_walked(partition: int, outcome: Outcome, seconds: float) -> None:
-    _raise_alarms(partition, outcome)
-    walked = outcome.walked
-    assert walked is not None
-    STATE_ROWS.inc(outcome.touched)
-    RESTATED_ROWS.inc(outcome.touched)
-    RESTATING.labels(str(partition)).set(walked.customers_left)
-    said = walked._asdict()
-    log.info(  # `number` in a log is a customer's, and masked
-        "restating" if walked.customers_left else "restated", partition=partition,
-        seconds=round(seconds, 3), restatement=said.pop("number"), **said,
-    )  # fmt: skip

@@ -19,7 +19,9 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from services.scoring import fetched, produced
-from services.scoring.metrics import HOLES, REWINDS
+from services.scoring.holes import Holes
+from services.scoring.membership import Membership
+from services.scoring.metrics import REWINDS
 from services.scoring.records import Packed, Records
 
 log = structlog.get_logger()
@@ -40,6 +42,10 @@ TOUCH_POINTS = (
     "aiokafka.consumer.subscription_state.TopicPartitionState.position",
     "aiokafka.consumer.subscription_state.TopicPartitionState.paused",
     "aiokafka.AIOKafkaConsumer._fetch_max_wait_ms",
+    "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread.on_start",
+    "faust.transport.drivers.aiokafka.Producer._new_producer",
+    "aiokafka.consumer.group_coordinator.GroupCoordinator._send_req",
+    "aiokafka.producer.sender.Sender._send_produce_req",
     "aiokafka.consumer.consumer.Fetcher",
     "aiokafka.consumer.fetcher.Fetcher._get_actions_per_node",
     "aiokafka.protocol.fetch.FetchRequest.topics",
@@ -65,6 +71,10 @@ LEAVE_WAIT_S = 8.0  # below the session, so that the group does not throw us out
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread that owns aiokafka's consumer."""
+
+    async def on_start(self) -> None:
+        await super().on_start()  # nothing is subscribed to yet, so no group is joined
+        self.app.membership.watch(self._ensure_consumer()._coordinator)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -97,34 +107,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             place = TopicPartition(tp.topic, tp.partition)
             if place in mine:
                 consumer.seek(place, offset)
-
-
-class Holes:
-    """First offset and contiguity of what every partition delivered. Must stay 0."""
-
-    def __init__(self) -> None:
-        self._next: dict[TP, int] = {}
-        self.total = 0
-
-    def begin(self, tp: TP, offset: int) -> None:
-        """Reading starts here: at the commit, or at the log's beginning."""
-        self._next[tp] = offset
-        HOLES.labels(str(tp.partition))  # shown from here on: an absent series is not a 0
-
-    def note(self, tp: TP, first: int, last: int, count: int) -> None:
-        """A delivered run. Repeats are normal; anything that was jumped over is a hole."""
-        expected = self._next.get(tp)
-        missing = (last - first + 1) - count
-        if expected is None:
-            missing += first  # nobody said where it begins: then it begins at 0
-        elif first > expected:
-            missing += first - expected
-        if missing > 0:
-            self.total += missing
-            HOLES.labels(str(tp.partition)).inc(missing)
-            log.error("records_never_delivered", partition=tp.partition, first=first,
-                      expected=expected, missing=missing)  # fmt: skip
-        self._next[tp] = max(last + 1, expected or 0)
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
@@ -321,7 +303,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
 
 class Producer(driver.Producer):  # type: ignore[misc]
-    """Idempotent: Faust asks for it in exactly-once mode only."""
+    """Idempotent: Faust asks for it in exactly-once mode only. Silent when no member any more."""
+
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        self.app.membership.fence(producer)
+        return producer
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
@@ -336,6 +323,8 @@ class Transport(driver.Transport):  # type: ignore[misc]
 
 class BatchApp(faust.App):  # type: ignore[misc]
     """A Faust app on the batch transport."""
+
+    membership: Membership
 
     def _create_directories(self) -> None:
         """None: nothing is kept in files, and a killed worker would leave its folder behind."""

@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from services.scoring import inputs, model, risk_plan, warm
 from services.scoring.driver import TOPIC, Driver
 from services.scoring.engine import Engine
+from services.scoring.membership import Membership
 from services.scoring.metrics import ASSIGNED
 from services.scoring.reference_reader import ReferenceReader
 from services.scoring.risk_plan import Plan
@@ -72,6 +73,7 @@ def create_app(settings: WorkerSettings, partitions: int, plan: Plan) -> ScorerA
         web_port=settings.http_port or _free_port(settings.http_host),
         cython_optimizations=True,
     )
+    app.membership = Membership(app.conf.broker_session_timeout, die)
     app.settings = settings
     app.engine = Engine(
         model.load(), topic=TOPIC, partitions=partitions, currency=settings.currency,

@@ -1,0 +1,97 @@
+"""A worker that may be no member of its group any more writes nothing.
+
+One that stood still for longer than its session (a frozen container, SIGSTOP) goes on as if nothing
+had been. Another worker owns its partitions by then: an old row, written behind the new owner's,
+would be the one that compaction keeps and the next recovery takes.
+
+The proof is an answer of the group's coordinator, and it counts from when it was asked for: the
+answer itself may have waited in a buffer while the worker stood still.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from aiokafka import errors
+from aiokafka.consumer.group_coordinator import GroupCoordinator, HeartbeatRequest, SyncGroupRequest
+
+SHARE = 0.8  # of the session; the rest is for what is on its way to the broker
+PATIENCE_S = 40.0  # as long as the producer tries: the broker may be away for a while
+ASK_EVERY_S = 0.02
+_MEMBER = (errors.NoError, errors.RebalanceInProgressError)
+_NO_MEMBER = (errors.IllegalGenerationError, errors.UnknownMemberIdError)
+
+
+def since_boot_s() -> float:
+    """Goes on while the machine is suspended, which CLOCK_MONOTONIC does not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Membership:
+    """Told by the consumer's thread, asked by the producer's."""
+
+    def __init__(
+        self,
+        session_s: float,
+        fatal: Callable[[str], NoReturn],
+        *,
+        clock: Callable[[], float] = since_boot_s,
+    ) -> None:
+        self._proof_lasts_s = session_s * SHARE
+        self._fatal = fatal
+        self._clock = clock
+        self._asked_at: float | None = None  # none: never a member, so there is no state to write
+        self._joins = 0
+        self._lost = False
+
+    def watch(self, coordinator: GroupCoordinator) -> None:
+        """From here on the answers to heartbeats and joins of this coordinator count."""
+        send = coordinator._send_req
+
+        async def sent(request: Any) -> Any:
+            asked_at = self._clock()
+            answer = await send(request)
+            if isinstance(request, HeartbeatRequest | SyncGroupRequest):
+                said = errors.for_code(answer.error_code)
+                self.told(asked_at, said, is_join=isinstance(request, SyncGroupRequest))
+            return answer
+
+        coordinator._send_req = sent
+
+    def told(self, asked_at: float, said: type[Exception], *, is_join: bool = False) -> None:
+        if is_join and said is errors.NoError:
+            self._joins += 1
+            self._asked_at, self._lost = asked_at, False
+        elif said in _NO_MEMBER:
+            self._lost = True
+        elif not is_join and said in _MEMBER:
+            self._asked_at = asked_at
+
+    def is_proven(self) -> bool:
+        if self._asked_at is None:
+            return True
+        return not self._lost and self._clock() - self._asked_at < self._proof_lasts_s
+
+    async def proven(self) -> None:
+        """Returns while we are a member for sure. Waits where the last proof is too old; ends the
+        process if the coordinator says no, or if it took us in anew: what was to be written then
+        is of before."""
+        joins, begun = self._joins, self._clock()
+        while not self.is_proven():
+            if self._lost or self._clock() - begun > PATIENCE_S:
+                self._fatal("no member of the group any more: the state may be another's")
+            await asyncio.sleep(ASK_EVERY_S)
+        if self._joins != joins:
+            self._fatal("joined the group anew in the middle of a write")
+
+    def fence(self, producer: Any) -> None:
+        """From here on this producer sends nothing without a proof."""
+        sender = producer._sender
+        send = sender._send_produce_req
+
+        async def fenced(node_id: Any, batches: Any) -> None:
+            await self.proven()
+            await send(node_id, batches)
+
+        sender._send_produce_req = fenced
