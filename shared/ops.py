@@ -23,7 +23,7 @@ After = Annotated[str, Query(pattern=r"^((worker-)?\d{1,18})?$")]
 
 
 def _state(ctx: Context, after: str) -> dict[str, Any]:
-    with ctx.read() as session:
+    with ctx.read(at_one_moment=True) as session:
         depth, oldest = session.execute(
             select(func.count(), func.min(OutboxRow.created_at)).select_from(OutboxRow)
         ).one()
@@ -37,6 +37,8 @@ def _state(ctx: Context, after: str) -> dict[str, Any]:
             "outbox_depth": depth,
             "outbox_age_s": round((now - oldest).total_seconds(), 1) if oldest else 0.0,
             "stopped": ctx.runtime.stopped,
+            "has_worker": ctx.runtime.service.worker_behind is not None,
+            "worker_behind": ctx.runtime.worker_behind,
             "reconciliation": [
                 {**line, "behind": ctx.runtime.behind.get(str(line["topic"]))}
                 for line in positions.reconcile(session)

@@ -155,12 +155,14 @@ def listen(runtime: Runtime, stop: threading.Event) -> None:
 
 def watch_lag(runtime: Runtime, stop: threading.Event, *, counted: bool) -> None:
     """Messages on each topic that this service has not applied, every 5 s: for the ops page, and
-    `counted` as a metric, which is the listener's."""
+    `counted` as a metric, which is the listener's. Also those that its worker has not taken."""
+    ask_worker = runtime.service.worker_behind
     while not stop.is_set():
         try:
             runtime.behind = runtime.count_behind()
+            runtime.worker_behind = ask_worker(runtime) if ask_worker else None
         except Exception as error:
-            runtime.behind = {}
+            runtime.behind, runtime.worker_behind = {}, None
             log.warning("lag_unknown", error=str(error)[:200])
         else:
             for topic, messages in runtime.behind.items() if counted else ():

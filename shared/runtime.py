@@ -60,6 +60,7 @@ class Service:
     records_max: int = RECORDS_MAX  # of one transaction of the listener
     states: tuple[str, ...] = ()  # of its batches, where only the last record of a key is done
     letters: OtherLetters | None = None
+    worker_behind: Callable[["Runtime"], int] | None = None  # messages that its worker has to take
     lines: tuple[Line, ...] = ()  # of states that its relay tells
 
     def all_handlers(self) -> dict[type[Fact], Handler]:
@@ -87,6 +88,7 @@ class Runtime:
         self.directory = Directory(self.database)
         self.stopped: str | None = None  # why the listener stopped for good
         self.behind: dict[str, int] = {}  # topic -> messages not applied, as last asked
+        self.worker_behind: int | None = None  # of a service that has a worker, as last asked
         self.listener_beat: Callable[[], float] | None = None
         self.on_stop: list[Callable[[], None]] = []  # before requests are drained
 

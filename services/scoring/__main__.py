@@ -17,7 +17,7 @@ from services.scoring.commands.outflows import ask_outflows
 from services.scoring.commands.pools_closing import close_months
 from services.scoring.commands.publishing import ScoresLine
 from services.scoring.contribution_tables import LeafRow
-from services.scoring.gauges import gauges
+from services.scoring.gauges import gauges, worker_behind
 from services.scoring.handlers import BATCHES, HANDLERS, TIMERS
 from services.scoring.queries.worker_letters import waiting_count, waiting_letters
 from services.scoring.rehearsing import rehearse
@@ -46,6 +46,7 @@ SERVICE = Service(
     states=("scoring.state",),  # so the further behind, the less a record costs
     aging=(worker_letters.AGING, rehearsals.AGING, turnover.AGING),
     letters=OtherLetters(waiting_letters, waiting_count),
+    worker_behind=worker_behind,
     lines=(ScoresLine(),),
 )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from prometheus_client import Gauge
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import text
 
@@ -10,7 +11,14 @@ from services.scoring.queries.totals import control_totals
 from services.scoring.settings import ScoringSettings
 from shared.clock import wall_now
 from shared.db import Database
+from shared.runtime import Runtime
 
+TOPIC = "bank.events"
+WORKER_BEHIND = Gauge(
+    "guanxi_worker_behind", f"Messages of {TOPIC} after the worker's last total", ["partition"]
+)
+WORKER_TOLD = Gauge("guanxi_worker_told_position", "Where its last total stands", ["partition"])
+TOLD = text("select partition, position from control_totals")
 SIZES = text(
     """
     select (select count(*) from numbers where party_id is null) as without_party,
@@ -33,6 +41,22 @@ LETTERS = text(
      group by k.kind
     """
 )
+
+
+def worker_behind(runtime: Runtime) -> int:
+    """Messages that the worker has not told of, asked of the broker: also right where the worker
+    itself stands still, which could count nothing."""
+    ends = runtime.end_offsets(TOPIC)
+    with runtime.database.read() as session:
+        told = {row.partition: row.position for row in session.execute(TOLD)}
+    behind = 0
+    for number, end in ends.items():
+        position = told.get(number, -1)
+        messages = max(end - 1 - position, 0)
+        WORKER_TOLD.labels(str(number)).set(position)
+        WORKER_BEHIND.labels(str(number)).set(messages)
+        behind += messages
+    return behind
 
 
 def gauges(database: Database) -> Iterator[Metric]:

@@ -16,6 +16,8 @@ __all__ = [
     "RESTATING",
     "REWINDS",
     "ROUNDS",
+    "SOURCE_DAYS_BEHIND",
+    "SOURCE_HELD",
     "STATE_ROWS",
     "WATERMARK",
 ]
@@ -31,6 +33,18 @@ ASSIGNED = Gauge("guanxi_worker_partitions", "Partitions assigned to this worker
 ALARMS = Counter(
     "guanxi_worker_alarms_total",
     "Closes held by a gap, by source; restatements refused",
+    ["source"],
+)
+for _kind in ("late_rules", "rules_refused", "restatement"):
+    ALARMS.labels(_kind)  # shown as 0: the rise from nothing to 1 is none to Prometheus
+SOURCE_DAYS_BEHIND = Gauge(
+    "guanxi_source_days_behind",
+    "Bank days over that a source has not closed, in the partition that is furthest behind",
+    ["source"],
+)
+SOURCE_HELD = Gauge(
+    "guanxi_source_closes_held",
+    "Closes of a source that wait for a day before them, in the partition with most",
     ["source"],
 )
 INPUTS_APART = Counter(

@@ -51,7 +51,16 @@ def close(state: PartitionState, sources: Mapping[str, Source], source: str, day
 
 def earliest(state: PartitionState, sources: Mapping[str, Source]) -> int:
     """The earliest closed day of all sources that hold the watermark; 0 when none does."""
-    days = []
+    days = _holding(state, sources)
+    if days:
+        return min(days.values())
+    ended = [closes.closed for name, closes in state.sources.items() if name in sources]
+    return max(ended, default=0)
+
+
+def _holding(state: PartitionState, sources: Mapping[str, Source]) -> dict[str, int]:
+    """The last day closed of each source that holds the watermark."""
+    days = {}
     for name, source in sources.items():
         if not source.closes_days:
             continue
@@ -61,11 +70,8 @@ def earliest(state: PartitionState, sources: Mapping[str, Source]) -> int:
         closed = closes.closed if closes else source.active_from - 1
         if source.active_until and closed >= source.active_until:
             continue  # it has closed its last day
-        days.append(closed)
-    if days:
-        return min(days)
-    ended = [closes.closed for name, closes in state.sources.items() if name in sources]
-    return max(ended, default=0)
+        days[name] = closed
+    return days
 
 
 def admissible(source: Source, watermark: int) -> bool:
@@ -73,6 +79,13 @@ def admissible(source: Source, watermark: int) -> bool:
     return source.active_from > watermark
 
 
-def stalled(state: PartitionState) -> dict[str, list[int]]:
-    """Sources with a gap: the days they hold back. Each is an alarm."""
-    return {name: closes.held for name, closes in state.sources.items() if closes.held}
+def stalled(
+    state: PartitionState, sources: Mapping[str, Source], yesterday: int
+) -> dict[str, int]:
+    """How many days that are over each source has not closed, of those that hold the watermark."""
+    return {name: max(yesterday - day, 0) for name, day in _holding(state, sources).items()}
+
+
+def held(state: PartitionState) -> dict[str, int]:
+    """How many closes of each source wait for a day before them."""
+    return {name: len(closes.held) for name, closes in state.sources.items()}

@@ -13,11 +13,11 @@ from faust import web
 from faust.types import TP
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.scoring import inputs, model, risk_plan, warm
+from services.scoring import inputs, model, risk_plan, warm, watermark
 from services.scoring.driver import TOPIC, Driver
 from services.scoring.engine import Engine
 from services.scoring.membership import Membership
-from services.scoring.metrics import ASSIGNED
+from services.scoring.metrics import ASSIGNED, SOURCE_DAYS_BEHIND, SOURCE_HELD
 from services.scoring.reference_reader import ReferenceReader
 from services.scoring.risk_plan import Plan
 from services.scoring.seen import EventStore, KeepsAll, SeenBefore
@@ -25,7 +25,7 @@ from services.scoring.table import ColumnTable, die
 from services.scoring.transport import BatchApp, BatchSchema, PartitionWriter
 from services.scoring.worker_settings import WorkerSettings
 from shared import logs
-from shared.clock import clock_of
+from shared.clock import business_date, clock_of
 from shared.db import Database
 from shared.wire import Broker
 
@@ -137,6 +137,7 @@ def _add_agent(app: ScorerApp) -> None:
 
 def _add_pages(app: ScorerApp) -> None:
     alive_at = time.monotonic()
+    clock = clock_of(app.settings.clock_file, app.settings.zone)
 
     @app.page("/health/live", name="live")  # type: ignore[untyped-decorator]
     async def live(view: web.View, request: Any) -> Any:
@@ -157,7 +158,22 @@ def _add_pages(app: ScorerApp) -> None:
     @app.page("/metrics", name="metrics")  # type: ignore[untyped-decorator]
     async def metrics(view: web.View, request: Any) -> Any:
         ASSIGNED.set(_assigned(app))
+        today = business_date(clock.bank_now(), clock.zone)
+        _tell_sources(app.engine, today.toordinal() - 1)
         return view.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
+
+
+def _tell_sources(engine: Engine, yesterday: int) -> None:
+    """Asked for when scraped: a source that stalls sends nothing that would be counted."""
+    all_closes = [partition.closes for partition in engine.partitions.values()]
+    behind = [watermark.stalled(closes, engine.sources, yesterday) for closes in all_closes]
+    for gauge, found in (
+        (SOURCE_DAYS_BEHIND, behind),
+        (SOURCE_HELD, [watermark.held(closes) for closes in all_closes]),
+    ):
+        gauge.clear()  # who has closed his last day is behind no more
+        for source in set().union(*found):
+            gauge.labels(source).set(max(one.get(source, 0) for one in found))
 
 
 def _assigned(app: ScorerApp) -> int:

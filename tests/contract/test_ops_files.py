@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from deploy.local import prometheus
-from deploy.local.system import SERVICES, WORKER_PORT
+from deploy.local.system import REHEARSER_PORT, SERVICES, WORKER_PORT
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "guanxi.json"
+RUNBOOK = ROOT / "docs" / "runbook.md"
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 
 
@@ -41,7 +42,17 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
 def test_prometheus_scrapes_every_process_of_the_local_stack_that_has_metrics():
     jobs = yaml.safe_load((RULES.parent / "prometheus.yml").read_text())["scrape_configs"]
     targets = [t for job in jobs for one in job["static_configs"] for t in one["targets"]]
-    assert targets == [f"127.0.0.1:{port}" for port in (*SERVICES.values(), WORKER_PORT)]
+    ports = (*SERVICES.values(), WORKER_PORT, REHEARSER_PORT)
+    assert targets == [f"127.0.0.1:{port}" for port in ports]
+
+
+def test_the_runbook_has_a_section_for_every_alarm():
+    """Its heading names them, so that one who is paged finds it by the name."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    alarms = [rule["alert"] for group in groups for rule in group["rules"]]
+    headings = re.findall(r"^## .*\((.*)\)$", RUNBOOK.read_text(), re.MULTILINE)
+    named = [name for heading in headings for name in heading.split(", ")]
+    assert sorted(named) == sorted(alarms)
 
 
 def test_the_rules_fire_and_stay_quiet_as_their_tests_say():

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from services.customer.__main__ import SERVICE
+from shared import positions
 from shared.db import DeadLetterRow
 from shared.policy import Actor
 from shared.testing.space import ServiceUnderTest, Space
@@ -97,6 +99,39 @@ def test_letters_are_paged_and_all_are_counted(
     assert [one["id"] for one in page["letters"]] == [second]
     assert page["next"] is None
     assert client.get("/ops/state", params={"after": "x"}).status_code == 422
+
+
+@contextmanager
+def applied_between_both_sides(service: ServiceUnderTest, space: Space) -> Iterator[None]:
+    """A message is applied when one side of the equation is read and the other is not yet."""
+    done: list[str] = []
+
+    def apply(_by: object, _cursor: object, statement: str, *_: object) -> None:
+        if "sum(positions.next_offset" in statement and not done:
+            done.append(statement)
+            space.sender.send("bank.events", b"C1", b"no event").result(10)
+            service.drain()
+
+    event.listen(service.database.engine, "after_cursor_execute", apply)
+    yield
+    event.remove(service.database.engine, "after_cursor_execute", apply)
+    assert done
+
+
+def test_what_is_applied_while_both_sides_are_read_is_no_difference(
+    service: ServiceUnderTest, space: Space
+) -> None:
+    client = service.client(Actor("S901", permissions=frozenset({"ops.view"})))
+    with applied_between_both_sides(service, space):
+        lines = client.get("/ops/state").json()["reconciliation"]
+    assert {line["difference"] for line in lines} == {0}
+    with applied_between_both_sides(service, space):
+        scraped = client.get("/metrics").text
+    said = re.findall(r"^guanxi_reconciliation_difference{.*} (.*)$", scraped, re.MULTILINE)
+    assert set(said) == {"0.0"}
+    with applied_between_both_sides(service, space), service.database.read() as session:
+        lines = positions.reconcile(session)  # a control: this session reads at two moments
+    assert {line["difference"] for line in lines} == {0, -1}
 
 
 def test_what_is_not_applied_yet_is_shown_by_topic(service: ServiceUnderTest, space: Space) -> None:

@@ -1,6 +1,7 @@
 """The query side on real servers: fold, parties, alerts, outcomes."""
 
 import json
+import re
 from datetime import timedelta
 
 import msgspec
@@ -342,25 +343,54 @@ def test_the_precision_of_a_rule_is_what_staff_found(space, scoring, scored):
     assert client.get(f"/risk/alerts/{ids[0]}").status_code == 200
 
 
+def tell_totals(space, scored, more_transactions=None, more_minor=None):
+    """As the worker tells them: a partition's own, with so much more in some."""
+    for number, partition in scored.engine.partitions.items():
+        count, sums = partition.totals()
+        if more_minor and number in more_minor:
+            sums = {**sums, "CNY": sums["CNY"] + more_minor[number]}
+        value = {
+            "partition": number, "position": partition.recovered_to, "sum_minor": sums,
+            "count": count + (more_transactions or {}).get(number, 0),
+            "watermark": partition.closes.watermark,
+        }  # fmt: skip
+        space.sender.send("scoring.totals", b"%d" % number, json.dumps(value).encode()).result(10)
+
+
 def test_the_workers_totals_agree_at_equal_positions(space, scoring, scored):
     a_small_bank(scored, space)
     scored.score()
-    for number, partition in scored.engine.partitions.items():
-        count, sums = partition.totals()
-        value = {
-            "partition": number, "position": partition.recovered_to, "count": count,
-            "sum_minor": sums, "watermark": partition.closes.watermark,
-        }  # fmt: skip
-        space.sender.send("scoring.totals", b"%d" % number, json.dumps(value).encode()).result(10)
+    tell_totals(space, scored)
     scoring.drain()
     with scoring.database.read() as session:
         control = totals.control_totals(session)
     assert len(control) == len(scored.engine.partitions)
     assert {c.residual_minor for c in control} == {0}
     assert all(c.watermark_on == day(150) for c in control)
-    metrics = scoring.client(HEAD).get("/metrics").text
-    assert "guanxi_totals_residual_minor" in metrics
-    assert 'guanxi_alerts_open{rule="silence"} 2.0' in metrics
+    assert 'guanxi_alerts_open{rule="silence"} 2.0' in scoring.client(HEAD).get("/metrics").text
+
+
+def test_metrics_say_what_of_the_workers_totals_is_not_folded_and_what_differs(
+    space, scoring, scored
+):
+    a_small_bank(scored, space)
+    scored.score()
+    apart, late, *_ = (n for n, p in scored.engine.partitions.items() if "CNY" in p.totals()[1])
+
+    def said(name):
+        found = scoring.client(HEAD).get("/metrics").text
+        series = re.findall(rf'^{name}{{partition="(\d+)"}} (.*)$', found, re.MULTILINE)
+        return {int(partition): float(value) for partition, value in series}
+
+    tell_totals(space, scored)
+    scoring.drain()
+    zeros = dict.fromkeys(scored.engine.partitions, 0)
+    assert said("guanxi_totals_residual_minor") == said("guanxi_fold_behind") == zeros
+    tell_totals(space, scored, {late: 3}, {apart: -100})
+    scoring.drain()
+    assert said("guanxi_fold_behind") == zeros | {late: 3}
+    del zeros[late]  # nothing is compared at two positions
+    assert said("guanxi_totals_residual_minor") == zeros | {apart: 100}
 
 
 def test_the_store_knows_a_repeat_by_its_first_offset(space, scoring, scored):

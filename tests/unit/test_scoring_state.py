@@ -254,9 +254,23 @@ def test_a_repeat_is_a_duplicate_and_a_gap_is_held_until_it_fills() -> None:
     assert watermark.close(at, sources, "a", 10) == "duplicate"
     assert watermark.close(at, sources, "a", 12) == "held"
     assert watermark.close(at, sources, "a", 12) == "duplicate"
-    assert (at.watermark, watermark.stalled(at)) == (10, {"a": [12]})
+    assert (at.watermark, watermark.held(at)) == (10, {"a": 1})
     assert watermark.close(at, sources, "a", 11) == "applied"
-    assert (at.watermark, watermark.stalled(at)) == (12, {})
+    assert (at.watermark, watermark.held(at)) == (12, {"a": 0})
+
+
+def test_a_source_is_stalled_by_the_days_that_are_over_and_not_closed() -> None:
+    ended = Source(closes_days=True, active_from=10, active_until=11)
+    at, sources = watermark.fresh(0), {"a": A, "b": B, "c": Source(False, 10), "e": ended}
+    assert watermark.stalled(at, sources, 9) == {"a": 0, "b": 0, "e": 0}, "none is active yet"
+    for source, day in (("a", 10), ("a", 11), ("e", 10), ("e", 11), ("b", 12), ("b", 14)):
+        watermark.close(at, sources, source, day)
+    assert watermark.stalled(at, sources, 11) == {"a": 0, "b": 0}, "e has closed its last day"
+    assert watermark.stalled(at, sources, 15) == {"a": 4, "b": 3}, "a day held is not closed"
+    watermark.close(at, sources, "b", 13)
+    assert watermark.stalled(at, sources, 15) == {"a": 4, "b": 1}
+    sources["late"] = Source(closes_days=True, active_from=at.watermark)
+    assert watermark.stalled(at, sources, 15).keys() == {"a", "b"}, "it cannot hold days closed"
 
 
 def test_a_source_that_ended_no_longer_holds_and_one_that_comes_late_cannot() -> None:
