@@ -17,6 +17,7 @@ from services.scoring.leaf_sql import (
     open_values,
     opening_of,
     owner_of,
+    product_of,
 )
 from services.scoring.queries.events import ANSWERED, BOOKED, CONTACTED
 from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
@@ -51,7 +52,7 @@ OPEN = ""  # the period of a leaf that is not posted
 _SHARE = "share.ppm as share_ppm, share.refused as shares_refused"
 
 
-def share_of(leaf: str, on: str) -> str:
+def share_of(leaf: str, product: str, on: str) -> str:
     """What part of a joint account a leaf is, as a lateral `share`: ppm is null for one holder."""
     owner, account = owner_of(leaf), f"{leaf}.account_number"
     return f"""left join lateral (
@@ -63,7 +64,7 @@ def share_of(leaf: str, on: str) -> str:
             on (h.owner_number, h.account_number, h.event_offset)
                = (told.customer_number, told.account_number, told.event_offset)
          where told.customer_number = {owner} and told.account_number = {account}
-           and told.event_offset = {opening_of(owner, account, on)}) share on true"""  # noqa: S608
+           and told.event_offset = {opening_of(owner, account, product, on)}) share on true"""  # noqa: S608
 
 
 def place_after(leaf: str) -> str:
@@ -79,7 +80,7 @@ def described(found: str) -> str:
         select y.*, n.party_id, p.names, {_SHARE} from ({found}) y
           left join numbers n on n.customer_number = y.customer_number
           left join products p on p.product_code = y.product_code
-          {share_of("y", on)}
+          {share_of("y", product_of("y"), on)}
          order by {columns("y", LEAF_KEY)}
         """  # noqa: S608 - names are ours
 
@@ -161,7 +162,7 @@ LEAF = by_reach(
     f"""
     select x.*, n.party_id, p.names, {_SHARE} from leaves x
       join numbers n using (customer_number) left join products p using (product_code)
-      {share_of("x", last_day("x.origin_period"))}
+      {share_of("x", product_of("x"), last_day("x.origin_period"))}
      where ({columns("x", LEAF_KEY)}) = ({", ".join(f":{name}" for name in LEAF_KEY)})
        and {{mine}}
     """,  # noqa: S608 - names are ours
@@ -176,7 +177,7 @@ OPEN_LEAF = by_reach(
       from open_leaves o {open_values("o.{name}")}
       join numbers n using (customer_number)
       left join products p on p.product_code = v.product_code
-      {share_of("o", "date 'infinity'")}
+      {share_of("o", "o.product_code", "date 'infinity'")}
      where (o.customer_number, o.account_number, o.loan_number, v.product_code, v.component,
             o.owner_number)
            = (:customer_number, :account_number, :loan_number, :product_code, :component,
