@@ -1,5 +1,7 @@
 """Several accounts of one number: each has its own holders, place and events."""
 
+import re
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -82,3 +84,46 @@ def test_who_holds_one_account_of_a_number_does_not_hold_the_others(
             assert {row[:2]: int(row[5]) for row in found} == {
                 ("C0", "CA"): 500, ("C1", "CA"): 500, ("C0", "SA"): 3_000,
             }  # fmt: skip
+
+
+def shown(months: ServiceUnderTest, product: str, component: str, period: str) -> set[str]:
+    """The events that the page of a leaf names."""
+    client = months.client(replace(scoring_room.HEAD, language="en"))
+    page = client.get("/contribution/leaf", params={
+        **NUMBER, "product_code": product, "component": component, "period": period,
+        "origin_period": period,
+    })  # fmt: skip
+    assert page.status_code == 200
+    found = set(re.findall(r">(event-[a-z]+)</td>", page.text))
+    assert len(found) == page.text.count("data-row")
+    return found
+
+
+def test_a_leaf_opens_to_the_events_of_its_own_account(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    """Of its product and currency; what an overdraft costs to those of the account."""
+    months = lived(
+        space, scoring, opening("event-oca", 2, "CA"), opening("event-osa", 2, "SA"),
+        opening("event-ousd", 2, "CA", "USD"), fee("event-ca", 5, 10**9, "CA"),
+        fee("event-sa", 5, 3_000, "SA"), fee("event-usd", 5, 50, "CA", "USD"),
+    )  # fmt: skip
+    assert shown(months, "CA", "fee", "2025-01") == {"event-ca"}
+    assert shown(months, "SA", "fee", "2025-01") == {"event-sa"}
+    assert shown(months, "OD", "ftp", "2025-01") == {"event-oca", "event-ca"}
+
+
+def test_a_leaf_opens_to_what_counts_in_its_month_and_not_to_what_is_booked_in_it(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    """But a use costs when it is booked."""
+    months = lived(
+        space, scoring, opening("event-o", 2, "CA"), fee("event-jan", 21, 500, "CA"),
+        fee("event-ahead", 20, 1_000, "CA", value_on=date(2025, 2, 10)),
+        fee("event-back", 32, 2_000, "CA", value_on=date(2025, 1, 30)),
+        fee("event-feb", 33, 4_000, "CA"),
+    )  # fmt: skip
+    assert shown(months, "CA", "fee", "2025-01") == {"event-jan"}
+    assert shown(months, "CA", "fee", "2025-02") == {"event-ahead", "event-feb"}
+    assert shown(months, "CA", "abc_txn", "2025-01") == {"event-jan", "event-ahead"}
+    assert shown(months, "CA", "abc_txn", "2025-02") == {"event-back", "event-feb"}

@@ -1,4 +1,5 @@
-"""Openings say of which product the account is, for several may have one number."""
+"""Openings say of which product the account is, for several may have one number; stored events say
+the day from which their money counts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,5 +31,6 @@ def upgrade() -> None:
         "account_openings",
         sa.Column("product_code", sa.Text, nullable=False, server_default=sa.text("''")),
     )
+    op.add_column("bank_events", sa.Column("value_on", sa.Date))
     op.execute(PRODUCTS)
     op.execute(sa.text(FOREIGN).bindparams(home=home_currency()))

@@ -22,6 +22,7 @@ from services.scoring.leaf_sql import (
 from services.scoring.queries.events import ANSWERED, BOOKED, CONTACTED
 from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
 from services.scoring.rules.concentration import MILLION
+from services.scoring.settings import home_currency
 from shared.reach import Reach
 
 PAGE_ROWS = 50
@@ -192,6 +193,14 @@ OPEN_LEAF = by_reach(
 KINDS_OF: Final = {
     "fee": ("fee",), "interest_paid": ("interest_paid",), "interest_recv": ("interest_received",),
 }  # fmt: skip
+# The day by which an event belongs to a leaf: a use costs when it is booked, money counts from its
+# value day, and of a closed month it is in the leaf that corrects it. What was stored before value
+# days were kept goes by its booking.
+_ON_DAY = "case when :booked_only then e.businessdate else coalesce(e.value_on, e.businessdate) end"
+# An overdraft's leaf is of the account that is overdrawn, a loan's of whatever it is paid by.
+_IS_OF_PRODUCT = """(:of_loan or e.product_code is null or e.product_code = :product_code
+      or exists (select 1 from overdrafts d where d.product_code = e.product_code
+                   and d.below_product_code = :product_code))"""
 EVENTS = text(
     f"""
     select e.* from bank_events e
@@ -199,10 +208,11 @@ EVENTS = text(
        and case when :contacts then e.type = '{CONTACTED}'
                 when :graded and e.type = '{ANSWERED}' then true
                 else e.account_number = :account_number and e.type is not null
+                     and {_IS_OF_PRODUCT} and (e.currency is null or e.currency = :currency)
                      and (:all_kinds or e.kind = any(:kinds)) end
        and (not :booked_only or e.type = '{BOOKED}')
-       and (:begin = '' or e.businessdate >= cast(:begin || '-01' as date))
-       and (:end = '' or e.businessdate <= {last_day("nullif(:end, '')")})
+       and (:begin = '' or {_ON_DAY} >= cast(:begin || '-01' as date))
+       and (:end = '' or greatest({_ON_DAY}, e.businessdate) <= {last_day("nullif(:end, '')")})
        and (cast(:after_on as date) is null
             or (e.businessdate, e.event_offset) < (:after_on, :after_offset))
        and not exists (select 1 from bank_events b where b.source = e.source
@@ -288,6 +298,9 @@ def events_of_leaf(session: Session, row: Any, after: tuple[date, int] | None) -
             {
                 "customer_number": row.owner_number or row.customer_number,
                 "account_number": row.account_number,
+                "product_code": row.product_code,
+                "of_loan": bool(row.loan_number),
+                "currency": home_currency(),
                 "all_kinds": not kinds,
                 "kinds": list(kinds),
                 "booked_only": row.component == "abc_txn",
