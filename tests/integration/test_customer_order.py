@@ -1,6 +1,7 @@
 """The customer view does not depend on the order, or the batches, in which its facts arrive."""
 
 from datetime import date, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from services.customer.__main__ import SERVICE
+from services.customer.commands import accounts
 from services.customer.handlers import HANDLERS
 from services.customer.tables import Base
 from shared.db import Message
@@ -251,3 +253,20 @@ def test_a_closing_ends_the_account_of_its_owner_product_and_currency(customer):
         "B6": ("PC1", "CA", "CNY", ended),
         "B7": ("PC1", None, None, DAY - timedelta(days=2)),
     }  # fmt: skip
+
+
+def test_accounts_of_before_their_turns_were_kept_stay_as_they_are(customer):
+    expected = apply(customer, [MESSAGES])["accounts"]
+    filling = import_module("services.customer.migrations.0006_turns_of_accounts")
+    with customer.database.transaction() as tx:
+        tx.session.execute(text("truncate account_turns"))
+        for statement in (filling.OPENINGS, filling.CLOSINGS):
+            tx.session.execute(text(statement))
+        numbers = tx.session.scalars(text("select account_number from accounts")).all()
+        for statement in (accounts.OPENED, accounts.NEVER_OPENED):
+            tx.session.execute(statement, {"numbers": list(numbers)})
+    with customer.database.read() as session:
+        table = Base.metadata.tables["accounts"]
+        found = sorted(repr(tuple(row)) for row in session.execute(select(table)))
+    assert found == expected
+    assert len(found) == len(numbers) > 10

@@ -3,9 +3,11 @@
 import re
 from dataclasses import replace
 from datetime import date, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from shared.events import Event, bank
 from shared.testing.space import ServiceUnderTest, Space
@@ -84,6 +86,25 @@ def test_who_holds_one_account_of_a_number_does_not_hold_the_others(
             assert {row[:2]: int(row[5]) for row in found} == {
                 ("C0", "CA"): 500, ("C1", "CA"): 500, ("C0", "SA"): 3_000,
             }  # fmt: skip
+
+
+def test_openings_of_before_products_were_kept_are_those_of_now(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    months = lived(space, scoring, JOINT, ALONE, ABROAD)
+    asked = "select * from account_openings order by customer_number, event_offset"
+    before = rows(months, asked)
+    migration = import_module("services.scoring.migrations.0032_accounts_of_one_number")
+    as_it_was = """
+        insert into account_openings (customer_number, account_number, event_offset, on_date)
+        select customer_number, account_number, event_offset, businessdate from bank_events
+         where event_id = 'abroad'"""
+    with months.database.transaction() as tx:
+        tx.session.execute(text("update account_openings set product_code = ''"))
+        assert tx.session.execute(text(as_it_was)).rowcount == 1
+        tx.session.execute(text(migration.PRODUCTS))
+        tx.session.execute(text(migration.FOREIGN), {"home": "CNY"})
+    assert rows(months, asked) == before
 
 
 def shown(months: ServiceUnderTest, product: str, component: str, period: str) -> set[str]:
