@@ -159,6 +159,21 @@ class AccountRow(Base):
     booked_at: Mapped[datetime | None]  # of the newest transaction
 
 
+class AccountTurnRow(Base):
+    """An opening or a closing of an account, as it was told. A closing may leave out of which
+    product and currency it is."""
+
+    __tablename__ = "account_turns"
+    account_number: Mapped[str] = mapped_column(primary_key=True)
+    as_of: Mapped[str] = mapped_column(MARK, primary_key=True)
+    party_id: Mapped[str]
+    opened: Mapped[bool]
+    on_day: Mapped[date]
+    product_code: Mapped[str | None]
+    currency: Mapped[str | None]
+    branch_code: Mapped[str | None]
+
+
 class HolderRow(Base):
     """A party's share in an account."""
 

@@ -149,12 +149,14 @@ class PlacementRow(Base):
 
 class AccountOpeningRow(Base):
     """Each opening of an account that the bank told: the first says where and by which channel,
-    a later one who holds it from its day on."""
+    a later one who holds it from its day on. Several accounts may have one number. One in another
+    currency than the bank's has no leaves, so none is kept of it."""
 
     __tablename__ = "account_openings"
     customer_number: Mapped[str] = mapped_column(primary_key=True)
     account_number: Mapped[str] = mapped_column(primary_key=True)
     event_offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    product_code: Mapped[str] = mapped_column(server_default=sql("''"))  # empty: not known any more
     on_date: Mapped[date]
     branch_code: Mapped[str | None]
     channel_code: Mapped[str | None]

@@ -79,6 +79,7 @@ class BankEventRow(Base):
     currency: Mapped[str | None]
     channel_code: Mapped[str | None]
     purpose_code: Mapped[str | None]
+    value_on: Mapped[date | None]  # of a transaction, if it is said
     appended_at: Mapped[datetime | None]  # the broker's time
     __table_args__ = (
         Index("bank_events_identity", "source", "event_id"),

@@ -1,6 +1,7 @@
 """The customer view does not depend on the order, or the batches, in which its facts arrive."""
 
 from datetime import date, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from services.customer.__main__ import SERVICE
+from services.customer.commands import accounts
 from services.customer.handlers import HANDLERS
 from services.customer.tables import Base
 from shared.db import Message
@@ -34,14 +36,39 @@ def booked(n: int, minor: int) -> bank.TransactionBooked:
     )  # fmt: skip
 
 
-def opened_again(days_ago: int, account: str = "A2") -> bank.AccountOpened:
-    return bank.AccountOpened(customer_number="C1", account_number=account, product_code="CA",
-                              currency="CNY", opened_on=DAY - timedelta(days=days_ago))  # fmt: skip
+def opened_again(
+    days_ago: int, account: str = "A2", product: str = "CA", currency: str = "CNY"
+) -> bank.AccountOpened:
+    return bank.AccountOpened(customer_number="C1", account_number=account, product_code=product,
+                              currency=currency,
+                              opened_on=DAY - timedelta(days=days_ago))  # fmt: skip
 
 
-def closed(days_ago: int, account: str = "A2") -> bank.AccountClosed:
-    return bank.AccountClosed(customer_number="C1", account_number=account,
-                              closed_on=DAY - timedelta(days=days_ago))  # fmt: skip
+def closed(
+    days_ago: int, account: str = "A2", customer: str = "C1", **named: str
+) -> bank.AccountClosed:
+    return bank.AccountClosed(customer_number=customer, account_number=account,
+                              closed_on=DAY - timedelta(days=days_ago), **named)  # fmt: skip
+
+
+def turns() -> list[Fact]:
+    """Openings and closings."""
+    return [
+        opened_again(20), closed(9), opened_again(5),
+        # Turns of one day: closed, then opened again; opened, then closed.
+        opened_again(20, "A3"), closed(9, "A3"), opened_again(9, "A3"),
+        opened_again(9, "A4"), closed(9, "A4"), closed(12, "A4"),
+        # Several accounts of one number, and who may close them.
+        opened_again(9, "A5"), closed(3, "A5", "C2"),
+        opened_again(9, "B1"), opened_again(8, "B1", "SA"), closed(3, "B1", product_code="CA"),
+        opened_again(9, "B2"), opened_again(8, "B2", "SA"), closed(3, "B2", product_code="SA"),
+        opened_again(9, "B3"), opened_again(8, "B3", "SA"), closed(3, "B3"),
+        opened_again(9, "B4"), opened_again(8, "B4", "CA", "USD"), closed(3, "B4", currency="CNY"),
+        opened_again(9, "B5"), closed(8, "B5"), opened_again(8, "B5", "SA"),
+        opened_again(9, "B6"), closed(3, "B6", product_code="CA"),
+        closed(8, "B6", product_code="SA"),
+        closed(3, "B7"), closed(2, "B7"),
+    ]  # fmt: skip
 
 
 def history() -> list[Fact]:
@@ -92,10 +119,7 @@ def history() -> list[Fact]:
         bank.ContactRecorded(customer_number="C1", contact_id="K1", channel_code="phone",
                              direction="inbound"),
         bank.AccountClosed(customer_number="C1", account_number="A1", closed_on=DAY),
-        opened_again(20), closed(9), opened_again(5),
-        # Turns of one day: closed, then opened again; opened, then closed.
-        opened_again(20, "A3"), closed(9, "A3"), opened_again(9, "A3"),
-        opened_again(9, "A4"), closed(9, "A4"), closed(12, "A4"),
+        *turns(),
         raised, scoring.AlertCleared(**alert, reason_code="over"), raised,
         scoring.ScoreUpdated(party_id="PC1", customer_numbers=("C1",), model_version="1",
                              contribution=scoring.Contribution(currency="CNY", posted_minor=1)),
@@ -191,7 +215,7 @@ def test_the_last_word_is_the_newest_not_the_latest_to_arrive(customer):
     with customer.database.read() as session:
         party = session.execute(text("select * from parties where party_id = 'PC1'")).one()
         account, again, on_one_day, shut = session.execute(
-            text("select * from accounts order by account_number")
+            text("select * from accounts where account_number < 'A5' order by account_number")
         )
         loan = session.execute(text("select * from loans")).one()
         task = session.execute(text("select * from tasks")).one()
@@ -211,3 +235,38 @@ def test_the_last_word_is_the_newest_not_the_latest_to_arrive(customer):
     assert (order.state, order.amount_minor) == ("closed", 6)
     assert parts == ["王晓明", "晓明", "明"]
     assert digests == 1
+
+
+def test_a_closing_ends_the_account_of_its_owner_product_and_currency(customer):
+    """Where it fits several it ends none; what is shown of a number is what is open of it."""
+    apply(customer, [MESSAGES])
+    with customer.database.read() as session:
+        found = session.execute(text("""
+            select account_number, party_id, product_code, currency, closed_on from accounts
+             where account_number >= 'A5'"""))  # fmt: skip
+        shown = {row.account_number: tuple(row)[1:] for row in found}
+    ended = DAY - timedelta(days=3)
+    assert shown == {
+        "A5": ("PC1", "CA", "CNY", None), "B1": ("PC1", "SA", "CNY", None),
+        "B2": ("PC1", "CA", "CNY", None), "B3": ("PC1", "SA", "CNY", None),
+        "B4": ("PC1", "CA", "USD", None), "B5": ("PC1", "SA", "CNY", None),
+        "B6": ("PC1", "CA", "CNY", ended),
+        "B7": ("PC1", None, None, DAY - timedelta(days=2)),
+    }  # fmt: skip
+
+
+def test_accounts_of_before_their_turns_were_kept_stay_as_they_are(customer):
+    expected = apply(customer, [MESSAGES])["accounts"]
+    filling = import_module("services.customer.migrations.0006_turns_of_accounts")
+    with customer.database.transaction() as tx:
+        tx.session.execute(text("truncate account_turns"))
+        for statement in (filling.OPENINGS, filling.CLOSINGS):
+            tx.session.execute(text(statement))
+        numbers = tx.session.scalars(text("select account_number from accounts")).all()
+        for statement in (accounts.OPENED, accounts.NEVER_OPENED):
+            tx.session.execute(statement, {"numbers": list(numbers)})
+    with customer.database.read() as session:
+        table = Base.metadata.tables["accounts"]
+        found = sorted(repr(tuple(row)) for row in session.execute(select(table)))
+    assert found == expected
+    assert len(found) == len(numbers) > 10

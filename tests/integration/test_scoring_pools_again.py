@@ -1,14 +1,21 @@
 """Pools of account days where accounts close and open again."""
 
-from datetime import timedelta
+from datetime import date, timedelta
+from operator import itemgetter
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
+from sqlalchemy import text
 
+from services.scoring.commands import pools_spreading
+from services.scoring.commands.copying import staged
+from services.scoring.commands.worker_letters import RefusedIn, keep_refusals, replay_letter
 from shared.events import Event, bank, encode
 from shared.events.envelope import key_of
 from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
 from tests.integration import pools_room, scoring_room
 from tests.integration.ledger_room import told
 from tests.integration.pools_room import (
@@ -103,10 +110,18 @@ SEVERAL = {
         ("o", 2, {"product_code": "CA", "currency": "CNY"}),
         ("o", 4, {"product_code": "SA", "currency": "CNY"}), ("c", 9, {"product_code": "CA"}),
     ],
+    "named by its product, beside another of another currency": [
+        ("o", 2, {"product_code": "CA", "currency": "CNY"}),
+        ("o", 4, {"product_code": "SA", "currency": "USD"}), ("c", 9, {"product_code": "CA"}),
+    ],
+    "named by its currency, beside another of another product": [
+        ("o", 2, {"product_code": "CA", "currency": "CNY"}),
+        ("o", 4, {"product_code": "SA", "currency": "USD"}), ("c", 9, {"currency": "CNY"}),
+    ],
 }  # fmt: skip
 ACCOUNT_DAYS = {
     ("80", "CA"): 7, ("80", "SA"): 11, ("81", "CA"): 7, ("81", "SA"): 22, ("82", "CA"): 26,
-    ("83", "CA"): 18, ("85", "CA"): 7, ("85", "SA"): 27,
+    ("83", "CA"): 18, ("85", "CA"): 7, ("85", "SA"): 27, ("86", "CA"): 7, ("87", "CA"): 7,
 }  # fmt: skip
 
 
@@ -124,6 +139,7 @@ def test_account_days_are_of_the_product_and_the_currency_that_are_open(
                 else bank.AccountClosed(**names, closed_on=on)
             )  # fmt: skip
             made.events.append((slot, event_of(fact, f"several-{number}-{n}", on)))
+    made.events.sort(key=itemgetter(0))  # in the log an opening may stand nearer behind a closing
     scored = Scored(made).run(_in_order(made), 50)
     assert scored.refused == []
     months = pools_room.filled(space, scoring, made, scored)
@@ -134,21 +150,84 @@ def test_account_days_are_of_the_product_and_the_currency_that_are_open(
     found = rows(months, """select account_number, product_code, weight from allocation_shares
         where account_number like '8_'""")  # fmt: skip
     assert {(account, product): int(days) for account, product, days in found} == ACCOUNT_DAYS
-@pytest.mark.parametrize(
-    ("slot", "before", "after"),
-    [(40, [JANUARY], [FEBRUARY, "2025-03", "2025-04"]),
-     (95, [JANUARY, FEBRUARY, "2025-03"], ["2025-04", "2025-05"])],
-    ids=["in february", "in april"],
-)  # fmt: skip
-def test_a_closing_told_late_leaves_its_pool_whole(
-    space: Space, scoring: ServiceUnderTest, slot: int, before: list[str], after: list[str]
+
+@pytest.mark.parametrize("waits", ["opening", "closing", "nothing"])
+def test_a_closing_that_names_nothing_ends_what_the_worker_knew_when_it_heard_it(
+    space: Space, scoring: ServiceUnderTest, waits: str
 ) -> None:
-    """The ledger takes it however late: what upkeep gives back, the pool spreads."""
+    """The letter of what waited is replayed when all else was heard. Of two that were known it
+    would be refused; the nearest in the log is the control."""
+    on = [FIRST_DAY + timedelta(days=n) for n in (2, 3, 10)]
+    names = {"customer_number": "C0", "account_number": "7"}
+    first, second = (
+        event_of(bank.AccountOpened(**names, product_code=product, currency="CNY",
+                                    opened_on=day), f"o{product}", day)
+        for product, day in zip(("CA", "SA"), on, strict=False)
+    )  # fmt: skip
+    closing = event_of(bank.AccountClosed(**names, closed_on=on[2]), "c", on[2])
+    told = {"opening": [first, second, closing], "closing": [closing, first],
+            "nothing": [first, closing, second]}[waits]  # fmt: skip
+    for event in told:
+        send(space, event)
+    scoring.drain()
+    if waits != "nothing":
+        late = second if waits == "opening" else closing
+        refuse(scoring, late)
+        ((letter,),) = rows(scoring, "select id from worker_letters")
+        with scoring.database.transaction() as tx:
+            replay_letter(tx, letter)
+    if waits == "closing":
+        send(space, second)
+        scoring.drain()
+    month = {"first": FIRST_DAY, "following": date(2025, 2, 1), "currency": "CNY"}
+    with scoring.database.transaction() as tx:
+        for name, columns in (("uses", pools_spreading.USES), ("spans", pools_spreading.SPANS)):
+            staged(tx, f"pool_{name}", columns)
+        pools_spreading._observe(tx, month)
+        spans = tx.session.execute(text("select product_code, begin_on, end_on from pool_spans"))
+        found = {product: days for product, *days in spans}
+    assert found == {"CA": [on[0], on[2]], "SA": [on[1], date(2025, 2, 1)]}
+
+
+def refuse(scoring: ServiceUnderTest, event: Event[Any]) -> None:
+    """The worker's letter on an event comes."""
+    place = "select partition, event_offset from bank_events where event_id = :id"
+    ((partition, offset),) = rows(scoring, place, id=event.id)
+    letter = RefusedIn(topic="bank.events", partition=partition, offset=offset,
+                       kind="quarantined", field="data.account_number", reason="r",
+                       type=event.data.TYPE, key=key_of(event).encode(),
+                       payload=encode(event))  # fmt: skip
+    record = Record("scoring.dead", 0, 0, b"0", msgspec.json.encode(letter), 0)
+    with scoring.database.transaction() as tx:
+        keep_refusals(tx, [record])
+
+
+def send(space: Space, event: Event[Any]) -> None:
+    report = space.sender.send(type(event.data).TOPIC, key_of(event).encode(), encode(event))
+    space.sender.flush(10)
+    report.result(10)
+
+
+@pytest.mark.parametrize(
+    ("turn", "slot", "before", "after"),
+    [("c81", 40, [JANUARY], [FEBRUARY, "2025-03", "2025-04"]),
+     ("c81", 95, [JANUARY, FEBRUARY, "2025-03"], ["2025-04", "2025-05"]),
+     ("o81", 95, [JANUARY, FEBRUARY, "2025-03"], ["2025-04", "2025-05"])],
+    ids=["closing in february", "closing in april", "opening in april"],
+)  # fmt: skip
+def test_a_turn_told_late_leaves_its_pool_whole(
+    space: Space, scoring: ServiceUnderTest, turn: str, slot: int, before: list[str],
+    after: list[str],
+) -> None:  # fmt: skip
+    """The ledger takes it however late: what upkeep gives back or takes, the pool spreads."""
     made, pool = random_bank(3, days=121), 10**6 + 7
     opened, closed = (FIRST_DAY + timedelta(days=day) for day in (2, 9))
     names = {"customer_number": "C0", "account_number": "81"}
-    made.events.append((2, event_of(bank.AccountOpened(
-        **names, product_code="CA", currency="CNY", opened_on=opened), "o81", opened)))  # fmt: skip
+    opening = event_of(bank.AccountOpened(
+        **names, product_code="CA", currency="CNY", opened_on=opened), "o81", opened)  # fmt: skip
+    closing = event_of(bank.AccountClosed(**names, closed_on=closed), "c81", closed)
+    if turn == "c81":
+        made.events.append((2, opening))
     scored = Scored(made).run(stream(made, Random(3)), 50)
     months = pools_room.filled(space, scoring, made, scored)
     booked(space, cost("c1", "IT", pool, "account_day"))
@@ -165,21 +244,19 @@ def test_a_closing_told_late_leaves_its_pool_whole(
         close(months, period)
     charged, spread = borne(scored)
     assert charged + spread == pool
-    late = event_of(bank.AccountClosed(**names, closed_on=closed), "c81", closed)
+    late = closing if turn == "c81" else opening
     made.events.append((slot, late))
     scored = Scored(made).run(stream(made, Random(3)), 50)
     assert not scored.refused
-    report = space.sender.send(type(late.data).TOPIC, key_of(late).encode(), encode(late))
-    space.sender.flush(10)
-    report.result(10)
+    send(space, late)
     months.drain()
     told(months, scored)
     close(months, after[0])
-    less, more = borne(scored)
-    assert less < charged
-    assert less + more == pool
+    now, more = borne(scored)
+    assert (now < charged) if turn == "c81" else (now > charged)
+    assert now + more == pool
     for period in after[1:]:  # and nothing is spread a second time
         close(months, period)
         # Of so late a month nothing is new any more; of the two before always all is looked at.
-        assert borne(scored) == (less, more)
+        assert borne(scored) == (now, more)
         assert (JANUARY, "IT", "account_day") not in sheet(months, period)

@@ -303,7 +303,7 @@ def test_from_a_leaf_one_comes_to_its_events(
     fees = [
         e for _, e in made.events
         if getattr(e.data, "kind", "") == "fee" and e.data.account_number == leaf.account_number
-        and f"{e.businessdate:%Y-%m}" == leaf.period
+        and f"{e.businessdate:%Y-%m}" == f"{e.data.value_on:%Y-%m}" == leaf.period
     ]  # fmt: skip
     assert fees
     assert all(event.id in shown for event in fees)

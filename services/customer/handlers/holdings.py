@@ -25,13 +25,13 @@ def on_account_opened(tx: Tx, event: Event[bank.AccountOpened]) -> None:
         holders.insert(0, (fact.customer_number, "owner", max(share, 0)))
     accounts.open_account(
         tx,
-        party_id,
         holders,
+        party_id=party_id,
         account_number=fact.account_number,
         product_code=fact.product_code,
         currency=fact.currency,
         branch_code=fact.branch_code,
-        opened_on=fact.opened_on,
+        on_day=fact.opened_on,
         mark=mark_of(event),
     )
     for number, role, share_ppm in holders:
@@ -58,14 +58,14 @@ def on_account_opened(tx: Tx, event: Event[bank.AccountOpened]) -> None:
 def on_account_closed(tx: Tx, event: Event[bank.AccountClosed]) -> None:
     fact = event.data
     party_id = ensure_party(tx, fact.customer_number)
-    tx.bulk(
-        accounts.CLOSE,
-        {
-            "account_number": fact.account_number,
-            "party_id": party_id,
-            "closed_on": fact.closed_on,
-            "mark": mark_of(event),
-        },
+    accounts.close_account(
+        tx,
+        party_id=party_id,
+        account_number=fact.account_number,
+        product_code=fact.product_code,
+        currency=fact.currency,
+        on_day=fact.closed_on,
+        mark=mark_of(event),
     )
     note(
         tx,

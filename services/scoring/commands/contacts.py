@@ -36,7 +36,7 @@ NEW = text(
       from (select distinct e.customer_number from bank_events e
              where e.customer_number = any(:numbers)
                and e.type = '{CONTACTED}') c
-      {place_of("c.customer_number", "''", ":today")}
+      {place_of("c.customer_number", "''", "''", ":today")}
      order by c.customer_number
     on conflict do nothing
     """  # noqa: S608 - names are ours
@@ -84,7 +84,7 @@ POST = text(
                           period, origin_period, amount_minor, {PLACE})
       select d.customer_number, '', '', '', '{CONTACT}', :period, d.origin, d.minor,
              {AT_PLACE}
-        from due d {place_of("d.customer_number", "''", last_day("d.origin"))}
+        from due d {place_of("d.customer_number", "''", "''", last_day("d.origin"))}
        where d.minor <> 0 order by d.customer_number, d.origin
       returning *)
     {MOVE}

@@ -25,6 +25,7 @@ from services.scoring.leaf_sql import (
     owner,
     owner_of,
     place_of,
+    product_of,
 )
 from shared.clock import business_date
 from shared.db import Tx
@@ -48,7 +49,8 @@ PLACE_LEAVES = text(
       select {columns("l", LEAF_KEY)}, l.amount_minor, {_as_old("l")}, {AT_PLACE}
         from leaves l {
         place_of(
-            "l.customer_number", "l.account_number", last_day("l.origin_period"), owner_of("l")
+            "l.customer_number", "l.account_number", product_of("l"),
+            last_day("l.origin_period"), owner_of("l"),
         )
     }
        where l.customer_number = any(:numbers)
@@ -70,7 +72,9 @@ PLACE_OPEN = text(
     with placed as (
       select {columns("o", OPEN_KEY)}, {_as_old("o")}, {AT_PLACE}
         from open_leaves o {
-        place_of("o.customer_number", "o.account_number", ":today", owner_of("o"))
+        place_of(
+            "o.customer_number", "o.account_number", "o.product_code", ":today", owner_of("o")
+        )
     }
        where o.customer_number = any(:numbers)
          and ({columns("o", PLACES)}) is distinct from ({AT_PLACE})),

@@ -6,7 +6,15 @@ from sqlalchemy import text
 from services.scoring.commands import contribution, sharing
 from services.scoring.commands.contribution import MOVE
 from services.scoring.commands.copying import copy_rows, staged
-from services.scoring.leaf_sql import AT_PLACE, LEAF_KEY, PLACE, columns, last_day, place_of
+from services.scoring.leaf_sql import (
+    AT_PLACE,
+    LEAF_KEY,
+    PLACE,
+    columns,
+    last_day,
+    place_of,
+    product_of,
+)
 from services.scoring.leaves import Leaf
 from shared.db import Tx
 from shared.wire import Record
@@ -26,7 +34,11 @@ KEEP = text(
       insert into leaves ({_NAMES}, {PLACE})
       select {_TOLD}, {AT_PLACE}
         from (select distinct {_NAMES} from told_leaves) t
-        {place_of("t.customer_number", "t.account_number", last_day("t.origin_period"))}
+        {
+        place_of(
+            "t.customer_number", "t.account_number", product_of("t"), last_day("t.origin_period")
+        )
+    }
        order by {_TOLD}
       on conflict ({", ".join(LEAF_KEY)}) do nothing
       returning *)

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from services.scoring.commands import sharing
 from services.scoring.rules.sharing import shares_of
+from services.scoring.settings import home_currency
 from shared.db import Tx
 from shared.events.bank import AccountOpened
 from shared.events.envelope import Event
@@ -18,10 +19,10 @@ REFUSED = Counter("guanxi_shares_refused_total", "Openings whose shares of holde
 
 OPENING = text(
     """
-    insert into account_openings (customer_number, account_number, event_offset, on_date,
-                                  branch_code, channel_code, shares_refused)
-    values (:customer_number, :account_number, :event_offset, :on_date, :branch_code,
-            :channel_code, :shares_refused)
+    insert into account_openings (customer_number, account_number, event_offset, product_code,
+                                  on_date, branch_code, channel_code, shares_refused)
+    values (:customer_number, :account_number, :event_offset, :product_code, :on_date,
+            :branch_code, :channel_code, :shares_refused)
     on conflict do nothing
     """
 )
@@ -62,7 +63,10 @@ def numbers_of(events: Collection[Event[Any]]) -> set[str]:
 
 def note_openings(tx: Tx, openings: Sequence[tuple[int, Event[AccountOpened]]]) -> None:
     """Openings with their offsets, perhaps late, perhaps of new holders: what they concern is
-    given out anew."""
+    given out anew. An account in another currency has no leaves that it could say anything of."""
+    openings = [one for one in openings if one[1].data.currency == home_currency()]
+    if not openings:
+        return
     told, held = [], []
     for offset, event in openings:
         fact = event.data
@@ -77,6 +81,7 @@ def note_openings(tx: Tx, openings: Sequence[tuple[int, Event[AccountOpened]]]) 
             {
                 **place,
                 "customer_number": fact.customer_number,
+                "product_code": fact.product_code,
                 "on_date": event.businessdate,
                 "branch_code": fact.branch_code,
                 "channel_code": fact.channel_code,

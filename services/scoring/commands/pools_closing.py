@@ -75,7 +75,11 @@ POST = text(
                 join allocations a using (period, origin_period, cost_centre_code, driver_code)
                where s.period = :period and s.customer_number = any(:numbers)
                group by 1, 2, 3, 4, 5, 6) s
-        {place_of("s.customer_number", "s.account_number", last_day("s.origin_period"))}
+        {
+        place_of(
+            "s.customer_number", "s.account_number", "s.product_code", last_day("s.origin_period")
+        )
+    }
        where s.amount_minor <> 0
        order by s.customer_number, s.account_number, s.product_code, s.component, s.origin_period
       returning *)

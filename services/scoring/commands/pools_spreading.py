@@ -59,24 +59,30 @@ NOTE_USES = text(
 )
 # An account is open from the day of an opening on, and no longer on the day of the closing after
 # it; then it may open again. What only says again how it is changes nothing (ADR 11). A closing
-# that does not name its product or currency is of the account of its number that was opened before
-# it in the log: of several the worker refused it. One that waited for its opening has it behind.
+# that does not name its product or currency is of the account of its number that the worker knew:
+# of several it refused it. What it refused first it heard when it was replayed.
+_REPLAYED = """left join worker_letters {letter}
+          on ({letter}.topic, {letter}.partition, {letter}.event_offset)
+             = ('bank.events', {event}.partition, {event}.event_offset)
+         and {letter}.state = 'replayed'"""
 NOTE_SPANS = text(
     f"""
     with turns as (
       select e.type, e.customer_number, e.account_number, e.businessdate, e.event_offset,
              coalesce(e.product_code, opened.product_code) as product_code,
              coalesce(e.currency, opened.currency, :currency) as currency
-        from bank_events e
+        from bank_events e {_REPLAYED.format(letter="ended", event="e")}
         left join lateral (
           select o.product_code, o.currency from bank_events o
+            {_REPLAYED.format(letter="heard", event="o")}
            where e.type = '{AccountClosed.TYPE}' and (e.product_code is null or e.currency is null)
              and o.type = '{AccountOpened.TYPE}'
              and o.customer_number = e.customer_number and o.account_number = e.account_number
              and coalesce(e.product_code, o.product_code) = o.product_code
              and coalesce(e.currency, o.currency, :currency) = coalesce(o.currency, :currency)
-           order by o.event_offset > e.event_offset, abs(o.event_offset - e.event_offset)
-           limit 1) opened on true
+           order by (coalesce(heard.resolved_at, '-infinity'), o.event_offset)
+                    > (coalesce(ended.resolved_at, '-infinity'), e.event_offset),
+                    abs(o.event_offset - e.event_offset) limit 1) opened on true
        where e.type in ('{AccountOpened.TYPE}', '{AccountClosed.TYPE}') and {FIRST}),
     told as (
       select *, lag(type) over (partition by {_ACCOUNT} order by businessdate, event_offset)

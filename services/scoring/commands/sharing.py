@@ -30,6 +30,7 @@ from services.scoring.leaf_sql import (
     open_values,
     opening_of,
     place_of,
+    product_of,
 )
 from shared.db import Tx
 
@@ -111,18 +112,18 @@ GATHER_LEAVES = text(
 )
 
 
-def _holders(owner: str, on: str) -> str:
+def _holders(owner: str, product: str, on: str) -> str:
     """The holders of a whole `w` as rows h; none when all is the owner's."""
     return f"""join account_holders h
         on h.owner_number = {owner} and h.account_number = w.account_number
-       and h.event_offset = {opening_of(owner, "w.account_number", on)}"""
+       and h.event_offset = {opening_of(owner, "w.account_number", product, on)}"""
 
 
 _PARTS_OF_LEAVES = shared_out(
     f"""select w.part, w.customer_number as owner, cast(w.amount_minor as numeric) as pool_minor,
                h.holder_number, cast(h.weight as numeric) as weight
           from whole w
-          {_holders("w.customer_number", last_day("w.origin_period"))}""",  # noqa: S608
+          {_holders("w.customer_number", product_of("w"), last_day("w.origin_period"))}""",  # noqa: S608
     "holder_number",
 )
 SHARE_LEAVES = text(
@@ -144,7 +145,10 @@ SHARE_LEAVES = text(
       select one.holder_number, {columns("w", LEAF_KEY[1:-1])}, one.owner, one.share_minor,
              {AT_PLACE}
         from parts one join whole w using (part) {
-        place_of("one.holder_number", "w.account_number", last_day("w.origin_period"), "one.owner")
+        place_of(
+            "one.holder_number", "w.account_number", product_of("w"),
+            last_day("w.origin_period"), "one.owner",
+        )
     }
        where one.holder_number <> one.owner and one.share_minor <> 0
        order by one.holder_number, {columns("w", LEAF_KEY[1:-1])}
@@ -188,7 +192,7 @@ _PARTS_OF_OPEN = shared_out(
                cast(v.minor as numeric) as pool_minor, h.holder_number,
                cast(h.weight as numeric) as weight
           from whole w cross join lateral (values {_CELLS}) v(name, minor)
-          {_holders("w.customer_number", "date 'infinity'")}
+          {_holders("w.customer_number", "w.product_code", "date 'infinity'")}
          where v.minor <> 0""",  # noqa: S608 - names are ours
     "holder_number",
 )
@@ -225,7 +229,9 @@ SHARE_OPEN = text(
       select g.holder_number, {columns("w", OPEN_KEY[1:-1])}, w.customer_number,
              {columns("w", _POSITION.split(", "))}, {columns("g", _PARTS)}, {AT_PLACE}
         from given g join whole w using (number) {
-        place_of("g.holder_number", "w.account_number", ":today", "w.customer_number")
+        place_of(
+            "g.holder_number", "w.account_number", "w.product_code", ":today", "w.customer_number"
+        )
     }
        order by g.holder_number, {columns("w", OPEN_KEY[1:-1])}
       returning *),

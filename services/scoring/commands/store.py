@@ -48,7 +48,7 @@ log = structlog.get_logger()
 COLUMNS = (
     "partition", "event_offset", "source", "event_id", "type", "customer_number",
     "account_number", "product_code", "kind", "initiated_by", "businessdate", "time",
-    "amount_minor", "currency", "channel_code", "purpose_code", "appended_at",
+    "amount_minor", "currency", "channel_code", "purpose_code", "value_on", "appended_at",
 )  # fmt: skip
 TOPIC = "bank.events"
 _NOTHING = (None,) * (len(COLUMNS) - 2)
@@ -234,6 +234,7 @@ def _row(
         data.currency if type(data) in _IN_CURRENCY else None,
         getattr(data, "channel_code", None),
         data.purpose_code if booked else None,
+        data.value_on if booked else None,
         datetime.fromtimestamp(record.timestamp_ms / 1000, UTC) if record.timestamp_ms else None,
     )
     return place + row

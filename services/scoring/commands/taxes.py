@@ -66,7 +66,8 @@ POST = text(
              {AT_PLACE}
         from due d {
         place_of(
-            "d.customer_number", "d.account_number", last_day("d.origin_period"), owner_of("d")
+            "d.customer_number", "d.account_number", "d.product_code",
+            last_day("d.origin_period"), owner_of("d"),
         )
     }
        where d.minor <> 0

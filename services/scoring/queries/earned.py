@@ -17,10 +17,12 @@ from services.scoring.leaf_sql import (
     open_values,
     opening_of,
     owner_of,
+    product_of,
 )
 from services.scoring.queries.events import ANSWERED, BOOKED, CONTACTED
 from services.scoring.queries.reach import NUMBERS_REACHED, by_reach, parameters_of
 from services.scoring.rules.concentration import MILLION
+from services.scoring.settings import home_currency
 from shared.reach import Reach
 
 PAGE_ROWS = 50
@@ -51,7 +53,7 @@ OPEN = ""  # the period of a leaf that is not posted
 _SHARE = "share.ppm as share_ppm, share.refused as shares_refused"
 
 
-def share_of(leaf: str, on: str) -> str:
+def share_of(leaf: str, product: str, on: str) -> str:
     """What part of a joint account a leaf is, as a lateral `share`: ppm is null for one holder."""
     owner, account = owner_of(leaf), f"{leaf}.account_number"
     return f"""left join lateral (
@@ -63,7 +65,7 @@ def share_of(leaf: str, on: str) -> str:
             on (h.owner_number, h.account_number, h.event_offset)
                = (told.customer_number, told.account_number, told.event_offset)
          where told.customer_number = {owner} and told.account_number = {account}
-           and told.event_offset = {opening_of(owner, account, on)}) share on true"""  # noqa: S608
+           and told.event_offset = {opening_of(owner, account, product, on)}) share on true"""  # noqa: S608
 
 
 def place_after(leaf: str) -> str:
@@ -79,7 +81,7 @@ def described(found: str) -> str:
         select y.*, n.party_id, p.names, {_SHARE} from ({found}) y
           left join numbers n on n.customer_number = y.customer_number
           left join products p on p.product_code = y.product_code
-          {share_of("y", on)}
+          {share_of("y", product_of("y"), on)}
          order by {columns("y", LEAF_KEY)}
         """  # noqa: S608 - names are ours
 
@@ -161,7 +163,7 @@ LEAF = by_reach(
     f"""
     select x.*, n.party_id, p.names, {_SHARE} from leaves x
       join numbers n using (customer_number) left join products p using (product_code)
-      {share_of("x", last_day("x.origin_period"))}
+      {share_of("x", product_of("x"), last_day("x.origin_period"))}
      where ({columns("x", LEAF_KEY)}) = ({", ".join(f":{name}" for name in LEAF_KEY)})
        and {{mine}}
     """,  # noqa: S608 - names are ours
@@ -176,7 +178,7 @@ OPEN_LEAF = by_reach(
       from open_leaves o {open_values("o.{name}")}
       join numbers n using (customer_number)
       left join products p on p.product_code = v.product_code
-      {share_of("o", "date 'infinity'")}
+      {share_of("o", "o.product_code", "date 'infinity'")}
      where (o.customer_number, o.account_number, o.loan_number, v.product_code, v.component,
             o.owner_number)
            = (:customer_number, :account_number, :loan_number, :product_code, :component,
@@ -191,6 +193,14 @@ OPEN_LEAF = by_reach(
 KINDS_OF: Final = {
     "fee": ("fee",), "interest_paid": ("interest_paid",), "interest_recv": ("interest_received",),
 }  # fmt: skip
+# The day by which an event belongs to a leaf: a use costs when it is booked, money counts from its
+# value day, and of a closed month it is in the leaf that corrects it. What was stored before value
+# days were kept goes by its booking.
+_ON_DAY = "case when :booked_only then e.businessdate else coalesce(e.value_on, e.businessdate) end"
+# An overdraft's leaf is of the account that is overdrawn, a loan's of whatever it is paid by.
+_IS_OF_PRODUCT = """(:of_loan or e.product_code is null or e.product_code = :product_code
+      or exists (select 1 from overdrafts d where d.product_code = e.product_code
+                   and d.below_product_code = :product_code))"""
 EVENTS = text(
     f"""
     select e.* from bank_events e
@@ -198,10 +208,11 @@ EVENTS = text(
        and case when :contacts then e.type = '{CONTACTED}'
                 when :graded and e.type = '{ANSWERED}' then true
                 else e.account_number = :account_number and e.type is not null
+                     and {_IS_OF_PRODUCT} and (e.currency is null or e.currency = :currency)
                      and (:all_kinds or e.kind = any(:kinds)) end
        and (not :booked_only or e.type = '{BOOKED}')
-       and (:begin = '' or e.businessdate >= cast(:begin || '-01' as date))
-       and (:end = '' or e.businessdate <= {last_day("nullif(:end, '')")})
+       and (:begin = '' or {_ON_DAY} >= cast(:begin || '-01' as date))
+       and (:end = '' or greatest({_ON_DAY}, e.businessdate) <= {last_day("nullif(:end, '')")})
        and (cast(:after_on as date) is null
             or (e.businessdate, e.event_offset) < (:after_on, :after_offset))
        and not exists (select 1 from bank_events b where b.source = e.source
@@ -287,6 +298,9 @@ def events_of_leaf(session: Session, row: Any, after: tuple[date, int] | None) -
             {
                 "customer_number": row.owner_number or row.customer_number,
                 "account_number": row.account_number,
+                "product_code": row.product_code,
+                "of_loan": bool(row.loan_number),
+                "currency": home_currency(),
                 "all_kinds": not kinds,
                 "kinds": list(kinds),
                 "booked_only": row.component == "abc_txn",
