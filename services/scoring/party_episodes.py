@@ -73,7 +73,8 @@ def final(
         party_id = party_of.get(s.customer_number)
         if party_id is not None:
             crossings[party_id, s.rule].append(
-                Crossing(s.id, s.customer_number, s.kind, s.at, s.episode, s.account_number)
+                Crossing(s.id, s.customer_number, s.kind, s.at, s.episode, s.account_number,
+                         s.product_code)
             )
     found: dict[tuple[str, str], list[Episode]] = {}
     for (party_id, rule), of_rule in crossings.items():
