@@ -99,7 +99,7 @@ def _read(file: Path, told: Told, booked: Sequence[int] = BOOKED) -> history.His
     lines += [made_bank.booked("A", "CA", n, 100, "card", "customer", n) for n in booked]
     lines.append(made_bank.line(DayClosed(day=_on(LAST)), "close", _on(LAST)))
     file.write_bytes(b"".join(lines))
-    return history.read(file)
+    return history.read(file, "CNY")
 
 
 @pytest.mark.parametrize("story", STORIES)
