@@ -144,3 +144,22 @@ def test_nothing_is_asked_of_a_closed_account() -> None:
     closed = Booking(AccountClosed.TYPE, "A", "CA", on(230), 0, "", "")
     found = told([*drained(200), closed], given("outflow_ahead", 180))["outflow_ahead"]
     assert (found.judged, found.misses) == (0, 0)
+
+
+@pytest.mark.parametrize(("days_left", "judged"), [(60, 1), (59, 0)])
+def test_a_warning_is_judged_once_the_last_day_of_its_horizon_is_known(
+    days_left: int, judged: int
+) -> None:
+    buys = [booked(n, -500, product="CARD", kind="card") for n in range(0, 200, 10)]
+    warning = given("no_purchase", LAST - days_left, product="CARD")
+    assert told([opened("CARD"), *buys], warning)["no_purchase"].judged == judged
+
+
+@pytest.mark.parametrize(("before", "misses"), [(90, 1), (89, 0)])
+def test_a_warning_of_a_whole_horizon_before_the_end_of_the_month_was_of_something_else(
+    before: int, misses: int
+) -> None:
+    """It was over by then, and what it warned of had to come before that month ended."""
+    end = (date(2025, 6, 30) - BEGIN).days  # of the only month that asks of this outflow
+    warning = given("outflow_ahead", end - before, until=end - before + 3)
+    assert told(drained(200), warning)["outflow_ahead"].misses == misses
