@@ -144,3 +144,9 @@ def hand_made(
     day = date(2024, 12, 31)
     record = Record(day, "by hand", "", 0, 0, day, day, day, (), (), "none", ())
     return RiskModel(2, "hand-made-1", scores, record)
+
+
+def of_products(model: RiskModel, *products: str) -> RiskModel:
+    """The same rules, on accounts of all these products."""
+    scores = tuple(msgspec.structs.replace(s, product_codes=products) for s in model.scores)
+    return msgspec.structs.replace(model, scores=scores)

@@ -242,15 +242,23 @@ def train(  # noqa: PLR0917 - the options of a command
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="the day that the record names; none: today"),
     ] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="of the accounts to learn from; none: the setting")
+    ] = None,
 ) -> None:
     """Fit the models of risk on a file's early half, measure them on the later, write the best."""
+    from services.scoring.settings import ScoringSettings
+    from shared.money import AmountError, Money
+
     try:
         from services.scoring.training import command
     except ModuleNotFoundError as error:
         raise _refusal(f"{error.name} is missing: install the extra [train]") from None
+    with _refused(AmountError):
+        home = Money(0, currency or ScoringSettings().currency).currency
     command.train(
         file, out, goal or [], split.date() if split else None, every, horizon, precision,
-        trained_on.date() if trained_on else None,
+        trained_on.date() if trained_on else None, home,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from services.scoring import closings
 from services.scoring.bookings import flags_of
 from services.scoring.scores import account_features
 from services.scoring.scores.questions import HISTORY_DAYS, PAST_DAYS
@@ -27,6 +28,7 @@ GOALS = {"collapse": "collapse", "outflow_ahead": "outflow", "distress": "distre
          "use_falls": "collapse"}  # fmt: skip
 OF_CUSTOMER = ("silence", "outflow")
 ACTIONS_MIN = 5  # of a customer whose silence is a question
+_Account = tuple[str, str]  # number, product: only together they are one
 
 
 class Booking(NamedTuple):
@@ -48,6 +50,7 @@ class Given:
 
     rule: str
     account_number: str
+    product_code: str
     on: int
     until: int
     carried: bool
@@ -177,31 +180,43 @@ def _life(bookings: Sequence[Booking], opened_on: int, until: int) -> _Life:
     return _Life(Daily.of(account), days[bought], days[acted], opened_on, until)
 
 
+def _account(event: Booking) -> _Account:
+    return event.account_number, event.product_code
+
+
 def lives(
     events: Iterable[Booking], through: int
-) -> tuple[dict[str, tuple[str, _Life]], _Life | None]:
-    """By account number its product and life, and the life of all accounts together."""
-    bookings: defaultdict[str, list[Booking]] = defaultdict(list)
-    opened: dict[str, int] = {}
-    closed: dict[str, int] = {}
-    for event in events:
+) -> tuple[dict[_Account, _Life], _Life | None]:
+    """The life of each account, and of all accounts together."""
+    told = list(events)
+    every = {_account(event) for event in told if event.type != AccountClosed.TYPE}
+    before: set[_Account] = set()
+    bookings: defaultdict[_Account, list[Booking]] = defaultdict(list)
+    opened: dict[_Account, int] = {}
+    closed: dict[_Account, int] = {}
+    for event in told:
+        account = _account(event)
+        if event.type == AccountClosed.TYPE:
+            named = (event.account_number, event.product_code or None)
+            gone = closings.ended(named, before, every)
+            if gone is not None:
+                closed[gone] = event.on
+            continue
+        before.add(account)
         if event.type == AccountOpened.TYPE:
-            opened.setdefault(event.account_number, event.on)
-            if closed.get(event.account_number, event.on + 1) <= event.on:
-                del closed[event.account_number]  # opened again: its life goes on
-        elif event.type == AccountClosed.TYPE:
-            closed[event.account_number] = event.on
+            opened.setdefault(account, event.on)
+            if closed.get(account, event.on + 1) <= event.on:
+                del closed[account]  # opened again: its life goes on
         elif event.type == TransactionBooked.TYPE and event.on <= through:
-            bookings[event.account_number].append(event)
+            bookings[account].append(event)
     found = {}
-    for number, own in bookings.items():
+    for account, own in bookings.items():
         first = min(b.on for b in own)
-        until = min(through, closed.get(number, through + 1) - 1)
+        until = min(through, closed.get(account, through + 1) - 1)
         if until >= first:
-            begun = min(opened.get(number, first), first)
-            found[number] = (own[0].product_code, _life(own, begun, until))
-    every = [b for own in bookings.values() for b in own]
-    whole = _life(every, min(b.on for b in every), through) if every else None
+            found[account] = _life(own, min(opened.get(account, first), first), until)
+    all_of = [b for own in bookings.values() for b in own]
+    whole = _life(all_of, min(b.on for b in all_of), through) if all_of else None
     return found, whole
 
 
@@ -210,19 +225,19 @@ def judge(
 ) -> None:
     """Adds to the tallies what came of one customer's warnings, and what came without one."""
     accounts, whole = lives(events, asked.through_on.toordinal())
-    given: defaultdict[tuple[str, str], list[Given]] = defaultdict(list)
+    given: defaultdict[tuple[str, _Account], list[Given]] = defaultdict(list)
     for warning in warnings:
-        given[warning.rule, warning.account_number].append(warning)
-    questions: list[tuple[str, str, _Life, int]] = [
-        (rule, number, life, horizon)
-        for number, (product, life) in accounts.items()
-        for rule, horizon in asked.horizons.get(product, {}).items()
+        given[warning.rule, (warning.account_number, warning.product_code)].append(warning)
+    questions: list[tuple[str, _Account, _Life, int]] = [
+        (rule, account, life, horizon)
+        for account, life in accounts.items()
+        for rule, horizon in asked.horizons.get(account[1], {}).items()
     ]
     if whole is not None:
-        questions += [(rule, "", whole, SMALL_DAYS) for rule in OF_CUSTOMER]
-    for rule, number, life, horizon in questions:
+        questions += [(rule, ("", ""), whole, SMALL_DAYS) for rule in OF_CUSTOMER]
+    for rule, account, life, horizon in questions:
         tally = tallies.setdefault(rule, Tally())
-        own = given.get((rule, number), [])
+        own = given.get((rule, account), [])
         for warning in own:
             _judge_one(tally, life, warning, horizon)
         tally.misses += any(

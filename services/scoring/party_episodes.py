@@ -75,7 +75,8 @@ def final(  # noqa: PLR0917 - what a live system has in as many tables
         party_id = party_of.get(s.customer_number)
         if party_id is not None:
             crossings[party_id, s.rule].append(
-                Crossing(s.id, s.customer_number, s.kind, s.at, s.episode, s.account_number)
+                Crossing(s.id, s.customer_number, s.kind, s.at, s.episode, s.account_number,
+                         s.product_code)
             )
     absent = absences_of(away, zone)
     found: dict[tuple[str, str], list[Episode]] = {}

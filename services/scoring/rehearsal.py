@@ -19,7 +19,7 @@ from services.scoring.watermark import Source
 
 # Of dates beyond it only the worker's own verdict counts, which stands in its letters.
 LATEST_DAY = date.max.toordinal()
-Holder = tuple[str, str, str, int]  # rule, customer, account, episode
+Holder = tuple[str, str, str, str, int]  # rule, customer, account, product, episode
 Set = tuple[int, date, RuleSet]  # number, the first day that it judges
 Sides = tuple[Sequence[Set], Sequence[Set]]  # the sets of now, and with the proposed one
 
@@ -130,7 +130,8 @@ def _bare(signal: Signal) -> Signal:
 
 
 def _holder(signal: Signal) -> Holder:
-    return signal.rule, signal.customer_number, signal.account_number, signal.episode
+    account = (signal.account_number, signal.product_code)
+    return signal.rule, signal.customer_number, *account, signal.episode
 
 
 def lines(

@@ -234,8 +234,9 @@ def _sources(runtime: Runtime) -> dict[str, Source]:
 
 def _row(rehearsal: int, partition: int, said: Said) -> tuple[object, ...]:
     s = said.signal
-    return (rehearsal, said.proposed, s.id, partition, s.customer_number, s.account_number, s.rule,
-            s.kind, said.carried, s.at, s.on, s.episode, s.score, s.model_version)  # fmt: skip
+    return (rehearsal, said.proposed, s.id, partition, s.customer_number, s.account_number,
+            s.product_code, s.rule, s.kind, said.carried, s.at, s.on, s.episode, s.score,
+            s.model_version)  # fmt: skip
 
 
 def _bookings(rows: Sequence[Any]) -> list[Booking]:
@@ -259,9 +260,10 @@ def _given(signals: Sequence[Any]) -> dict[tuple[bool, str], list[Given]]:
     found: dict[tuple[bool, str], list[Given]] = {}
     known: dict[tuple[Any, ...], Given] = {}
     for s in sorted(signals, key=lambda s: s.kind == "cleared"):
-        key = (s.proposed, s.customer_number, s.account_number, s.rule, s.episode)
+        account = (s.account_number, s.product_code)
+        key = (s.proposed, s.customer_number, *account, s.rule, s.episode)
         if s.kind == "raised":
-            known[key] = Given(s.rule, s.account_number, s.on_date.toordinal(), 0, s.carried)
+            known[key] = Given(s.rule, *account, s.on_date.toordinal(), 0, s.carried)
             found.setdefault((s.proposed, s.customer_number), []).append(known[key])
         elif key in known:
             known[key].until = s.on_date.toordinal()

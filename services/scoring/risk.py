@@ -65,7 +65,8 @@ def of_model(
             rule = plan.rules[method].code
             if risk >= scores.get(f"{rule}_risk_ppm", 0):
                 scores[f"{rule}_risk_ppm"] = risk
-                terms[rule] = {"account_number": account.account_number, **parts}
+                terms[rule] = {"account_number": account.account_number,
+                               "product_code": account.product_code, **parts}  # fmt: skip
     return scores, terms
 
 

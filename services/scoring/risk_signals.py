@@ -77,7 +77,7 @@ class Writer:
         return [self._signal(partition, one) for one in crossings]
 
     def _signal(self, partition: Partition, one: list[int]) -> Signal:
-        customer, account, *_ = partition.key_of(one[C_ACCOUNT])
+        customer, account, product, *_ = partition.key_of(one[C_ACCOUNT])
         plan = partition.live.plan
         rule, kind = plan.rules[one[C_METHOD]], "raised" if one[C_RAISED] else "cleared"
         of_set = int(partition.watched.places[one[C_ACCOUNT], 1])
@@ -90,7 +90,7 @@ class Writer:
         if one[C_RAISED]:
             terms |= remedy.smallest(plan, of_set, one[C_METHOD], row, on)
         return Signal(
-            id=f"{rule.code}/{customer}/{account}/{one[C_EPISODE]}/{kind}",
+            id=f"{rule.code}/{customer}/{account}/{product}/{one[C_EPISODE]}/{kind}",
             customer_number=customer,
             rule=rule.code,
             kind="raised" if one[C_RAISED] else "cleared",
@@ -102,6 +102,7 @@ class Writer:
             events=(),
             model_version=plan.version,
             account_number=account,
+            product_code=product,
             position=Position(partition.number, one[C_OFFSET], moved),
         )
 

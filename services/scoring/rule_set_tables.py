@@ -95,6 +95,7 @@ class RehearsedSignalRow(Base):
     partition: Mapped[int]
     customer_number: Mapped[str]
     account_number: Mapped[str]
+    product_code: Mapped[str] = mapped_column(server_default=sql("''"))
     rule: Mapped[str]
     kind: Mapped[str]
     carried: Mapped[bool]  # raised before the first day judged, and holding then

@@ -34,7 +34,8 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     """As on `scoring.signals` and in the file of `replay --alerts` (there without position).
 
     `score` is the rule's risk in ppm; `id` follows from customer, rule and episode alone, so a
-    repeat after a crash is the same signal. Rules of a model are on one account, also in the `id`.
+    repeat after a crash is the same signal. Rules of a model are on one account: its number and its
+    product, which only together are one, are in the `id` too.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     events: tuple[str, ...]
     model_version: str
     account_number: str = ""  # of a rule on one account
+    product_code: str = ""
     position: Position | None = None
 
 

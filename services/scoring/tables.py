@@ -281,6 +281,7 @@ class SignalRow(Base):
     partition: Mapped[int | None]  # of the record of `bank.events` that moved the rule
     event_offset: Mapped[int | None] = mapped_column(BigInteger)
     account_number: Mapped[str] = mapped_column(server_default=sql("''"))  # of a model's rule
+    product_code: Mapped[str] = mapped_column(server_default=sql("''"))
     moved: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))  # term -> offset
     __table_args__ = (Index("signals_pending", "customer_number", postgresql_where=sql("pending")),)
 

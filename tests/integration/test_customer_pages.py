@@ -40,7 +40,7 @@ def test_every_page_renders_what_was_heard(space, customer, language):
         assert "13800138000" not in page.text
     assert client.get("/parties/PC1/head").status_code == 200
     risk = client.get("/parties/PC1?tab=risk").text
-    assert 'data-key="collapse/A7"' in risk
+    assert 'data-key="collapse/A7/CA-P"' in risk
     assert {"zh-CN": "谈一谈代发", "en": "Talk about payroll"}[language] in risk
     assert {"zh-CN": "平时每月次数", "en": "Times a month as usual"}[language] in risk
     assert {"zh-CN": "活跃度将下降", "en": "Collapse of activity ahead"}[language] in risk

@@ -120,7 +120,7 @@ def test_every_rule_that_holds_is_published_with_its_account_and_terms(space, sc
     assert told["P1"].risk_ppm["outflow"] == told["P1"].risk_ppm["silence"] == 0
 
     page = scoring.client(HEAD).get("/contribution/parties/P2").text
-    assert 'data-key="collapse/C2/A-C2"' in page
+    assert 'data-key="collapse/C2/A-C2/CA-P"' in page
     assert "-2.000000" in page  # the base: the terms add up on this page too
     modelled.book("C2", 5, day(151))
     modelled.close(day(151))
@@ -132,7 +132,7 @@ def test_every_rule_that_holds_is_published_with_its_account_and_terms(space, sc
     assert (last.risk_ppm["collapse"], last.risk_ppm["silence"]) == (0, 0)
     assert "collapse" not in {one.rule for one in last.risks}
     assert (
-        'data-key="collapse/C2/A-C2"'
+        'data-key="collapse/C2/A-C2/CA-P"'
         not in scoring.client(HEAD).get("/contribution/parties/P2").text
     )
 

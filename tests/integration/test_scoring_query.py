@@ -357,6 +357,39 @@ def tell_totals(space, scored, more_transactions=None, more_minor=None):
         space.sender.send("scoring.totals", b"%d" % number, json.dumps(value).encode()).result(10)
 
 
+def test_what_was_found_after_the_last_word_on_a_rule_is_not_in_its_base_rate(
+    space: Space, scoring: ServiceUnderTest, scored: ScoredBank
+) -> None:
+    for number in ("C1", "C2"):
+        scored.days(number, day(0), day(60), 5, 1_000_000)
+    scored.days("C3", day(0), day(90), 6, 2_000_000)
+    scored.book("C3", -28_000_000, day(91))
+    scored.days("C3", day(101), day(150), 6, 1000)
+    for n in (1, 2, 3):
+        party(space, f"P{n}", f"C{n}")
+    scored.close_through(day(150))
+    scored.score()
+    scoring.drain()
+    found = rows(scoring, "select rule, party_id, alert_id from alerts where valid")
+    alerts = {(rule, of): alert_id for rule, of, alert_id in found}
+    said = (("silence", "P1", "kept"), ("outflow", "P3", "lost"))
+    assert set(alerts) == {("silence", "P1"), ("silence", "P2"), ("outflow", "P3")}
+    for n, (rule, of, code) in enumerate(said):
+        space.clock.bank += timedelta(days=3)
+        outcome(space, f"PI-{n}", (alerts[rule, of],), code)
+        scoring.drain()
+
+    def base() -> dict[str, int]:
+        told = scoring.client(HEAD).get("/alerts/precision").json()["items"]
+        return {one["rule"]: one["real_customers"] for one in told}
+
+    assert base() == {"silence": 1, "outflow": 2}, "the outflow was found after the last silence"
+    space.clock.bank += timedelta(days=3)
+    outcome(space, "PI-last", (alerts["silence", "P2"],), "false_alarm")
+    scoring.drain()
+    assert base() == {"silence": 2, "outflow": 2}, "the time of a rule ends with any word on it"
+
+
 def test_the_workers_totals_agree_at_equal_positions(space, scoring, scored):
     a_small_bank(scored, space)
     scored.score()

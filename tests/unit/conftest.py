@@ -26,7 +26,7 @@ def made_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def known(made_file: Path) -> History:
-    return history.read(made_file)
+    return history.read(made_file, "CNY")
 
 
 @pytest.fixture(scope="session")

@@ -35,8 +35,15 @@ def drained(n: int) -> list[Booking]:
     return [opened(), booked(0, 2_000_000), booked(n, -1_800_000, kind="transfer_out")]
 
 
-def given(rule: str, n: int, *, until: int = 0, carried: bool = False, account: str = "A") -> Given:
-    return Given(rule, account, on(n), until and on(until), carried)
+def given(
+    rule: str, n: int, *, until: int = 0, carried: bool = False, product: str = "CA"
+) -> Given:
+    return Given(rule, "A", product, on(n), until and on(until), carried)
+
+
+def of_all(rule: str, n: int) -> Given:
+    """By a small rule: it is on the customer's accounts together."""
+    return Given(rule, "", "", on(n), 0, False)
 
 
 def told(events: list[Booking], *warnings: Given) -> dict[str, Tally]:
@@ -112,8 +119,8 @@ def test_use_that_fell_for_good_is_a_hit() -> None:
 def test_no_purchase_is_judged_over_its_own_horizon() -> None:
     buys = [booked(n, -500, product="CARD", kind="card") for n in (*range(0, 200, 10), 300)]
     events = [opened("CARD"), *buys]
-    hit = told(events, given("no_purchase", 200))["no_purchase"]
-    wrong = told(events, given("no_purchase", 250))["no_purchase"]
+    hit = told(events, given("no_purchase", 200, product="CARD"))["no_purchase"]
+    wrong = told(events, given("no_purchase", 250, product="CARD"))["no_purchase"]
     assert (hit.hits, hit.wrong) == (1, 0)
     assert (wrong.hits, wrong.wrong) == (0, 1)
     assert told(events)["no_purchase"].misses == 1
@@ -122,18 +129,37 @@ def test_no_purchase_is_judged_over_its_own_horizon() -> None:
 def test_the_small_rules_are_judged_by_all_accounts_of_the_customer() -> None:
     acts = [booked(n, 100) for n in range(0, 200, 5)]
     by_bank = [booked(n, 1, by="bank") for n in range(200, 380, 10)]
-    silent = told([opened(), *acts, *by_bank], given("silence", 210, account=""))["silence"]
+    silent = told([opened(), *acts, *by_bank], of_all("silence", 210))["silence"]
     assert (silent.hits, silent.wrong) == (1, 0)
     came = [booked(n, 100) for n in (250, 251)]
-    back = told([opened(), *acts, *came], given("silence", 210, account=""))["silence"]
+    back = told([opened(), *acts, *came], of_all("silence", 210))["silence"]
     assert (back.hits, back.wrong) == (0, 1)
-    gone = told(drained(200), given("outflow", 200, account=""))["outflow"]
+    gone = told(drained(200), of_all("outflow", 200))["outflow"]
     assert (gone.hits, gone.misses) == (1, 0)
     other = booked(150, 5_000_000)._replace(account_number="B")
-    assert told([*drained(200), other], given("outflow", 200, account=""))["outflow"].wrong == 1
+    assert told([*drained(200), other], of_all("outflow", 200))["outflow"].wrong == 1
 
 
 def test_nothing_is_asked_of_a_closed_account() -> None:
     closed = Booking(AccountClosed.TYPE, "A", "CA", on(230), 0, "", "")
     found = told([*drained(200), closed], given("outflow_ahead", 180))["outflow_ahead"]
     assert (found.judged, found.misses) == (0, 0)
+
+
+@pytest.mark.parametrize(("days_left", "judged"), [(60, 1), (59, 0)])
+def test_a_warning_is_judged_once_the_last_day_of_its_horizon_is_known(
+    days_left: int, judged: int
+) -> None:
+    buys = [booked(n, -500, product="CARD", kind="card") for n in range(0, 200, 10)]
+    warning = given("no_purchase", LAST - days_left, product="CARD")
+    assert told([opened("CARD"), *buys], warning)["no_purchase"].judged == judged
+
+
+@pytest.mark.parametrize(("before", "misses"), [(90, 1), (89, 0)])
+def test_a_warning_of_a_whole_horizon_before_the_end_of_the_month_was_of_something_else(
+    before: int, misses: int
+) -> None:
+    """It was over by then, and what it warned of had to come before that month ended."""
+    end = (date(2025, 6, 30) - BEGIN).days  # of the only month that asks of this outflow
+    warning = given("outflow_ahead", end - before, until=end - before + 3)
+    assert told(drained(200), warning)["outflow_ahead"].misses == misses

@@ -56,7 +56,7 @@ def test_hindsight_knows_an_account_until_the_day_before_it_is_closed_for_good(
     told: Told, ends: int
 ) -> None:
     accounts, whole = lives(_stored(told), _on(LAST).toordinal())
-    (_, life) = accounts["A"]
+    life = accounts["A", "CA"]
     assert life.until == _on(ends - 1).toordinal()
     assert life.opened_on == _on(0).toordinal(), "the life is one: it does not begin anew"
     assert life.actions.tolist() == [_on(n).toordinal() for n in BOOKED if n < ends]
@@ -70,7 +70,7 @@ def test_hindsight_knows_an_account_until_the_day_before_it_is_closed_for_good(
 def test_a_warning_on_an_account_that_was_opened_again_is_judged(story: str, judged: int) -> None:
     asked = Asked(_on(130), _on(LAST), {"CA": {"no_purchase": 90}})
     tallies: dict[str, Tally] = {}
-    given = Given("no_purchase", "A", _on(305).toordinal(), 0, False)
+    given = Given("no_purchase", "A", "CA", _on(305).toordinal(), 0, False)
     judge(asked, _stored(STORIES[story][0]), [given], tallies)
     assert tallies["no_purchase"].judged == judged
 
@@ -99,7 +99,7 @@ def _read(file: Path, told: Told, booked: Sequence[int] = BOOKED) -> history.His
     lines += [made_bank.booked("A", "CA", n, 100, "card", "customer", n) for n in booked]
     lines.append(made_bank.line(DayClosed(day=_on(LAST)), "close", _on(LAST)))
     file.write_bytes(b"".join(lines))
-    return history.read(file)
+    return history.read(file, "CNY")
 
 
 @pytest.mark.parametrize("story", STORIES)

@@ -31,16 +31,16 @@ def test_an_account_that_was_opened_again_lives_on() -> None:
     ]
     through = BEGIN + timedelta(days=400)
     bookings = _bookings(rows)
-    _, life = hindsight.lives(bookings, through.toordinal())[0]["A"]
+    life = hindsight.lives(bookings, through.toordinal())[0]["A", "CA"]
     assert date.fromordinal(life.until) == through
     asked = hindsight.Asked(BEGIN + timedelta(days=130), through, {"CA": {"no_purchase": 90}})
     warned_on = (BEGIN + timedelta(days=305)).toordinal()
     tallies: dict[str, hindsight.Tally] = {}
     hindsight.judge(
-        asked, bookings, [hindsight.Given("no_purchase", "A", warned_on, 0, False)], tallies
+        asked, bookings, [hindsight.Given("no_purchase", "A", "CA", warned_on, 0, False)], tallies
     )
     assert (tallies["no_purchase"].judged, tallies["no_purchase"].hits) == (1, 1)
-    gone = hindsight.lives(_bookings(rows[:5]), through.toordinal())[0]["A"][1]
+    gone = hindsight.lives(_bookings(rows[:5]), through.toordinal())[0]["A", "CA"]
     assert gone.until == (BEGIN + timedelta(days=99)).toordinal(), "closed and never opened again"
 
 

@@ -340,6 +340,29 @@ def test_a_rule_on_accounts_holds_for_the_party_while_it_holds_for_any_of_them()
     assert spans(found) == [(3, 9)]
 
 
+@pytest.mark.parametrize("second", [("1", "CB"), ("2", "CA")], ids=["product", "number"])
+def test_two_products_of_a_number_are_two_accounts(second: tuple[str, str]) -> None:
+    """Their episodes are counted apart: both have a first one."""
+
+    def of(account: tuple[str, str], kind: str, on: int) -> Crossing:
+        return Crossing(f"{account}/{kind}", "A", kind, day(on), 1, *account)
+
+    one = ("1", "CA")
+    found = episodes.episodes(
+        "collapse",
+        [of(one, "raised", 3), of(one, "cleared", 5), of(second, "raised", 8),
+         of(second, "cleared", 9)],
+        {"A": day(0)},
+    )  # fmt: skip
+    assert spans(found) == [(3, 5), (8, 9)]
+    both = episodes.episodes(
+        "collapse",
+        [of(one, "raised", 3), of(second, "raised", 5), of(one, "cleared", 8)],
+        {"A": day(0)},
+    )
+    assert spans(both) == [(3, None)]
+
+
 LINEAR = {"base": -1_000_000, "money_out": 2_500_000, "balance": 40_000, "actions": -300_000,
           "silent_days": 3, "horizon_days": 90, "clear_deposit_minor": 2_380_000}  # fmt: skip
 

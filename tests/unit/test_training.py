@@ -35,7 +35,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def known(bank: Path) -> History:
-    return history.read(bank)
+    return history.read(bank, "CNY")
 
 
 def plan(*goals: risk_model.Goal) -> run.Plan:
@@ -249,7 +249,7 @@ def test_what_is_not_known_is_not_silence(tmp_path: Path) -> None:
     lines += [line(closed, "c", last), line(DayClosed(day=last), "d", last)]
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"".join(lines))
-    found = history.read(file, {"cut": BEGIN + timedelta(days=60)})
+    found = history.read(file, "CNY", {"cut": BEGIN + timedelta(days=60)})
     assert found.transactions == 9
     days = [BEGIN.toordinal() + n for n in (25, 35, 45)]
     table = snapshots.of_purchases(found.accounts, days, 30)

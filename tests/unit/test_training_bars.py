@@ -29,13 +29,14 @@ TODAY = date(2026, 1, 1)
 
 
 def learn(
-    events: Iterable[Event[Any]], folder: Path, plan: run.Plan, until: dict[str, date] | None = None
+    events: Iterable[Event[Any]], folder: Path, plan: run.Plan, currency: str,
+    until: dict[str, date] | None = None,
 ) -> tuple[RiskModel, history.History]:
     """Through the files of the command: events in JSON Lines, the model in JSON."""
     file, out = folder / "events.jsonl", folder / "model.json"
     with file.open("wb") as written:
         written.writelines(encode(event) + b"\n" for event in events)
-    known = history.read(file, until)
+    known = history.read(file, currency, until)
     risk_model.save(run.train(known, plan, TODAY), out)
     return risk_model.load(out), known
 
@@ -90,7 +91,7 @@ def reaches(one: Measured, auc: float, brier: float) -> None:
 @needs_data
 def test_silence_of_cdnow_for_half_a_year(tmp_path: Path) -> None:
     events = purchases.events(FOLDER / "cdnow" / "cdnow_master.csv.gz", "cdnow")
-    model, known = learn(events, tmp_path, plan(date(1997, 12, 30), 182, 182, "silence"))
+    model, known = learn(events, tmp_path, plan(date(1997, 12, 30), 182, 182, "silence"), "USD")
     assert model.record.train_on == (date(1997, 7, 1),)  # day 181, as in the table of the bar
     assert model.record.test_on == (date(1997, 12, 30),)  # day 363
     assert model.scores[0].method == "linear"
@@ -119,7 +120,7 @@ def test_silence_of_cdnow_for_half_a_year(tmp_path: Path) -> None:
 @needs_data
 def test_silence_of_a_grocers_customers_for_a_quarter(tmp_path: Path) -> None:
     events = purchases.events(FOLDER / "grocery_elog" / "grocery_elog.csv.gz", "grocery")
-    model, _ = learn(events, tmp_path, plan(date(2006, 12, 31), 28, 91, "silence"))
+    model, _ = learn(events, tmp_path, plan(date(2006, 12, 31), 28, 91, "silence"), "EUR")
     assert model.scores[0].method == "linear"
     one = found(model, "silence", "linear", "repeat")
     assert (one.rows, round(one.base_ppm / 1000)) == (9_560, 652)
@@ -135,7 +136,7 @@ def test_collapse_outflow_and_distress_of_czech_accounts(tmp_path: Path) -> None
     until = {row["account_id"]: date.fromisoformat(row["cover_end"])
              for row in table("berka/coverage")}  # fmt: skip
     asked = plan(date(1996, 12, 31), 0, 90, "collapse", "outflow", "distress")
-    model, known = learn(berka.events(FOLDER / "berka"), tmp_path, asked, until)
+    model, known = learn(berka.events(FOLDER / "berka"), tmp_path, asked, "CZK", until)
     assert max(model.record.train_on) == date(1996, 9, 30)
     assert (min(model.record.test_on), max(model.record.test_on)) == (
         date(1996, 12, 31), date(1998, 9, 30),

@@ -51,6 +51,7 @@ class SignalIn(msgspec.Struct, frozen=True):
     model_version: str
     events: tuple[str, ...] = ()
     account_number: str = ""
+    product_code: str = ""
     position: PlaceIn | None = None
 
 
@@ -87,13 +88,7 @@ WITH_SIGNALS_OR_ALERTS = text(
     union select a.party_id from alerts a where a.party_id = any(:parties)
     """
 )
-LINE_OF = text(
-    """
-    select p.line_code from account_figures f join products p on p.product_code = f.product_code
-     where f.customer_number = :number and f.account_number = :account
-     order by f.product_code limit 1
-    """
-)
+LINE_OF = text("select line_code from products where product_code = :product")
 
 
 @dataclass
@@ -143,6 +138,7 @@ def keep_signals(tx: Tx, records: list[Record]) -> None:
                 "partition": signal.position.partition if signal.position else None,
                 "event_offset": signal.position.offset if signal.position else None,
                 "account_number": signal.account_number,
+                "product_code": signal.product_code,
                 "moved": signal.position.moved if signal.position else {},
             }
         )
@@ -305,8 +301,9 @@ def _compare(
 def _crossing(signal: SignalRow) -> Crossing:
     kind: Literal["raised", "cleared"] = "raised" if signal.kind == "raised" else "cleared"
     return Crossing(
-        signal.id, signal.customer_number, kind, signal.at, signal.episode, signal.account_number
-    )
+        signal.id, signal.customer_number, kind, signal.at, signal.episode, signal.account_number,
+        signal.product_code,
+    )  # fmt: skip
 
 
 def _of_signals(  # noqa: PLR0917 - the parts of one alert
@@ -355,8 +352,7 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
 
 def _advice(tx: Tx, signal: SignalRow) -> dict[str, str]:
     """By the type of the product that the signal is on."""
-    place = {"number": signal.customer_number, "account": signal.account_number}
-    line_code = tx.session.execute(LINE_OF, place).scalar()
+    line_code = tx.session.execute(LINE_OF, {"product": signal.product_code}).scalar()
     return advice_of(line_code)
 
 

@@ -225,7 +225,7 @@ def _told(one: Holding) -> Risk:
         rule=one.rule,
         customer_number=one.customer_number,
         account_number=one.account_number or None,
-        product_code=one.product_code,
+        product_code=one.product_code or None,
         at=one.at,
         risk_ppm=one.risk_ppm,
         terms=tuple(Term(code=code, value=value) for code, value in one.terms.items()),

@@ -34,8 +34,9 @@ CLAIM = text(
     """
 )
 SIGNAL_COLUMNS = (
-    "rehearsal_id", "proposed", "id", "partition", "customer_number", "account_number", "rule",
-    "kind", "carried", "at", "on_date", "episode", "score_ppm", "model_version",
+    "rehearsal_id", "proposed", "id", "partition", "customer_number", "account_number",
+    "product_code", "rule", "kind", "carried", "at", "on_date", "episode", "score_ppm",
+    "model_version",
 )  # fmt: skip
 # Figures and decisions stay; what was counted goes when the set was decided on long ago.
 FORGET = text(

@@ -7,7 +7,7 @@ from alembic import op
 from services.scoring.settings import home_currency
 
 revision = "0032"
-down_revision = "0030"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 

@@ -34,7 +34,8 @@ EVENTS = text(
 )
 SIGNALS = text(
     """
-    select proposed, customer_number, account_number, rule, kind, carried, on_date, episode
+    select proposed, customer_number, account_number, product_code, rule, kind, carried, on_date,
+           episode
       from rehearsed_signals
      where rehearsal_id = :rehearsal and customer_number = any(:numbers)
     """
@@ -54,7 +55,7 @@ PARTIES = text(
 OF_PARTIES = text(
     """
     select coalesce(n.party_id, s.customer_number) as party_id, s.proposed, s.id, s.rule, s.kind,
-           s.carried, s.at, s.episode, s.customer_number, s.account_number
+           s.carried, s.at, s.episode, s.customer_number, s.account_number, s.product_code
       from rehearsed_signals s left join numbers n on n.customer_number = s.customer_number
      where s.rehearsal_id = :rehearsal
        and s.customer_number in (
@@ -161,7 +162,8 @@ def _page(
         crossings: dict[tuple[bool, str], list[Crossing]] = {}
         for s in signals[party]:
             crossings.setdefault((s.proposed, s.rule), []).append(
-                Crossing(s.id, s.customer_number, s.kind, s.at, s.episode, s.account_number)
+                Crossing(s.id, s.customer_number, s.kind, s.at, s.episode, s.account_number,
+                         s.product_code)
             )
         own = numbers[party]
         yield Party(

@@ -11,33 +11,29 @@ from sqlalchemy.orm import Session
 HOLDING = text(
     """
     with last as (
-      select distinct on (g.customer_number, g.account_number, g.rule)
-             n.party_id, g.customer_number, g.account_number, g.rule, g.kind, g.at, g.score_ppm,
-             g.terms, g.model_version
+      select distinct on (g.customer_number, g.account_number, g.product_code, g.rule)
+             n.party_id, g.customer_number, g.account_number, g.product_code, g.rule, g.kind, g.at,
+             g.score_ppm, g.terms, g.model_version
         from numbers n join signals g on g.customer_number = n.customer_number
        where n.party_id = any(:parties) and not g.pending
-       order by g.customer_number, g.account_number, g.rule, g.at desc, g.episode desc, g.kind)
-    select l.*, f.product_code
-      from last l
-      left join lateral (
-        select min(x.product_code) as product_code from account_figures x
-         where x.customer_number = l.customer_number
-           and x.account_number = l.account_number) f on true
+       order by g.customer_number, g.account_number, g.product_code, g.rule, g.at desc,
+                g.episode desc, g.kind)
+    select * from last l
      where l.kind = 'raised'
-     order by l.score_ppm desc, l.rule, l.customer_number, l.account_number
+     order by l.score_ppm desc, l.rule, l.customer_number, l.account_number, l.product_code
     """
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """A rule that holds since `at`, with risk and terms as they were then. `account_number` empty:
-    the rule is on the whole customer number."""
+    """A rule that holds since `at`, with risk and terms as they were then. Account and product
+    empty: the rule is on the whole customer number."""
 
     rule: str
     customer_number: str
     account_number: str
-    product_code: str | None
+    product_code: str
     at: datetime
     risk_ppm: int
     terms: dict[str, int]

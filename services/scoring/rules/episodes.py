@@ -31,11 +31,13 @@ class Crossing:
     at: datetime
     episode: int
     account_number: str = ""  # of a rule on one account
+    product_code: str = ""
 
     @property
-    def holder(self) -> tuple[str, str]:
-        """What it holds for: a number, or one of its accounts."""
-        return self.customer_number, self.account_number
+    def holder(self) -> tuple[str, str, str]:
+        """What it holds for: a number, or one of its accounts. One number may be of several
+        products: each is an account."""
+        return self.customer_number, self.account_number, self.product_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def episodes(
     turns = _turns(active_from, away)
     needs_all = rule in OF_ALL_NUMBERS
     found: list[Episode] = []
-    holding: dict[tuple[str, str], str] = {}  # holder -> the signal that raised it
+    holding: dict[tuple[str, str, str], str] = {}  # holder -> the signal that raised it
     joined: set[str] = set()
     for crossing in ordered:
         while turns and turns[0][0] <= crossing.at:
@@ -109,11 +111,12 @@ def _step(
     found: list[Episode],
     at: datetime,
     needs_all: bool,
-    holding: Mapping[tuple[str, str], str],
+    holding: Mapping[tuple[str, str, str], str],
     joined: Collection[str],
 ) -> None:
     """Begins or ends an episode if the rule now holds, or no longer does."""
-    holds = bool(holding) and (not needs_all or all((number, "") in holding for number in joined))
+    everywhere = not needs_all or all((number, "", "") in holding for number in joined)
+    holds = bool(holding) and everywhere
     open_now = bool(found) and found[-1].ended_at is None
     if holds and not open_now:
         found.append(Episode(len(found) + 1, at, tuple(sorted(holding.values()))))

@@ -21,13 +21,14 @@ def train(  # noqa: PLR0917 - the options of the command
     horizon: int,
     precision: int | None,
     trained_on: date | None,
+    currency: str,
 ) -> None:
     """Raises typer.Exit(1) after one sentence that says what is wrong."""
     try:
         wanted = _goals(goals)
         for written in (out, risk_model.part_of(out)):
             refuse_unwritable(written)
-        known = history.read(file)
+        known = history.read(file, currency)
         middle = (known.first_on + known.last_on) // 2
         plan = run.Plan(
             goals=wanted,

@@ -1,4 +1,8 @@
-"""What is learned from: a file of bank events, JSON Lines as `replay` takes it, by account."""
+"""What is learned from: a file of bank events, JSON Lines as `replay` takes it, by account.
+
+In one currency, the bank's own: the scorer watches no other account. An account is what it is to
+the scorer: a number of one customer, in one product.
+"""
 
 import hashlib
 from collections import defaultdict
@@ -13,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring import closings
 from services.scoring.bookings import flags_of
 from shared.events import Undecodable, UnknownType, UnknownVersion, decode
 from shared.events.bank import (
@@ -28,6 +33,7 @@ _TYPES = {
     fact.TYPE
     for fact in (AccountClosed, AccountOpened, DayClosed, ProductDescribed, TransactionBooked)
 }
+Key = tuple[str, str, str, str]  # number, product, currency, customer: an account
 
 
 class TrainError(ValueError):
@@ -90,21 +96,24 @@ class History:
 
 
 class _Turn(NamedTuple):
-    """An opening, or a closing: then without a product."""
+    """An opening, or a closing. `named`: what it says of its account, which is one of `before` if
+    any was told before it."""
 
     day: int
-    opened_on: int
-    product_code: str | None
+    opens_on: int | None  # none: a closing
+    named: tuple[str, str | None, str | None, str]
+    before: tuple[Key, ...]
 
 
 @dataclass(slots=True)
 class _Reading:
+    currency: str
     products: dict[str, ProductDescribed] = field(default_factory=dict)
     turns: defaultdict[str, list[_Turn]] = field(default_factory=lambda: defaultdict(list))
-    bookings: defaultdict[str, list[tuple[int, int, int]]] = field(
+    bookings: defaultdict[Key, list[tuple[int, int, int]]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    product_of: dict[str, str] = field(default_factory=dict)
+    told: defaultdict[str, dict[Key, None]] = field(default_factory=lambda: defaultdict(dict))
     seen: set[tuple[str, str]] = field(default_factory=set)
     first_on: int = date.max.toordinal()
     last_on: int = 0
@@ -113,42 +122,60 @@ class _Reading:
         fact, day = event.data, event.businessdate.toordinal()
         match fact:
             case TransactionBooked():
-                if (event.source, event.id) in self.seen:
+                key = self._met(fact)
+                if fact.currency != self.currency or (event.source, event.id) in self.seen:
                     return
                 self.seen.add((event.source, event.id))
-                self.bookings[fact.account_number].append((day, fact.amount_minor, flags_of(fact)))
-                self.product_of.setdefault(fact.account_number, fact.product_code)
+                self.bookings[key].append((day, fact.amount_minor, flags_of(fact)))
                 self.first_on = min(self.first_on, day)
                 self.last_on = max(self.last_on, day)
             case AccountOpened():
-                turn = _Turn(day, fact.opened_on.toordinal(), fact.product_code)
+                key = self._met(fact)
+                turn = _Turn(day, fact.opened_on.toordinal(), key, (key,))
                 self.turns[fact.account_number].append(turn)
             case AccountClosed():
-                closed_on = fact.closed_on.toordinal()
-                self.turns[fact.account_number].append(_Turn(closed_on, closed_on, None))
+                before = tuple(self.told[fact.account_number])
+                turn = _Turn(fact.closed_on.toordinal(), None, _named(fact), before)
+                self.turns[fact.account_number].append(turn)
             case ProductDescribed():
                 self.products[fact.product_code] = fact
             case DayClosed():
                 self.last_on = max(self.last_on, fact.day.toordinal())
 
-    def lives(self, number: str, until: int) -> Iterator[Account]:
+    def _met(self, fact: AccountOpened | TransactionBooked) -> Key:
+        key = (fact.account_number, fact.product_code, fact.currency, fact.customer_number)
+        self.told[fact.account_number][key] = None
+        return key
+
+    def lives(self, key: Key, until: int) -> Iterator[Account]:
         """One after the other. What was opened or booked later changes no earlier one."""
-        rows = sorted(self.bookings[number], key=lambda row: row[0])
-        begins, product, is_open, first = rows[0][0], self.product_of[number], True, True
-        turns = sorted(self.turns[number], key=lambda turn: turn.day)  # of one day as told
+        number, product, *_ = key
+        rows = sorted(self.bookings[key], key=lambda row: row[0])
+        begins, is_open, first = rows[0][0], True, True
         ends: int | None = None
-        for turn in turns:
-            if turn.product_code is None:
+        for turn in self._turns_of(key):
+            if turn.opens_on is None:
                 ends, is_open = (turn.day, False) if is_open else (ends, False)
             elif first and is_open:
-                begins, product = min(begins, turn.opened_on), turn.product_code
+                begins = min(begins, turn.opens_on)
             elif not is_open:
                 of_one = [row for row in rows if row[0] < turn.day]
                 yield _account(number, product, begins, until, ends, of_one)
                 rows = rows[len(of_one) :]
-                begins, ends, product, is_open = turn.day, None, turn.product_code, True
+                begins, ends, is_open = turn.day, None, True
             first = False
         yield _account(number, product, begins, until, ends, rows)
+
+    def _turns_of(self, key: Key) -> list[_Turn]:
+        """By day; those of one day as they were told."""
+        number = key[0]
+        own = [turn for turn in self.turns[number]
+               if closings.ended(turn.named, turn.before, self.told[number]) == key]  # fmt: skip
+        return sorted(own, key=lambda turn: turn.day)
+
+
+def _named(fact: AccountClosed) -> tuple[str, str | None, str | None, str]:
+    return fact.account_number, fact.product_code, fact.currency, fact.customer_number
 
 
 def _account(  # noqa: PLR0917
@@ -160,24 +187,26 @@ def _account(  # noqa: PLR0917
     return Account(number, product, begins, until, ends, *of_each)
 
 
-def read(file: Path, until: Mapping[str, date] | None = None) -> History:
-    """The history in a file. `until` names accounts of which the file does not know the end.
+def read(file: Path, currency: str, until: Mapping[str, date] | None = None) -> History:
+    """The history in a file, in one currency. `until` names accounts of which the file does not
+    know the end.
 
     Raises TrainError with the line that is no event.
     """
-    reading, digest = _Reading(), hashlib.sha256()
+    reading, digest = _Reading(currency), hashlib.sha256()
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             digest.update(line)
             if line.strip():
                 _take(reading, line, f"{file.name}:{number}")
     if not reading.bookings:
-        raise TrainError(f"{file.name} has no transaction (bank.transaction_booked.v1)")
+        kind = TransactionBooked.TYPE
+        raise TrainError(f"{file.name} has no transaction ({kind}) in {currency}")
     last_on = reading.last_on
     ends = {number: day.toordinal() for number, day in (until or {}).items()}
     lives = [
-        list(reading.lives(number, min(ends.get(number, last_on), last_on)))
-        for number in sorted(reading.bookings)
+        list(reading.lives(key, min(ends.get(key[0], last_on), last_on)))
+        for key in sorted(reading.bookings)
     ]
     # First lives first: which row an account has does not depend on what was opened again.
     accounts = (*(of_one[0] for of_one in lives), *chain.from_iterable(x[1:] for x in lives))
