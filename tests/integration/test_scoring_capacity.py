@@ -20,7 +20,7 @@ from shared.events.scoring import AlertRaised
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
 from tests.integration.scoring_room import HEAD, day, party, rows
-from tests.integration.test_scoring_query import outcome
+from tests.integration.test_scoring_precision import outcome
 from tests.integration.workflow_room import ORGANISATION
 from tests.scoring_bank import ZONE
 
