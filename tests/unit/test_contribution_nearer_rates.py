@@ -124,3 +124,26 @@ def test_a_products_first_own_upkeep_of_a_day_behind_is_corrected_from_that_day(
     found = both(tmp_path, [OPENED, *CLOSES[:49], own, *CLOSES[49:]])
     assert found[1] == []  # the rate of all begins further back than balances are kept
     assert costs(found, "abc_maint") == 39 + 2 * 31
+
+
+@pytest.mark.parametrize(
+    ("driver", "product", "on", "due"),
+    [("card", None, 10, 14), ("card", "CA", 10, 14), ("card", "CA", 12, 16), ("fee", None, 40, 14)],
+)  # fmt: skip
+def test_what_a_use_costs_is_judged_where_it_was_told(
+    tmp_path: Path, driver: str, product: str | None, on: int, due: int
+) -> None:
+    late = rate("cost_driver", 9, product=product, driver=driver, on=day(on))
+    events = [*CLOSES[:9], card(1, 10), late, *CLOSES[9:11], card(2, 12), *CLOSES[11:]]
+    found = both(tmp_path, events)
+    assert ["uses are booked" in alarm for alarm in found[1]] == ([True] if on == 10 else [])
+    assert costs(found, "abc_txn") == due
+
+
+def test_a_use_before_the_first_rate_of_its_kind_is_the_same_by_replay(tmp_path: Path) -> None:
+    """It cost nothing while nobody had said what it costs; a rate of later days leaves that."""
+    late = rate("cost_driver", 9, product=None, driver="card", on=day(40))
+    events = [*CLOSES[:9], card(1, 10), late, *CLOSES[9:44], card(2, 45), *CLOSES[44:]]
+    found = live(FREE, events)
+    assert replayed(tmp_path, FREE, events) == found
+    assert costs(found, "abc_txn") == 9
