@@ -48,25 +48,16 @@ def shared_out(source: str, ties: str) -> str:
                where x.whole > 0) y) z"""
 
 
-def priced(kind: str, channel: str, product: str, day: str) -> str:
-    """What one use costs on a day, as laterals `of_driver` and `rate` (none: it has no rate).
+def priced(
+    kind: str, channel: str, product: str, day: str, join: str = "cross join lateral"
+) -> str:  # fmt: skip
+    """What one use costs on a day, as a lateral `rate` (none: it has no rate).
 
-    The nearest driver, as the worker finds it (`scores/contribution/rates.py`): of kind and channel
-    or of the kind, of the product or of all.
+    The nearest of the rates in force on the day, as the worker finds it
+    (`scores/contribution/rates.py`): of kind and channel or of the kind, of the product or of all.
     """
-    return f"""
-      {nearest(kind, channel, product)}
-      cross join lateral (
-        select r.value from cost_rates r
-         where r.driver_code = of_driver.driver_code and r.product_code = of_driver.product_code
-           and r.from_on <= {day}
-         order by r.from_on desc limit 1) rate"""
-
-
-def nearest(kind: str, channel: str, product: str, join: str = "cross join lateral") -> str:
-    """The driver of a use as a lateral `of_driver`."""
     return f"""{join} (
-        select r.driver_code, r.product_code from cost_rates r
+        select r.driver_code, r.value from cost_rates r
          where r.driver_code in ({kind}, {kind} || '/' || {channel})
-           and r.product_code in ({product}, '')
-         order by r.driver_code = {kind}, r.product_code = '' limit 1) of_driver"""
+           and r.product_code in ({product}, '') and r.from_on <= {day}
+         order by r.driver_code = {kind}, r.product_code = '', r.from_on desc limit 1) rate"""

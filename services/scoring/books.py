@@ -175,7 +175,7 @@ class Books:
 
     def _restates(self, rate: Rate, booked: int) -> bool:
         """Does it change what is accrued?"""
-        return self.rates.changes_from(rate) <= booked and not self._is_new_ground(rate)
+        return rate.from_day <= booked and not self._is_new_ground(rate)
 
     def _is_new_ground(self, rate: Rate) -> bool:
         """Was nothing booked that the rate could change? An overdraft's product may be described
@@ -201,7 +201,7 @@ class Books:
             if rate.from_day > latest_on:
                 return None
             return f"uses are booked, and their count by day is not kept; {REBUILD}"
-        if self.rates.changes_from(rate) < kept:
+        if rate.from_day < kept:
             return f"balances are kept from {date.fromordinal(kept)} only; {REBUILD}"
         return None
 

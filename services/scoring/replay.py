@@ -22,6 +22,7 @@ from services.scoring.rate import lacking
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.rows import APPLIED, HOME_CURRENCY, KIND_CUSTOMER, OPENED
 from services.scoring.rules.outflows import Limits, judge
+from services.scoring.scores.contribution.rates import ACCOUNT_DAY
 from services.scoring.seen import KeepsAll
 from services.scoring.signals import Signal
 from shared.events import Event
@@ -245,8 +246,9 @@ def _refuse_before(first_on: int, on: date) -> None:
 def _describe_first(replay: Replay, file: Path, types: Collection[str]) -> dict[int, Event[Any]]:
     """Tells what a file has of reference data, all but what is late. That is its answer, by lines.
 
-    Late is a rate for days that are closed by then, and to which product a negative balance belongs
-    once there are events: the engine judges there whether it can still take it.
+    Late is a rate for days that are closed by then; once there are events, also what a use costs
+    and to which product a negative balance belongs: the engine judges there whether it can still
+    take it, as it did live.
     """
     late: dict[int, Event[Any]] = {}
     closed_on, has_begun = date.min, False
@@ -264,7 +266,8 @@ def _describe_first(replay: Replay, file: Path, types: Collection[str]) -> dict[
         data, rate = event.data, reference.rate_of(event)
         if rate and (fault := rate.fault()):  # the engine leaves it out, as it did live
             replay.result.alarms.append(f"line {line.offset + 1}: {rate.key}: {fault}")
-        is_late = data.from_on <= closed_on if isinstance(data, RateSet) else has_begun
+        accrues = isinstance(data, RateSet) and data.driver_code in (None, ACCOUNT_DAY)
+        is_late = data.from_on <= closed_on if accrues else has_begun
         if rate and is_late:
             late[line.offset] = event
         else:

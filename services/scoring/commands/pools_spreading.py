@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
-from services.scoring.allocation_sql import BOOKED_POOLS, nearest, priced, shared_out
+from services.scoring.allocation_sql import BOOKED_POOLS, priced, shared_out
 from services.scoring.commands.contacts import COSTING
 from services.scoring.commands.copying import staged
 from services.scoring.queries.events import BOOKED, CONTACTED, FIRST
@@ -41,20 +41,27 @@ BOOKED_IN = f"""
       from bank_events e
      where e.type = '{BOOKED}' and e.currency = :currency and e.businessdate >= :first
        and e.businessdate < :following and {FIRST}"""
+# By parts of the month in which no rate begins: all days of one have the same drivers.
 NOTE_USES = text(
     f"""
-    with uses as materialized (
+    with parts as (
+      select array(select cast(:first as date) union
+                   select from_on from cost_rates where from_on > :first and from_on < :following
+                    order by 1) as begins),
+    uses as materialized (
       select e.customer_number, e.account_number, e.product_code, e.kind,
-             coalesce(e.channel_code, '') as channel, count(*) as many,
-             sum(abs(e.amount_minor)) as turnover {BOOKED_IN} group by 1, 2, 3, 4, 5),
+             coalesce(e.channel_code, '') as channel,
+             width_bucket(e.businessdate, (select begins from parts)) as part, count(*) as many,
+             sum(abs(e.amount_minor)) as turnover {BOOKED_IN} group by 1, 2, 3, 4, 5, 6),
     ways as (
-      select w.*, of_driver.driver_code
-        from (select distinct kind, channel, product_code from uses) w
-        {nearest("w.kind", "w.channel", "w.product_code", "left join lateral")} on true)
+      select w.*, rate.driver_code
+        from (select distinct kind, channel, product_code, part from uses) w cross join parts
+        {priced("w.kind", "w.channel", "w.product_code", "parts.begins[w.part]",
+                "left join lateral")} on true)
     insert into pool_uses
     select u.customer_number, u.account_number, u.product_code, u.kind, u.channel, w.driver_code,
            u.many, u.turnover
-      from uses u join ways w using (kind, channel, product_code)
+      from uses u join ways w using (kind, channel, product_code, part)
     """  # noqa: S608 - names are ours
 )
 # An account is open from the day of an opening on, and no longer on the day of the closing after
@@ -115,32 +122,36 @@ FIRST_MONTH_OF_TURNS = text(
 )
 CHARGED = text(
     f"""
-    select of_driver.driver_code, sum(u.many * rate.value) as minor
+    select rate.driver_code, sum(u.many * rate.value) as minor
       from (select e.kind, e.channel_code, e.product_code, e.businessdate, count(*) as many
             {BOOKED_IN} group by 1, 2, 3, 4) u
       {priced("u.kind", "u.channel_code", "u.product_code", "u.businessdate")} group by 1
     union all
-    select of_driver.driver_code, sum(rate.value) {COSTING}
+    select rate.driver_code, sum(rate.value) {COSTING}
        and e.businessdate >= :first and e.businessdate < :following group by 1
     union all
     select '{ACCOUNT_DAY}', sum((least(s.end_on, r.until) - greatest(s.begin_on, r.from_on))
                                 * s.accounts * r.value)
-      from (select s.begin_on, s.end_on, count(*) as accounts,
-                   case when exists (select 1 from cost_rates r where r.driver_code =
-                     '{ACCOUNT_DAY}' and r.product_code = s.product_code)
-                        then s.product_code else '' end as priced_as
-              from pool_spans s group by s.begin_on, s.end_on, s.product_code) s
-      join (select product_code, from_on, value, lead(from_on, 1, 'infinity') over (
-                     partition by product_code order by from_on) as until
-              from cost_rates where driver_code = '{ACCOUNT_DAY}') r
-        on r.product_code = s.priced_as and r.from_on < s.end_on and r.until > s.begin_on
+      from (select begin_on, end_on, product_code, count(*) as accounts
+              from pool_spans group by 1, 2, 3) s
+      join (select p.product_code, r.from_on, r.value, lead(r.from_on, 1, 'infinity') over (
+                     partition by p.product_code order by r.from_on) as until
+              from (select p.product_code, min(r.from_on) as own_from
+                      from (select distinct product_code from pool_spans) p
+                      left join cost_rates r
+                        on r.driver_code = '{ACCOUNT_DAY}' and r.product_code = p.product_code
+                     group by 1) p
+              join cost_rates r on r.driver_code = '{ACCOUNT_DAY}'
+               and (r.product_code = p.product_code
+                    or r.product_code = '' and r.from_on < coalesce(p.own_from, 'infinity'))) r
+        on r.product_code = s.product_code and r.from_on < s.end_on and r.until > s.begin_on
     """  # noqa: S608 - names are ours
 )
 CONTACTS_IN = f"""select e.customer_number, '', '', count(*) from bank_events e
      where e.type = '{CONTACTED}' and {FIRST} and e.businessdate >= :first
        and e.businessdate < :following
        and :driver_code in ('{CONTACT}', '{CONTACT}/' || e.channel_code) group by 1"""  # noqa: S608
-PRICED = text("select distinct driver_code from cost_rates")
+PRICED = text("select distinct driver_code from cost_rates where from_on < :following")
 WEIGH: Final = {
     ACCOUNT_DAY: "select customer_number, account_number, product_code, sum(end_on - begin_on)"
                  " from pool_spans group by 1, 2, 3",
@@ -239,12 +250,12 @@ def spread(tx: Tx, period: str) -> dict[str, int]:
     by_origin: defaultdict[str, list[Any]] = defaultdict(list)
     for row in tx.session.execute(POOLS, asked):
         by_origin[row.origin_period].append(row)
-    with_rate = frozenset(tx.session.execute(PRICED).scalars())
     for origin, rows in by_origin.items():
         first = date.fromisoformat(f"{origin}-01")
         month = {"first": first, "following": (first + timedelta(days=31)).replace(day=1),
                  "currency": home_currency()}  # fmt: skip
         charged = _observe(tx, month)
+        with_rate = frozenset(tx.session.execute(PRICED, month).scalars())
         for row in rows:
             off = _charged_off(row, rows, charged)
             _spread_one(tx, period, row, off, month, is_priced=row.driver_code in with_rate)

@@ -15,7 +15,9 @@ from services.scoring.scores.compiling import compiled
 
 Ints = NDArray[np.int64]
 Dated = dict[int, int]  # from day -> value
-Places = dict[tuple[str, str, str], Dated]  # by `Rate.place`
+Place = tuple[str, str, str]  # `Rate.place`
+Places = dict[Place, Dated]
+Way = tuple[Place, ...]  # the rates that a use may cost, the nearest first
 ACCOUNT_DAY = "account_day"  # the driver of keeping an account for a day
 MARGINS, LOSSES, CAPITALS, UPKEEPS = range(4)  # the series of a product
 SERIES = 4
@@ -25,7 +27,7 @@ NEVER = 1 << 40  # a day that no event has
 class Use(NamedTuple):
     """What a kind of transaction on a product costs, and from which day it can be booked."""
 
-    driver: int  # -1: nobody says what it costs
+    driver: int  # the number of its way; -1: nobody says what it costs
     covered_from: int
 
 
@@ -36,7 +38,7 @@ class Tables(NamedTuple):
     grades: Ints  # those that a product has rates for: their numbers; each has a series of losses
     of_product: Ints  # product -> begin and end in `grades`
     spans: Ints  # (product, series) -> begin and end in `steps`
-    drivers: Ints  # driver -> begin and end in `steps`
+    drivers: Ints  # way -> begin and end in `steps`
     steps: Ints  # day, rate, sum of the rate over all days before it
 
 
@@ -58,7 +60,7 @@ class Rates:
         self.overdraft: dict[str, str] = {}
         self._dated: Places = {}
         self._uses: dict[tuple[str, str, str | None], Use] = {}
-        self._drivers: dict[tuple[str, str, str], int] = {}
+        self._ways: dict[Way, int] = {}
         self._tables: Tables | None = None
 
     @property
@@ -102,7 +104,7 @@ class Rates:
         known = self._dated.get(rate.place, {})
         earlier = bool(known) and rate.from_day < min(known)
         if rate.kind == "cost_driver":
-            return earlier and rate.driver != ACCOUNT_DAY
+            return earlier and rate.driver != ACCOUNT_DAY and not self._is_charged(rate, min(known))
         priced_from = self._priced_from(rate.product)
         if priced_from == NEVER:
             return True
@@ -111,27 +113,41 @@ class Rates:
         return rate.kind in PRICES and earlier and alone
 
     def use(self, product: str, kind: str, channel: str | None) -> Use:
-        """The nearest driver: of kind and channel or of the kind, of the product or of all."""
+        """The nearest of the rates in force on its day, as one series: found once, not by day."""
         found = self._uses.get((product, kind, channel))
         if found is None:
             self.tables()
-            names = [f"{kind}/{channel}", kind] if channel else [kind]
-            places = [("cost_driver", of, name) for name in names for of in (product, "")]
-            driver = next((place for place in places if place in self._drivers), None)
-            covered = self.covered_from(product)
-            if driver is not None:
-                covered = max(covered, min(self._dated[driver]))
-            number = -1 if driver is None else self._drivers[driver]
-            found = self._uses[product, kind, channel] = Use(number, covered)
+            way = self._way(product, f"{kind}/{channel}" if channel else kind)
+            first = min((day for place in way for day in self._dated[place]), default=0)
+            covered = max(self.covered_from(product), first)
+            found = self._uses[product, kind, channel] = Use(self._ways.get(way, -1), covered)
         return found
+
+    def _way(self, product: str, driver: str) -> Way:
+        """Of kind and channel before the kind alone, of the product before all."""
+        kind = driver.partition("/")[0]
+        places = (("cost_driver", of, name) for name in (driver, kind) for of in (product, ""))
+        return tuple(place for place in dict.fromkeys(places) if place in self._dated)
+
+    def _all_ways(self) -> list[Way]:
+        """Of uses by any kind, channel and product; names without a rate of their own add none."""
+        priced = [place for place in self._dated if place[0] == "cost_driver"]
+        products = {"", *(product for _, product, _ in priced)}
+        ways = {self._way(of, driver) for _, _, driver in priced for of in products}
+        return sorted(ways - {()})
+
+    def _is_charged(self, rate: Rate, until: int) -> bool:
+        """Was a use before this day, that the rate would cover, charged by one less near?"""
+        ways = (way[way.index(rate.place) + 1 :] for way in self._all_ways() if rate.place in way)
+        return any(day < until for way in ways for place in way for day in self._dated[place])
 
     def tables(self) -> Tables:
         """The arrays, made anew when something was taken."""
         if self._tables is None:
-            drivers = sorted(place for place in self._dated if place[0] == "cost_driver")
-            self._drivers = {place: number for number, place in enumerate(drivers)}
+            ways = self._all_ways()
+            self._ways = {way: number for number, way in enumerate(ways)}
             self._tables = self._made(
-                self._series(self._dated), [self._dated[place] for place in drivers]
+                self._series(self._dated), [_nearest(self._dated, way) for way in ways]
             )
         return self._tables
 
@@ -172,15 +188,6 @@ class Rates:
         """What holds in the place of this rate."""
         return self._dated.get(rate.place, {}).get(rate.from_day)
 
-    def changes_from(self, rate: Rate) -> int:
-        """The first day that the rate changes. The first upkeep of a product's own replaces that
-        of all products on all days."""
-        if rate.driver == ACCOUNT_DAY and rate.product:
-            of_all = self._dated.get(("cost_driver", "", ACCOUNT_DAY))
-            if of_all and ("cost_driver", rate.product, ACCOUNT_DAY) not in self._dated:
-                return min(rate.from_day, *of_all)
-        return rate.from_day
-
     def restatement(self, number: int) -> Restatement:
         """What it changed of the rates: the last one, for of each date one value before is kept."""
         dated = {place: dict(values) for place, values in self._dated.items()}
@@ -211,9 +218,7 @@ def _series_of(dated: Places, product: str) -> tuple[Dated, Dated, Dated, Dated]
         dated.get((kind, product, ""), {})
         for kind in ("transfer_price", "customer_rate", "margin", *CAPITAL)
     )
-    upkeep = dated.get(("cost_driver", product, ACCOUNT_DAY))
-    if upkeep is None:
-        upkeep = dated.get(("cost_driver", "", ACCOUNT_DAY), {})
+    of_own, of_all = (("cost_driver", of, ACCOUNT_DAY) for of in (product, ""))
     return (
         {d: _latest(price, d) - _latest(paid, d) - _latest(margin, d)
          for d in {*price, *paid, *margin}},
@@ -221,7 +226,7 @@ def _series_of(dated: Places, product: str) -> tuple[Dated, Dated, Dated, Dated]
         # Whole: each of the three is a number of basis points.
         {d: _latest(weight, d) * _latest(capital, d) * _latest(hurdle, d) // PPM
          for d in {*weight, *capital, *hurdle}},
-        upkeep,
+        _nearest(dated, (of_own, of_all)),
     )  # fmt: skip
 
 
@@ -232,6 +237,14 @@ def _losses(dated: Places, product: str, grade: str) -> Dated:
         for kind in OF_GRADES
     )
     return {d: _latest(pd, d) * _latest(lgd, d) for d in {*pd, *lgd}}
+
+
+def _nearest(dated: Places, way: Way) -> Dated:
+    """Of each day the nearest rate that is in force: a nearer one begins on its own first day."""
+    found: Dated = {}
+    for place in reversed(way):
+        found = _replaced(found, dated.get(place, {}))
+    return found
 
 
 def _replaced(values: Dated, by: Dated) -> Dated:
