@@ -118,6 +118,7 @@ def test_a_set_is_proposed_rehearsed_and_accepted_by_another(space, scoring, ban
     assert accepted.status_code == 200
     assert 'data-state="accepted"' in accepted.text
     assert 'data-effective="2027-01-01"' in accepted.text
+    assert "<td>Of now</td>" in accepted.text
     again = checker.post("/forms/rules/1/reject", data={"reason": "I have changed my mind"})
     assert again.status_code == 422
     while scoring.relay_once():
@@ -127,6 +128,12 @@ def test_a_set_is_proposed_rehearsed_and_accepted_by_another(space, scoring, ban
     assert 'name="outflow_ppm" inputmode="decimal" maxlength="20" value="70"' in (
         maker.get("/rules").text
     )
+    with scoring.database.transaction() as tx:
+        tx.session.execute(text("update control_totals set watermark_on = '2027-01-01'"))
+    live = maker.get("/rules/1").text
+    assert 'data-state="live"' in live
+    assert "<td>Before</td>" in live
+    assert "Of now" not in live, "the rules that it was rehearsed beside are no longer"
 
 
 def test_a_set_of_before_another_was_accepted_is_proposed_again(scoring, bank):

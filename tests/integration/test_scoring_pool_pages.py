@@ -109,7 +109,9 @@ def test_every_product_opens_to_those_who_bear_it(spread: ServiceUnderTest) -> N
         shares = re.findall(r'data-share="(-?\d+)"', opened.text)
         assert sum(map(int, shares)) == int(amount)
         csv = client.get(html.unescape(door).replace("/shares?", "/shares.csv?")).text
-        assert [minor(line[4]) for line in figures_of(csv)[1:]] == [int(s) for s in shares]
+        heads, *lines = figures_of(csv)
+        assert heads[:3] == ["Customer number", "Customer", "Account"], "the reader's words"
+        assert [minor(line[4]) for line in lines] == [int(s) for s in shares]
     assert 'data-label="party:P0"' in opened.text or 'data-label="party:P1"' in opened.text
 
 

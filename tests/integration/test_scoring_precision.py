@@ -64,6 +64,7 @@ def test_the_precision_of_a_rule_is_what_staff_found(space, scoring, scored):
     assert found == {ids[0]: "kept", ids[1]: "lost", ids[2]: "false_alarm", ids[3]: None}
     page = client.get("/risk").text
     assert "67%" in page
+    assert "各规则在全行的效果" in page
     assert "1.7 倍" in page
     assert "已挽留" in page
     assert client.get(f"/risk/alerts/{ids[0]}").status_code == 200

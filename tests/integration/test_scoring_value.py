@@ -146,6 +146,7 @@ def _organisation(space: Space, scoring: ServiceUnderTest) -> None:
             department_id="D1", names={"zh-CN": "上海", "en": "Shanghai"},
             org_path="/head/D1", head_staff_id="S-BOSS",
         ),
+        workflow.StaffDescribed(staff_id="S-LEADER", org_path="/head/D1", name="林悦"),
         workflow.StaffDescribed(staff_id="S-RM1", org_path="/head/D1", staff_codes=("RM1",),
                                 department_id="D1", supervisor_staff_id="S-LEADER"),
         workflow.StaffDescribed(staff_id="S-RM2", org_path="/head/D1", staff_codes=("RM2",),
@@ -173,6 +174,10 @@ def test_by_supervisor_his_own_comes_before_the_head_of_the_department(
     assert {line[0]: int(Decimal(line[2]) * 100) for line in lines} == {
         "S-LEADER": posted["C0"], "S-BOSS": posted["C1"], "": posted["C2"],
     }  # fmt: skip
+    names = {line[0]: line[1] for line in lines}
+    assert names["S-LEADER"] == "林悦", "as the page names him"
+    assert names["S-BOSS"] == "S-BOSS", "the directory has no name of him"
+    assert '<code>S-LEADER</code>' in client.get("/contribution?by=supervisor").text
     for supervisor, number in (("S-LEADER", "C0"), ("S-BOSS", "C1")):
         found = all_leaves(client, {"by": "supervisor", "code": supervisor, "state": "posted"})
         assert {row[0] for row in found} == {number}

@@ -31,7 +31,7 @@ ORIGIN, CENTRE, DRIVER, PRODUCT = (
 ACTUAL, CHARGED, BEFORE = N_("Actual cost"), N_("Charged by rates"), N_("Spread before")
 SPREAD, LEFT = N_("Spread now"), N_("Not spread")
 WEIGHT, SHARE = N_("Weight"), N_("Share")
-CUSTOMER, ACCOUNT = N_("Customer"), N_("Account")
+NUMBER, CUSTOMER, ACCOUNT = N_("Customer number"), N_("Customer"), N_("Account")
 
 
 @router.get("/contribution/allocation")
@@ -103,7 +103,7 @@ def shares_csv(ctx: ViewScores, asked: AskedIn) -> Response:
          decimal(int(row.amount_minor)))
         for row in found["rows"]
     ]  # fmt: skip
-    heads = [texts.gettext(head) for head in (CUSTOMER, "party_id", ACCOUNT, WEIGHT, SPREAD)]
+    heads = [texts.gettext(head) for head in (NUMBER, CUSTOMER, ACCOUNT, WEIGHT, SPREAD)]
     return sheet(f"allocation-shares-{asked.period}", heads, lines)
 
 

@@ -52,6 +52,7 @@ OVERTAKEN = N_(
     " figures now: look at them, and propose again."
 )
 SIDES = {"now": N_("Of now"), "proposed": N_("Proposed")}
+ONCE_LIVE = {"now": N_("Before"), "proposed": N_("After")}
 
 
 @router.get("/rules")
@@ -191,7 +192,8 @@ def _set(ctx: Context, number: int) -> dict[str, Any]:
         "changes": _changes(ctx, row.changes), "closed": closed, "switched": switched,
         "late": [s for s in switched if row.effective_on and s.first_on > row.effective_on],
         "overtaken_by": newest if row.state == "proposed" and newest != row.base_number else None,
-        "own": row.proposed_by == ctx.actor.id, "shown": shown, "sides": SIDES,
+        "own": row.proposed_by == ctx.actor.id, "shown": shown,
+        "sides": ONCE_LIVE if state in ("live", "replaced") else SIDES,
         "earliest": max(after) + timedelta(days=1),
         "from_on": (closed or today) - timedelta(days=PAST_DAYS),
         "panel_url": f"{HOME}/{number}/panel", "rules": words.RULES,

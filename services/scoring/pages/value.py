@@ -96,7 +96,7 @@ class Groups:
         return self._above.get(code, "")
 
     def described(self, way: str, code: str) -> tuple[Any, str]:
-        """Name (a msgid, a text in both languages or the code) and the id of a label."""
+        """Name (a msgid, a text in both languages, a person's, the code) and a label's id."""
         if not code:
             return words.NOWHERE.get(way, words.OPEN), ""
         if way == "component":
@@ -108,10 +108,13 @@ class Groups:
         if way in ("branch", "branch_now") and code in self.branches:
             return self.branches[code], ""
         if way == "supervisor":
-            return code, f"staff:{code}"
+            return self._of_staff(code, code)
         if way in ("manager", "manager_now") and code in self._staff_of:
-            return code, f"staff:{self._staff_of[code]}"
+            return self._of_staff(self._staff_of[code], code)
         return code, ""
+
+    def _of_staff(self, staff_id: str, code: str) -> tuple[str, str]:
+        return self._staff.get(staff_id, {}).get("name") or code, f"staff:{staff_id}"
 
 
 def sums_by(found: Totals, way: str, groups: Groups) -> dict[str, Sum]:
