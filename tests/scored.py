@@ -168,13 +168,13 @@ class Scored:
     def by_origin(self) -> dict[tuple[str, str, str, str], int]:
         """Posted and open, by account, product, component and origin."""
         found: Counter[tuple[str, str, str, str]] = Counter()
-        for (_, account, _, product, component, _, origin), amount in self.leaves().items():
+        for (_, account, _, product, component, _, origin, _), amount in self.leaves().items():
             found[account, product, component, origin] += amount
         return {key: amount for key, amount in found.items() if amount}
 
     def sums(self) -> Sums:
         found: defaultdict[tuple[str, str, str], int] = defaultdict(int)
-        for (_, account, _, product, component, _, _), amount in self.leaves().items():
+        for (_, account, _, product, component, *_), amount in self.leaves().items():
             found[account, product, component] += amount
         return {key: amount for key, amount in found.items() if amount}
 

@@ -101,12 +101,13 @@ class Books:
         for _, account, component, period, origin, amount in leaf_rows:
             if account != of_key:
                 of_key, key = account, key_of(account)
-            customer, number, product, _, loan = key
+            customer, number, own, _, loan = key
+            product = own
             if component in _OF_NEGATIVE and not loan:
-                product = self.rates.overdraft.get(product, product)
+                product = self.rates.overdraft.get(own, own)
             found.append(
                 Leaf(customer, number, product, COMPONENTS[component], period_of(period),
-                     period_of(origin), amount, loan)
+                     period_of(origin), amount, loan, "" if product == own else own)
             )  # fmt: skip
         return found
 

@@ -18,6 +18,7 @@ class LeafRow(Base):
     Manager, branch and region are those of the end of its origin month; empty: nobody, nowhere.
     Of a joint account each holder has his part: `owner_number` says whose account it is, empty:
     the customer's own. The owner's row is always there, also when nothing of it is his.
+    `account_product_code`: the account's product, where the leaf is of its overdraft's.
     """
 
     __tablename__ = "leaves"
@@ -28,6 +29,7 @@ class LeafRow(Base):
     component: Mapped[str] = mapped_column(primary_key=True)
     period: Mapped[str] = mapped_column(primary_key=True)
     origin_period: Mapped[str] = mapped_column(primary_key=True)
+    account_product_code: Mapped[str] = mapped_column(primary_key=True, server_default=sql("''"))
     owner_number: Mapped[str] = mapped_column(primary_key=True, server_default=sql("''"))
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     manager_code: Mapped[str] = mapped_column(server_default=sql("''"))

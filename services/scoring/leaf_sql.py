@@ -22,8 +22,12 @@ assert KERNEL_PARTS.keys() == COLUMNS.keys()
 OPEN_PARTS: Final = KERNEL_PARTS | {"contact": ("contact", "product_code")}
 LEAF_KEY: Final = (
     "customer_number", "account_number", "loan_number", "product_code", "component", "period",
-    "origin_period", "owner_number",
+    "origin_period", "account_product_code", "owner_number",
 )  # fmt: skip
+# The same of an open leaf `o` and its value `v`.
+ACCOUNT_PRODUCT: Final = (
+    "case when v.product_code <> o.product_code then o.product_code else '' end"
+)
 PLACES: Final = ("manager_code", "branch_code", "region_code", "channel_code")
 PLACE: Final = ", ".join(PLACES)
 AT_PLACE: Final = ", ".join(f"at.{name}" for name in PLACES)

@@ -99,7 +99,7 @@ def open_at(made: Bank, day: date, *, walks: bool) -> Sums:
         {(account, product, component): amount}
         for key, amount in one.leaves().items()
         if key not in one.posted
-        for _, account, _, product, component, _, _ in [key]
+        for _, account, _, product, component, *_ in [key]
     ))  # fmt: skip
 
 

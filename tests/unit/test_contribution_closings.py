@@ -87,7 +87,7 @@ class Lived:
     def upkeep(self) -> dict[tuple[str, str], int]:
         """By owner and product."""
         found: defaultdict[tuple[str, str], int] = defaultdict(int)
-        for (customer, _, _, product, component, _, _), minor in self.scored.leaves().items():
+        for (customer, _, _, product, component, *_), minor in self.scored.leaves().items():
             if component == "abc_maint":
                 found[customer, product] += minor
         return dict(found)

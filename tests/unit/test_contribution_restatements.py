@@ -188,7 +188,7 @@ def test_replay_restates_at_the_same_place_of_a_file_and_not_for_rates_beside_it
         return {key: amount for key, amount in one.result.leaves.items() if amount}
 
     live: Counter[tuple[str, ...]] = Counter()
-    for (_, account, _, product, component, period, origin), amount in quiet.leaves().items():
+    for (_, account, _, product, component, period, origin, _), amount in quiet.leaves().items():
         live[account, product, component, period, origin] += amount
     at_place = replayed(with_rates(events, late), None)
     assert at_place == {key: amount for key, amount in live.items() if amount}

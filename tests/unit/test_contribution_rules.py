@@ -68,7 +68,7 @@ class Book:
 
     def leaves(self) -> dict[tuple[str, str, str, str], int]:
         return {(product, component, period, origin): amount
-                for (_, _, _, product, component, period, origin), amount
+                for (_, _, _, product, component, period, origin, _), amount
                 in self.scored.leaves().items()}  # fmt: skip
 
     def told(self) -> list[tuple[str, str]]:
@@ -86,6 +86,26 @@ def test_a_change_valued_in_a_closed_month_is_a_leaf_of_the_open_one_with_its_or
     assert book.leaves() == {
         ("CA", "ftp", JAN, JAN): 31, ("CA", "ftp", FEB, JAN): 1, ("CA", "ftp", FEB, FEB): 42,
     }  # fmt: skip
+
+
+def test_two_accounts_of_one_number_with_one_product_for_overdrafts_have_their_own_leaves() -> None:
+    """As when a bank turns an overdrawn account into one of another product, within a month."""
+    other = ProductDescribed(product_code="CB", names={"zh-CN": "乙", "en": "B"},
+                             line_code="liability", overdraft_product_code="OD")  # fmt: skip
+    book = Book([*RATES, rate("transfer_price", 365_000, product="CB"),
+                 event_of(other, "product-CB", FIRST_DAY)])  # fmt: skip
+    book.tell(book.booked(-1_000_000, FIRST_DAY))
+    book.close(FIRST_DAY, date(2025, 1, 10))
+    turn = date(2025, 1, 11)
+    book.tell(book.booked(1_000_000, turn), book.booked(-1_000_000, turn, product_code="CB"))
+    book.close(turn, date(2025, 2, 28))
+    assert not book.told()
+    # two thousandths a day, for 10 days, then for 21 and 28
+    assert book.scored.leaves() == {
+        ("C", "1", "", "OD", "ftp", JAN, JAN, "CA"): -20_000,
+        ("C", "1", "", "OD", "ftp", JAN, JAN, "CB"): -42_000,
+        ("C", "1", "", "OD", "ftp", FEB, FEB, "CB"): -56_000,
+    }
 
 
 def test_a_late_debit_that_turns_the_sign_is_charged_as_an_overdraft() -> None:

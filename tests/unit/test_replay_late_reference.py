@@ -54,7 +54,7 @@ def live(rates: list[Event[Any]], events: Sequence[Event[Any]]) -> Told:
             book.scored.restate(0)
         else:
             book.tell(event)
-    for (_, account, _, *rest), amount in book.scored.leaves().items():
+    for (_, account, _, *rest, _), amount in book.scored.leaves().items():
         found[account, *rest] += amount
     assert not book.told()
     return {key: amount for key, amount in found.items() if amount}, book.scored.alarms

@@ -13,7 +13,7 @@ from shared.wire import Record
 
 IDENTITY = (
     "customer_number", "account_number", "loan_number", "product_code", "component", "period",
-    "origin_period",
+    "origin_period", "account_product_code",
 )  # fmt: skip
 COLUMNS = (*IDENTITY, "amount_minor")
 STAGED = ", ".join((*(f"{name} text" for name in IDENTITY), "amount_minor bigint"))

@@ -43,10 +43,12 @@ HOME = "/scoring/contribution"
 SPREAD = ("variance", "overhead")  # these come from pools, not from events
 NAME, POSTED, ACCRUED, SHARE = N_("Name"), N_("Posted"), N_("Accrued"), N_("Share")
 SUM, CUSTOMER = N_("Sum"), N_("Customer")
+OF_ACCOUNT = N_("Product code of the account")  # an overdraft has a product of its own
 LEAF_HEADS = (
     N_("Customer number"), N_("Account"), N_("Loan"), N_("Product"), N_("Product code"),
     N_("Component"), N_("Month"), N_("Of month"), N_("Kept under"), CUSTOMER, N_("Manager"),
-    N_("Branch"), N_("Region"), N_("Channel"), N_("Share, percent"), N_("Amount"), N_("Currency"),
+    N_("Branch"), N_("Region"), N_("Channel"), OF_ACCOUNT, N_("Share, percent"), N_("Amount"),
+    N_("Currency"),
 )  # fmt: skip
 
 
@@ -135,7 +137,8 @@ def leavessheet(ctx: ViewScores, part: PartIn) -> Response:
             r.period or plain(words.OPEN, ctx), r.origin_period, r.owner_number, r.party_id or "",
             r.manager_code, r.branch_code, r.region_code,
             plain(words.CHANNELS.get(r.channel_code, r.channel_code), ctx),
-            percent(r.share_ppm), decimal(int(r.amount_minor)), home_currency(),
+            r.account_product_code or r.product_code, percent(r.share_ppm),
+            decimal(int(r.amount_minor)), home_currency(),
         )
         for r in _leaves(ctx, part)["rows"]
     ]  # fmt: skip
@@ -153,13 +156,15 @@ def leaf(  # noqa: PLR0917 - parameters of an address
     owner_number: Code = "",
     period: MonthOrNone = "",
     origin_period: MonthOrNone = "",
+    account_product_code: Code = "",
     after: str | None = None,
 ) -> HTMLResponse:
     """One leaf and the events of its account in its months."""
     key = {
         "customer_number": customer_number, "account_number": account_number,
         "loan_number": loan_number, "product_code": product_code, "component": component,
-        "period": period, "origin_period": origin_period, "owner_number": owner_number,
+        "period": period, "origin_period": origin_period,
+        "account_product_code": account_product_code, "owner_number": owner_number,
     }  # fmt: skip
     place = cursors.day_and_offset(after)
     with ctx.read() as session:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.scoring.leaf_sql import (
+    ACCOUNT_PRODUCT,
     BAND,
     LEAF_KEY,
     PLACES,
@@ -102,8 +103,9 @@ def _leaves_sql(dimension: str, in_month: str) -> Any:
           union all
           (select {key}, x.amount_minor, {columns("x", PLACES)}
              from (select o.customer_number, o.account_number, o.loan_number, v.product_code,
-                          v.component, '' as period, '' as origin_period, o.owner_number,
-                          v.amount_minor, {columns("o", PLACES)}
+                          v.component, '' as period, '' as origin_period, {ACCOUNT_PRODUCT}
+                          as account_product_code, o.owner_number, v.amount_minor,
+                          {columns("o", PLACES)}
                      from open_leaves o {open_values("o.{name}")}) x
             where not :posted and x.amount_minor <> 0 and {only} and {after}
             order by {key} limit :limit)"""  # noqa: S608 - names are ours
@@ -171,16 +173,16 @@ LEAF = by_reach(
 OPEN_LEAF = by_reach(
     f"""
     select o.customer_number, o.account_number, o.loan_number, v.product_code, v.component,
-           '' as period, '' as origin_period, o.owner_number, v.amount_minor,
-           {columns("o", PLACES)}, n.party_id, p.names, {_SHARE}
+           '' as period, '' as origin_period, {ACCOUNT_PRODUCT} as account_product_code,
+           o.owner_number, v.amount_minor, {columns("o", PLACES)}, n.party_id, p.names, {_SHARE}
       from open_leaves o {open_values("o.{name}")}
       join numbers n using (customer_number)
       left join products p on p.product_code = v.product_code
       {share_of("o", "date 'infinity'")}
      where (o.customer_number, o.account_number, o.loan_number, v.product_code, v.component,
-            o.owner_number)
+            {ACCOUNT_PRODUCT}, o.owner_number)
            = (:customer_number, :account_number, :loan_number, :product_code, :component,
-              :owner_number)
+              :account_product_code, :owner_number)
        and v.amount_minor <> 0 and {{mine}}
     """,  # noqa: S608 - names are ours
     party="n.party_id",
