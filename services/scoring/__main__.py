@@ -1,4 +1,5 @@
-"""`python -m services.scoring worker|replay|rebuild|propose|train`, and the query side's roles."""
+"""`python -m services.scoring worker|replay|rebuild|forget-state|propose|train`, and the roles of
+the query side."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -181,6 +182,22 @@ def rebuild(
                 rebuilding.tell_as_of(settings, database, as_of.date() if as_of else None, out)
     finally:
         database.close()
+
+
+@app.command()
+def forget_state() -> None:
+    """Take back what rests on `scoring.state` and `scoring.leaves`, before both are made anew;
+    see docs/runbook.md, The state anew."""
+    from services.scoring.commands import forgetting_state
+    from shared.db import Database
+    from shared.process import settings_of
+
+    database = Database(settings_of(SERVICE))
+    try:
+        done = sum(forgetting_state.forget_state(database))
+    finally:
+        database.close()
+    typer.echo(f"taken back of {done} customers")
 
 
 @app.command()

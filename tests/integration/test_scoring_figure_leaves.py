@@ -24,7 +24,7 @@ scoring = scoring_room.scoring
 made, scored = ledger_room.made, ledger_room.scored
 HEAD = replace(scoring_room.HEAD, language="en")
 MONTH, YEAR = "2025-02", "2025"
-PERIOD, AMOUNT = 6, 15  # columns of the CSV
+PERIOD, AMOUNT = 6, 16  # columns of the CSV
 DOOR = r'href="/scoring(/contribution/leaves\?[^"]*)"'
 
 

@@ -59,11 +59,11 @@ def test_the_random_banks_have_what_is_to_be_proven() -> None:
     found = [Scored(random_bank(seed)) for seed in range(4)]
     leaves = {identity for n, one in enumerate(found)
               for identity in one.run(stream(random_bank(n), Random(n)), 50).leaves()}  # fmt: skip
-    assert {component for _, _, _, _, component, _, _ in leaves} == {
+    assert {component for _, _, _, _, component, *_ in leaves} == {
         "ftp", "el", "capital", "abc_maint", "abc_txn", "fee", "interest_paid", "interest_recv"
     }  # fmt: skip
-    assert {product for _, _, _, product, _, _, _ in leaves} == {"CA", "OD", "SA", "LN"}
-    assert {c for _, _, _, _, c, period, origin in leaves if origin < period} >= {
+    assert {product for _, _, _, product, *_ in leaves} == {"CA", "OD", "SA", "LN"}
+    assert {c for _, _, _, _, c, period, origin, _ in leaves if origin < period} >= {
         "ftp", "el", "capital", "fee", "abc_txn"
     }  # fmt: skip
 

@@ -1,0 +1,80 @@
+"""Takes back all that rests on the worker's state and leaves, before both are made anew.
+
+What is posted of other things stays: contacts, pools, tax. Every sum follows by the same moves
+that made it, so the pages are exact at each step; a later close posts what tax and pools differ by.
+Nobody may listen meanwhile. Once begun it must be brought to its end, perhaps by another run.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import text
+
+from services.scoring.commands import contribution
+from services.scoring.commands.contribution import MOVE
+from services.scoring.leaf_sql import KERNEL_PARTS, PLACE, PLACES, columns, open_values
+from shared.db import Database, Tx
+
+CHUNK = 500  # numbers in one transaction
+TOPICS: Final = ["scoring.leaves", "scoring.state"]
+COMPONENTS: Final = sorted({component for component, _ in KERNEL_PARTS.values()})
+NEXT = text(
+    "select customer_number from numbers where customer_number > :after order by 1 limit :limit"
+)
+# What a customer costs beside his accounts is a row without one: it is not the worker's.
+TAKE_BACK = text(
+    f"""
+    with posted as (
+      delete from leaves where customer_number = any(:numbers) and component = any(:components)
+      returning *),
+    accrued as (
+      delete from open_leaves
+       where customer_number = any(:numbers) and (account_number, loan_number) <> ('', '')
+      returning *)
+    {MOVE}
+    select customer_number, product_code, component, period, {PLACE}, -amount_minor, 0 from posted
+    union all
+    select o.customer_number, v.product_code, v.component, '', {columns("o", PLACES)}, 0,
+           -v.amount_minor
+      from accrued o {open_values("o.{name}", KERNEL_PARTS)}
+     where v.amount_minor <> 0
+    """  # noqa: S608 - names are ours
+)
+# Else the state of an event that is known already counts for an older one.
+OLDER = text("update customer_state set state_offset = -1 where customer_number = any(:numbers)")
+# What the worker took of the bank's reference data; what contacts cost is not its own.
+TAKEN = (
+    text("delete from cost_rates where split_part(driver_code, '/', 1) <> 'contact'"),
+    text("delete from overdrafts"),
+    text("delete from rolls"),
+)
+# Other topics will stand under these names: their letters would have the same places.
+PLACES_IN_LOGS = (
+    text("delete from dead_letters where topic = any(:topics)"),
+    text("delete from tallies where topic = any(:topics)"),
+    text("delete from positions where topic = any(:topics)"),
+)
+
+
+def forget_state(database: Database) -> Iterator[int]:
+    """Step by step; says of how many customers each was."""
+    after = ""
+    while True:
+        with database.transaction() as tx:
+            numbers = list(tx.session.execute(NEXT, {"after": after, "limit": CHUNK}).scalars())
+            if not numbers:
+                _forget_places(tx)
+                return
+            contribution.prepare_moves(tx, numbers)
+            tx.session.execute(TAKE_BACK, {"numbers": numbers, "components": COMPONENTS})
+            tx.session.execute(OLDER, {"numbers": numbers})
+            contribution.count_moves(tx)
+        after = numbers[-1]
+        yield len(numbers)
+
+
+def _forget_places(tx: Tx) -> None:
+    for statement in TAKEN:
+        tx.session.execute(statement)
+    for statement in PLACES_IN_LOGS:
+        tx.session.execute(statement, {"topics": TOPICS})

@@ -1,0 +1,162 @@
+"""The runbook's *The state anew*, where a rate has changed leaves that were posted."""
+
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from kafka import KafkaAdminClient
+
+from deploy.local.topics import create_topics
+from services.scoring.__main__ import SERVICE
+from services.scoring.commands.forgetting_state import TOPICS, forget_state
+from services.scoring.worker import GROUP
+from shared.events import Event
+from shared.testing.space import ServiceUnderTest, Space
+from tests.integration import ledger_room, pools_room, scoring_room, worker_room
+from tests.integration.joint_room import open_rows, posted_rows
+from tests.integration.ledger_room import told
+from tests.integration.pools_room import JANUARY, allocated, booked, close, cost
+from tests.integration.rolls_room import all_sums
+from tests.integration.scoring_room import party, rows
+from tests.integration.test_scoring_rolls_live import roll
+from tests.integration.test_scoring_totals import residual
+from tests.integration.test_worker_contribution import sums
+from tests.integration.worker_room import Room
+from tests.ledger_bank import FIRST_DAY
+from tests.scored import Scored
+from tests.unit.test_contribution_rules import RATES, Book, rate
+from tests.workers import closed
+
+room, scoring, months = worker_room.room, scoring_room.scoring, pools_room.months
+made, scored = ledger_room.made, ledger_room.scored
+LATER = rate("transfer_price", 400_000, on=FIRST_DAY + timedelta(days=4))
+DAYS = 62
+
+
+def day(n: int) -> date:
+    return FIRST_DAY + timedelta(days=n - 1)
+
+
+def days(book: Book, first: int, last: int) -> list[Event]:
+    """Two customers' transactions in January, and every close."""
+    of_day = {
+        1: book.booked(10**7, day(1), transaction_id="a"),
+        20: book.booked(10**6, day(20), transaction_id="b", customer_number="D"),
+    }
+    return [e for n in range(first, last + 1) for e in (of_day.get(n), closed(day(n))) if e]
+
+
+def patiently(step: Callable[[], object]) -> None:
+    """As ops do: what the broker does not allow yet is tried again."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            step()
+        except Exception:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        else:
+            return
+
+
+def made_anew(room: Room) -> None:
+    """The runbook's steps, but for the last."""
+    for worker in room.workers.workers:
+        worker.stop()
+    room.scoring.close()
+    room.space._services.remove(room.scoring)
+    prefix, kafka = room.space.prefix, room.space.servers.kafka
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    try:
+        patiently(lambda: _none_refused(admin.delete_groups([prefix + GROUP])))
+        admin.delete_topics([prefix + topic for topic in TOPICS])
+        missing: set[str] = set()
+
+        def made() -> None:
+            missing.update(create_topics(kafka, prefix, {**room.space.partitions}))
+            assert {prefix + topic for topic in TOPICS} <= missing
+
+        patiently(made)
+    finally:
+        admin.close()
+    ops = room.begin("ops", "services.scoring", "forget-state")
+    assert ops.wait_dead() == 0, ops.tail()
+    assert "taken back of 2 customers" in ops.tail()
+    room.scoring = room.space.service(SERVICE)
+    room.ops = room.scoring.client(worker_room.OPS)
+
+
+def _none_refused(told: dict[str, object]) -> None:
+    """The broker keeps the group until the session of its last worker has ended."""
+    assert "NonEmptyGroup" not in str(told)
+
+
+@pytest.mark.parametrize("late", ["restated", "refused"])
+def test_the_state_made_anew_has_the_rates_of_now_also_in_posted_leaves(
+    room: Room, late: str
+) -> None:
+    """Of months that were closed too: a rate published after them is part of them then."""
+    room.stand_at(day(75))
+    for n, number in enumerate(("C", "D")):
+        party(room.space, f"P{n}", number)
+    book = Book()
+    room.workers.describe(*RATES)
+    room.workers.publish(days(book, 1, 32))
+    room.start()
+    room.settle()
+    if late == "restated":
+        room.workers.describe(LATER)
+    room.workers.publish(days(book, 33, DAYS))
+    room.settle()
+    if late == "refused":
+        room.workers.describe(LATER)
+        room.workers.publish([closed(day(DAYS + 1))])
+        room.settle()
+        assert "needs a rebuild" in room.workers.workers[0].tail()
+    before = posted_rows(room.scoring)
+    made_anew(room)
+    room.start("b")
+    room.settle()
+    roll(room)
+    truth = Book([*RATES, LATER])
+    truth.tell(*days(truth, 1, DAYS + (late == "refused")))
+    assert all_sums(room.scoring) == sums(room.workers) == truth.scored.sums()
+    after = posted_rows(room.scoring)
+    changed = {key for key in before.keys() & after.keys() if before[key] != after[key]}
+    assert changed, "no posted leaf changed: the test proves nothing"
+    assert residual(room.scoring) == 0
+    assert not room.letters()
+    room.balanced()
+
+
+def test_what_is_not_the_workers_stays_and_all_of_it_comes_again(
+    space: Space, months: ServiceUnderTest, scored: Scored
+) -> None:
+    booked(space, cost("c1", "IT", 10_007, "card"))
+    months.drain()
+    close(months, JANUARY)
+    spread, posted, accrued = allocated(months), posted_rows(months), open_rows(months)
+    assert spread
+    kept = ("contribution_totals", "owner_totals", "month_totals", "customer_months",
+            "customer_components")  # fmt: skip
+
+    def totals() -> list[list[tuple[object, ...]]]:
+        return [
+            sorted(row for row in rows(months, f"select * from {table}")  # noqa: S608
+                   if any(isinstance(cell, int | Decimal) and cell for cell in row))
+            for table in kept
+        ]  # fmt: skip
+
+    before = totals()
+    assert sum(forget_state(months.database)) > 0
+    assert residual(months) == 0
+    assert set(posted_rows(months)) == {k for k in posted if k[4] in ("variance", "overhead")}
+    assert not any(any(cells) for cells in open_rows(months).values())
+    assert allocated(months) == spread
+    for topic in TOPICS:
+        assert not rows(months, "select 1 from positions where topic = :t", t=topic)
+    told(months, scored)
+    assert (posted_rows(months), open_rows(months), totals()) == (posted, accrued, before)
+    assert residual(months) == 0
