@@ -28,6 +28,7 @@ from services.scoring.metrics import INPUTS_APART, MONTH_LEFT, POSITION, STATE_R
 from services.scoring.partition import Partition
 from services.scoring.records import Records, joined
 from services.scoring.seen import SeenBefore
+from services.scoring.told import Totals, refuse_less
 from shared.clock import Clock
 from shared.failpoints import reach
 
@@ -35,16 +36,6 @@ log = structlog.get_logger()
 TOPIC = "bank.events"
 TOTALS_EVERY_S = 1.0
 _json = msgspec.json.Encoder()
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """`scoring.totals`: what a partition's rows add up to at a position."""
-
-    partition: int
-    position: int
-    count: int
-    sum_minor: dict[str, int]  # by currency
-    watermark: int
 
 
 class Driver:
@@ -65,6 +56,7 @@ class Driver:
         events_topic: str,
         inputs_topic: str,
         waiting_max: int,
+        told: Mapping[int, Totals] | None = None,
     ) -> None:
         self.engine = engine
         self._seen = seen
@@ -90,6 +82,7 @@ class Driver:
         self._published: dict[int, tuple[int, int]] = {}  # partition -> its last total's place
         self._totals_at = 0.0
         self._begun_in = -1  # the generation of the round in hand
+        self._told = {} if told is None else told  # the last total before a partition's recovery
 
     async def take(self, event: Any) -> None:
         """Takes a share; waits while too much is waiting already.
@@ -126,8 +119,16 @@ class Driver:
             if place.topic == self._events_topic and place.partition in self.engine.partitions:
                 partition = self.engine.partitions[place.partition]
                 partition.position = max(partition.position, start - 1)
+                self._refuse_less(partition)
         self._leaving = False
         self._standing = True
+
+    def _refuse_less(self, partition: Partition) -> None:
+        reached = max(partition.position, partition.recovered_to)
+        try:
+            refuse_less(self._told.get(partition.number), reached, partition.totals()[0])
+        except state.UnreadableState as error:
+            self._fatal(str(error))
 
     async def run(self) -> None:
         """Rounds until cancelled. Nothing that fails here is survivable."""

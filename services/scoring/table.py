@@ -11,6 +11,7 @@ from faust.tables.table import Table
 
 from services.scoring.engine import Engine
 from services.scoring.restoring import restore
+from services.scoring.told import last_totals
 
 log = structlog.get_logger()
 _EXIT_CODE = 70
@@ -48,7 +49,10 @@ class ColumnStore(Store):  # type: ignore[misc]
         mine = {tp.partition for tp in active_tps} | {tp.partition for tp in standby_tps}
         for number in [n for n in self._engine.partitions if n not in mine]:
             del self._engine.partitions[number]
+            self.app.told.pop(number, None)
         try:
+            fresh = sorted(mine - self.app.told.keys())
+            self.app.told |= await last_totals(self.app.settings, fresh)
             await self.app.reference.catch_up()  # the state may have lived by a set not read here
             for partition in self._engine.partitions.values():
                 self._engine.recovered(partition)

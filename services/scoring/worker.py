@@ -22,6 +22,7 @@ from services.scoring.reference_reader import ReferenceReader
 from services.scoring.risk_plan import Plan
 from services.scoring.seen import EventStore, KeepsAll, SeenBefore
 from services.scoring.table import ColumnTable, die
+from services.scoring.told import Totals
 from services.scoring.transport import BatchApp, BatchSchema, PartitionWriter
 from services.scoring.worker_settings import WorkerSettings
 from shared import logs
@@ -42,6 +43,7 @@ class ScorerApp(BatchApp):
     engine: Engine
     reference: ReferenceReader
     driver: Driver
+    told: dict[int, Totals]  # by partition, as it was when its state was recovered
 
 
 def create_app(settings: WorkerSettings, partitions: int, plan: Plan) -> ScorerApp:
@@ -74,7 +76,7 @@ def create_app(settings: WorkerSettings, partitions: int, plan: Plan) -> ScorerA
         cython_optimizations=True,
     )
     app.membership = Membership(app.conf.broker_session_timeout, die)
-    app.settings = settings
+    app.settings, app.told = settings, {}
     app.engine = Engine(
         model.load(), topic=TOPIC, partitions=partitions, currency=settings.currency,
         zone=settings.bank_time_zone, plan=plan,
@@ -122,6 +124,7 @@ def _add_agent(app: ScorerApp) -> None:
             events_topic=events,
             inputs_topic=settings.topic(inputs.TOPIC),
             waiting_max=2 * settings.worker_records_max,
+            told=app.told,
         )
         app.consumer.before_leaving = app.driver.before_leaving
         app.consumer.when_open = app.driver.resume

@@ -126,6 +126,24 @@ def test_a_worker_tells_the_totals_that_a_dead_one_left_untold(
         space.close()
 
 
+def test_a_worker_does_not_run_on_rows_that_count_less_than_was_told(space: WorkerSpace) -> None:
+    """Older rows in the place of later ones, once compaction let those go."""
+    stream = small_bank(customers=20, days=3)
+    space.describe(described())
+    first = space.start()
+    first.wait_ready()
+    space.publish(stream.events)
+    space.wait_committed()
+    _totals_add_up(space, stream, 0)
+    first.kill()
+    told = {p: msgspec.json.decode(v, type=Totals) for p, _, v in space.read("scoring.totals")}
+    more = msgspec.structs.replace(told[1], count=told[1].count + 1)
+    space.send([(1, b"1", msgspec.json.encode(more))], topic="scoring.totals")
+    second = space.start()
+    assert second.wait_dead() == 70
+    assert f"count {told[1].count} transactions" in second.log.read_text()
+
+
 def test_without_the_id_hashes_every_repeat_counts(space: WorkerSpace) -> None:
     """The negative control: the same harness, and figures that say how often an event came."""
     bank = small_bank(customers=20, days=10)
