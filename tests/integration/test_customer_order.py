@@ -68,6 +68,8 @@ def turns() -> list[Fact]:
         opened_again(9, "B6"), closed(3, "B6", product_code="CA"),
         closed(8, "B6", product_code="SA"),
         closed(3, "B7"), closed(2, "B7"),
+        opened_again(9, "B8"), closed(3, "B8", product_code="SA"),
+        opened_again(9, "B9"), closed(3, "B9", currency="USD"),
     ]  # fmt: skip
 
 
@@ -252,6 +254,7 @@ def test_a_closing_ends_the_account_of_its_owner_product_and_currency(customer):
         "B4": ("PC1", "CA", "USD", None), "B5": ("PC1", "SA", "CNY", None),
         "B6": ("PC1", "CA", "CNY", ended),
         "B7": ("PC1", None, None, DAY - timedelta(days=2)),
+        "B8": ("PC1", "CA", "CNY", None), "B9": ("PC1", "CA", "CNY", None),
     }  # fmt: skip
 
 
