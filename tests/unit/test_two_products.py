@@ -59,7 +59,7 @@ def _said(signals: list[Signal]) -> list[tuple[str, int]]:
 
 def _episodes(signals: list[Signal]) -> list[tuple[Any, Any]]:
     found = party_episodes.final(
-        {"P": {"one"}}, signals, {"one": BEGIN}, {}, ZoneInfo("Asia/Shanghai")
+        {"P": {"one"}}, signals, {"one": BEGIN}, {}, {}, ZoneInfo("Asia/Shanghai")
     )
     return [(one["at"], one["ended_at"]) for one in found]
 
