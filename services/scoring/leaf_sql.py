@@ -65,7 +65,7 @@ def owner_of(leaf: str) -> str:
 
 def product_of(leaf: str) -> str:
     """The product of a leaf's account, as far as the leaf says it."""
-    return f"{leaf}.product_code"
+    return f"coalesce(nullif({leaf}.account_product_code, ''), {leaf}.product_code)"
 
 
 def _is_of(product: str) -> str:

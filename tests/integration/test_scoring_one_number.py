@@ -21,6 +21,9 @@ scoring = scoring_room.scoring
 NUMBER = {"customer_number": "C0", "account_number": "7"}
 HALVES = tuple(bank.Holder(customer_number=c, role="holder", share_ppm=500_000)
                for c in ("C0", "C1"))  # fmt: skip
+# As CA.
+OVERDRAWN = bank.ProductDescribed(product_code="SA", names={"zh-CN": "储蓄", "en": "Savings"},
+                                  line_code="liability", overdraft_product_code="OD")  # fmt: skip
 Told = tuple[int, Event[Any]]
 
 
@@ -47,6 +50,7 @@ def fee(
 def lived(space: Space, scoring: ServiceUnderTest, *told: Told) -> ServiceUnderTest:
     """The small bank with these events in the order that they are given in, and their leaves."""
     made = random_bank(3)
+    made.rates.append(event_of(OVERDRAWN, "product-SA", FIRST_DAY))
     made.events += told
     order: list[Event[Any]] = []
     for slot in range(made.days):
@@ -88,6 +92,17 @@ def test_who_holds_one_account_of_a_number_does_not_hold_the_others(
             }  # fmt: skip
 
 
+def test_what_an_overdraft_costs_is_of_who_holds_the_account_that_is_overdrawn(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    months = lived(space, scoring, JOINT, ALONE, fee("ca", 5, 10**9, "CA"),
+                   fee("sa", 5, 10**9, "SA"))  # fmt: skip
+    found = rows(months, """
+        select distinct account_product_code, customer_number, channel_code from leaves
+         where account_number = '7' and product_code = 'OD' and component = 'ftp'""")  # fmt: skip
+    assert set(found) == {("CA", "C0", "app"), ("CA", "C1", "app"), ("SA", "C0", "branch")}
+
+
 def test_openings_of_before_products_were_kept_are_those_of_now(
     space: Space, scoring: ServiceUnderTest
 ) -> None:
@@ -112,7 +127,7 @@ def shown(months: ServiceUnderTest, product: str, component: str, period: str) -
     client = months.client(replace(scoring_room.HEAD, language="en"))
     page = client.get("/contribution/leaf", params={
         **NUMBER, "product_code": product, "component": component, "period": period,
-        "origin_period": period,
+        "origin_period": period, "account_product_code": "CA" if product == "OD" else "",
     })  # fmt: skip
     assert page.status_code == 200
     found = set(re.findall(r">(event-[a-z]+)</td>", page.text))

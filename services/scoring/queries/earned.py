@@ -300,7 +300,7 @@ def events_of_leaf(session: Session, row: Any, after: tuple[date, int] | None) -
             {
                 "customer_number": row.owner_number or row.customer_number,
                 "account_number": row.account_number,
-                "product_code": row.product_code,
+                "product_code": row.account_product_code or row.product_code,
                 "of_loan": bool(row.loan_number),
                 "currency": home_currency(),
                 "all_kinds": not kinds,
