@@ -172,7 +172,7 @@ def test_a_leaf_of_before_the_accounts_products_is_known_again(
     kept = "select customer_number, account_product_code, count(*) from leaves group by 1, 2"
     before, products = sorted(rows(scoring, kept)), products_of(scoring)
     assert any(code == "CA" for _, code, _ in before)
-    fill = import_module("services.scoring.migrations.0031_products_of_accounts").FILL
+    fill = import_module("services.scoring.migrations.0034_products_of_accounts").FILL
     with scoring.database.transaction() as tx:
         tx.session.execute(text("update leaves set account_product_code = ''"))
         tx.session.execute(text(fill if filled else "select 1"))
