@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SIDE_BY_SIDE := -n 6 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down status test kernels browser check lint types imports rules catalogue model bench bench-scoring figures token clean
+.PHONY: help setup demo down status test kernels checked check lint types imports rules catalogue model bench bench-scoring figures token clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,14 +30,15 @@ status:  ## What of the demo runs, and where
 
 test:  ## The checks, then all tests but the long ones (T= one path)
 	$(SETUP) venv
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync kernels browser check
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync kernels checked
 	@$(PY) -m pytest -m "not long" $(or $(T),$(SIDE_BY_SIDE) tests/chaos tests/e2e tests/integration tests/unit)
 
 kernels:  # compiled while the rest is fetched and the checks run
 	$(SETUP) kernels
 
-browser:  # fetched beside that
-	$(SETUP) browser
+checked:  # all is fetched before: two checks at once would fetch the same
+	$(SETUP) jars pages browser prometheus
+	@$(MAKE) --no-print-directory check
 
 check: lint types imports rules  ## Style, types, who may import what, and the contracts
 
