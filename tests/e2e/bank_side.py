@@ -72,6 +72,16 @@ def send(system: System, *events: dict) -> None:
     assert answer.status_code == 202, answer.text
 
 
+def product_of(system: System, account: str) -> str:
+    """Of the account as it was opened: by another product it would be another account."""
+    return next(
+        str(event["data"]["product_code"])
+        for event in history(system)
+        if event["type"] == "bank.account_opened.v1"
+        and event["data"]["account_number"] == account
+    )
+
+
 def outgoing(system: System, number: str, account: str, amount_minor: int, event_id: str) -> dict:
     """A customer takes this amount (positive) away, at the bank's hour."""
     now = system.time.now()
@@ -83,9 +93,9 @@ def outgoing(system: System, number: str, account: str, amount_minor: int, event
         "businessdate": day,
         "data": {
             "transaction_id": event_id, "account_number": account, "customer_number": number,
-            "product_code": "CA-P", "amount_minor": -amount_minor, "currency": "CNY",
-            "kind": "transfer_out", "initiated_by": "customer", "channel_code": "mobile",
-            "branch_code": "SH01", "booked_on": day,
+            "product_code": product_of(system, account), "amount_minor": -amount_minor,
+            "currency": "CNY", "kind": "transfer_out", "initiated_by": "customer",
+            "channel_code": "mobile", "branch_code": "SH01", "booked_on": day,
         },
     }  # fmt: skip
 
