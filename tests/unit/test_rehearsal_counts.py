@@ -33,7 +33,7 @@ def _party(
     carried: Sequence[str] = (), numbers: int = 1, moves: Sequence[tuple[date, int]] = (),
 ) -> Party:  # fmt: skip
     active = {f"N{n}": date(2024, 1, 1) for n in range(1, numbers + 1)}
-    return Party(name, manager, active, found, frozenset(carried), (), list(moves))
+    return Party(name, manager, active, {}, found, frozenset(carried), (), list(moves))
 
 
 def _counted(*parties: Party) -> dict[str, Any]:
