@@ -1,6 +1,7 @@
 """When a worker may write: by what the group's coordinator said, from when it was asked."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from aiokafka import errors
@@ -33,6 +34,20 @@ def member(clock: Clock) -> Membership:
     return one
 
 
+def waits(clock: Clock, one: Membership, meanwhile: Callable[[], None]) -> None:
+    """A write whose proof is too old, until this happens."""
+    clock.at += 20
+
+    async def scenario() -> None:
+        write = asyncio.create_task(one.proven())
+        await asyncio.sleep(0.05)
+        assert not write.done()
+        meanwhile()
+        await asyncio.wait_for(write, 5)
+
+    asyncio.run(scenario())
+
+
 def test_who_never_joined_has_no_state_and_may_write() -> None:
     assert Membership(SESSION_S, lambda _: None, clock=Clock()).is_proven()  # type: ignore[arg-type]
 
@@ -59,16 +74,7 @@ def test_an_answer_counts_from_when_it_was_asked_for() -> None:
 def test_whom_the_coordinator_still_knows_goes_on_after_an_outage(said: type[Exception]) -> None:
     clock = Clock()
     one = member(clock)
-    clock.at += 20
-
-    async def scenario() -> None:
-        write = asyncio.create_task(one.proven())
-        await asyncio.sleep(0.05)
-        assert not write.done()
-        one.told(clock.at, said)
-        await asyncio.wait_for(write, 5)
-
-    asyncio.run(scenario())
+    waits(clock, one, lambda: one.told(clock.at, said))
 
 
 @pytest.mark.parametrize("said", [errors.UnknownMemberIdError, errors.IllegalGenerationError])
@@ -83,28 +89,16 @@ def test_whom_it_knows_no_more_ends(said: type[Exception]) -> None:
 def test_what_waited_through_a_new_join_is_never_written() -> None:
     clock = Clock()
     one = member(clock)
-    clock.at += 20
-
-    async def scenario() -> None:
-        write = asyncio.create_task(one.proven())
-        await asyncio.sleep(0.05)
-        one.told(clock.at, errors.NoError, is_join=True)
-        await asyncio.wait_for(write, 5)
-
     with pytest.raises(Ended, match="anew"):
-        asyncio.run(scenario())
+        waits(clock, one, lambda: one.told(clock.at, errors.NoError, is_join=True))
 
 
 def test_no_answer_is_waited_for_as_long_as_the_producer_tries() -> None:
     clock = Clock()
     one = member(clock)
-    clock.at += 20
 
-    async def scenario() -> None:
-        write = asyncio.create_task(one.proven())
-        await asyncio.sleep(0.05)
+    def pass_by() -> None:
         clock.at += PATIENCE_S + 1
-        await asyncio.wait_for(write, 5)
 
     with pytest.raises(Ended, match="no member"):
-        asyncio.run(scenario())
+        waits(clock, one, pass_by)

@@ -116,24 +116,22 @@ def _would_end(terms: Mapping[str, int], currency: str) -> Text:
     """The smallest change that would end it."""
     if "clear_purchases" in terms:
         times, usual = terms["clear_purchases"], terms["clear_purchase_minor"]
-        many = "1 purchase" if times == 1 else f"{times} purchases"
         return {
             "zh-CN": f"。再消费 {times} 次(每次约 {money_zh(usual, currency)})即可解除",
-            "en": f". {many} of about {money_en(usual, currency)} would end it",
+            "en": f". {_many(times, 'purchase')} of about {money_en(usual, currency)} would end it",
         }
     if "clear_actions" in terms:
         times = terms["clear_actions"]
-        many = "1 transaction" if times == 1 else f"{times} transactions"
         return {
             "zh-CN": f"。客户再交易 {times} 次即可解除",
-            "en": f". {many} by the customer would end it",
+            "en": f". {_many(times, 'transaction')} by the customer would end it",
         }
     if "clear_payments" in terms:
         times, usual = terms["clear_payments"], terms["clear_payment_minor"]
-        many = "1 payment" if times == 1 else f"{times} payments"
         return {
             "zh-CN": f"。客户再付款 {times} 次(每次约 {money_zh(usual, currency)})即可解除",
-            "en": f". {many} of about {money_en(usual, currency)} by the customer would end it",
+            "en": f". {_many(times, 'payment')} of about {money_en(usual, currency)}"
+                  " by the customer would end it",
         }
     if "clear_deposit_minor" in terms:
         whole = -(-terms["clear_deposit_minor"] // 100)  # up: a little less would not do
@@ -143,6 +141,10 @@ def _would_end(terms: Mapping[str, int], currency: str) -> Text:
             "en": f". A deposit of {money_en(100 * whole, currency)} would end it",
         }
     return {"zh-CN": "。没有单一的变化可以解除", "en": ". No single change would end it"}
+
+
+def _many(times: int, what: str) -> str:
+    return f"1 {what}" if times == 1 else f"{times} {what}s"
 
 
 def recomputed_text() -> Text:
@@ -175,6 +177,4 @@ def _tenths(value: int, one: int) -> str:
 
 
 def _days(count: int, *, every: bool = False) -> str:
-    if count == 1:
-        return "day" if every else "1 day"
-    return f"{count} days"
+    return "day" if every and count == 1 else _many(count, "day")
