@@ -106,8 +106,8 @@ class Scorer:
         log |= {key: value for key, value in outcome.records if value is not None}
         self.alarms += outcome.alarms
         if outcome.closes_changed and closes:
-            key = state.PARTITION_KEY + b"%d" % number
-            log[key] = state.pack_partition(batch.partition.closes)
+            key, value = state.partition_record(batch.partition.closes)
+            log[key] = value
 
 
 def parted(events: Sequence[Event[Any]], partitions: int) -> dict[int, list[Record]]:

@@ -96,8 +96,7 @@ class Scored:
         return True
 
     def _closes(self, number: int) -> tuple[bytes, bytes]:
-        closes = self.engine.partition(number).closes
-        return state.PARTITION_KEY + b"%d" % number, state.pack_partition(closes)
+        return state.partition_record(self.engine.partition(number).closes)
 
     def _write(self, number: int, outcome: Outcome, kept: int | None = None) -> None:
         for leaf in outcome.leaves:

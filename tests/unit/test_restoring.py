@@ -281,8 +281,7 @@ def test_accounts_of_a_number_stay_in_their_order_and_with_their_owner() -> None
 
 def test_closes_of_before_change_nothing_and_those_of_another_partition_are_refused() -> None:
     def told(partition: int, offset: int, watermark: int) -> tuple[bytes, bytes]:
-        closes = state.PartitionState(partition, offset, watermark, {})
-        return state.PARTITION_KEY + b"%d" % partition, state.pack_partition(closes)
+        return state.partition_record(state.PartitionState(partition, offset, watermark, {}))
 
     one = fresh()
     restore(one, [told(0, 9, 5), told(0, 7, 4)])
