@@ -10,7 +10,7 @@ from shared.migrations import prepare_schema
 from shared.runtime import Runtime
 from shared.testing.servers import Servers
 from shared.testing.servers import servers as running_servers
-from shared.testing.space import ServiceUnderTest, Space
+from shared.testing.space import ServiceUnderTest, Space, forget_templates
 from tests.ledger import BROKEN, SERVICE, Base
 
 os.environ.setdefault("GUANXI_ENVIRONMENT", "local")  # services may start with the published key
@@ -36,6 +36,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def servers() -> Iterator[Servers]:
     with running_servers() as found:
         yield found
+        forget_templates(found.database)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def space(servers: Servers) -> Iterator[Space]:
 def ledger(space: Space) -> ServiceUnderTest:
     """The service of the delivery tests."""
     BROKEN.clear()
-    settings = space.settings("ledger", retries_max=2)
+    settings = space.settings("ledger", retries_max=2, database=space.database("ledger"))
     prepare_schema(settings)
     runtime = Runtime(SERVICE, settings, space.clock)
     with runtime.database.engine.begin() as connection:

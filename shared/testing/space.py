@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache, cached_property
+from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,16 +15,16 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
-from sqlalchemy import Engine, create_engine, event, make_url, select, text
+from sqlalchemy import create_engine, make_url, select, text
 
 from shared.auth import KeyCache, TokenVerifier
 from shared.clock import FixedClock
 from shared.consumer import Listener
-from shared.db import PositionRow, role_of, service_engine
+from shared.db import PositionRow
 from shared.events import envelope
 from shared.events.envelope import Event, Fact
 from shared.http import create_app
-from shared.migrations import migrate, prepare_schema
+from shared.migrations import migrate
 from shared.policy import Actor
 from shared.runtime import Runtime, Service
 from shared.settings import Settings
@@ -55,49 +56,47 @@ def token_for(actor_id: str, *, kind: str = "staff", permissions: Iterable[str] 
     return jwt.encode({"alg": "ES256", "kid": "test"}, claims, KEY, algorithms=["ES256"])
 
 
-_RAN: dict[str, list[tuple[str, Any]]] = {}  # by service: what its migrations ran, in order
+_TEMPLATES: dict[tuple[str, str], str] = {}  # by server and service, of this process
 
 
-def make_schema(settings: Settings) -> None:
-    """As `migrate`, which a process runs once for each service: a run makes hundreds of schemas,
-    and to find out what to run takes longer than to run it."""
-    prepare_schema(settings)
-    if settings.service not in _RAN:
-        _RAN[settings.service] = _recorded(settings)
-        return
-    engine = service_engine(settings, pool_size=1)
-    with engine.execution_options(no_parameters=True).begin() as connection:
-        made = connection.exec_driver_sql("select to_regclass('schema_version')").scalar()
-        for statement, parameters in () if made else _RAN[settings.service]:
-            connection.exec_driver_sql(statement, parameters or None)
+def _template(database: str, service: str) -> str:
+    """The name of a database with the service's migrated schema: copied for each room, which takes
+    a tenth of what the migrations take. Nobody may be connected to it, so each process has its own.
+    """
+    found = _TEMPLATES.get((database, service))
+    if found is None:
+        found = f"template_{uuid.uuid4().hex[:10]}_{service}"
+        _execute(database, f'create database "{found}"')
+        migrate(Settings(service=service, database=_named(database, found)))
+        _TEMPLATES[database, service] = found
+    return found
+
+
+def forget_templates(database: str) -> None:
+    """When no more rooms are made on this server."""
+    for key in [key for key in _TEMPLATES if key[0] == database]:
+        _execute(database, _DROP.format(_TEMPLATES.pop(key)))
+
+
+_DROP = 'drop database if exists "{}" with (force)'
+
+
+def _named(database: str, name: str) -> str:
+    return make_url(database).set(database=name).render_as_string(hide_password=False)
+
+
+def _execute(database: str, *statements: str) -> None:
+    """One by one, each outside of a transaction."""
+    engine = create_engine(make_url(database), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
     engine.dispose()
 
 
-def _recorded(settings: Settings) -> list[tuple[str, Any]]:
-    ran: list[tuple[str, Any]] = []
-    bare: list[str] = []
-
-    def run_together() -> None:
-        if bare:  # without parameters one call takes many statements, and a % is itself
-            ran.append((";\n".join(bare).replace("%%", "%"), None))
-            bare.clear()
-
-    def take(by: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if by.engine.url.username != role_of(settings):
-            return  # made the role and the schema
-        if not parameters:
-            bare.append(statement)
-            return
-        run_together()
-        ran.append((statement, parameters))
-
-    event.listen(Engine, "before_cursor_execute", take)
-    try:
-        migrate(settings)
-    finally:
-        event.remove(Engine, "before_cursor_execute", take)
-    run_together()
-    return ran
+@cache
+def is_ours(service: str) -> bool:
+    return find_spec(f"services.{service}") is not None
 
 
 @cache
@@ -177,7 +176,7 @@ class ServiceUnderTest:
 
 
 class Space:
-    """Fresh names on the real servers. Topics are made at once, schemas as services are asked."""
+    """Fresh names on the real servers. Topics are made at once, databases as services are asked."""
 
     def __init__(self, servers: Servers, partitions: dict[str, int] | None = None) -> None:
         self.servers = servers
@@ -187,6 +186,7 @@ class Space:
         self.partitions = {**TOPICS, **OF_SCORING, **(partitions or {})}
         self._made: set[str] = set()
         self._services: list[ServiceUnderTest] = []
+        self._databases: dict[str, str] = {}
         self._sender: Sender | None = None
         self._make(TOPICS)
 
@@ -226,10 +226,9 @@ class Space:
         own = {
             "service": service,
             "kafka": self.servers.kafka,
-            "database": self.servers.database,
+            "database": self.database(service) if is_ours(service) else self.servers.database,
             "redis": self.servers.redis,
             "topic_prefix": self.prefix,
-            "db_schema": f"{self.name}_{service}",
             "issuer": ISSUER,
             "poll_timeout_s": 0.05,
             "fetch_rest_s": 0.05,  # the question for the ends waits behind a fetch
@@ -237,10 +236,18 @@ class Space:
         }
         return _settings_of(given).model_copy(update={**own, **changes})
 
+    def database(self, service: str) -> str:
+        """The service's own, made when first asked for; empty for what is no service of ours."""
+        if service not in self._databases:
+            name, server = f"{self.name}_{service}", self.servers.database
+            of = _template(server, service) if is_ours(service) else "template0"
+            _execute(server, f'create database "{name}" template "{of}" strategy file_copy')
+            self._databases[service] = _named(server, name)
+        return self._databases[service]
+
     def service(self, service: Service, **changes: Any) -> ServiceUnderTest:
         """The service with its schema migrated, its clock fixed, nothing running by itself."""
         settings = self.settings(service.name, **changes)
-        make_schema(settings)
         runtime = Runtime(service, settings, self.clock)
         runtime.__dict__["verifier"] = TokenVerifier(
             settings, keys=KeyCache(lambda: {"keys": [KEY.as_dict(private=False)]})
@@ -304,17 +311,13 @@ class Space:
             consumer.close(autocommit=False)
 
     def close(self) -> None:
-        """Closes connections; drops the schemas and topics so that a long run stays small."""
+        """Closes connections; drops the databases and topics so that a long run stays small."""
         for one in self._services:
             one.close()
         if self._sender is not None:
             self._sender.close()
-        engine = create_engine(make_url(self.servers.database), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for one in self._services:
-                schema = one.runtime.settings.schema_name
-                connection.execute(text(f'drop schema if exists "{schema}" cascade'))
-        engine.dispose()
+        names = (make_url(address).database or "" for address in self._databases.values())
+        _execute(self.servers.database, *map(_DROP.format, names))
         admin = KafkaAdminClient(bootstrap_servers=self.servers.kafka)
         try:
             admin.delete_topics([self.prefix + topic for topic in self._made])

@@ -260,7 +260,6 @@ class Whole:
             "GUANXI_DATABASE": settings.database,
             "GUANXI_REDIS": settings.redis,
             "GUANXI_TOPIC_PREFIX": settings.topic_prefix,
-            "GUANXI_DB_SCHEMA": settings.schema_name,
             "GUANXI_CURRENCY": settings.currency,
             "GUANXI_HTTP_PORT": str(free_port()),
         }

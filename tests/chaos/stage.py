@@ -65,7 +65,6 @@ class OrdersProcess:
             "GUANXI_DATABASE": settings.database,
             "GUANXI_REDIS": settings.redis,
             "GUANXI_TOPIC_PREFIX": settings.topic_prefix,
-            "GUANXI_DB_SCHEMA": settings.schema_name,
             "GUANXI_ISSUER": settings.issuer,
             "GUANXI_JWKS_URL": jwks_url,
             "GUANXI_HTTP_PORT": str(self.port),

@@ -38,7 +38,7 @@ WITH_MONEY = Service(
 
 
 def a_ledger(space: Space, **changes: object) -> ServiceUnderTest:
-    settings = space.settings("ledger", **changes)
+    settings = space.settings("ledger", database=space.database("ledger"), **changes)
     prepare_schema(settings)
     runtime = Runtime(WITH_MONEY, settings, space.clock)
     with runtime.database.engine.begin() as connection:

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from shared.migrations import migrate
 from shared.testing.space import Space
 from tests.chaos.stage import Maker, OrdersProcess, key_server, payment, seat_staff
 
@@ -40,7 +39,6 @@ def outcome(
     space: Space, process: OrdersProcess, failpoint: str, patience_s: float = PATIENCE_S
 ) -> dict[str, int]:
     """Drives orders through one kill, then says what was lost, doubled or out of order."""
-    migrate(space.settings("orders"))
     seat_staff(space)
     process.start(failpoint)
     placed = place_two_by_two(space, process, patience_s / 10)
@@ -89,7 +87,7 @@ def heard(space: Space) -> int:
 
 def ask(space: Space, sql: str) -> int:
     with database(space).begin() as connection:
-        connection.execute(text(f'set search_path to "{space.name}_orders"'))
+        connection.execute(text("set search_path to orders"))
         return int(connection.execute(text(sql)).scalar_one())
 
 
@@ -113,7 +111,7 @@ def database(space: Space):
     from sqlalchemy import create_engine
 
     if not hasattr(space, "admin_engine"):
-        space.admin_engine = create_engine(space.servers.database)
+        space.admin_engine = create_engine(space.database("orders"))
     return space.admin_engine
 
 
@@ -123,7 +121,7 @@ COUNTED = "select coalesce(sum(count), 0) from tallies where topic = 'bank.event
 def verdict(space: Space, placed: dict[int, str]) -> dict[str, int]:
     """Compares what was answered with the tables and with the topic as a reader sees it."""
     with database(space).begin() as connection:
-        connection.execute(text(f'set search_path to "{space.name}_orders"'))
+        connection.execute(text("set search_path to orders"))
         stored = set(connection.execute(text("select order_id from orders")).scalars())
         paid = Counter(connection.execute(text("select order_id from payments")).scalars())
         # A payment's number is unique in its table too: a second effect shows in the tally only.

@@ -23,7 +23,6 @@ from sqlalchemy import create_engine, text
 
 from deploy.bank.places import SOURCE
 from deploy.bank.simulation import Bank, Plan
-from shared.migrations import migrate
 from shared.testing.servers import Servers, embedded_servers
 from shared.testing.space import Space, token_for
 from tests.chaos.five import holes_of
@@ -54,7 +53,6 @@ def space(own_servers: Servers) -> Iterator[Space]:
 
 @pytest.fixture(scope="module")
 def orders(space: Space) -> Iterator[OrdersProcess]:
-    migrate(space.settings("orders"))
     seat_staff(space)
     with key_server() as url:
         process = OrdersProcess(space, url)
@@ -127,10 +125,10 @@ class Load:
 
 
 def query(space: Space, sql: str) -> list[tuple]:
-    engine = create_engine(space.servers.database)
+    engine = create_engine(space.database("orders"))
     try:
         with engine.begin() as connection:
-            connection.execute(text(f'set search_path to "{space.name}_orders"'))
+            connection.execute(text("set search_path to orders"))
             return [tuple(row) for row in connection.execute(text(sql))]
     finally:
         engine.dispose()

@@ -52,7 +52,6 @@ class Relay:
             "GUANXI_DATABASE": settings.database,
             "GUANXI_REDIS": settings.redis,
             "GUANXI_TOPIC_PREFIX": settings.topic_prefix,
-            "GUANXI_DB_SCHEMA": settings.schema_name,
         }
         self._folder = tempfile.TemporaryDirectory()
         self._process: Forked | None = None

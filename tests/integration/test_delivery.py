@@ -303,7 +303,7 @@ def test_the_services_role_cannot_reach_another_schema(space, ledger, servers):
             text("select current_user, current_setting('search_path')")
         ).one()
     assert role == "guanxi_ledger"
-    assert path == f"{space.name}_ledger"
+    assert path == "ledger"
 
 
 @pytest.fixture

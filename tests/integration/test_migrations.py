@@ -11,14 +11,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Engine, Integer, MetaData, create_engine, text
+from sqlalchemy import Column, Engine, Integer, MetaData, text
 from sqlalchemy.exc import OperationalError
 
-from services.notify.__main__ import SERVICE as NOTIFY
 from shared.db import DeliveryBase, service_engine
 from shared.migrations import LOCK_TIMEOUT, STATEMENT_TIMEOUT, config_of, migrate
-from shared.settings import Settings
-from shared.testing.space import Space, make_schema
+from shared.testing.space import Space
 
 SERVICES = ("customer", "orders", "workflow", "scoring", "notify")
 ROOT = Path(__file__).parents[2]
@@ -62,15 +60,9 @@ def is_of_the_models(
     return not (item.name == "schema_version" or re.search(r"_(\d{4}_\d\d|rest)$", item.name))
 
 
-def migrated_notify(space: Space) -> Settings:
-    """The space drops the schema of a service that it was asked for."""
-    return space.service(NOTIFY).runtime.settings
-
-
 @pytest.mark.parametrize("service", SERVICES)
 def test_migrated_schema_equals_the_models(space: Space, service: str) -> None:
     settings = space.settings(service)
-    migrate(settings)
     engine = service_engine(settings, pool_size=1)
     try:
         with engine.connect() as connection:
@@ -85,60 +77,12 @@ def test_migrated_schema_equals_the_models(space: Space, service: str) -> None:
         migrate(settings)
         assert catalogue_of(engine, schema) == before
     finally:
-        with engine.connect() as connection:
-            connection.execute(text(f'drop schema "{settings.schema_name}" cascade'))
-            connection.commit()
         engine.dispose()
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_the_schema_of_a_test_is_the_migrated_one(space: Space, servers: Any, service: str) -> None:
-    """The catalogue, but for its numbers, and every row."""
-    other = Space(servers)
-    found = []
-    try:
-        for room, make in ((space, migrate), (other, make_schema), (other, make_schema)):
-            settings = room.settings(service)
-            drop_schema(settings)
-            make(settings)
-            make(settings)  # what stands stays
-            found.append(content_of(settings))
-            drop_schema(settings)
-    finally:
-        other.close()
-    assert found[0] == found[1] == found[2]
-    assert len(found[0][0]) > 20
-    assert any(found[0][3].values()), "the version at least"
-
-
-def content_of(settings: Settings) -> tuple[Any, ...]:
-    engine = service_engine(settings, pool_size=1)
-    schema = settings.schema_name
-    try:
-        columns, indexes, classes, constraints = catalogue_of(engine, schema)
-        names = [(name, kind) for _, name, kind, _ in classes if kind in "rpS"]
-        with engine.connect() as connection:
-            rows = {}
-            for name, kind in names:
-                told = "last_value" if kind == "S" else "t"
-                query = text(f'select {told}::text from "{name}" t')  # noqa: S608 - our own names
-                rows[name] = sorted(connection.execute(query).scalars())
-    finally:
-        engine.dispose()
-    plain = [(name, definition.replace(schema, "")) for name, definition in indexes]
-    return columns, plain, sorted(constraints), rows
-
-
-def drop_schema(settings: Settings) -> None:
-    engine = create_engine(settings.database)
-    with engine.begin() as connection:
-        connection.execute(text(f'drop schema if exists "{settings.schema_name}" cascade'))
-    engine.dispose()
 
 
 def test_a_model_that_no_migration_made_is_found_out(space: Space) -> None:
     """The negative control: with one column more the comparison must not be empty."""
-    settings = migrated_notify(space)
+    settings = space.settings("notify")
     metadata = metadata_of("notify")
     metadata.tables["notices"].append_column(Column("never_migrated", Integer))
     engine = service_engine(settings, pool_size=1)
@@ -173,7 +117,7 @@ def test_no_migration_lifts_the_limits(service: str) -> None:
 
 def test_a_migration_gives_up_on_a_lock_instead_of_blocking_the_service(space: Space) -> None:
     """While a reader holds the version table, the migration stops within its limit."""
-    settings = migrated_notify(space)
+    settings = space.settings("notify")
     seconds = float(LOCK_TIMEOUT.removesuffix("s"))
     assert seconds <= 5
     assert float(STATEMENT_TIMEOUT.removesuffix("s")) <= 60

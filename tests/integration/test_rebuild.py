@@ -47,7 +47,6 @@ def of_the_room(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUANXI_KAFKA", settings.kafka)
     monkeypatch.setenv("GUANXI_DATABASE", settings.database)
     monkeypatch.setenv("GUANXI_TOPIC_PREFIX", settings.topic_prefix)
-    monkeypatch.setenv("GUANXI_DB_SCHEMA", settings.schema_name)
 
 
 def test_the_rebuilt_state_is_the_live_one_now_and_as_of_a_past_day(

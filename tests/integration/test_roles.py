@@ -11,7 +11,6 @@ import pytest
 
 from deploy.local.children import free_port
 from shared.health import PUBLIC
-from shared.migrations import migrate
 from shared.settings import LOCAL_KEY
 from shared.testing.space import Space
 from tests.processes import Forked
@@ -22,14 +21,12 @@ PROGRAM = "from services.orders.__main__ import SERVICE, main; main(SERVICE)"
 @pytest.fixture(params=["listen", "relay"])
 def alone(space: Space, tmp_path: Path, request) -> Iterator[tuple[Forked, httpx.Client]]:
     settings = space.settings("orders")
-    migrate(settings)
     port = free_port()
     environment = os.environ | {
         "GUANXI_KAFKA": settings.kafka,
         "GUANXI_DATABASE": settings.database,
         "GUANXI_REDIS": settings.redis,
         "GUANXI_TOPIC_PREFIX": settings.topic_prefix,
-        "GUANXI_DB_SCHEMA": settings.schema_name,
         "GUANXI_HTTP_PORT": str(port),
     }
     log = tmp_path / "orders.log"

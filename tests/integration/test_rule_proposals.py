@@ -39,7 +39,7 @@ def bank(space: Space, scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatc
     settings = scoring.runtime.settings
     for name, value in (
         ("KAFKA", settings.kafka), ("DATABASE", settings.database),
-        ("TOPIC_PREFIX", settings.topic_prefix), ("DB_SCHEMA", settings.schema_name),
+        ("TOPIC_PREFIX", settings.topic_prefix),
     ):  # fmt: skip
         monkeypatch.setenv(f"GUANXI_{name}", value)
     return scoring

@@ -194,7 +194,6 @@ def test_killed_within_a_step_it_goes_on_as_if_nothing_had_happened(
     again(lived)
     place = {
         "GUANXI_DATABASE": lived.runtime.settings.database,
-        "GUANXI_DB_SCHEMA": lived.runtime.settings.schema_name,
         "GUANXI_KAFKA": lived.runtime.settings.kafka,
     }
     died = subprocess.run(

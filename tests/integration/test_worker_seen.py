@@ -100,7 +100,7 @@ def test_a_late_repeat_after_a_restart_changes_nothing(
     workers.describe(described())
     workers.publish([first, closed(FIRST_DAY)])
     settings = store.runtime.settings
-    environment = {"GUANXI_WORKER_EVENT_STORE": "1", "GUANXI_DB_SCHEMA": settings.schema_name}
+    environment = {"GUANXI_WORKER_EVENT_STORE": "1", "GUANXI_DATABASE": settings.database}
     one = workers.start(**environment)
     one.wait_ready()
     workers.wait_committed()

@@ -49,7 +49,7 @@ class Room:
         settings = {
             "GUANXI_CLOCK_FILE": str(self._clock_file),
             "GUANXI_WORKER_EVENT_STORE": "1",
-            "GUANXI_DB_SCHEMA": self.scoring.runtime.settings.schema_name,
+            "GUANXI_DATABASE": self.scoring.runtime.settings.database,
         }
         chosen = (command,) if command else ()
         return self.workers.start(instance, *chosen, **(settings | environment))

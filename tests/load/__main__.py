@@ -70,7 +70,7 @@ def on_a_system(names: list[str], *, quick: bool, customers: int) -> dict[str, A
     """Starts the whole system on ports of its own; nothing of it is left after."""
     for name in GIVEN:
         os.environ.pop(name, None)
-    folder = run_folder()
+    folder = run_folder(in_memory=False)
     options = Options(
         customers=150 if quick else customers, days=60 if quick else 120, live=False, factor=30.0,
         ports=Ports.free(), port_shift=free_shift(), folder=folder,
