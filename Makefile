@@ -8,6 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Tests wait for servers half of the time. A file stays together, and each process has its own servers.
 SIDE_BY_SIDE := -n 6 --dist loadfile --no-loadscope-reorder
+TESTS := -m "not long" $(or $(T),tests/chaos tests/e2e tests/integration tests/unit)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo down status test kernels checked check lint types imports rules catalogue model bench bench-scoring figures token clean
@@ -31,7 +32,7 @@ status:  ## What of the demo runs, and where
 test:  ## The checks, then all tests but the long ones (T= one path)
 	$(SETUP) venv
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync kernels checked
-	@$(PY) -m pytest -m "not long" $(or $(T),$(SIDE_BY_SIDE) tests/chaos tests/e2e tests/integration tests/unit)
+	@$(PY) -m pytest $(if $(T),,$(SIDE_BY_SIDE)) $(TESTS)
 
 kernels:  # compiled while the rest is fetched and the checks run
 	$(SETUP) kernels
@@ -39,6 +40,8 @@ kernels:  # compiled while the rest is fetched and the checks run
 checked:  # all is fetched before: two checks at once would fetch the same
 	$(SETUP) jars pages browser prometheus
 	@$(MAKE) --no-print-directory check
+	@# The processes of tests find bytecode then, each would write the same; and what cannot be imported fails now.
+	@$(PY) -m pytest --collect-only -qq $(TESTS) >.local/collected || { cat .local/collected; exit 1; }
 
 check: lint types imports rules  ## Style, types, who may import what, and the contracts
 

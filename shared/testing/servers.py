@@ -27,7 +27,7 @@ class Servers:
     """Addresses, and the lane they come from. Embedded ones can be killed and watched."""
 
     kafka: str
-    database: str  # of an account that may create roles and schemas
+    database: str  # of an account that may create roles and databases
     redis: str
     lane: str
     stack: ServerSet | None = None

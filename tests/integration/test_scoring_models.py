@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from services.scoring import risk_model, risk_plan
 from services.scoring.commands.alerts import keep_signals
@@ -79,11 +80,7 @@ def test_the_events_that_moved_an_alert_are_found_when_the_store_comes_to_them(
     modelled.close_through(day(150))
     states, signals = modelled.score(write=False)
     told = [(p, s.customer_number.encode(), encode_signal(s)) for p, s in signals]
-    for topic, handler, of in (("scoring.state", fold_state, states),
-                               ("scoring.signals", keep_signals, told)):  # fmt: skip
-        records = [Record(topic, p, n, key, value, 0) for n, (p, key, value) in enumerate(of)]
-        with scoring.database.transaction() as tx:
-            handler(tx, records)
+    taken(scoring, states, told)
     while scoring.relay_once():
         pass
     (raised,) = alerts_told(space, AlertRaised, "collapse")
@@ -97,6 +94,35 @@ def test_the_events_that_moved_an_alert_are_found_when_the_store_comes_to_them(
     page = scoring.client(HEAD).get(url).text
     (silence,) = re.findall('data-moved="silence">([^<]*)<', page)
     assert silence.endswith(f": {max(found)[1]}")
+
+
+def test_an_alert_names_the_model_of_the_signal_that_tells_it(
+    space: Space, scoring: ServiceUnderTest, modelled: ScoredBank
+) -> None:
+    """Two numbers fell silent, each by the rules of its day; the one active last tells of both."""
+    party(space, "P2", "C2", "C3")
+    scoring.drain()
+    for number, last_on in (("C2", day(60)), ("C3", day(65))):
+        modelled.days(number, day(0), last_on, 5, 1_000_000)
+    modelled.close_through(day(150))
+    states, signals = modelled.score(write=False)
+    by = {"C2": "set-9", "C3": "set-10"}
+    told = [
+        (p, s.customer_number.encode(),
+         encode_signal(replace(s, model_version=by[s.customer_number])))
+        for p, s in signals if s.rule == "silence"
+    ]  # fmt: skip
+    taken(scoring, states, told)
+    found = rows(scoring, "select customer_number, model_version from alerts")
+    assert found == [("C3", "set-10")]
+
+
+def taken(scoring: ServiceUnderTest, states: list, signals: list) -> None:
+    for topic, handler, of in (("scoring.state", fold_state, states),
+                               ("scoring.signals", keep_signals, signals)):  # fmt: skip
+        records = [Record(topic, p, n, key, value, 0) for n, (p, key, value) in enumerate(of)]
+        with scoring.database.transaction() as tx:
+            handler(tx, records)
 
 
 def test_every_rule_that_holds_is_published_with_its_account_and_terms(space, scoring, modelled):

@@ -315,10 +315,10 @@ def _of_signals(  # noqa: PLR0917 - the parts of one alert
         for s in raised_by
     ]
     why = stake.reason(rule, evidence, business_date(episode.at, tx.clock.zone))
-    version = max(s.model_version for s in raised_by)
-    alert = _new_alert(tx, party, rule, alert_id, episode, why, version)
-    if rule in stake.FINDINGS and why.signal_id is not None:
-        alert.advice = _advice(tx, signals[why.signal_id])
+    telling = signals[why.signal_id or raised_by[0].id]
+    alert = _new_alert(tx, party, rule, alert_id, episode, why, telling.model_version)
+    if rule in stake.FINDINGS:
+        alert.advice = _advice(tx, telling)
     return alert
 
 
