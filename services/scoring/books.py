@@ -162,8 +162,9 @@ class Books:
             elif latest_on and self._restates(rate, booked):
                 self._restating[rate.key] = rate
             else:
-                self.rates.take(rate)
-                self._untold.append(rate)
+                taken = rate if before is None else before.corrected(rate)
+                self.rates.take(taken)
+                self._untold.append(taken)
 
     def _bounds(self, watermark: int) -> tuple[int, int]:
         """The last day that a ledger has accrued, and the first whose balances all of them keep.
@@ -208,7 +209,7 @@ class Books:
     def restatement(self, done: int, watermark: int, latest_on: int) -> Restatement | None:
         """What the ledgers are to be corrected by, when there is anything; `done` is the number of
         the last one that all of them had. The rates that wait are taken."""
-        last = self.rates.last_restatement()
+        last = max(self.rates.last_restatement(), done)
         if last == done and self._restating:
             _, kept = self._bounds(watermark)  # days may have closed since they were looked at
             waiting, self._restating = self._restating, {}

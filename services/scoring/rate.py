@@ -51,6 +51,11 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
         """What may differ between two of one key."""
         return self.value, self.overdraft
 
+    def corrected(self, by: "Rate") -> "Rate":
+        """What takes its place and restates nothing: the number of the last restatement does not
+        fall."""
+        return msgspec.structs.replace(by, restatement=self.restatement, before=self.before)
+
     def fault(self) -> str | None:
         """Why no exact figure can be made with it."""
         low, high = _BOUNDS.get(self.kind, (-PPM, PPM))

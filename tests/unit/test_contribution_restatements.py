@@ -292,3 +292,40 @@ def test_an_overdraft_may_be_described_after_its_prices_before_there_is_an_accou
         found.append(book.leaves())
     assert found[0] == found[1]
     assert {key[:2] for key in found[0]} >= {("NO", "ftp"), ("NO", "el")}
+
+
+def test_a_rate_of_days_to_come_that_is_corrected_does_not_end_all_restatements() -> None:
+    """An account whose first event is valued ahead stands ahead of the close for a while: meanwhile
+    a rate of those days is a restatement, and its correction after that is none."""
+
+    def day(n: int) -> date:
+        return FIRST_DAY + timedelta(days=n - 1)
+
+    def upkeep(value: int) -> Event[Any]:
+        return rate("cost_driver", value, product=None, driver="account_day", on=day(50))
+
+    book = Book()
+    opened = AccountOpened(customer_number="C", account_number="1", product_code="CA",
+                           currency="CNY", opened_on=FIRST_DAY)  # fmt: skip
+    book.tell(event_of(opened, "acct-1", FIRST_DAY), book.booked(1_000_000, FIRST_DAY))
+    book.close(FIRST_DAY, day(9))
+    book.tell(book.booked(5, day(10), account_number="9", value_on=day(300)))
+    book.scored.tell(upkeep(5))
+    book.close(day(10), day(10))
+    assert book.scored.engine.partition(0).closes.restated == 1
+    book.tell(book.booked(5, day(11), account_number="9"))
+    book.close(day(11), day(11))
+    book.scored.tell(upkeep(9))
+    book.close(day(12), day(20))
+    (again,) = [r for r in book.scored.engine.partition(0).books.rates.taken.values()
+                if r.value == 9]  # fmt: skip
+    assert again.restatement == 1, "pools take the word with the greatest number"
+    book.scored.tell(rate("transfer_price", 730_000, on=day(15)))
+    book.close(day(21), day(60))
+    found = Counter[str]()
+    for (_, account, _, _, component, *_), amount in book.scored.leaves().items():
+        if account == "1":
+            found[component] += amount
+    assert found["ftp"] == 1000 * 14 + 2000 * (60 - 14)
+    assert found["abc_maint"] == -(49 + 9 * (60 - 49))
+    assert book.scored.alarms == []
