@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.rows import DAY_MASK, SINCE_SHIFT
+from services.scoring.rows import BEFORE_SHIFT, DAY_MASK, SINCE_SHIFT
 from services.scoring.state import CustomerState, day_of
 
 Ints = NDArray[np.int64]
@@ -14,23 +14,33 @@ Away = tuple[date, date | None]  # the day of the last closing; that of the next
 _NEVER = 1 << 40
 
 
-def of_accounts(owners: Ints, turns: Ints, customers: int) -> Ints:
-    """Of so many customers the day of leaving and that of coming back, 0: none; `owners` says whose
-    each account is. A closing of a day to come is told, too."""
-    closed, since = turns & DAY_MASK, turns >> SINCE_SHIFT & DAY_MASK
-    found = np.zeros((customers, 2), np.int64)
-    left_on, back_on = found.T
-    np.maximum.at(left_on, owners, closed)
-    back_on[:] = _NEVER
-    np.minimum.at(back_on, owners, np.where(since > 0, since, _NEVER))
-    found[(left_on == 0) | (back_on <= left_on)] = 0
-    back_on[back_on == _NEVER] = 0
-    return found
+def of_accounts(owners: Ints, turns: Ints, last_away: Ints) -> Ints:
+    """Of customers the day of leaving and that of coming back, 0: none; `owners` says whose each
+    account is. As `leaving.at_end` of the end of all days: what is told of a day to come counts."""
+    everyone = np.arange(len(last_away))
+    words = np.concatenate([turns, last_away])
+    closed, since = words & DAY_MASK, words >> SINCE_SHIFT & DAY_MASK
+    before, kept_through = turns >> BEFORE_SHIFT, last_away >> BEFORE_SHIFT
+    # The spans with an account: up to a closing, since an opening, and the one that is kept.
+    opened = since[: len(turns)] > 0
+    owner = np.concatenate([owners, owners[opened], everyone])
+    begins = np.concatenate([before, since[: len(turns)][opened], since[len(turns) :]])
+    never = np.full(np.count_nonzero(opened), _NEVER)
+    ends = np.concatenate([closed[: len(turns)], never, kept_through + 1])
+    back_on = np.full(len(last_away), _NEVER)
+    while np.any(reaches := (ends >= back_on[owner]) & (begins < back_on[owner])):
+        np.minimum.at(back_on, owner[reaches], begins[reaches])
+    whose = np.concatenate([owners, everyone])
+    left_on = np.zeros(len(last_away), np.int64)
+    np.maximum.at(left_on, whose, np.where(closed < back_on[whose], closed, 0))
+    back_on[(back_on == _NEVER) | (left_on == 0)] = 0
+    return np.column_stack((left_on, back_on))
 
 
 def away(customer: CustomerState) -> Away | None:
     """None: he has always had an account, as far as it is known."""
     turns = np.array([account.closed_on for account in customer.accounts], np.int64)
-    left_on, back_on = of_accounts(np.zeros(len(turns), np.int64), turns, 1)[0].tolist()
+    owners, last_away = np.zeros(len(turns), np.int64), np.array([customer.last_away])
+    left_on, back_on = of_accounts(owners, turns, last_away)[0].tolist()
     day = day_of(left_on)
     return None if day is None else (day, day_of(back_on))

@@ -24,7 +24,7 @@ from services.scoring.state import AccountState, CustomerState
 from services.scoring.watched import settled
 
 WIDTH = 256
-_LEFT_OUT = {"offset", "input_sequence", "ids", "accounts"}
+_LEFT_OUT = {"offset", "input_sequence", "ids", "accounts", "last_away"}
 _NAMES = [name for name in CustomerState.__dataclass_fields__ if name not in _LEFT_OUT]
 _encoder = msgspec.json.Encoder()
 

@@ -4,6 +4,8 @@ Each account row has its closing in one word (`scores/turns.py`). The rows of a 
 through only when he closes an account or has one again, when he would fall silent, and when the
 watermark looks at one who is. What a close decides follows from the days through its own, so a
 closing that is told ahead waits for its day. A loan is no account: nothing is booked on its row.
+An account knows its last two spans, its customer one more that goes over all of them: it is kept
+before an account forgets. So the day on which he came back is known whatever he closes later.
 """
 
 # ruff: noqa: PLR0917 - compiled: numba takes no keywords
@@ -13,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.rows import LEFT, OPENED, SILENCE
+from services.scoring.rows import BEFORE_SHIFT, LEFT, OPENED, SILENCE, SINCE_SHIFT
 from services.scoring.scores import activity, silence, turns
-from services.scoring.scores.compiling import compiled
+from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.signal_rows import signal
 
 Ints = NDArray[np.int64]
@@ -23,29 +25,71 @@ Rows = NDArray[Any]  # structured
 _NEVER: Final = 1 << 40
 
 
+@inlined
+def kept(left_on: int, back_on: int, through: int) -> int:
+    """The day on which he closed his last account, that from which he has one again, and the one
+    through whose end he had one all that time; laid out as the word of an account."""
+    return left_on | back_on << SINCE_SHIFT | through << BEFORE_SHIFT
+
+
+@inlined
+def kept_through(last_away: int) -> int:
+    """The last day of the span that is kept; 0: there is none."""
+    return last_away >> BEFORE_SHIFT
+
+
 @compiled
-def at_end(
-    accounts: Rows, first_account: Ints, next_account: Ints, row: int, day: int
-) -> tuple[int, int]:
-    """Of the end of a day: on which day he closed his last account, 0: he has one. And since when
-    he has one, or will have one again, without a break; 0: for longer than is known, or never."""
-    left_on, since, again = 0, _NEVER, _NEVER
+def _reached_from(
+    customers: Rows, accounts: Rows, first_account: Ints, next_account: Ints, row: int, since: int
+) -> int:
+    """Of the spans with an account that go up to a day without a break, or over it, the earliest
+    first day; that day itself: there is none."""
+    found, last_away = since, customers[row].last_away
+    if kept_through(last_away) + 1 >= since:
+        found = min(found, turns.open_since(last_away))
     account = first_account[row]
     while account >= 0:
-        closed_on = turns.closed_on(accounts[account].closed_on)
-        open_since = turns.open_since(accounts[account].closed_on)
-        if closed_on <= day:
-            left_on = max(left_on, closed_on)
-            if 0 < open_since <= day:
-                since = min(since, open_since)
-        else:
-            since = min(since, turns.open_before(accounts[account].closed_on))
-        if open_since > day:
-            again = min(again, open_since)
+        word = accounts[account].closed_on
+        if turns.closed_on(word) >= since:
+            found = min(found, turns.open_before(word))
+        if turns.open_since(word) > 0:
+            found = min(found, turns.open_since(word))
         account = next_account[account]
-    if since == _NEVER and left_on > 0:
-        return left_on, again if again < _NEVER else 0
-    return 0, since if left_on < since < _NEVER else 0
+    return found
+
+
+@compiled
+def at_end(
+    customers: Rows, accounts: Rows, first_account: Ints, next_account: Ints, row: int, day: int
+) -> tuple[int, int]:
+    """Of the end of a day: when he closed his last account before he came back or, if he has none,
+    before this day; 0: it is not known. And since when he has one without a break, or will have one
+    again; 0: for longer than is known, or never."""
+    since = day + 1
+    found = _reached_from(customers, accounts, first_account, next_account, row, since)
+    while found < since:
+        since = found
+        found = _reached_from(customers, accounts, first_account, next_account, row, since)
+    left_on, again = turns.closed_on(customers[row].last_away), _NEVER
+    left_on = left_on if left_on < since else 0
+    account = first_account[row]
+    while account >= 0:
+        word = accounts[account].closed_on
+        if turns.closed_on(word) < since:
+            left_on = max(left_on, turns.closed_on(word))
+        for opened in (turns.open_before(word), turns.open_since(word)):
+            if opened > day:
+                again = min(again, opened)
+        account = next_account[account]
+    if since <= day:
+        return left_on, since
+    return left_on, again if again < _NEVER else 0
+
+
+@compiled
+def _has_left(left_on: int, back_on: int, day: int) -> bool:
+    """By the two days of `at_end`."""
+    return left_on > 0 and not 0 < back_on <= day
 
 
 @compiled
@@ -74,7 +118,7 @@ def silent_on(
     """The day from which silence holds, by the limits of now; 0: there is none, as for who has
     left. Who has come back has it counted from that day on."""
     c = customers[row]
-    left_on, since = at_end(accounts, first_account, next_account, row, watermark)
+    left_on, since = at_end(customers, accounts, first_account, next_account, row, watermark)
     if left_on > 0 and since == 0:
         return 0
     return silence.of_now(
@@ -89,8 +133,8 @@ def end_silence(
 ) -> int:  # fmt: skip
     """Of one who is silent, if he has left. Returns how many signals there are now."""
     c = customers[row]
-    left_on, _ = at_end(accounts, first_account, next_account, row, watermark)
-    if left_on == 0:
+    left_on, back_on = at_end(customers, accounts, first_account, next_account, row, watermark)
+    if not _has_left(left_on, back_on, watermark):
         return n
     c.silence = 0
     c.silent_on = silent_on(
@@ -108,12 +152,28 @@ def come_back(
     customers: Rows, accounts: Rows, first_account: Ints, next_account: Ints, row: int, day: int,
     mass: Ints, limits: Ints,
 ) -> None:  # fmt: skip
-    """An account was opened, maybe for one who had none: his silence is counted again."""
+    """An account was opened, maybe for one who had none: his silence is counted again, unless it is
+    due before that. Openings of open days may be told in any order."""
     c = customers[row]
-    if c.silence == 0 and c.silent_on == 0:
-        c.silent_on = silent_on(
+    if c.silence == 0:
+        found = silent_on(
             customers, accounts, first_account, next_account, row, day, mass, limits
         )
+        if c.silent_on == 0 or 0 < found < c.silent_on:
+            c.silent_on = found
+
+
+@compiled
+def _keep(
+    customers: Rows, accounts: Rows, first_account: Ints, next_account: Ints, row: int,
+    watermark: int,
+) -> None:  # fmt: skip
+    """Before an account of his forgets: what is known of the days that are closed."""
+    left_on, back_on = at_end(customers, accounts, first_account, next_account, row, watermark)
+    if back_on > watermark or _has_left(left_on, back_on, watermark):
+        customers[row].last_away = kept(left_on, 0, 0)
+    else:
+        customers[row].last_away = kept(left_on, back_on, watermark)
 
 
 @compiled
@@ -131,8 +191,12 @@ def turn(
             customers, accounts, first_account, next_account, row, max(day, watermark), mass, limits
         )
         return n
+    if turns.forgets(a.closed_on, day):
+        _keep(customers, accounts, first_account, next_account, row, watermark)
     # What was booked on a later day may have been told before it.
     a.closed_on = turns.after_booking(turns.after_closing(a.closed_on, day), a.last_on)
+    if turns.open_since(c.last_away) < day <= kept_through(c.last_away):  # told late
+        c.last_away = kept(turns.closed_on(c.last_away), turns.open_since(c.last_away), day - 1)
     if c.silence == 0 or day > watermark:
         return n
     return end_silence(

@@ -25,6 +25,7 @@ CUSTOMER_FIELDS: Final = (
     "silence",
     "silence_episode",
     "silent_on",
+    "last_away",  # what his accounts no longer say of his last absence: `leaving.kept`; 0: nothing
 )
 ACCOUNT_FIELDS: Final = (
     "sum_minor",
@@ -136,7 +137,7 @@ SINCE_SHIFT: Final = 21
 BEFORE_SHIFT: Final = 42
 DAY_MASK: Final = (1 << SINCE_SHIFT) - 1
 
-RECORD_VERSION: Final = 6
+RECORD_VERSION: Final = 7
 KIND_CUSTOMER: Final = 1
 KIND_PARTITION: Final = 2
 KIND_SPILLED: Final = 3

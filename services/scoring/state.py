@@ -4,7 +4,7 @@ A record is little-endian 64-bit words; byte 0 is the version, byte 1 the kind.
 Customer (key: the customer number):
     word 0    version | kind << 8 | number of accounts << 32
     word 1    number of ids of the open window | number of grades << 32
-    17 words  the customer row, fields in the order of `rows.CUSTOMER_FIELDS`
+    18 words  the customer row, fields in the order of `rows.CUSTOMER_FIELDS`
     accounts  4 words each (`rows.ACCOUNT_FIELDS`), then one word: number of ledger entries |
               words of the ledger << 32 (0: none), one: words of the watch (0: not watched), one
               with the byte lengths of account number | product << 16 | currency << 32 | loan
@@ -23,8 +23,8 @@ Rate (key: NUL + "rate/" + n + "/" + key of `bank.reference`): word 0, then JSON
 figures of the partition rest on; one that it refused is not there.
 Version 1 had no ledgers, those of version 2 do not say which restatements they had, version 3 had
 no features of risk, version 4 no charge for capital and no grades, version 5 did not say which
-accounts were closed: their figures cannot be carried on, so they are refused; the state is rebuilt
-from `bank.events`.
+accounts were closed, version 6 not when a customer had come back: their figures cannot be carried
+on, so they are refused; the state is rebuilt from `bank.events`.
 Day numbers are `date.toordinal()`. A record replaces the one before it when its place is not before
 it: the offset of `bank.events`, then the sequence of the customer's inputs.
 """
@@ -123,6 +123,7 @@ class CustomerState:
     silence: bool
     silence_episode: int
     silent_on: date | None
+    last_away: int  # what his accounts no longer say of his last absence: `leaving.kept`
     accounts: tuple[AccountState, ...]
     ids: tuple[tuple[int, int], ...] = field(repr=False, default=())  # hash, day number
     grades: tuple[tuple[str, int, int], ...] = ()  # loan number or "": all, code, grade

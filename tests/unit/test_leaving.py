@@ -2,7 +2,7 @@
 day of his last closing, however the closings are told."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -123,6 +123,40 @@ STORIES: dict[str, tuple[Told, list[tuple[str, int]]]] = {
     "the bank books behind the closing": ({70: [closing(70)], 75: [act(75, by="bank")]},
                                           [("raised", 105)]),
     "he acts behind the closing": ({70: [closing(70)], 150: [act(150)]}, [("raised", 270)]),
+    "back with two, of which one is closed": (
+        {70: [closing(70)], 150: [opening(150, "2"), opening(150, "3")], 160: [closing(160, "3")]},
+        [("raised", 180)],
+    ),
+    "back, changes the account for another": (
+        {70: [closing(70)], 150: [opening(150, "2")], 160: [opening(160, "3"), closing(160, "2")]},
+        [("raised", 180)],
+    ),
+    "back, has another, closes the first": (
+        {70: [closing(70)], 150: [opening(150, "2")], 155: [opening(155, "3")],
+         160: [closing(160, "2")]},
+        [("raised", 180)],
+    ),
+    "back with the old one, closes it again for another": (
+        {70: [closing(70)], 150: [opening(150, "1")], 155: [opening(155, "3")],
+         160: [closing(160)]},
+        [("raised", 180)],
+    ),
+    "back, and an account forgets the day": (
+        {70: [closing(70)], 150: [opening(150, "1")], 160: [opening(160, "2")],
+         165: [closing(165)], 170: [opening(170, "1")], 172: [closing(172, "2")],
+         173: [opening(173, "3")], 175: [closing(175)]},
+        [("raised", 180)],
+    ),
+    "silent, left, back with two of which one is closed": (
+        {120: [closing(120)], 200: [opening(200, "2"), opening(200, "3")],
+         210: [closing(210, "3")]},
+        [*ENDED, ("raised", 230)],
+    ),
+    "back, left again as is told late, and back": (
+        {70: [closing(70)], 150: [opening(150, "1")], 157: [opening(157, "2")],
+         160: [closing(154)]},
+        [("raised", 187)],
+    ),
     "a closing of before a booking": ({100: [act(100, by="bank")], 110: [closing(80)]},
                                       [("raised", SILENT)]),
 }  # fmt: skip
@@ -150,6 +184,27 @@ def test_it_is_the_same_in_any_split_after_a_kill_and_with_prices(
     scored = live(told, **way)
     assert not scored.refused
     assert said(scored) == expected
+
+
+@pytest.mark.parametrize("told", [STORIES["back with two, of which one is closed"][0],
+                                  STORIES["another opened after he was silent"][0]])  # fmt: skip
+def test_the_alert_of_one_who_came_back_counts_from_that_day(told: Told) -> None:
+    (one,) = [s for s in map(msgspec.json.decode, live(told).signals.values())
+              if s["rule"] == "silence"]  # fmt: skip
+    midnight = datetime(FIRST_DAY.year, 1, 1, tzinfo=ZoneInfo("Asia/Shanghai")) + (
+        day(180) - date(FIRST_DAY.year, 1, 1)
+    )
+    assert datetime.fromisoformat(one["at"]) == midnight
+    assert one["terms"]["silent_days"] == 180 - LAST_ACT
+
+
+@pytest.mark.parametrize("first", [150, 155])
+def test_openings_of_open_days_in_any_order_give_the_same_silence(first: int) -> None:
+    """He acts before it would be due by the later opening."""
+    openings = {150: opening(150, "2"), 155: opening(155, "3")}
+    told = [openings.pop(first), *openings.values()]
+    found = said(live({70: [closing(70)], 149: told, 183: [act(183, "2")]}))
+    assert found[:2] == [("raised", 180), ("cleared", 183)]
 
 
 def test_who_comes_back_and_acts_is_silent_by_his_new_last_act() -> None:
@@ -230,6 +285,22 @@ ABSENCES: dict[str, tuple[Told, absences.Away | None]] = {
     "until the bank books": ({70: [closing(70)], 75: [act(75, by="bank")]}, (day(70), day(75))),
     "another on the day": ({70: [closing(70), opening(70, "2")]}, None),
     "one of two": ({1: [opening(1, "2")], 70: [closing(70)]}, None),
+    "back, changes the account for another": (
+        STORIES["back, changes the account for another"][0], (day(70), day(150)),
+    ),
+    "back, and has a second one for some days": (
+        {70: [closing(70)], 150: [opening(150, "2")], 155: [opening(155, "3")],
+         160: [closing(160, "3")]},
+        (day(70), day(150)),
+    ),
+    "back with the old one, closes it again for another": (
+        STORIES["back with the old one, closes it again for another"][0], (day(70), day(150)),
+    ),
+    "back, left again as is told late, and back": (
+        STORIES["back, left again as is told late, and back"][0], (day(154), day(157)),
+    ),
+    "and left again": ({70: [closing(70)], 150: [opening(150, "1")], 170: [closing(170)]},
+                       (day(170), None)),
 }  # fmt: skip
 
 

@@ -63,6 +63,7 @@ ANALYZE = text(
 )
 CUSTOMERS_TOLD = texts_first(CUSTOMER_COLUMNS, 1)
 _CUSTOMER_COUNT = CUSTOMER_FIELDS.index("count")
+_LAST_AWAY = CUSTOMER_FIELDS.index("last_away")
 _CLOSED_ON = ACCOUNT_FIELDS.index("closed_on")
 CUSTOMER_HEAD = bytes((RECORD_VERSION, KIND_CUSTOMER))
 DAYS = ("activity_on", "first_on", "last_on", "mean_on", "recovers_on", "silent_on", *ABSENCE)
@@ -76,7 +77,8 @@ def _value(word: str) -> str:
     return f"{word}_n <> 0" if word in FLAGS else f"{word}_n"
 
 
-_SET = [(NAMES.get(name, name), _value(name)) for name in (*CUSTOMER_FIELDS, *ABSENCE)]
+_SET = [(NAMES.get(name, name), _value(name)) for name in (*CUSTOMER_FIELDS, *ABSENCE)
+        if name != "last_away"]  # the worker's; `ABSENCE` has what it comes to
 # Both are safe as merges: whoever writes a number's figures holds the number.
 FOLD = text(
     f"""
@@ -252,7 +254,9 @@ def _stage(tx: Tx, records: Sequence[Record], told: state_columns.Columns) -> No
     numbers = Texts.of([record.key or b"" for record in records])
     places = np.array([(record.partition, record.offset) for record in records], np.int64)
     scored = told.rows[:, _CUSTOMER_COUNT] > 0
-    away = absences.of_accounts(told.owners, told.figures[:, _CLOSED_ON], len(records))
+    away = absences.of_accounts(
+        told.owners, told.figures[:, _CLOSED_ON], told.rows[:, _LAST_AWAY]
+    )
     staged(tx, "told_customers", CUSTOMERS_TOLD)
     copy_columns(
         tx, "told_customers", CUSTOMER_COLUMNS, [numbers.taken(scored)],

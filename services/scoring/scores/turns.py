@@ -44,6 +44,12 @@ def closes_after(turns: int, day: int) -> int:
 
 
 @inlined
+def forgets(turns: int, day: int) -> bool:
+    """Does a closing on a day take the place of another one?"""
+    return closed_on(turns) > 0 and 0 < open_since(turns) <= day
+
+
+@inlined
 def after_closing(turns: int, day: int) -> int:
     """Of closings without an opening between them the first counts; one of before the account was
     opened again does not."""
