@@ -103,6 +103,12 @@ def test_the_close_of_the_day_on_which_a_number_leaves_tells_of_the_silence_of_t
     bank.close(day(LEFT))
     taken(space, scoring, bank, LEFT + 1, 1)
     assert silences(scoring) == [(midnight(LEFT), None)] == bank.replayed()
+    ((name, said),) = told(space)
+    assert name == "AlertRaised"
+    assert said.startswith(
+        "1 customer number with all accounts closed; last own transaction of the rest on"
+        f" {day(60)}, usually every 3 days; raised on {day(LEFT)}"
+    ), "he who left acted two days before"
 
 
 def test_an_account_that_is_changed_for_another_on_one_day_is_no_leaving(
@@ -143,3 +149,4 @@ def test_the_close_of_the_day_on_which_a_number_is_back_ends_the_silence_of_the_
     bank.close_through(day(LEFT + 11), day(LEFT + 10))
     taken(space, scoring, bank, LEFT + 12, 1)
     assert silences(scoring) == [(midnight(LEFT), midnight(LEFT + 11))] == bank.replayed()
+    assert told(space)[-1] == ("AlertCleared", "The customer has an account again")

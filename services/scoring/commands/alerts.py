@@ -247,7 +247,8 @@ def _by_signals(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]
         return _of_signals(tx, party, rule, alert_id, episode, signals)
 
     last = causes.last_of([signals[c.id] for c in crossings])
-    ended_by = {c.at: signals[c.id].terms for c in crossings if c.kind == "cleared"}
+    back = {at: {"open_accounts": 1} for _, at in party.away.values() if at}
+    ended_by = back | {c.at: signals[c.id].terms for c in crossings if c.kind == "cleared"}
     _compare(tx, party, rule, wanted, _Means(new, moved_by, last, ended_by, judged))
 
 
@@ -322,7 +323,8 @@ def _of_signals(  # noqa: PLR0917 - the parts of one alert
         Evidence(s.customer_number, s.score_ppm, s.terms, tuple(s.event_ids), s.id)
         for s in raised_by
     ]
-    why = stake.reason(rule, evidence, business_date(episode.at, tx.clock.zone))
+    left = len(episodes.away_at(party.active_from, party.away, episode.at))
+    why = stake.reason(rule, evidence, business_date(episode.at, tx.clock.zone), left)
     telling = signals[why.signal_id or raised_by[0].id]
     alert = _new_alert(tx, party, rule, alert_id, episode, why, telling.model_version)
     if rule in stake.FINDINGS:
@@ -353,7 +355,7 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         terms=dict(why.terms),
         event_ids=list(why.event_ids),
         signal_id=why.signal_id,
-        text=wording.raised_text(rule, why.terms, currency, on),
+        text=wording.raised_text(rule, why.terms, currency, on, why.left_numbers),
         model_version=version,
     )
 
