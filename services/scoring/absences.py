@@ -37,6 +37,15 @@ def of_accounts(owners: Ints, turns: Ints, last_away: Ints) -> Ints:
     return np.column_stack((left_on, back_on))
 
 
+def as_of(away: Away | None, closed_on: date | None) -> Away | None:
+    """What the closes through this day have decided of it: a turn that is told ahead waits for the
+    close of its day."""
+    if away is None or closed_on is None or away[0] > closed_on:
+        return None
+    left_on, back_on = away
+    return left_on, back_on if back_on is not None and back_on <= closed_on else None
+
+
 def away(customer: CustomerState) -> Away | None:
     """None: he has always had an account, as far as it is known."""
     turns = np.array([account.closed_on for account in customer.accounts], np.int64)

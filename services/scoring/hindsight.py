@@ -29,6 +29,8 @@ GOALS = {"collapse": "collapse", "outflow_ahead": "outflow", "distress": "distre
 OF_CUSTOMER = ("silence", "outflow")
 ACTIONS_MIN = 5  # of a customer whose silence is a question
 _Account = tuple[str, str]  # number, product: only together they are one
+_Span = tuple[int, int]  # from a day until before another
+_NEVER = 1 << 40
 
 
 class Booking(NamedTuple):
@@ -113,6 +115,7 @@ class _Life:
     actions: Any
     opened_on: int
     until: int
+    away: Sequence[_Span] = ()  # of a customer: when he had no account
 
     def known(self, day: int, horizon: int) -> bool:
         return self.opened_on <= day and day + horizon <= self.until
@@ -125,6 +128,8 @@ class _Life:
         if rule == "no_purchase":
             return _none_in(self.purchases, day, horizon)
         if rule == "silence":
+            if any(left <= day + horizon and day < back for left, back in self.away):
+                return None  # who has left is not silent
             return _none_in(self.actions, day, horizon)
         if rule == "outflow":
             past = window(self.daily.balances, at - PAST_DAYS + 1, at) / PAST_DAYS
@@ -194,6 +199,7 @@ def lives(
     bookings: defaultdict[_Account, list[Booking]] = defaultdict(list)
     opened: dict[_Account, int] = {}
     closed: dict[_Account, int] = {}
+    shut: defaultdict[_Account, list[_Span]] = defaultdict(list)
     for event in told:
         account = _account(event)
         if event.type == AccountClosed.TYPE:
@@ -206,7 +212,7 @@ def lives(
         if event.type == AccountOpened.TYPE:
             opened.setdefault(account, event.on)
             if closed.get(account, event.on + 1) <= event.on:
-                del closed[account]  # opened again: its life goes on
+                shut[account].append((closed.pop(account), event.on))  # its life goes on
         elif event.type == TransactionBooked.TYPE and event.on <= through:
             bookings[account].append(event)
     found = {}
@@ -216,8 +222,27 @@ def lives(
         if until >= first:
             found[account] = _life(own, min(opened.get(account, first), first), until)
     all_of = [b for own in bookings.values() for b in own]
-    whole = _life(all_of, min(b.on for b in all_of), through) if all_of else None
+    if not all_of:
+        return found, None
+    whole = _life(all_of, min(b.on for b in all_of), through)
+    for account in every:
+        own_days = [b.on for b in bookings[account]]
+        first = min([*own_days, opened.get(account, _NEVER)])
+        shut[account].append((0, first))
+        left_on = closed.get(account, _NEVER)
+        if max(own_days, default=0) <= left_on:  # else the bank says that it is open
+            shut[account].append((left_on, _NEVER))
+    whole.away = _in_all(shut.values())
     return found, whole
+
+
+def _in_all(spans: Iterable[Sequence[_Span]]) -> list[_Span]:
+    """What lies in a span of each account, but before the first of them."""
+    found = [(0, _NEVER)]
+    for own in spans:
+        both = ((max(a, c), min(b, d)) for a, b in found for c, d in own)
+        found = [(begin, end) for begin, end in both if begin < end]
+    return [(begin, end) for begin, end in found if begin > 0]
 
 
 def judge(

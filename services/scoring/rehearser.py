@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from services.scoring import rule_set, seen
+from services.scoring import absences, rule_set, seen
 from services.scoring.columns import Asked
 from services.scoring.commands import rehearsals as commands
 from services.scoring.commands.rehearsals import Claimed
@@ -312,13 +312,18 @@ class _Counted:
 
     def _by_signals(self, party: Party) -> dict[tuple[bool, str], "_Found"]:
         active = {n: self.midnight(on) if on else None for n, on in party.active_from.items()}
-        away = absences_of(party.away, self._zone)
+        closed = {n: absences.as_of(one, self._through) for n, one in party.away.items()}
+        away = absences_of({n: one for n, one in closed.items() if one}, self._zone)
+        begin = self.midnight(self._from_on)
+        left = {at for at, _ in away.values() if at >= begin}  # a leaving has no signal
         every = {}
         for (proposed, rule), crossings in party.crossings.items():
             if rule == outflows.RULE and len(active) > 1:
                 continue
             found = episodes(rule, crossings, active, away)
-            begun = [e for e in found if not party.carried.issuperset(e.raised_by)]
+            begun = [
+                e for e in found if e.at in left or not party.carried.issuperset(e.raised_by)
+            ]
             every[proposed, rule] = _Found(found, begun)
         return every
 

@@ -153,8 +153,8 @@ class Replay:
         first_on, away, through = {}, {}, self._through()
         for one in self.customers():
             first_on[one.customer_number] = one.first_on
-            absence = absences.away(one)
-            if absence is not None and absence[0] <= through:
+            absence = absences.as_of(absences.away(one), through)
+            if absence is not None:
                 away[one.customer_number] = absence
         rules = self.engine.sets.first
         sets = [Limits(0, rules.model.version, rules.rules.thresholds)]

@@ -183,6 +183,13 @@ class CustomerStateRow(Base):
     left_on: Mapped[date | None]  # he closed his last account; back_on: he has one again
     back_on: Mapped[date | None]
 
+    __table_args__ = (
+        Index("customer_state_left_on", "partition", "left_on",
+              postgresql_where=sql("left_on is not null")),
+        Index("customer_state_back_on", "partition", "back_on",
+              postgresql_where=sql("back_on is not null")),
+    )  # fmt: skip
+
 
 class AccountFigureRow(Base):
     """Exact sum and count of an account's transactions for one of its holders' numbers."""
@@ -228,20 +235,12 @@ class PartyFigureRow(Base):
     )
     __table_args__ = (
         Index("party_figures_sum_band", sql("sum_band desc")),
-        Index(
-            "party_figures_last_months",
-            sql("last_12_months_minor desc"),
-            sql("party_id desc"),
-            postgresql_where=sql("numbers > 0"),
-        ),
+        Index("party_figures_last_months", sql("last_12_months_minor desc"), sql("party_id desc"),
+              postgresql_where=sql("numbers > 0")),
         Index("party_figures_earned_band", sql("earned_band desc")),
-        Index(
-            "party_figures_risk",
-            sql("margin_at_risk_minor desc"),
-            "party_id",
-            postgresql_where=sql("margin_at_risk_minor > 0"),
-        ),
-    )
+        Index("party_figures_risk", sql("margin_at_risk_minor desc"), "party_id",
+              postgresql_where=sql("margin_at_risk_minor > 0")),
+    )  # fmt: skip
 
 
 class ScoreWaitingRow(Base):

@@ -17,6 +17,16 @@ def test_an_alert_is_said_as_a_banker_would():
         "en": "Last own transaction on 2026-01-10, usually every 9 days; raised on 2026-02-20. "
               "1 transaction by the customer would end it",
     }
+    for left_numbers, closed in ((1, "1 customer number"), (2, "2 customer numbers")):
+        of_the_rest = wording.raised_text("silence", silence, "CNY", RAISED_ON, left_numbers)
+        assert of_the_rest == {
+            "zh-CN": f"{left_numbers} 个客户号已销掉全部账户;"
+                     "其余客户号最后一次自主交易在 2026-01-10,平时每 9 天一次,2026-02-20 预警。"
+                     "客户再交易 1 次即可解除",
+            "en": f"{closed} with all accounts closed; last own transaction of the rest on "
+                  "2026-01-10, usually every 9 days; raised on 2026-02-20. "
+                  "1 transaction by the customer would end it",
+        }  # fmt: skip
     outflow = {"balance_minor": 1_234_500, "mean_minor": 8_500_000,
                "clear_deposit_minor": 5_565_401}  # fmt: skip
     assert wording.raised_text("outflow", outflow, "CNY", RAISED_ON) == {
@@ -33,6 +43,9 @@ def test_an_alert_is_said_as_a_banker_would():
     }  # fmt: skip
     assert wording.cleared_text("silence", left) == {
         "zh-CN": "客户已销掉全部账户", "en": "The customer has closed all accounts",
+    }  # fmt: skip
+    assert wording.cleared_text("silence", {"open_accounts": 1}) == {
+        "zh-CN": "客户又有账户了", "en": "The customer has an account again",
     }  # fmt: skip
 
 

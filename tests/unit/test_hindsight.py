@@ -140,6 +140,64 @@ def test_the_small_rules_are_judged_by_all_accounts_of_the_customer() -> None:
     assert told([*drained(200), other], of_all("outflow", 200))["outflow"].wrong == 1
 
 
+def closing(n: int, account: str = "A") -> Booking:
+    return Booking(AccountClosed.TYPE, account, "CA", on(n), 0, "", "")
+
+
+OTHER = opened()._replace(account_number="B", on=on(40))
+BUSY_AGAIN = tuple(booked(n, 100) for n in range(320, 400, 5))
+
+
+def back(n: int) -> Booking:
+    return opened()._replace(on=on(n))
+
+
+def back_with_other(n: int) -> Booking:
+    return OTHER._replace(on=on(n))
+
+
+@pytest.mark.parametrize(
+    ("later", "misses"),
+    [
+        ((), 1),
+        ((closing(203),), 0),
+        ((closing(211 + 90),), 0),  # a month ends on 211, the last that asks of him on 242
+        ((closing(211 + 91),), 1),
+        ((closing(203), booked(204, -1, by="bank")), 1),
+        ((closing(203), booked(203, -1, by="bank")), 0),
+        ((OTHER, closing(203)), 1),
+        ((OTHER, closing(203), closing(199, "B")), 0),
+        ((closing(203), back(242)), 1),
+        ((closing(203), back(243)), 0),
+        ((closing(203), back_with_other(242)), 1),
+        ((closing(203), back_with_other(243)), 0),
+        ((closing(203), back(320), *BUSY_AGAIN), 0),
+        ((closing(203), back(203)), 1),
+        ((closing(203), back_with_other(203)), 1),  # changed for another on one day
+    ],
+)  # fmt: skip
+def test_who_has_left_is_no_silence_that_nobody_warned_of(
+    later: tuple[Booking, ...], misses: int
+) -> None:
+    """He acts every five days until day 195, and never again with the account."""
+    acts = [booked(n, 100) for n in range(0, 200, 5)]
+    assert told([opened(), *acts, *later])["silence"].misses == misses
+
+
+@pytest.mark.parametrize(("left", "judged"), [(300, 0), (301, 1)])
+def test_a_warning_of_silence_is_judged_by_who_stays_for_its_whole_horizon(
+    left: int, judged: int
+) -> None:
+    acts = [booked(n, 100) for n in range(0, 200, 5)]
+    events = [opened(), *acts, closing(left)]
+    assert told(events, of_all("silence", 210))["silence"].judged == judged
+
+
+def test_an_outflow_of_who_then_leaves_was_one() -> None:
+    found = told([*drained(200), closing(230)], of_all("outflow", 200))["outflow"]
+    assert (found.hits, found.wrong, found.misses) == (1, 0, 0)
+
+
 def test_nothing_is_asked_of_a_closed_account() -> None:
     closed = Booking(AccountClosed.TYPE, "A", "CA", on(230), 0, "", "")
     found = told([*drained(200), closed], given("outflow_ahead", 180))["outflow_ahead"]

@@ -1,12 +1,14 @@
 """Which alerts of a rehearsal count since the sets parted, and under whose name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.scoring.absences import Away
 from services.scoring.queries.rehearsals import Party
 from services.scoring.rehearser import _Counted
 from services.scoring.rule_set import first_thresholds
@@ -31,9 +33,10 @@ def _raised(on: date, number: str = "N1") -> Crossing:
 def _party(
     name: str, manager: str, found: dict[tuple[bool, str], list[Crossing]], *,
     carried: Sequence[str] = (), numbers: int = 1, moves: Sequence[tuple[date, int]] = (),
+    away: Mapping[str, Away] = MappingProxyType({}),
 ) -> Party:  # fmt: skip
     active = {f"N{n}": date(2024, 1, 1) for n in range(1, numbers + 1)}
-    return Party(name, manager, active, {}, found, frozenset(carried), (), list(moves))
+    return Party(name, manager, active, away, found, frozenset(carried), (), list(moves))
 
 
 def _counted(*parties: Party) -> dict[str, Any]:
@@ -61,6 +64,32 @@ def test_an_episode_began_since_then_unless_all_that_raised_it_was_there_before(
     party = _party("P1", "RM-1", {(PROPOSED, "silence"): crossings}, numbers=2,
                    carried=[crossings[n].id for n in carried])  # fmt: skip
     assert _alerts(_counted(party), "silence") == (0, counts, 0)
+
+
+@pytest.mark.parametrize(
+    ("left", "counts"),
+    [(None, 0), (PARTED - timedelta(days=1), 0), (PARTED, 1), (PARTED + timedelta(days=5), 1),
+     (THROUGH, 1), (THROUGH + timedelta(days=1), 0)],
+    ids=str,
+)  # fmt: skip
+def test_a_silence_that_begins_as_the_other_number_leaves_counts_from_the_first_day_on(
+    left: date | None, counts: int
+) -> None:
+    """By a close of a day that both sides have judged. The silent number was so before."""
+    silent = [_raised(PARTED - timedelta(days=20))]
+    away: dict[str, Away] = {"N2": (left, None)} if left else {}
+    party = _party("P1", "RM-1", {(NOW, "silence"): silent, (PROPOSED, "silence"): silent},
+                   numbers=2, carried=[silent[0].id], away=away)  # fmt: skip
+    assert _alerts(_counted(party), "silence") == (counts, counts, counts)
+
+
+def test_a_silence_from_before_that_a_leaving_did_not_begin_does_not_count() -> None:
+    """The number that leaves was silent, too."""
+    silent = [_raised(PARTED - timedelta(days=20)), _raised(PARTED - timedelta(days=9), "N2")]
+    party = _party("P1", "RM-1", {(PROPOSED, "silence"): silent}, numbers=2,
+                   carried=[one.id for one in silent],
+                   away={"N2": (PARTED + timedelta(days=5), None)})  # fmt: skip
+    assert _alerts(_counted(party), "silence") == (0, 0, 0)
 
 
 @pytest.mark.parametrize(("days", "counts"), [(-1, 0), (0, 1), (1, 1)])

@@ -225,6 +225,17 @@ def test_the_number_that_was_active_last_speaks_for_a_silent_party():
     assert why.risk_ppm == 950_000, "as sure as the least sure number"
 
 
+def test_who_has_no_account_as_an_alert_begins_is_said_of_a_silence_alone():
+    active = {"A": day(0), "B": day(0), "C": None, "D": day(25)}
+    away = {"B": (day(20), day(30)), "C": (day(1), None), "D": (day(10), None)}
+    gone = [sorted(episodes.away_at(active, away, day(n))) for n in (19, 20, 25, 29, 30)]
+    assert gone == [[], ["B"], ["B", "D"], ["B", "D"], ["D"]], "C never was active"
+    terms = {"last_on": "2026-01-01", "silent_days": 40, "mean_gap_milli_days": 4000}
+    one = Evidence("A", 990_000, terms)
+    assert stake.reason("silence", [one], date(2026, 2, 20), 2).left_numbers == 2
+    assert stake.reason("outflow", [one], date(2026, 2, 20), 2).left_numbers == 0
+
+
 @pytest.mark.parametrize(
     ("risk_ppm", "at_stake", "expected"),
     [(500_000, 1_000_001, 500_000), (1_000_000, 7, 7), (0, 100, 0), (900_000, -100, 0)],

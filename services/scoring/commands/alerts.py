@@ -10,10 +10,14 @@ import msgspec
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from services.scoring import absences
+from services.scoring.absences import Away
 from services.scoring.commands import causes, outcomes, parties, stakes
 from services.scoring.commands.causes import Mover
 from services.scoring.commands.copying import as_array
 from services.scoring.commands.telling import tell_cleared, tell_raised
+from services.scoring.contribution_tables import RollRow
+from services.scoring.party_episodes import absences_of
 from services.scoring.queries.outflows import greatest
 from services.scoring.rules import episodes, outflows, recovery, stake, wording
 from services.scoring.rules.episodes import Absence, Crossing, Episode, Known
@@ -202,15 +206,19 @@ def _load(tx: Tx, party_ids: list[str]) -> list[_Party]:
     for party_id, (contribution_minor, at_stake_minor) in stakes.of_parties(tx, party_ids).items():
         party = found[party_id]
         party.contribution_minor, party.at_stake_minor = contribution_minor, at_stake_minor
-    for of, number, first_on, left_on, back_on in tx.session.execute(
+    away: dict[str, dict[str, Away]] = defaultdict(dict)
+    for of, number, first_on, left_on, back_on, closed_on in tx.session.execute(
         select(NumberRow.party_id, NumberRow.customer_number, CustomerStateRow.first_on,
-               CustomerStateRow.left_on, CustomerStateRow.back_on)
+               CustomerStateRow.left_on, CustomerStateRow.back_on, RollRow.closed_on)
         .outerjoin(CustomerStateRow, CustomerStateRow.customer_number == NumberRow.customer_number)
+        .outerjoin(RollRow, RollRow.partition == CustomerStateRow.partition)
         .where(NumberRow.party_id.in_(party_ids))
     ):
         found[of or ""].active_from[number] = parties.midnight(first_on, tx)
-        if (left_at := parties.midnight(left_on, tx)) is not None and left_at <= tx.bank_now:
-            found[of or ""].away[number] = left_at, parties.midnight(back_on, tx)
+        if left_on and (absence := absences.as_of((left_on, back_on), closed_on)):
+            away[of or ""][number] = absence
+    for party_id, own in away.items():
+        found[party_id].away = absences_of(own, tx.clock.zone)
     for of, signal in tx.session.execute(
         select(NumberRow.party_id, SignalRow)
         .join(SignalRow, SignalRow.customer_number == NumberRow.customer_number)
@@ -239,7 +247,8 @@ def _by_signals(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]
         return _of_signals(tx, party, rule, alert_id, episode, signals)
 
     last = causes.last_of([signals[c.id] for c in crossings])
-    ended_by = {c.at: signals[c.id].terms for c in crossings if c.kind == "cleared"}
+    back = {at: {"open_accounts": 1} for _, at in party.away.values() if at}
+    ended_by = back | {c.at: signals[c.id].terms for c in crossings if c.kind == "cleared"}
     _compare(tx, party, rule, wanted, _Means(new, moved_by, last, ended_by, judged))
 
 
@@ -314,7 +323,8 @@ def _of_signals(  # noqa: PLR0917 - the parts of one alert
         Evidence(s.customer_number, s.score_ppm, s.terms, tuple(s.event_ids), s.id)
         for s in raised_by
     ]
-    why = stake.reason(rule, evidence, business_date(episode.at, tx.clock.zone))
+    left = len(episodes.away_at(party.active_from, party.away, episode.at))
+    why = stake.reason(rule, evidence, business_date(episode.at, tx.clock.zone), left)
     telling = signals[why.signal_id or raised_by[0].id]
     alert = _new_alert(tx, party, rule, alert_id, episode, why, telling.model_version)
     if rule in stake.FINDINGS:
@@ -345,7 +355,7 @@ def _new_alert(  # noqa: PLR0917 - the parts of one alert
         terms=dict(why.terms),
         event_ids=list(why.event_ids),
         signal_id=why.signal_id,
-        text=wording.raised_text(rule, why.terms, currency, on),
+        text=wording.raised_text(rule, why.terms, currency, on, why.left_numbers),
         model_version=version,
     )
 

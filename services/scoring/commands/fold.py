@@ -5,6 +5,7 @@ its inputs; between two of the same place the later one in the log has seen more
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 
 import msgspec
 import numpy as np
@@ -96,6 +97,22 @@ FOLD = text(
               is distinct from (new.first_on, new.left_on, new.back_on) as counts_anew
     """  # noqa: S608 - names are ours
 )
+# Whose leaving or coming back these closes decide; `rolls` has those before them.
+DECIDED = text(
+    """
+    select s.customer_number
+      from unnest(cast(:partitions as int[]), cast(:days as date[])) as x(partition, closed_on)
+      left join rolls r using (partition)
+     cross join lateral (
+       select customer_number from customer_state
+        where partition = x.partition and left_on <= x.closed_on
+          and left_on > coalesce(r.closed_on, date '0001-01-01')
+       union all
+       select customer_number from customer_state
+        where partition = x.partition and back_on <= x.closed_on
+          and back_on > coalesce(r.closed_on, date '0001-01-01')) s
+    """
+)
 KEEP_TOTALS = text(
     """
     insert into control_totals (partition, position, count, sums, watermark_on)
@@ -144,15 +161,21 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     CUSTOMERS.inc(len(newest))
     partitions = _partitions(others)
     rule_sets.note_partitions(tx, partitions)
+    decided = _decided(tx, partitions)
     rolling.note_closed(tx, partitions)
     rates = list(_rates(others))
     pools.note_taken(tx, [rate for _, rate in rates])
     open_leaves.note_overdrafts(tx, rates)
+    if not newest and not decided:
+        return
+    numbers = [(record.key or b"").decode() for record in newest]
+    party_of = sharing.hold_numbers(tx, {*numbers, *decided})
+    asked = _parties(party_of, decided)
     if not newest:
+        parties.lock_parties(tx, asked)
+        alerts.refresh(tx, alerts.with_signals(tx, asked))
         return
     told = state_columns.read([record.value or b"" for record in newest])
-    numbers = [(record.key or b"").decode() for record in newest]
-    party_of = sharing.hold_numbers(tx, numbers)
     _stage(tx, newest, told)
     accrues = bool(told.has_ledger.any())
     touched = open_leaves.keep_open_leaves(tx) if accrues else set()
@@ -160,7 +183,7 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     won = [row.customer_number for row in folded]
     tx.session.execute(FOLD_ACCOUNTS, {"won": as_array(won)})
     touched |= _parties(party_of, won)
-    parties.lock_parties(tx, touched)
+    parties.lock_parties(tx, touched | asked)
     parties.recompute(tx, touched)
     if accrues:
         contribution.add_to_totals(tx)
@@ -168,7 +191,19 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
         outflows.ask_anew(tx, touched)
     released = alerts.release(tx, won)
     anew = _parties(party_of, (row.customer_number for row in folded if row.counts_anew))
-    alerts.refresh(tx, _parties(party_of, released) | alerts.with_signals(tx, anew))
+    alerts.refresh(tx, _parties(party_of, released) | alerts.with_signals(tx, anew | asked))
+
+
+def _decided(tx: Tx, partitions: Iterable[state.PartitionState]) -> set[str]:
+    """The numbers whose absences begin or end by days that are closed with this poll. What the poll
+    itself says of a number is seen as it is folded."""
+    closed = [(one.partition, date.fromordinal(one.watermark)) for one in partitions
+              if one.watermark]  # fmt: skip
+    if not closed:
+        return set()
+    told, days = zip(*closed, strict=True)
+    asked = {"partitions": list(told), "days": list(days)}
+    return set(tx.session.execute(DECIDED, asked).scalars())
 
 
 def _parties(party_of: Mapping[str, str | None], numbers: Iterable[str]) -> set[str]:

@@ -96,6 +96,18 @@ def _turns(
     return deque(sorted(found, key=lambda turn: turn[:2]))
 
 
+def away_at(
+    active_from: Mapping[str, datetime | None], away: Mapping[str, Absence], at: datetime
+) -> set[str]:
+    """The numbers that were active by then and have no account at this instant."""
+    return {
+        number
+        for number, (left_at, back_at) in away.items()
+        if (since := active_from.get(number)) is not None and since <= at
+        and left_at <= at and (back_at is None or at < back_at)
+    }  # fmt: skip
+
+
 def in_order(crossings: Iterable[Crossing]) -> list[Crossing]:
     """In the order in which they count. One that is dated before what its holder crossed last
     counts from then: it could not be known earlier, and it must not come before what it ends."""

@@ -35,13 +35,17 @@ class Reason:
     terms: dict[str, int]
     event_ids: tuple[str, ...]
     signal_id: str | None = None  # none: what its sums came to
+    left_numbers: int = 0  # of its party, without an account as a silence began
 
 
-def reason(rule: str, evidence: Sequence[Evidence], on: date) -> Reason:
+def reason(
+    rule: str, evidence: Sequence[Evidence], on: date, left_numbers: int = 0
+) -> Reason:
     """One reason out of the signals that held as the alert began, on this day.
 
-    Silence: the number that was active last speaks for the party, and the party is as surely gone
-    as its least sure number. Other rules: the number with the greatest score.
+    Silence: of the numbers that have an account the one that was active last speaks for the party,
+    and the party is as surely gone as its least sure number. `left_numbers`: how many have none.
+    Other rules: the number with the greatest score.
     """
     if rule in OF_ALL_NUMBERS:
         chosen = max(evidence, key=lambda e: (str(e.terms["last_on"]), e.customer_number))
@@ -56,8 +60,10 @@ def reason(rule: str, evidence: Sequence[Evidence], on: date) -> Reason:
     else:
         chosen = max(evidence, key=lambda e: (e.score_ppm, e.customer_number))
         terms = {code: value for code, value in chosen.terms.items() if isinstance(value, int)}
-        risk = chosen.score_ppm
-    return Reason(risk, chosen.customer_number, terms, chosen.event_ids, chosen.signal_id)
+        risk, left_numbers = chosen.score_ppm, 0
+    return Reason(
+        risk, chosen.customer_number, terms, chosen.event_ids, chosen.signal_id, left_numbers
+    )
 
 
 def margin_at_risk(risk_ppm: int, at_stake_minor: int) -> int:

@@ -33,17 +33,14 @@ TERMS = {  # of a model's score: what speaks for the risk
 SIGNS = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£"}
 
 
-def raised_text(rule: str, terms: Mapping[str, int], currency: str, on: date) -> Text:
-    """Why the alert began on this day, and what would end it."""
+def raised_text(
+    rule: str, terms: Mapping[str, int], currency: str, on: date, left_numbers: int = 0
+) -> Text:
+    """Why the alert began on this day, and what would end it. `left_numbers`: how many numbers of
+    the party had no account then."""
     ending = _would_end(terms, currency)
     if rule == "silence":
-        last = on - timedelta(days=terms["silent_days"])
-        gap = max(round(terms["mean_gap_milli_days"] / 1000), 1)
-        return {
-            "zh-CN": f"最后一次自主交易在 {last},平时每 {gap} 天一次,{on} 预警{ending['zh-CN']}",
-            "en": f"Last own transaction on {last}, usually every {_days(gap, every=True)}; "
-            f"raised on {on}{ending['en']}",
-        }
+        return _silence(terms, ending, on, left_numbers)
     if rule == "outflow":
         balance, mean = terms["balance_minor"], terms["mean_minor"]
         gone = min(max(mean - balance, 0) * 100 // mean, 100) if mean > 0 else 0
@@ -64,6 +61,8 @@ def cleared_text(rule: str, terms: Mapping[str, object]) -> Text:
     """Why the alert ended; `terms` of the signal that ended it."""
     if rule == "silence" and terms.get("open_accounts") == 0:
         return {"zh-CN": "客户已销掉全部账户", "en": "The customer has closed all accounts"}
+    if rule == "silence" and "open_accounts" in terms:
+        return {"zh-CN": "客户又有账户了", "en": "The customer has an account again"}
     if rule == "silence":
         return {"zh-CN": "客户又有交易了", "en": "The customer is transacting again"}
     if rule == "outflow":
@@ -82,6 +81,21 @@ def cleared_text(rule: str, terms: Mapping[str, object]) -> Text:
             "en": "The risk is below the line of the warning again",
         }
     return {"zh-CN": "预警已解除", "en": "The rule no longer holds"}
+
+
+def _silence(terms: Mapping[str, int], ending: Text, on: date, left_numbers: int) -> Text:
+    """Who has left may have acted last: the sentence is of those that are still here."""
+    last = on - timedelta(days=terms["silent_days"])
+    gap = max(round(terms["mean_gap_milli_days"] / 1000), 1)
+    zh, en = "最后一次自主交易在", "Last own transaction on"
+    if left_numbers:
+        closed = f"{_many(left_numbers, 'customer number')} with all accounts closed"
+        zh = f"{left_numbers} 个客户号已销掉全部账户;其余客户号最后一次自主交易在"
+        en = f"{closed}; last own transaction of the rest on"
+    return {
+        "zh-CN": f"{zh} {last},平时每 {gap} 天一次,{on} 预警{ending['zh-CN']}",
+        "en": f"{en} {last}, usually every {_days(gap, every=True)}; raised on {on}{ending['en']}",
+    }
 
 
 def _of_model(rule: str, terms: Mapping[str, int], currency: str, on: date) -> Text:
