@@ -2,8 +2,9 @@
 
 import json
 import threading
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -14,9 +15,11 @@ from shared.db import Tx
 from shared.outbox import Telling
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
-from tests.integration.scoring_room import due_now, party, relayed, rows
+from tests.integration.scoring_room import HEAD, day, due_now, party, relayed, rows
+from tests.scoring_bank import ScoredBank
 
 scoring = scoring_room.scoring
+scored = scoring_room.scored
 LINE = ScoresLine()
 
 
@@ -141,3 +144,52 @@ def test_a_party_that_lost_its_numbers_unheard_leaves_the_line(
     relayed(scoring)
     assert in_line(scoring) == []
     assert told(space) == []
+
+
+def test_a_rule_that_a_late_event_has_ended_no_longer_holds(
+    space: Space, scoring: ServiceUnderTest, scored: ScoredBank
+) -> None:
+    """A late end is dated before what it ends: neither what is told nor the page of the party goes
+    by the later instant."""
+    stand_on(space, day(0))
+    party(space, "P1", "C1")
+    party(space, "P2", "C2")
+    scored.days("C1", day(0), day(60), 3, 1_000_000)
+    scored.days("C2", day(0), day(95), 3, 3_000_000)
+    scored.book("C2", -90_000_000, day(97))
+    scored.close_through(day(98))
+    stand_on(space, day(99))
+    scored.score()
+    scoring.drain()
+    due_now(scoring)
+    relayed(scoring)
+    assert told_rules(space) == {"P1": ["silence"], "P2": ["outflow"]}
+    assert shown_rules(scoring) == {"P1": ["silence"], "P2": ["outflow"]}
+    scored.book("C1", 100, day(89))
+    scored.book("C2", 80_000_000, day(96))
+    scored.score()
+    scoring.drain()
+    dated = dict(rows(scoring, "select rule || ' ' || kind, at from signals"))
+    assert dated["silence cleared"] < dated["silence raised"]
+    assert dated["outflow cleared"] < dated["outflow raised"]
+    due_now(scoring)
+    relayed(scoring)
+    assert told_rules(space) == shown_rules(scoring) == {"P1": [], "P2": []}
+
+
+def stand_on(space: Space, on: date) -> None:
+    space.clock.bank = datetime.combine(on, time(9), ZoneInfo("Asia/Shanghai"))
+
+
+def told_rules(space: Space) -> dict[str, list[str]]:
+    """Of each party, as last told."""
+    return {e.data.party_id: [risk.rule for risk in e.data.risks]
+            for e in space.read("score.updates")}  # fmt: skip
+
+
+def shown_rules(scoring: ServiceUnderTest) -> dict[str, list[str]]:
+    """As the page of each party has them."""
+    pages = {one: scoring.client(HEAD).get(f"/contribution/parties/{one}").text
+             for one in ("P1", "P2")}  # fmt: skip
+    return {one: [rule for rule in ("silence", "outflow") if f'data-key="{rule}/' in page]
+            for one, page in pages.items()}  # fmt: skip

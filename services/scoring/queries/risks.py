@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-# The last crossing of each rule says whether it holds; of two at one instant an end is the later.
+# The last crossing of each rule says whether it holds: by episode, as `rules.episodes.in_order` has
+# them. An event that comes late dates an end before the instant of what it ends.
 HOLDING = text(
     """
     with last as (
@@ -16,8 +17,8 @@ HOLDING = text(
              g.score_ppm, g.terms, g.model_version
         from numbers n join signals g on g.customer_number = n.customer_number
        where n.party_id = any(:parties) and not g.pending
-       order by g.customer_number, g.account_number, g.product_code, g.rule, g.at desc,
-                g.episode desc, g.kind)
+       order by g.customer_number, g.account_number, g.product_code, g.rule, g.episode desc,
+                g.kind)
     select * from last l
      where l.kind = 'raised'
      order by l.score_ppm desc, l.rule, l.customer_number, l.account_number, l.product_code
