@@ -3,8 +3,10 @@
 import asyncio
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
+
+import pytest
 
 from services.scoring import model
 from services.scoring.driver import Driver
@@ -40,21 +42,27 @@ class Together(Silent):
         return []
 
 
-def driver_of(generation: Any, partitions: int = 1) -> Driver:
+class Died(Exception):
+    pass
+
+
+def driver_of(
+    generation: Any, partitions: int = 1, **topics: Any
+) -> Driver:
     engine = Engine(model.load(), topic="bank.events", partitions=partitions, currency="CNY",
                     zone="Asia/Shanghai")  # fmt: skip
 
     async def catch_up() -> None:
         """There is no reference data."""
 
-    def fatal(reason: str) -> None:
-        raise AssertionError(reason)
+    def fatal(reason: str) -> NoReturn:
+        raise Died(reason)
 
-    topics = ("scoring.state", "scoring.leaves", "scoring.signals", "scoring.totals",
-              "scoring.dead")  # fmt: skip
+    silent = ("scoring.leaves", "scoring.signals", "scoring.totals", "scoring.dead")
+    writers = {topic: Silent() for topic in silent} | {"scoring.state": Together(partitions)}
     return Driver(
         engine, KeepsAll(), WallClock(ZoneInfo("Asia/Shanghai")), generation=generation,
-        writers={t: Silent() for t in topics} | {"scoring.state": Together(partitions)},
+        writers=writers | {"scoring." + name: writer for name, writer in topics.items()},
         catch_up=catch_up, fatal=fatal, delivered=lambda *_: None, has_events=lambda _: True,
         events_topic="bank.events", inputs_topic="scoring.inputs", waiting_max=partitions,
     )  # fmt: skip
@@ -113,3 +121,45 @@ def test_the_rows_of_one_partition_do_not_wait_for_those_of_another() -> None:
         rounds.cancel()
 
     asyncio.run(scenario())
+
+
+class Rejoins(Silent):
+    """The group is joined anew while a write to this topic is under way."""
+
+    generation = GENERATION
+
+    async def write(self, partition: int, records: Any) -> list[Any]:
+        self.generation += 1
+        return []
+
+
+def test_a_round_that_outlives_its_generation_writes_no_further_stage() -> None:
+    """A member of the new generation passes the fence, and the partition may be another's."""
+    written: list[int] = []
+
+    class Later(Silent):
+        async def write(self, partition: int, records: Any) -> list[Any]:
+            written.append(partition)
+            return []
+
+    async def scenario(first: Any) -> None:
+        driver = driver_of(
+            lambda: getattr(first, "generation", GENERATION), state=first, signals=Later()
+        )
+        event = share(0)
+        acknowledged = asyncio.Event()
+        event.ack = acknowledged.set
+        await driver.take(event)
+        rounds = asyncio.create_task(driver.run())
+        done = asyncio.create_task(acknowledged.wait())
+        await asyncio.wait([rounds, done], timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        if rounds.done():
+            rounds.result()
+        rounds.cancel()
+        assert acknowledged.is_set()
+
+    with pytest.raises(Died, match="outlived its generation"):
+        asyncio.run(scenario(Rejoins()))
+    assert written == []
+    asyncio.run(scenario(Silent()))
+    assert written == [0], "a round in its generation does"
