@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import pytest
+from faust.types import TP
 
 from services.scoring import model
 from services.scoring.driver import Driver
@@ -14,6 +15,7 @@ from services.scoring.engine import Engine
 from services.scoring.records import laid_out
 from services.scoring.replay import Line
 from services.scoring.seen import KeepsAll
+from services.scoring.told import Totals
 from shared.clock import WallClock
 from shared.events.envelope import encode
 from shared.ids import partition_of
@@ -47,7 +49,7 @@ class Died(Exception):
 
 
 def driver_of(
-    generation: Any, partitions: int = 1, **topics: Any
+    generation: Any, partitions: int = 1, told: dict[int, Totals] | None = None, **topics: Any
 ) -> Driver:
     engine = Engine(model.load(), topic="bank.events", partitions=partitions, currency="CNY",
                     zone="Asia/Shanghai")  # fmt: skip
@@ -65,6 +67,7 @@ def driver_of(
         writers=writers | {"scoring." + name: writer for name, writer in topics.items()},
         catch_up=catch_up, fatal=fatal, delivered=lambda *_: None, has_events=lambda _: True,
         events_topic="bank.events", inputs_topic="scoring.inputs", waiting_max=partitions,
+        told=told,
     )  # fmt: skip
 
 
@@ -121,6 +124,16 @@ def test_the_rows_of_one_partition_do_not_wait_for_those_of_another() -> None:
         rounds.cancel()
 
     asyncio.run(scenario())
+
+
+PLACE = TP("bank.events", 0)
+TOLD = Totals(partition=0, position=100, count=16, sum_minor={}, watermark=0)
+
+
+def test_a_partition_of_no_row_at_all_behind_what_it_told_is_refused() -> None:
+    """Its topic was lost: nothing in it says so, and it would count on from 0."""
+    with pytest.raises(Died, match=r"count 0 transactions at 100, and 16 .* anew"):
+        driver_of(lambda: GENERATION, told={0: TOLD}).resume({PLACE: 101})
 
 
 class Rejoins(Silent):
