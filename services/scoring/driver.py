@@ -130,6 +130,11 @@ class Driver:
     def _refuse_less(self, partition: Partition) -> None:
         told = self._told.get(partition.number)
         reached = max(partition.position, partition.recovered_to)
+        if told is not None and reached < told.position:
+            # Its state is being built anew, and may count less there by now: what it tells itself
+            # on the way is what the next recovery reads.
+            del self._told[partition.number]
+            return
         try:
             refuse_less(told, reached, partition.totals()[0])
         except state.UnreadableState as error:

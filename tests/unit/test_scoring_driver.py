@@ -136,6 +136,16 @@ def test_a_partition_of_no_row_at_all_behind_what_it_told_is_refused() -> None:
         driver_of(lambda: GENERATION, told={0: TOLD}).resume({PLACE: 101})
 
 
+def test_a_partition_built_anew_is_held_against_nothing_of_before() -> None:
+    """It may count less there by the reference of now, and so it would at the next rebalance."""
+    told = {0: TOLD}
+    driver = driver_of(lambda: GENERATION, told=told)
+    driver.resume({PLACE: 0})
+    driver.resume({PLACE: 101})  # it has come to the end meanwhile
+    assert driver.engine.partition(0).position == 100
+    assert told == {}, "the next recovery reads what was told since"
+
+
 class Rejoins(Silent):
     """The group is joined anew while a write to this topic is under way."""
 
