@@ -172,7 +172,7 @@ def _tell_sources(engine: Engine, yesterday: int) -> None:
     behind = [watermark.stalled(closes, engine.sources, yesterday) for closes in all_closes]
     for gauge, found in (
         (SOURCE_DAYS_BEHIND, behind),
-        (SOURCE_HELD, [watermark.held(closes) for closes in all_closes]),
+        (SOURCE_HELD, [watermark.held(closes, engine.sources) for closes in all_closes]),
     ):
         gauge.clear()  # who has closed his last day is behind no more
         for source in set().union(*found):
