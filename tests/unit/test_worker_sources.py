@@ -32,3 +32,11 @@ def test_a_source_is_as_far_behind_as_in_the_partition_that_waits_most() -> None
     _tell_sources(engine_of("uneven", (10, 11, 12), (10, 12, 13, 11), (10, 12, 11)), 14)
     assert shown("guanxi_source_days_behind", "uneven") == 2
     assert shown("guanxi_source_closes_held", "uneven") == 0
+
+
+def test_a_source_that_is_known_has_its_count_of_alarms_before_the_first() -> None:
+    """What is born above 0 rises by nothing."""
+    name = "guanxi_worker_alarms_total"
+    assert shown(name, "quiet") is None
+    _tell_sources(engine_of("quiet", ()), BEGINS)
+    assert shown(name, "quiet") == 0
