@@ -56,7 +56,7 @@ class Driver:
         events_topic: str,
         inputs_topic: str,
         waiting_max: int,
-        told: Mapping[int, Totals] | None = None,
+        told: dict[int, Totals] | None = None,
     ) -> None:
         self.engine = engine
         self._seen = seen
@@ -114,19 +114,29 @@ class Driver:
 
         What is behind a commit was stepped: a worker that died before it told that total left it
         to the next one, and events that would move the position may be long in coming.
+        One that told a total and has no row at all is looked at too.
         """
         for place, start in starts.items():
-            if place.topic == self._events_topic and place.partition in self.engine.partitions:
-                partition = self.engine.partitions[place.partition]
+            number = place.partition
+            if place.topic == self._events_topic and (
+                number in self.engine.partitions or number in self._told
+            ):
+                partition = self.engine.partition(number)
                 partition.position = max(partition.position, start - 1)
                 self._refuse_less(partition)
         self._leaving = False
         self._standing = True
 
     def _refuse_less(self, partition: Partition) -> None:
+        told = self._told.get(partition.number)
         reached = max(partition.position, partition.recovered_to)
+        if told is not None and reached < told.position:
+            # Its state is being built anew, and may count less there by now: what it tells itself
+            # on the way is what the next recovery reads.
+            del self._told[partition.number]
+            return
         try:
-            refuse_less(self._told.get(partition.number), reached, partition.totals()[0])
+            refuse_less(told, reached, partition.totals()[0])
         except state.UnreadableState as error:
             self._fatal(str(error))
 

@@ -34,6 +34,7 @@ DAYS_BEHIND = text(
       from rolls
     """
 )
+TOOK = text("select took_ms from sums_checked")
 LETTERS = text(
     """
     select k.kind, count(l.id) from (values ('dead'), ('quarantined')) as k(kind)
@@ -76,18 +77,6 @@ def gauges(database: Database) -> Iterator[Metric]:
         "Folded sums less the worker's at equal positions; must be 0",
         labels=["partition"],
     )
-    ways = GaugeMetricFamily(
-        "guanxi_contribution_residual_minor",
-        "Contribution added up this way less the bank's, posted and accrued; must be 0",
-        labels=["way"],
-    )
-    transactions = GaugeMetricFamily(
-        "guanxi_transactions_residual_minor",
-        "Greatest difference of two ways of adding up net transactions; must be 0",
-    )
-    checked = GaugeMetricFamily(
-        "guanxi_sums_checked_age_seconds", "Since the last check of the two residuals above"
-    )
     letters = GaugeMetricFamily(
         "guanxi_worker_letters", "Messages that the worker refused, waiting for a decision",
         labels=["service", "kind"],
@@ -119,12 +108,33 @@ def gauges(database: Database) -> Iterator[Metric]:
                 residual.add_metric([partition], control.residual_minor)
         last = totals.checked(session)
         if last is not None:
-            for way, apart in last.contribution_residuals().items():
-                ways.add_metric([way], apart)
-            transactions.add_metric([], last.transactions.residual_minor)
-            checked.add_metric([], (wall_now() - last.checked_at).total_seconds())
+            yield from _of_check(last, session.execute(TOOK).scalar_one())
             sizes.add_metric(["customers"], last.transactions.customer_count)
         for kind, waiting in session.execute(LETTERS):
             letters.add_metric([database.settings.service, kind], waiting)
-    yield from (alerts, open_alerts, right, sizes, behind, residual, ways, transactions, checked,
-                letters, unsettled, unaccrued)  # fmt: skip
+    yield from (alerts, open_alerts, right, sizes, behind, residual, letters, unsettled,
+                unaccrued)  # fmt: skip
+
+
+def _of_check(last: totals.Checked, took_ms: int) -> Iterator[Metric]:
+    """The residuals that the last check of all rows found, its age, and how long it took."""
+    ways = GaugeMetricFamily(
+        "guanxi_contribution_residual_minor",
+        "Contribution added up this way less the bank's, posted and accrued; must be 0",
+        labels=["way"],
+    )
+    for way, apart in last.contribution_residuals().items():
+        ways.add_metric([way], apart)
+    yield ways
+    yield GaugeMetricFamily(
+        "guanxi_transactions_residual_minor",
+        "Greatest difference of two ways of adding up net transactions; must be 0",
+        value=last.transactions.residual_minor,
+    )
+    yield GaugeMetricFamily(
+        "guanxi_sums_checked_age_seconds", "Since the last check of the two residuals above",
+        value=(wall_now() - last.checked_at).total_seconds(),
+    )  # fmt: skip
+    yield GaugeMetricFamily(
+        "guanxi_sums_check_took_seconds", "How long that check took", value=took_ms / 1_000
+    )

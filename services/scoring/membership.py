@@ -14,13 +14,23 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from aiokafka import errors
-from aiokafka.consumer.group_coordinator import GroupCoordinator, HeartbeatRequest, SyncGroupRequest
+from aiokafka.consumer.group_coordinator import (
+    GroupCoordinator,
+    HeartbeatRequest,
+    OffsetCommitRequest,
+    SyncGroupRequest,
+)
 
 SHARE = 0.8  # of the session; the rest is for what is on its way to the broker
 PATIENCE_S = 40.0  # as long as the producer tries: the broker may be away for a while
 ASK_EVERY_S = 0.02
 _MEMBER = (errors.NoError, errors.RebalanceInProgressError)
 _NO_MEMBER = (errors.IllegalGenerationError, errors.UnknownMemberIdError)
+_FENCED_INSTANCE = 82  # aiokafka has no name for it
+TAKEN = (
+    "another worker joined the group by this one's name: GUANXI_WORKER_INSTANCE must be each"
+    " worker's own"
+)
 
 
 def since_boot_s() -> float:
@@ -38,6 +48,7 @@ class Membership:
         *,
         clock: Callable[[], float] = since_boot_s,
     ) -> None:
+        self._session_s = session_s
         self._proof_lasts_s = session_s * SHARE
         self._fatal = fatal
         self._clock = clock
@@ -50,8 +61,10 @@ class Membership:
         send = coordinator._send_req
 
         async def sent(request: Any) -> Any:
-            asked_at = self._clock()
+            asked_at, member = self._clock(), coordinator.member_id
             answer = await send(request)
+            if member and member == coordinator.member_id:  # not left by ourselves meanwhile
+                self.keep_name(_codes(request, answer))
             if isinstance(request, HeartbeatRequest | SyncGroupRequest):
                 said = errors.for_code(answer.error_code)
                 self.told(asked_at, said, is_join=isinstance(request, SyncGroupRequest))
@@ -67,6 +80,17 @@ class Membership:
             self._lost = True
         elif not is_join and said in _MEMBER:
             self._asked_at = asked_at
+
+    def keep_name(self, codes: set[int]) -> None:
+        """Ends the process where another has taken over its name. The coordinator gives a name's
+        partitions to who joined by it last; if both joined again and again, both would own them.
+
+        It knows no member of ours whose session cannot have ended: then it knows another.
+        """
+        is_alive = self._asked_at is not None and self._clock() - self._asked_at < self._session_s
+        unknown = errors.UnknownMemberIdError.errno in codes and not self._lost and is_alive
+        if unknown or _FENCED_INSTANCE in codes:
+            self._fatal(TAKEN)
 
     def is_proven(self) -> bool:
         if self._asked_at is None:
@@ -95,3 +119,9 @@ class Membership:
             await send(node_id, batches)
 
         sender._send_produce_req = fenced
+
+
+def _codes(request: Any, answer: Any) -> set[int]:
+    if isinstance(request, OffsetCommitRequest):
+        return {code for _, partitions in answer.topics for _, code in partitions}
+    return {getattr(answer, "error_code", 0)}

@@ -64,5 +64,5 @@ def refuse_less(told: Totals | None, position: int, count: int) -> None:
         raise UnreadableState(
             f"partition {told.partition}: its rows count {count} transactions at {position}, and"
             f" {told.count} were told at {told.position}: older rows stand in the place of later"
-            " ones; see the runbook, The state anew"
+            " ones, or rows are lost; see the runbook, The state anew"
         )

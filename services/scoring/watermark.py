@@ -86,6 +86,8 @@ def stalled(
     return {name: max(yesterday - day, 0) for name, day in _holding(state, sources).items()}
 
 
-def held(state: PartitionState) -> dict[str, int]:
-    """How many closes of each source wait for a day before them."""
-    return {name: len(closes.held) for name, closes in state.sources.items()}
+def held(state: PartitionState, sources: Mapping[str, Source]) -> dict[str, int]:
+    """How many closes wait for a day before them, of each source that holds the watermark: of one
+    that was given up no other will come, and none is waited for."""
+    holding = _holding(state, sources)
+    return {name: len(closes.held) for name, closes in state.sources.items() if name in holding}

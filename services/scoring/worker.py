@@ -17,7 +17,7 @@ from services.scoring import inputs, model, risk_plan, warm, watermark
 from services.scoring.driver import TOPIC, Driver
 from services.scoring.engine import Engine
 from services.scoring.membership import Membership
-from services.scoring.metrics import ASSIGNED, SOURCE_DAYS_BEHIND, SOURCE_HELD
+from services.scoring.metrics import ALARMS, ASSIGNED, SOURCE_DAYS_BEHIND, SOURCE_HELD
 from services.scoring.reference_reader import ReferenceReader
 from services.scoring.risk_plan import Plan
 from services.scoring.seen import EventStore, KeepsAll, SeenBefore
@@ -172,11 +172,13 @@ def _tell_sources(engine: Engine, yesterday: int) -> None:
     behind = [watermark.stalled(closes, engine.sources, yesterday) for closes in all_closes]
     for gauge, found in (
         (SOURCE_DAYS_BEHIND, behind),
-        (SOURCE_HELD, [watermark.held(closes) for closes in all_closes]),
+        (SOURCE_HELD, [watermark.held(closes, engine.sources) for closes in all_closes]),
     ):
         gauge.clear()  # who has closed his last day is behind no more
         for source in set().union(*found):
             gauge.labels(source).set(max(one.get(source, 0) for one in found))
+    for source in engine.sources:
+        ALARMS.labels(source)  # shown as 0: the rise from nothing to 1 is none to Prometheus
 
 
 def _assigned(app: ScorerApp) -> int:

@@ -23,7 +23,7 @@ FIVE = ("customer", "orders", "workflow", "scoring", "notify")
 SERVERS = {"kafka", "postgres", "redis", "sign-in"}
 ONE_SHOT = {"topics", *(f"migrate-{name}" for name in FIVE)}
 KEYS_ALLOWED = {
-    *("image", "build", "restart", "read_only", "tmpfs", "cap_drop", "security_opt", "hostname"),
+    *("image", "build", "restart", "read_only", "tmpfs", "cap_drop", "security_opt"),
     *("stop_grace_period", "command", "environment", "depends_on", "healthcheck", "volumes"),
     *("networks", "ports"),
 }

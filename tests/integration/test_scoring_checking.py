@@ -11,6 +11,7 @@ from tests.integration.scoring_room import HEAD, a_small_bank, rows
 
 scoring, scored = scoring_room.scoring, scoring_room.scored
 RESIDUAL = "guanxi_transactions_residual_minor"
+TOOK = "guanxi_sums_check_took_seconds"
 
 
 def test_a_sum_that_is_not_its_rows_is_found_by_the_next_check(space, scoring, scored):
@@ -21,6 +22,7 @@ def test_a_sum_that_is_not_its_rows_is_found_by_the_next_check(space, scoring, s
     page = client.get("/contribution/totals").text
     assert "data-residual" not in page, "nothing was checked yet"
     assert f"\n{RESIDUAL} " not in client.get("/metrics").text
+    assert f"\n{TOOK} " not in client.get("/metrics").text
     assert "同步中" in page
 
     def due() -> None:
@@ -32,6 +34,8 @@ def test_a_sum_that_is_not_its_rows_is_found_by_the_next_check(space, scoring, s
     assert 'data-residual="0"' in page
     assert f"\n{RESIDUAL} 0.0" in client.get("/metrics").text
     assert 'guanxi_scoring_rows{what="customers"} 4.0' in client.get("/metrics").text
+    took_ms = rows(scoring, "select took_ms from sums_checked")[0][0]
+    assert f"\n{TOOK} {took_ms / 1_000}" in client.get("/metrics").text
     with scoring.database.transaction() as tx:
         wrong = "update account_figures set sum_minor = sum_minor + 13 where account_number = :a"
         assert tx.session.execute(text(wrong), {"a": "A-C1"}).rowcount == 1

@@ -2,9 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import errors
+from aiokafka.consumer.group_coordinator import (
+    HeartbeatRequest,
+    JoinGroupRequest,
+    OffsetCommitRequest,
+)
 
 from services.scoring.membership import PATIENCE_S, Membership
 
@@ -102,3 +109,44 @@ def test_no_answer_is_waited_for_as_long_as_the_producer_tries() -> None:
 
     with pytest.raises(Ended, match="no member"):
         waits(clock, one, pass_by)
+
+
+UNKNOWN, FENCED, REBALANCE = 25, 82, 27
+HEARTBEAT = HeartbeatRequest("group", 7, "m-1")
+COMMIT = OffsetCommitRequest("group", 7, "m-1", -1, [])
+JOIN = JoinGroupRequest("group", 10_000, 10_000, "m-1", "worker", "consumer", [])
+
+
+def said(code: int) -> Any:
+    return SimpleNamespace(error_code=code, topics=[("bank.events", [(0, 0), (1, code)])])
+
+
+def asks(request: Any, code: int, *, after_s: float = 3.0, left: bool = False) -> None:
+    """The coordinator answers so to a member that was known for sure `after_s` before."""
+    clock = Clock()
+    one = member(clock)
+
+    async def send(_: Any) -> Any:
+        clock.at += after_s
+        if left:
+            coordinator.member_id = ""
+        return said(code)
+
+    coordinator: Any = SimpleNamespace(member_id="m-1", _send_req=send)
+    one.watch(coordinator)
+    asyncio.run(coordinator._send_req(request))
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"), [(HEARTBEAT, UNKNOWN), (COMMIT, UNKNOWN), (JOIN, FENCED)]
+)
+def test_whose_name_another_has_taken_ends_at_once(request_: Any, code: int) -> None:
+    """If it joined again, it would take the name back, and so on: two owners of each partition."""
+    with pytest.raises(Ended, match="GUANXI_WORKER_INSTANCE"):
+        asks(request_, code)
+
+
+def test_whose_session_may_have_ended_or_who_left_by_itself_joins_again() -> None:
+    asks(HEARTBEAT, UNKNOWN, after_s=SESSION_S + 0.1)
+    asks(COMMIT, UNKNOWN, left=True)
+    asks(COMMIT, REBALANCE)

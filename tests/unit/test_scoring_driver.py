@@ -3,8 +3,11 @@
 import asyncio
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
+
+import pytest
+from faust.types import TP
 
 from services.scoring import model
 from services.scoring.driver import Driver
@@ -12,6 +15,7 @@ from services.scoring.engine import Engine
 from services.scoring.records import laid_out
 from services.scoring.replay import Line
 from services.scoring.seen import KeepsAll
+from services.scoring.told import Totals
 from shared.clock import WallClock
 from shared.events.envelope import encode
 from shared.ids import partition_of
@@ -40,23 +44,30 @@ class Together(Silent):
         return []
 
 
-def driver_of(generation: Any, partitions: int = 1) -> Driver:
+class Died(Exception):
+    pass
+
+
+def driver_of(
+    generation: Any, partitions: int = 1, told: dict[int, Totals] | None = None, **topics: Any
+) -> Driver:
     engine = Engine(model.load(), topic="bank.events", partitions=partitions, currency="CNY",
                     zone="Asia/Shanghai")  # fmt: skip
 
     async def catch_up() -> None:
         """There is no reference data."""
 
-    def fatal(reason: str) -> None:
-        raise AssertionError(reason)
+    def fatal(reason: str) -> NoReturn:
+        raise Died(reason)
 
-    topics = ("scoring.state", "scoring.leaves", "scoring.signals", "scoring.totals",
-              "scoring.dead")  # fmt: skip
+    silent = ("scoring.leaves", "scoring.signals", "scoring.totals", "scoring.dead")
+    writers = {topic: Silent() for topic in silent} | {"scoring.state": Together(partitions)}
     return Driver(
         engine, KeepsAll(), WallClock(ZoneInfo("Asia/Shanghai")), generation=generation,
-        writers={t: Silent() for t in topics} | {"scoring.state": Together(partitions)},
+        writers=writers | {"scoring." + name: writer for name, writer in topics.items()},
         catch_up=catch_up, fatal=fatal, delivered=lambda *_: None, has_events=lambda _: True,
         events_topic="bank.events", inputs_topic="scoring.inputs", waiting_max=partitions,
+        told=told,
     )  # fmt: skip
 
 
@@ -113,3 +124,65 @@ def test_the_rows_of_one_partition_do_not_wait_for_those_of_another() -> None:
         rounds.cancel()
 
     asyncio.run(scenario())
+
+
+PLACE = TP("bank.events", 0)
+TOLD = Totals(partition=0, position=100, count=16, sum_minor={}, watermark=0)
+
+
+def test_a_partition_of_no_row_at_all_behind_what_it_told_is_refused() -> None:
+    """Its topic was lost: nothing in it says so, and it would count on from 0."""
+    with pytest.raises(Died, match=r"count 0 transactions at 100, and 16 .* anew"):
+        driver_of(lambda: GENERATION, told={0: TOLD}).resume({PLACE: 101})
+
+
+def test_a_partition_built_anew_is_held_against_nothing_of_before() -> None:
+    """It may count less there by the reference of now, and so it would at the next rebalance."""
+    told = {0: TOLD}
+    driver = driver_of(lambda: GENERATION, told=told)
+    driver.resume({PLACE: 0})
+    driver.resume({PLACE: 101})  # it has come to the end meanwhile
+    assert driver.engine.partition(0).position == 100
+    assert told == {}, "the next recovery reads what was told since"
+
+
+class Rejoins(Silent):
+    """The group is joined anew while a write to this topic is under way."""
+
+    generation = GENERATION
+
+    async def write(self, partition: int, records: Any) -> list[Any]:
+        self.generation += 1
+        return []
+
+
+def test_a_round_that_outlives_its_generation_writes_no_further_stage() -> None:
+    """A member of the new generation passes the fence, and the partition may be another's."""
+    written: list[int] = []
+
+    class Later(Silent):
+        async def write(self, partition: int, records: Any) -> list[Any]:
+            written.append(partition)
+            return []
+
+    async def scenario(first: Any) -> None:
+        driver = driver_of(
+            lambda: getattr(first, "generation", GENERATION), state=first, signals=Later()
+        )
+        event = share(0)
+        acknowledged = asyncio.Event()
+        event.ack = acknowledged.set
+        await driver.take(event)
+        rounds = asyncio.create_task(driver.run())
+        done = asyncio.create_task(acknowledged.wait())
+        await asyncio.wait([rounds, done], timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        if rounds.done():
+            rounds.result()
+        rounds.cancel()
+        assert acknowledged.is_set()
+
+    with pytest.raises(Died, match="outlived its generation"):
+        asyncio.run(scenario(Rejoins()))
+    assert written == []
+    asyncio.run(scenario(Silent()))
+    assert written == [0], "a round in its generation does"

@@ -254,9 +254,20 @@ def test_a_repeat_is_a_duplicate_and_a_gap_is_held_until_it_fills() -> None:
     assert watermark.close(at, sources, "a", 10) == "duplicate"
     assert watermark.close(at, sources, "a", 12) == "held"
     assert watermark.close(at, sources, "a", 12) == "duplicate"
-    assert (at.watermark, watermark.held(at)) == (10, {"a": 1})
+    assert (at.watermark, watermark.held(at, sources)) == (10, {"a": 1})
     assert watermark.close(at, sources, "a", 11) == "applied"
-    assert (at.watermark, watermark.held(at)) == (12, {"a": 0})
+    assert (at.watermark, watermark.held(at, sources)) == (12, {"a": 0})
+
+
+def test_of_a_source_given_up_no_close_is_waited_for() -> None:
+    at, sources = watermark.fresh(0), {"a": A, "b": B}
+    for source, day in (("a", 10), ("a", 12), ("b", 12), ("b", 14)):
+        watermark.close(at, sources, source, day)
+    assert watermark.held(at, sources) == {"a": 1, "b": 1}
+    sources["b"] = Source(closes_days=True, active_from=12, active_until=12)
+    assert watermark.held(at, sources) == {"a": 1}, "it has closed its last day"
+    sources["a"] = Source(closes_days=True, active_from=10, active_until=11)
+    assert watermark.held(at, sources) == {"a": 1}, "its last day is the one that is missing"
 
 
 def test_a_source_is_stalled_by_the_days_that_are_over_and_not_closed() -> None:

@@ -1,0 +1,92 @@
+"""`scoring.state` is empty: lost behind the commits of the group, or about to be built anew."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka import KafkaAdminClient
+
+from deploy.local.topics import create_topics
+from services.scoring.told import Totals
+from services.scoring.worker import GROUP
+from shared.testing.servers import Servers
+from tests.workers import FIRST_DAY, TOPICS, WorkerSpace, closed, described, transaction
+
+CAN_NOT_GO_ON = 70
+EVENTS = 120
+PARTITIONS = 2
+
+
+@pytest.fixture
+def space(servers: Servers, tmp_path: Path) -> Iterator[WorkerSpace]:
+    """One that has counted everything: the second source was not described yet."""
+    space = WorkerSpace(servers, tmp_path, PARTITIONS)
+    space.describe(described())
+    space.publish([
+        transaction(n, f"C{n % 12}", f"A{n % 12}", 100, FIRST_DAY,
+                    source="cards" if n % 3 == 0 else "core")
+        for n in range(EVENTS)
+    ])  # fmt: skip
+    space.publish([closed(FIRST_DAY)])
+    worker = space.start("a")
+    worker.wait_ready()
+    space.wait_committed()
+    _until(lambda: _told(space) == EVENTS)
+    worker.stop()
+    yield space
+    space.close()
+
+
+def _told(space: WorkerSpace) -> int:
+    """What the last totals of all partitions count."""
+    last = {p: msgspec.json.decode(value or b"", type=Totals).count
+            for p, _, value in space.read("scoring.totals")}  # fmt: skip
+    return sum(last.values())
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def _lose_rows(space: WorkerSpace, *, commits: bool) -> None:
+    kafka, topic = space.servers.kafka, space.prefix + "scoring.state"
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    try:
+        if commits:
+            _until(lambda: "NonEmptyGroup" not in str(admin.delete_groups([space.prefix + GROUP])))
+        admin.delete_topics([topic])
+        partitions = dict.fromkeys(TOPICS, PARTITIONS)
+        _until(lambda: topic in create_topics(kafka, space.prefix, partitions))
+    finally:
+        admin.close()
+
+
+def test_a_worker_does_not_count_on_from_nothing(space: WorkerSpace) -> None:
+    _lose_rows(space, commits=False)
+    worker = space.start("b")
+    assert worker.wait_dead() == CAN_NOT_GO_ON
+    assert "see the runbook, The state anew" in worker.tail()
+
+
+def test_a_state_built_anew_that_counts_less_stands_when_a_worker_joins(space: WorkerSpace) -> None:
+    """By the reference of now: the second source is described from a later day on."""
+    space.describe(described("cards", FIRST_DAY + timedelta(days=20)))
+    _lose_rows(space, commits=True)
+    first = space.start("b")
+    first.wait_ready()
+    space.wait_committed()
+    counted = EVENTS * 2 // 3
+    _until(lambda: _told(space) == counted)
+    second = space.start("c")
+    second.wait_ready()  # it has a partition: the first has let it go, and looked at its own
+    first.wait_ready()
+    space.publish([closed(FIRST_DAY + timedelta(days=1))])
+    space.wait_committed()
+    assert [one.process.poll() for one in (first, second)] == [None, None], first.tail()
+    assert sum(one.count for one in space.customers().values()) == counted
