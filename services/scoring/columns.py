@@ -212,7 +212,9 @@ def add(
             HOME_CURRENCY if data.currency == currency else 0
         )
         if priced:
-            found = uses.of_transaction(partition, data, day) if flags & HOME_CURRENCY else None
+            found = (
+                uses.of_transaction(partition, data, day, record) if flags & HOME_CURRENCY else None
+            )
             if isinstance(found, str):
                 out.waiting = True
                 out.refused.append(_waits(context, partition.number, record, event.type, found))
