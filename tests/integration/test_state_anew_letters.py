@@ -123,10 +123,12 @@ def test_a_letter_that_was_given_up_stays_so_and_what_was_not_sent_yet_is_not_se
     assert room.rows("select topic from outbox") == [("scoring.inputs",)]
     made_anew(room, customers=1)
     assert not room.rows("select 1 from outbox")
+    assert not room.rows("select 1 from control_totals"), "they would be of places far ahead"
     room.start("b")
     room.settle()
     assert room.rows("select state, event_offset from worker_letters order by 2") == [
         ("discarded", given_up["offset"]), ("waiting", other["offset"])
     ]  # fmt: skip
     assert (figures(room), places(room)) == ((1, 10_000_000), [])
+    assert room.rows("select 1 from control_totals where count > 0")
     room.balanced()

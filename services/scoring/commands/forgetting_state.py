@@ -58,6 +58,8 @@ TAKEN = (
     text("delete from rolls"),
 )
 UNSENT = text("delete from outbox where topic = 'scoring.inputs'")
+# The place of the last total: the next ones begin before it.
+TOLD = text("delete from control_totals")
 # Other topics will stand under these names: their letters would have the same places.
 PLACES_IN_LOGS = (
     text("delete from dead_letters where topic = any(:topics)"),
@@ -93,7 +95,7 @@ def _forget_letters(database: Database) -> None:
 
 
 def _forget_places(tx: Tx) -> None:
-    for statement in (*TAKEN, UNSENT):
+    for statement in (*TAKEN, UNSENT, TOLD):
         tx.session.execute(statement)
     for statement in PLACES_IN_LOGS:
         tx.session.execute(statement, {"topics": TOPICS})
