@@ -70,13 +70,14 @@ class Refused(msgspec.Struct, frozen=True, omit_defaults=True):
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Is the event at this offset a repeat of another one at an offset up to `until`, or at one of
-    `settled`?"""
+    `settled`? `at_own`: it is an input, and may have counted at its own place too."""
 
     source: str
     id: str
     offset: int
     until: int
     settled: frozenset[int] = frozenset()
+    at_own: bool = False
 
 
 @dataclass(slots=True)
@@ -212,7 +213,9 @@ def add(
             HOME_CURRENCY if data.currency == currency else 0
         )
         if priced:
-            found = uses.of_transaction(partition, data, day) if flags & HOME_CURRENCY else None
+            found = (
+                uses.of_transaction(partition, data, day, record) if flags & HOME_CURRENCY else None
+            )
             if isinstance(found, str):
                 out.waiting = True
                 out.refused.append(_waits(context, partition.number, record, event.type, found))

@@ -56,7 +56,8 @@ class Batch:
         """The identities that only the event store can know.
 
         An event is a repeat of what stands before it. An input is one of whatever else its row has
-        met, before its origin or behind it, and of what other inputs have settled.
+        met, before its origin or behind it, of what other inputs have settled, and of its origin,
+        unless that was refused: in a state that was made anew it may have counted.
         """
         columns, partition = self.columns, self.partition
         if not self.of_inputs:
@@ -68,9 +69,10 @@ class Batch:
                 for i in self.late
             ]
         reached, settled = partition.customers["offset"], frozenset(partition.closes.replayed)
+        refused = frozenset(partition.closes.quarantined)
         return [
             Asked(columns.source_of(i), columns.id_of(i), columns.offsets[i],
-                  int(reached[columns.rows[i]]), settled)
+                  int(reached[columns.rows[i]]), settled, columns.offsets[i] not in refused)
             for i in self.late
         ]  # fmt: skip
 

@@ -172,14 +172,22 @@ class Partition:
             account = account_rows.of_number(known, row, text, len(raw), account)
         return found
 
-    def loan(self, customer_number: str, loan_number: str) -> int:
-        """The account row of a customer's loan; -1: it is not known."""
+    def loan(self, customer_number: str, loan_number: str, through: int = LAST_OFFSET) -> int:
+        """The account row of a customer's loan that began no later than at this offset, of several
+        the last; -1: it is not known."""
         row, raw = self.numbers.find(customer_number.encode()), loan_number.encode()
         if row < 0 or not raw:
             return -1
-        return account_rows.of_loan(
-            self.account_rows(), row, np.frombuffer(raw, np.uint8), len(raw)
+        account = int(
+            account_rows.of_loan(self.account_rows(), row, np.frombuffer(raw, np.uint8), len(raw))
         )
+        if account < 0 or self.begun[account] <= through:
+            return account
+        while account >= 0 and not (
+            self.begun[account] <= through and self.key_of(account)[-1] == loan_number
+        ):
+            account = int(self.next_account[account])
+        return account
 
     def account(self, row: int, key: AccountKey, offset: int = 0) -> int:
         """The account row of a customer, product and currency; a new one if there is none, begun

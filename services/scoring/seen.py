@@ -3,7 +3,7 @@
 The ids of open days are in the worker's own state; older ones only the query side's event store
 knows: `bank_events` (partition, source, event_id, event_offset). A repeat stands there twice, each
 at its own offset; the first that was not refused is the one that counted. Which were refused only
-the worker knows.
+the worker knows, and of those that it keeps no more the letters.
 """
 
 import asyncio
@@ -33,6 +33,15 @@ COPIES = text(
       from unnest(cast(:sources as text[]), cast(:ids as text[])) as a(source, event_id)
       join bank_events e using (source, event_id)
      where e.partition = :partition
+    """
+)
+
+# A refusal has one, and it is kept: also where the worker knows of it no more.
+LETTERS = text(
+    """
+    select event_offset from worker_letters
+     where topic = 'bank.events' and partition = :partition
+       and event_offset = any(cast(:offsets as bigint[]))
     """
 )
 
@@ -72,10 +81,12 @@ class KeepsAll:
                 before = known.get(identity, ())
                 if offset not in before:
                     known[identity] = (*before, offset)
-        return {
-            one.offset for one in asked
-            if is_repeat(one, known.get(id_hash.of_one(one.source, one.id), ()))
-        }  # fmt: skip
+        found = set()
+        for one in asked:
+            copies = known.get(id_hash.of_one(one.source, one.id), ())
+            if is_repeat(one, copies) or (one.at_own and one.offset in copies):
+                found.add(one.offset)
+        return found
 
     async def ask(
         self, partition: int, asked: Sequence[Asked], through: int, refused: Collection[int]
@@ -136,11 +147,21 @@ def repeats(
             if row.event_offset not in refused:
                 copies[row.source, row.event_id].add(row.event_offset)
         found |= {one.offset for one in part if is_repeat(one, copies[one.source, one.id])}
+        found |= _counted_at_own(session, partition, part)
     return found
 
 
+def _counted_at_own(session: Session, partition: int, asked: Sequence[Asked]) -> set[int]:
+    """A replay fills the place of its event before the worker has it: the place tells nothing."""
+    places = {one.offset for one in asked if one.at_own}
+    if not places:
+        return places
+    told = {"partition": partition, "offsets": sorted(places)}
+    return places.difference(session.execute(LETTERS, told).scalars())
+
+
 def is_repeat(one: Asked, copies: Collection[int]) -> bool:
-    """Another copy of the event counted already."""
-    return any(
+    """Another copy of the event counted already, or another input has settled this one."""
+    return one.offset in one.settled or any(
         offset != one.offset and (offset <= one.until or offset in one.settled) for offset in copies
     )

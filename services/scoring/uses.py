@@ -36,7 +36,9 @@ ACTIONS = {"fee": r.FEE, "interest_paid": r.PAID, "interest_received": r.RECEIVE
 _OF_LOANS = frozenset({r.RECEIVED, r.INSTALMENT})
 
 
-def of_transaction(partition: Partition, data: TransactionBooked, day: int) -> Use | str:
+def of_transaction(
+    partition: Partition, data: TransactionBooked, day: int, record: Delivered
+) -> Use | str:
     """The use, or why the event waits."""
     books = partition.books
     value_day = data.value_on.toordinal() if data.value_on else day
@@ -45,7 +47,7 @@ def of_transaction(partition: Partition, data: TransactionBooked, day: int) -> U
         return _no_rate(data.product_code, min(day, value_day), covered_from)
     action, loan = ACTIONS.get(data.kind, r.PLAIN), -1
     if data.loan_number is not None and action in _OF_LOANS:
-        loan = partition.loan(data.customer_number, data.loan_number)
+        loan = partition.loan(data.customer_number, data.loan_number, _through(record))
         if loan < 0:
             return f"loan {data.loan_number} is not known"
     return action, value_day, driver, loan
@@ -57,7 +59,7 @@ def of_fact(
     """Use, account and amount of an opening, a closing, a loan or a grade; or why it waits. Empty:
     it has nothing to say here."""
     if type(event) is ANSWERED:
-        return _of_answer(partition, event)
+        return _of_answer(partition, event, record)
     data, day = event.data, event.businessdate.toordinal()
     rates = partition.books.rates
     if type(event) is CLOSED:
@@ -98,9 +100,9 @@ def _account_closed(partition: Partition, data: Any, record: Delivered) -> Accou
 
 def _may_close(partition: Partition, data: Any, record: Delivered) -> list[AccountKey]:
     """The owner's accounts of the number before a closing, of what it names."""
-    through = LAST_OFFSET if _sequence(record) else record.offset
+    known = partition.accounts_of(data.customer_number, data.account_number, _through(record))
     return [
-        key for key in partition.accounts_of(data.customer_number, data.account_number, through)
+        key for key in known
         if data.product_code in (None, key[2]) and data.currency in (None, key[3])
     ]  # fmt: skip
 
@@ -113,12 +115,20 @@ def _is_met(partition: Partition, customer_number: str, record: Delivered) -> bo
     return bool(c["offset"] >= record.offset)
 
 
+def _through(record: Delivered) -> int:
+    """An event at its own place knows of no account or loan behind it, wherever its batch is cut;
+    an input knows of all."""
+    return LAST_OFFSET if _sequence(record) else record.offset
+
+
 def _sequence(record: Delivered) -> int:
     """Of an input; 0: it is an event at its own place."""
     return int(getattr(record, "sequence", 0))
 
 
-def _of_answer(partition: Partition, event: Any) -> tuple[Use, AccountKey, int] | str:
+def _of_answer(
+    partition: Partition, event: Any, record: Delivered
+) -> tuple[Use, AccountKey, int] | str:
     """A grade as the amount, the second that it was told at as the driver; without an account it is
     of all that the customer has."""
     data, day = event.data, event.businessdate.toordinal()
@@ -126,7 +136,7 @@ def _of_answer(partition: Partition, event: Any) -> tuple[Use, AccountKey, int] 
         return ""
     key = (data.customer_number, "", "", "", "")
     if data.loan_number is not None:
-        loan = partition.loan(data.customer_number, data.loan_number)
+        loan = partition.loan(data.customer_number, data.loan_number, _through(record))
         if loan < 0:
             return f"loan {data.loan_number} is not known"
         key = partition.key_of(loan)

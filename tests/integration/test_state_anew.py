@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from kafka import KafkaAdminClient
+from sqlalchemy import text
 
 from deploy.local.topics import create_topics
 from services.scoring.__main__ import SERVICE
@@ -61,7 +62,7 @@ def patiently(step: Callable[[], object]) -> None:
             return
 
 
-def made_anew(room: Room) -> None:
+def made_anew(room: Room, customers: int = 2) -> None:
     """The runbook's steps, but for the last."""
     for worker in room.workers.workers:
         worker.stop()
@@ -83,7 +84,7 @@ def made_anew(room: Room) -> None:
         admin.close()
     ops = room.begin("ops", "services.scoring", "forget-state")
     assert ops.wait_dead() == 0, ops.tail()
-    assert "taken back of 2 customers" in ops.tail()
+    assert f"taken back of {customers} customers" in ops.tail()
     room.scoring = room.space.service(SERVICE)
     room.ops = room.scoring.client(worker_room.OPS)
 
@@ -131,6 +132,35 @@ def test_the_state_made_anew_has_the_rates_of_now_also_in_posted_leaves(
     room.balanced()
 
 
+FOLDED = "select customer_number, count, position, input_sequence from customer_state order by 1"
+OVERDRAFTS = "select partition, product_code, below_product_code from overdrafts order by 1, 2"
+
+
+def refuse(scoring: ServiceUnderTest, *topics: str) -> None:
+    """The listener could not take the first record of each."""
+    letter = """
+        insert into dead_letters
+               (kind, state, topic, partition, "offset", reason, timestamp_ms, recorded_at)
+        values ('parked', 'waiting', :topic, 0, 0, 'x', 0, now())"""
+    for topic in topics:
+        run(scoring, letter, topic=topic)
+
+
+def one_more_input_was_taken(scoring: ServiceUnderTest) -> None:
+    """By the state of before; the new one has none at the same place of the log."""
+    run(scoring, "update customer_state set count = count + 1, input_sequence = 1")
+
+
+def of_another_time(scoring: ServiceUnderTest) -> None:
+    """The bank has said otherwise since."""
+    run(scoring, "update overdrafts set product_code = 'gone', below_product_code = 'gone'")
+
+
+def run(scoring: ServiceUnderTest, statement: str, **parameters: str) -> None:
+    with scoring.database.transaction() as tx:
+        tx.session.execute(text(statement), parameters)
+
+
 def test_what_is_not_the_workers_stays_and_all_of_it_comes_again(
     space: Space, months: ServiceUnderTest, scored: Scored
 ) -> None:
@@ -149,7 +179,12 @@ def test_what_is_not_the_workers_stays_and_all_of_it_comes_again(
             for table in kept
         ]  # fmt: skip
 
-    before = totals()
+    folded = rows(months, FOLDED)
+    refuse(months, "scoring.leaves", "customer.events")
+    one_more_input_was_taken(months)
+    before, overdrafts = totals(), rows(months, OVERDRAFTS)
+    assert overdrafts
+    of_another_time(months)
     assert sum(forget_state(months.database)) > 0
     assert residual(months) == 0
     assert set(posted_rows(months)) == {k for k in posted if k[4] in ("variance", "overhead")}
@@ -157,6 +192,9 @@ def test_what_is_not_the_workers_stays_and_all_of_it_comes_again(
     assert allocated(months) == spread
     for topic in TOPICS:
         assert not rows(months, "select 1 from positions where topic = :t", t=topic)
+    assert rows(months, "select topic from dead_letters") == [("customer.events",)]
+    assert not rows(months, OVERDRAFTS)
     told(months, scored)
+    assert (rows(months, FOLDED), rows(months, OVERDRAFTS)) == (folded, overdrafts)
     assert (posted_rows(months), open_rows(months), totals()) == (posted, accrued, before)
     assert residual(months) == 0

@@ -115,8 +115,13 @@ def test_refused_again_it_is_one_letter_again_however_often_it_is_told(room: Roo
     assert room.replay(again) == 202
     room.settle()
     assert room.folded() == [("C1", 2, 570)]
-    assert not room.letters()
     assert room.customer("C1").input_sequence == 2
+    room.workers.send(dead, topic="scoring.dead")
+    room.settle()
+    assert not room.letters()
+    assert room.rows("select event_id from bank_events where event_offset = 1") == [("txn-2",)], (
+        "a refusal that opens no letter leaves the event where it is"
+    )
     room.balanced()
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.scoring.__main__ import SERVICE
-from services.scoring.columns import Asked
+from services.scoring.columns import Asked, Refused
 from services.scoring.seen import EventStore
 from shared.events.envelope import Event, encode
 from shared.ids import partition_of
@@ -65,6 +66,25 @@ def test_a_replayed_event_is_no_repeat_of_itself_but_of_every_copy_that_counted(
     assert repeats(2, refused={0, 1}), "a later copy counted"
     assert not repeats(1, refused={0, 1}), "the later copy was not met yet"
     assert repeats(-1, refused={0, 1}, settled=frozenset({2})), "it came by another input"
+    assert repeats(-1, refused={0, 1}, settled=frozenset({1})), "it came by this input's origin"
+
+
+def test_an_input_counted_at_its_own_place_unless_that_was_refused(
+    space: Space, store: ServiceUnderTest
+) -> None:
+    """The letters know it of places that the worker's state keeps no more."""
+    event = transaction(1, "C1", "A1", 5, FIRST_DAY)
+    home = partition_of("C1", PARTITIONS)
+    _send(space, event)
+    store.drain()
+    asked = [Asked(event.source, event.id, 0, 0, at_own=True)]
+    seen = EventStore(store.database)
+    assert asyncio.run(seen.ask(home, asked, 0, ())) == {0}
+    letter = Refused("bank.events", home, 0, "quarantined", "data", "no rate", event.type,
+                     b"C1", encode(event))  # fmt: skip
+    space.sender.send("scoring.dead", b"0", msgspec.json.encode(letter)).result(10)
+    store.drain()
+    assert asyncio.run(seen.ask(home, asked, 0, ())) == set()
 
 
 def test_the_answer_waits_until_the_store_has_passed_the_batch(

@@ -210,8 +210,8 @@ def test_the_negative_control_a_late_grade_that_corrects_nothing_fails(
     bank, of_answer = random_bank(0), uses._of_answer
     assert are_those_of_the_loop(bank)
 
-    def as_of_now(partition: Partition, event: Any) -> Any:
-        found = of_answer(partition, event)
+    def as_of_now(partition: Partition, event: Any, record: Any) -> Any:
+        found = of_answer(partition, event, record)
         if isinstance(found, str):
             return found
         (action, day, second, loan), key, grade = found

@@ -1,5 +1,8 @@
 """Takes back all that rests on the worker's state and leaves, before both are made anew.
 
+Inputs are not read again, and a refusal is told anew where it is one again: an event that waited
+may count at its own place by now. A replay from before would count it once more.
+
 What is posted of other things stays: contacts, pools, tax. Every sum follows by the same moves
 that made it, so the pages are exact at each step; a later close posts what tax and pools differ by.
 Nobody may listen meanwhile. Once begun it must be brought to its end, perhaps by another run.
@@ -10,13 +13,14 @@ from typing import Final
 
 from sqlalchemy import text
 
-from services.scoring.commands import contribution
+from services.scoring.commands import contribution, worker_letters
 from services.scoring.commands.contribution import MOVE
 from services.scoring.leaf_sql import KERNEL_PARTS, PLACE, PLACES, columns, open_values
 from shared.db import Database, Tx
 
 CHUNK = 500  # numbers in one transaction
-TOPICS: Final = ["scoring.leaves", "scoring.state"]
+LETTERS = 100  # with their events
+TOPICS: Final = ["scoring.dead", "scoring.inputs", "scoring.leaves", "scoring.state"]
 COMPONENTS: Final = sorted({component for component, _ in KERNEL_PARTS.values()})
 NEXT = text(
     "select customer_number from numbers where customer_number > :after order by 1 limit :limit"
@@ -40,24 +44,34 @@ TAKE_BACK = text(
      where v.amount_minor <> 0
     """  # noqa: S608 - names are ours
 )
-# Else the state of an event that is known already counts for an older one.
-OLDER = text("update customer_state set state_offset = -1 where customer_number = any(:numbers)")
+# Else the state of an event that is known already, with fewer inputs, counts for an older one.
+OLDER = text(
+    """
+    update customer_state set input_sequence = -1, state_offset = -1
+     where customer_number = any(:numbers)
+    """
+)
 # What the worker took of the bank's reference data; what contacts cost is not its own.
 TAKEN = (
     text("delete from cost_rates where split_part(driver_code, '/', 1) <> 'contact'"),
     text("delete from overdrafts"),
     text("delete from rolls"),
 )
+UNSENT = text("delete from outbox where topic = 'scoring.inputs'")
+# The place of the last total: the next ones begin before it.
+TOLD = text("delete from control_totals")
 # Other topics will stand under these names: their letters would have the same places.
 PLACES_IN_LOGS = (
     text("delete from dead_letters where topic = any(:topics)"),
     text("delete from tallies where topic = any(:topics)"),
     text("delete from positions where topic = any(:topics)"),
+    text("delete from worker_letters where topic = any(:topics)"),
 )
 
 
 def forget_state(database: Database) -> Iterator[int]:
     """Step by step; says of how many customers each was."""
+    _forget_letters(database)
     after = ""
     while True:
         with database.transaction() as tx:
@@ -73,8 +87,15 @@ def forget_state(database: Database) -> Iterator[int]:
         yield len(numbers)
 
 
+def _forget_letters(database: Database) -> None:
+    gone = LETTERS
+    while gone:
+        with database.transaction() as tx:
+            gone = worker_letters.forget_letters(tx, LETTERS)
+
+
 def _forget_places(tx: Tx) -> None:
-    for statement in TAKEN:
+    for statement in (*TAKEN, UNSENT, TOLD):
         tx.session.execute(statement)
     for statement in PLACES_IN_LOGS:
         tx.session.execute(statement, {"topics": TOPICS})

@@ -5,7 +5,7 @@ events are refused (commands.store).
 """
 
 from base64 import b64encode
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -62,15 +62,15 @@ _KEEP = upsert(WorkerLetterRow)
 _TOLD = ("kind", "state", "type", "field", "reason", "sequence", "recorded_at")
 # A letter told again, after a crash or by a second copy of one input, is no news; the refusal of a
 # later input is.
+_PLACE = (WorkerLetterRow.topic, WorkerLetterRow.partition, WorkerLetterRow.event_offset)
 KEEP = _KEEP.on_conflict_do_update(
-    index_elements=["topic", "partition", "event_offset"],
+    index_elements=_PLACE,
     set_={name: _KEEP.excluded[name] for name in _TOLD}
     | {"resolved_at": None, "resolved_by": None},
     where=WorkerLetterRow.sequence < _KEEP.excluded.sequence,
-)
+).returning(*_PLACE)
 
-# The letter stays: a rebuilt worker tells its refusals anew, and the decision on each holds.
-FORGET = text(
+FORGET = text(  # the letter stays: a worker that is behind tells its refusal once more
     """
     update worker_letters set payload = null where id = any(array(
       select id from worker_letters
@@ -79,11 +79,21 @@ FORGET = text(
     returning 1
     """
 )
+NOT_GIVEN_UP = text(
+    """
+    select id, topic, partition, event_offset, state, key, payload from worker_letters
+     where topic = :topic and state <> 'discarded' order by id limit :many
+    """
+)
+DROP = text("delete from worker_letters where id = any(:ids)")
 AGING = Aging("payloads of worker_letters", FORGET, lambda settings: settings.kept_days)
 
 
 def keep_refusals(tx: Tx, records: list[Record]) -> None:
-    """Takes a poll of `scoring.dead`: one letter per place, whatever is told of it last waits."""
+    """Takes a poll of `scoring.dead`: one letter per place, whatever is told of it last waits.
+
+    A refusal that is no news opens no letter: what was decided holds, in the event store too.
+    """
     newest: dict[tuple[str, int, int], RefusedIn] = {}
     for record in records:
         told = _decoder.decode(record.value or b"")
@@ -92,8 +102,8 @@ def keep_refusals(tx: Tx, records: list[Record]) -> None:
         if known is None or known.sequence < told.sequence:
             newest[place] = told
     refusals = [newest[place] for place in sorted(newest)]
-    tx.session.execute(KEEP, [_row(tx, told) for told in refusals])
-    store.forget_events(tx, [(t.partition, t.offset) for t in refusals if t.topic == store.TOPIC])
+    opened = tx.session.execute(KEEP, [_row(tx, told) for told in refusals]).all()
+    store.forget_events(tx, sorted((p, at) for topic, p, at in opened if topic == store.TOPIC))
 
 
 def _row(tx: Tx, told: RefusedIn) -> dict[str, object]:
@@ -146,9 +156,7 @@ def replay_letter(tx: Tx, letter_id: int) -> None:
             payload=b64encode(row.payload).decode(),
         ),
     )
-    store.restore_event(
-        tx, Record(row.topic, row.partition, row.event_offset, row.key.encode(), row.payload, 0)
-    )
+    store.restore_event(tx, _record(row))
     _settle(tx, row, "replayed")
     _audit(tx, "worker_letter.replay", row)
 
@@ -165,6 +173,26 @@ def _open_letter(tx: Tx, letter_id: int) -> WorkerLetterRow:
     if row is None or row.state != "waiting":
         raise LetterNotOpen(f"message {letter_id} of the worker is not waiting")
     return row
+
+
+def forget_letters(tx: Tx, many: int) -> int:
+    """Before the worker begins anew: so many letters go, but none that was given up. How many went.
+
+    What is refused again comes as a letter again. What is not counts at its own place, so the event
+    store takes it as it does one that is replayed.
+    """
+    found = tx.session.execute(NOT_GIVEN_UP, {"many": many, "topic": store.TOPIC}).all()
+    for row in found:
+        if row.state == "waiting" and row.payload is not None:
+            store.restore_event(tx, _record(row))
+    tx.session.execute(DROP, {"ids": [row.id for row in found]})
+    return len(found)
+
+
+def _record(row: Any) -> Record:
+    """The event of a letter, where it stood."""
+    key = None if row.key is None else row.key.encode()
+    return Record(row.topic, row.partition, row.event_offset, key, row.payload, 0)
 
 
 def _settle(tx: Tx, row: WorkerLetterRow, state: str) -> None:
