@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.scoring import model
+from services.scoring.queries import rehearsals
 from services.scoring.replay import Line, Replay
 from services.scoring.watermark import Source
 from shared.events import envelope
@@ -135,6 +136,8 @@ def test_a_leaving_that_is_told_after_the_close_of_its_day_counts_at_once(
     bank.end("C", day(LEFT))
     taken(space, scoring, bank, LEFT + 6, 2)
     assert silences(scoring) == [(midnight(LEFT), None)] == bank.replayed()
+    (known,) = rehearsals.parties(scoring.database.read, 0, midnight(0))
+    assert known.away == {"C": (day(LEFT), None)}, "what a rehearsal knows of it"
 
 
 def test_the_close_of_the_day_on_which_a_number_is_back_ends_the_silence_of_the_rest(
