@@ -140,6 +140,7 @@ def _first_scores(
     a, c = accounts[account], customers[row]
     a.sum_minor += amount
     a.count += 1
+    a.booked_on = turns.booked_after(a.booked_on, a.last_on, day)
     a.last_on = max(a.last_on, day)
     closed_on = turns.after_booking(a.closed_on, day)
     if closed_on != a.closed_on:

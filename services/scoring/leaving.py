@@ -193,8 +193,11 @@ def turn(
         return n
     if turns.forgets(a.closed_on, day):
         _keep(customers, accounts, first_account, next_account, row, watermark)
-    # What was booked on a later day may have been told before it.
-    a.closed_on = turns.after_booking(turns.after_closing(a.closed_on, day), a.last_on)
+    a.closed_on = turns.after_closing(a.closed_on, day)
+    # What was booked on later days may have been told before it.
+    behind = turns.first_behind(a.booked_on, a.last_on, turns.closed_on(a.closed_on))
+    if behind > 0:
+        a.closed_on = turns.after_booking(a.closed_on, behind)
     if turns.open_since(c.last_away) < day <= kept_through(c.last_away):  # told late
         c.last_away = kept(turns.closed_on(c.last_away), turns.open_since(c.last_away), day - 1)
     if c.silence == 0 or day > watermark:

@@ -32,6 +32,7 @@ ACCOUNT_FIELDS: Final = (
     "count",
     "last_on",
     "closed_on",  # and since when it is open: `scores/turns.py`; 0: nothing is known of it yet
+    "booked_on",  # on which of the days up to `last_on`, one bit each: `scores/turns.py`
 )
 
 LEDGER_FIELDS: Final = (
@@ -137,7 +138,7 @@ SINCE_SHIFT: Final = 21
 BEFORE_SHIFT: Final = 42
 DAY_MASK: Final = (1 << SINCE_SHIFT) - 1
 
-RECORD_VERSION: Final = 7
+RECORD_VERSION: Final = 8
 KIND_CUSTOMER: Final = 1
 KIND_PARTITION: Final = 2
 KIND_SPILLED: Final = 3

@@ -5,7 +5,7 @@ Customer (key: the customer number):
     word 0    version | kind << 8 | number of accounts << 32
     word 1    number of ids of the open window | number of grades << 32
     18 words  the customer row, fields in the order of `rows.CUSTOMER_FIELDS`
-    accounts  4 words each (`rows.ACCOUNT_FIELDS`), then one word: number of ledger entries |
+    accounts  5 words each (`rows.ACCOUNT_FIELDS`), then one word: number of ledger entries |
               words of the ledger << 32 (0: none), one: words of the watch (0: not watched), one
               with the byte lengths of account number | product << 16 | currency << 32 | loan
               number << 48, then the texts, padded with zeros, then the ledger
@@ -23,8 +23,9 @@ Rate (key: NUL + "rate/" + n + "/" + key of `bank.reference`): word 0, then JSON
 figures of the partition rest on; one that it refused is not there.
 Version 1 had no ledgers, those of version 2 do not say which restatements they had, version 3 had
 no features of risk, version 4 no charge for capital and no grades, version 5 did not say which
-accounts were closed, version 6 not when a customer had come back: their figures cannot be carried
-on, so they are refused; the state is rebuilt from `bank.events`.
+accounts were closed, version 6 not when a customer had come back, version 7 not on which days an
+account was booked: their figures cannot be carried on, so they are refused; the state is rebuilt
+from `bank.events`.
 Day numbers are `date.toordinal()`. A record replaces the one before it when its place is not before
 it: the offset of `bank.events`, then the sequence of the customer's inputs.
 """

@@ -122,6 +122,15 @@ STORIES: dict[str, tuple[Told, list[tuple[str, int]]]] = {
     ),
     "the bank books behind the closing": ({70: [closing(70)], 75: [act(75, by="bank")]},
                                           [("raised", 105)]),
+    "it books twice behind the closing": (
+        {70: [closing(70), act(71, by="bank"), act(72, by="bank")]}, [("raised", 101)],
+    ),
+    "the closing is told behind its bookings": (
+        {70: [act(71, by="bank"), act(72, by="bank"), closing(70)]}, [("raised", 101)],
+    ),
+    "and these in their turn upside down": (
+        {70: [act(72, by="bank"), act(71, by="bank"), closing(70)]}, [("raised", 101)],
+    ),
     "he acts behind the closing": ({70: [closing(70)], 150: [act(150)]}, [("raised", 270)]),
     "back with two, of which one is closed": (
         {70: [closing(70)], 150: [opening(150, "2"), opening(150, "3")], 160: [closing(160, "3")]},

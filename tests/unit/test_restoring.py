@@ -175,10 +175,10 @@ def test_of_one_key_the_greatest_place_stays_and_of_equal_ones_the_last(
 
 RICH = customer(
     [7, 1, *range(100, 100 + CUSTOMER_WORDS - 2)],
-    [Account(("A-0000123", WATCHED, "CNY", ""), [1, 2, 3, 4],
+    [Account(("A-0000123", WATCHED, "CNY", ""), [1, 2, 3, 4, 5],
              [730_000, 5, *[0] * (LEDGER_WORDS - 2)], [(1_460_010, 4), (CELL_MIN + 5, 6)],
              list(range(WORDS[ACCOUNTS] + 4))),
-     Account(("A-0000123", "LN", "CNY", "L7"), [4, 5, 6, 7], [], [], [])],
+     Account(("A-0000123", "LN", "CNY", "L7"), [4, 5, 6, 7, 8], [], [], [])],
     [(11, 740_000), (12, 740_001), (13, 740_002)], [(2, 9, 3), (0, 8, 2)],
 )  # fmt: skip
 
@@ -269,7 +269,7 @@ def test_a_bank_with_rates_and_a_model_is_the_same_after_a_recovery() -> None:
 
 
 def test_accounts_of_a_number_stay_in_their_order_and_with_their_owner() -> None:
-    accounts = [Account(("A1", product, "CNY", ""), [0, 0, 0, 0], [], [], [])
+    accounts = [Account(("A1", product, "CNY", ""), [0] * ACCOUNT_WORDS, [], [], [])
                 for product in ("young", "old")]  # fmt: skip
     one = fresh()
     of_each = customer([0] * CUSTOMER_WORDS, accounts)

@@ -2,14 +2,19 @@
 
 Inputs: the days of its openings and closings, and of its bookings.
 State: the day of the closing, 0: none is known; since when it is open, behind the closing or on its
-day, 0: it is not; and since when it was open before the closing, 0: for longer than is known.
+day, 0: it is not; and since when it was open before the closing, 0: for longer than is known. In a
+word of its own one bit for each of the 62 days up to the last booking: was it booked on that day?
 Terms: none.
-They stand beside each other, for a bank may tell a closing before its day. What is older than the
-last closing is forgotten, so a bank is to tell the turns of one account in their order.
+The three days stand beside each other, for a bank may tell a closing before its day. What is older
+than the last closing is forgotten, so a bank is to tell the turns of one account in their order.
 """
+
+from typing import Final
 
 from services.scoring.rows import BEFORE_SHIFT, DAY_MASK, SINCE_SHIFT
 from services.scoring.scores.compiling import inlined
+
+BOOKED_DAYS: Final = 62
 
 
 @inlined
@@ -77,3 +82,25 @@ def after_booking(turns: int, day: int) -> int:
     """What is booked on a later day than its closing says that it is open. Of most accounts the
     first booking is the first that is known."""
     return after_opening(turns, day) if day > closed_on(turns) else turns
+
+
+@inlined
+def booked_after(booked: int, last_on: int, day: int) -> int:
+    """The bits of the days of bookings, counted back from the last one, with one more."""
+    ahead = day - last_on
+    if ahead <= -BOOKED_DAYS:
+        return booked
+    if ahead <= 0:
+        return booked | 1 << -ahead
+    if ahead >= BOOKED_DAYS:
+        return 1
+    return (booked << ahead & (1 << BOOKED_DAYS) - 1) | 1
+
+
+@inlined
+def first_behind(booked: int, last_on: int, day: int) -> int:
+    """The first day of a booking behind a day, as far back as is known; 0: there is none."""
+    back = min(last_on - day, BOOKED_DAYS) - 1
+    while back >= 0 and booked >> back & 1 == 0:
+        back -= 1
+    return last_on - back if back >= 0 else 0
