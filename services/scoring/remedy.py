@@ -1,6 +1,7 @@
 """The smallest change that would end an alert: tried on a copy of the account's own features."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -12,50 +13,84 @@ from services.scoring.risk_plan import Plan
 from services.scoring.scores import account_features as af
 from services.scoring.scores import purchase_features, watching
 from services.scoring.scores.activity import EVENT
-from services.scoring.scores.watching import HEAD, PROCESS, PURCHASE, PURCHASES
+from services.scoring.scores.watching import HEAD, PROCESS, PURCHASE, PURCHASES, SUM_MAX
 
 Ints = NDArray[np.int64]
 TIMES_MAX: Final = 64
-MONEY_STEP_MINOR: Final = 10_000
+MONEY_STEP_MINOR: Final = 10_000  # the least that is asked for, and its steps
 SCALES_MAX: Final = 5  # of the account's own scale: a greater deposit is no advice
-BY_HAND: Final = af.BY_CUSTOMER | af.CASH  # the customer himself, with cash or card
+CARD: Final = af.BY_CUSTOMER | af.CASH  # a card payment, or cash that he takes out
+# In cash, by his own transfer, by that of another: what is asked for must do however it comes.
+DEPOSITS: Final = (CARD, af.BY_CUSTOMER | af.TRANSFER_IN, af.TRANSFER_IN)
 LONG: Final = 2  # of the three time constants
 
 
 def smallest(plan: Plan, of_set: int, method: int, row: Ints, on: date) -> dict[str, int]:
-    """One change on the day after, by its code; none where no such change would do.
+    """One change from the day after on, by its code; none where no such change would do.
 
     Purchases of his usual amount, one a day. Of a current account whose use falls something that he
-    does, once a day; if that is not enough, payments of his usual amount, else one deposit. Where
-    money is what it is about the deposit comes first.
+    does, once a day. Where activity may collapse card payments of any amount, else of his usual
+    one. Where it is about money small payments or one deposit, whichever takes less money.
     """
-    kind = plan.kind_of(of_set)
-
-    def clears(days: int, amount: int, flags: int) -> bool:
-        return _clears(plan, kind, method, row, on.toordinal(), days, amount, flags)
-
+    kind, code = plan.kind_of(of_set), plan.rules[method].code
+    account = _Account(plan, kind, method, row, on.toordinal())
     if kind == PURCHASES:
         usual = _usual_minor(row, purchase_features.AMOUNTS, purchase_features.WEIGHTS)
-        times = _first(lambda n: clears(n, -usual, PURCHASE), TIMES_MAX)
+        times = account.times(-usual, PURCHASE)
         return {"clear_purchases": times, "clear_purchase_minor": usual} if times else {}
     usual = _usual_minor(row, af.OUTS, af.ACTIONS)
-    most = SCALES_MAX * _scale_minor(row) // MONEY_STEP_MINOR
-
-    def actions() -> dict[str, int]:
-        times = _first(lambda n: clears(n, 0, BY_HAND), TIMES_MAX)
+    if code == use_falls.RULE:
+        times = account.times_of_any(usual, af.BY_CUSTOMER)
         return {"clear_actions": times} if times else {}
+    if code == "collapse":
+        return _of_activity(account, usual) or _deposit(account, row)
+    return _of_money(account, row)
 
-    def payments() -> dict[str, int]:
-        times = _first(lambda n: clears(n, -usual, BY_HAND), TIMES_MAX)
-        return {"clear_payments": times, "clear_payment_minor": usual} if times else {}
 
-    def deposit() -> dict[str, int]:
-        steps = _first(lambda n: clears(1, n * MONEY_STEP_MINOR, BY_HAND), most)
-        return {"clear_deposit_minor": steps * MONEY_STEP_MINOR} if steps else {}
+@dataclass(frozen=True, slots=True)
+class _Account:
+    plan: Plan
+    kind: int
+    method: int
+    row: Ints
+    on: int
 
-    if plan.rules[method].code in ("collapse", use_falls.RULE):
-        return actions() or payments() or deposit()
-    return deposit() or actions()
+    def clears(self, days: int, amount: int, *ways: int) -> bool:
+        """Would such bookings, in each of these ways, end the alert?"""
+        return all(_clears(self.plan, self.kind, self.method, self.row, self.on, days, amount, way)
+                   for way in ways)  # fmt: skip
+
+    def times(self, amount: int, way: int) -> int:
+        """On how many days in turn; 0: on any number in vain."""
+        return _first(lambda n: self.clears(n, amount, way), TIMES_MAX)
+
+    def times_of_any(self, most: int, way: int) -> int:
+        """The same, whatever he spends each time up to this amount."""
+        return _first(lambda n: self.clears(n, 0, way) and self.clears(n, -most, way), TIMES_MAX)
+
+
+def _of_activity(account: _Account, usual: int) -> dict[str, int]:
+    if times := account.times_of_any(usual, CARD):
+        return {"clear_payments": times}
+    times = account.times(-usual, CARD)
+    return {"clear_payments": times, "clear_payment_minor": usual} if times else {}
+
+
+def _of_money(account: _Account, row: Ints) -> dict[str, int]:
+    times = account.times_of_any(MONEY_STEP_MINOR, CARD)
+    payments = {"clear_payments": times, "clear_payment_max_minor": MONEY_STEP_MINOR}
+    if times == 1:
+        return payments
+    deposit = _deposit(account, row)
+    if times and deposit.get("clear_deposit_minor", SUM_MAX) > times * MONEY_STEP_MINOR:
+        return payments
+    return deposit
+
+
+def _deposit(account: _Account, row: Ints) -> dict[str, int]:
+    most = SCALES_MAX * _scale_minor(row) // MONEY_STEP_MINOR
+    steps = _first(lambda n: account.clears(1, n * MONEY_STEP_MINOR, *DEPOSITS), most)
+    return {"clear_deposit_minor": steps * MONEY_STEP_MINOR} if steps else {}
 
 
 def _usual_minor(row: Ints, amounts: int, weights: int) -> int:

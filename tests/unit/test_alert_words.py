@@ -82,15 +82,20 @@ def test_the_terms_of_a_model_are_a_whole_that_sums_to_the_score():
      "未来 90 天余额可能减半;主要因为资金流出。没有单一的变化可以解除",
      "The balance may halve within 90 days; mostly for the money that goes out. "
      "No single change would end it"),
-    ("collapse", {"clear_deposit_minor": None, "clear_actions": 2, "money_out": -1},
-     "未来 90 天交易可能减半;主要因为余额。客户再交易 2 次即可解除",
+    ("outflow_ahead", {"clear_deposit_minor": None, "clear_payments": 1,
+                       "clear_payment_max_minor": 10_000},
+     "未来 90 天余额可能减半;主要因为资金流出。客户再刷卡或取现 1 次(每次不超过 100 元)即可解除",
+     "The balance may halve within 90 days; mostly for the money that goes out. "
+     "1 card payment or cash withdrawal of at most ¥100 would end it"),
+    ("collapse", {"clear_deposit_minor": None, "clear_payments": 2, "money_out": -1},
+     "未来 90 天交易可能减半;主要因为余额。客户再刷卡或取现 2 次即可解除",
      "May do half as much or less within 90 days; mostly for the balance. "
-     "2 transactions by the customer would end it"),
+     "2 card payments or cash withdrawals would end it"),
     ("collapse", {"clear_deposit_minor": None, "clear_payments": 3, "clear_payment_minor": 20_049,
                   "money_out": -1},
-     "未来 90 天交易可能减半;主要因为余额。客户再付款 3 次(每次约 200 元)即可解除",
+     "未来 90 天交易可能减半;主要因为余额。客户再刷卡或取现 3 次(每次约 200 元)即可解除",
      "May do half as much or less within 90 days; mostly for the balance. "
-     "3 payments of about ¥200 by the customer would end it"),
+     "3 card payments or cash withdrawals of about ¥200 would end it"),
     ("no_purchase", {"clear_purchases": 1, "clear_purchase_minor": 5_321, "silence": 3_000_000},
      "未来 90 天可能不再消费,最后一次消费在 2026-02-17;主要因为近来没有动静"
      "。再消费 1 次(每次约 53 元)即可解除",

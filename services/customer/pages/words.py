@@ -158,8 +158,9 @@ FIGURES = {  # of scores, and the terms of alerts
     "waits": N_("Is here but will not buy"),
     "clear_purchases": N_("Purchases that would end it"),
     "clear_purchase_minor": N_("Usual purchase"),
-    "clear_payments": N_("Payments that would end it"),
+    "clear_payments": N_("Card payments or cash withdrawals that would end it"),
     "clear_payment_minor": N_("Usual payment"),
+    "clear_payment_max_minor": N_("Each of at most"),
     "clear_actions": N_("Transactions that would end it"),
     "clear_deposit_minor": N_("Deposit that would end it"),
 }

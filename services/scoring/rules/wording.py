@@ -141,12 +141,7 @@ def _would_end(terms: Mapping[str, int], currency: str) -> Text:
             "en": f". {_many(times, 'transaction')} by the customer would end it",
         }
     if "clear_payments" in terms:
-        times, usual = terms["clear_payments"], terms["clear_payment_minor"]
-        return {
-            "zh-CN": f"。客户再付款 {times} 次(每次约 {money_zh(usual, currency)})即可解除",
-            "en": f". {_many(times, 'payment')} of about {money_en(usual, currency)}"
-                  " by the customer would end it",
-        }
+        return _payments(terms, currency)
     if "clear_deposit_minor" in terms:
         whole = -(-terms["clear_deposit_minor"] // 100)  # up: a little less would not do
         unit = "元" if currency == "CNY" else currency
@@ -155,6 +150,23 @@ def _would_end(terms: Mapping[str, int], currency: str) -> Text:
             "en": f". A deposit of {money_en(100 * whole, currency)} would end it",
         }
     return {"zh-CN": "。没有单一的变化可以解除", "en": ". No single change would end it"}
+
+
+def _payments(terms: Mapping[str, int], currency: str) -> Text:
+    """By card or in cash: to the scores that is what he does himself, a transfer is not."""
+    times, zh, en = terms["clear_payments"], "", ""
+    if "clear_payment_minor" in terms:
+        usual = terms["clear_payment_minor"]
+        zh, en = f"(每次约 {money_zh(usual, currency)})", f" of about {money_en(usual, currency)}"
+    elif "clear_payment_max_minor" in terms:
+        most = terms["clear_payment_max_minor"]
+        zh = f"(每次不超过 {money_zh(most, currency)})"
+        en = f" of at most {money_en(most, currency)}"
+    cash = "cash withdrawal" if times == 1 else "cash withdrawals"
+    return {
+        "zh-CN": f"。客户再刷卡或取现 {times} 次{zh}即可解除",
+        "en": f". {_many(times, 'card payment')} or {cash}{en} would end it",
+    }
 
 
 def _many(times: int, what: str) -> str:
