@@ -155,6 +155,20 @@ def _asking(kafka: str) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def _asking_database() -> Iterator[None]:
+    """The same of PostgreSQL."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) is not None and not error.connection_invalidated:
+            raise  # it answered
+        why = str(error.orig).strip().partition("\n")[0]
+        raise _refusal(f"PostgreSQL does not answer, see GUANXI_DATABASE: {why}") from None
+
+
 @app.command()
 def rebuild(
     as_of: Annotated[
@@ -175,7 +189,7 @@ def rebuild(
     settings = settings_of(SERVICE)
     database = Database(settings)
     try:
-        with _asking(settings.kafka):
+        with _asking(settings.kafka), _asking_database():
             if as_of is None and out is None:
                 rebuilding.compare(settings, database)
             else:
@@ -194,7 +208,8 @@ def forget_state() -> None:
 
     database = Database(settings_of(SERVICE))
     try:
-        done = sum(forgetting_state.forget_state(database))
+        with _asking_database():
+            done = sum(forgetting_state.forget_state(database))
     finally:
         database.close()
     typer.echo(f"taken back of {done} customers")

@@ -127,6 +127,8 @@ class Rebuild:
     def reach(self) -> None:
         """Raises what the first question would: before a file is begun anew."""
         self._broker.partitions(EVENTS)
+        with self._database.read() as session:
+            session.connection()
 
     def close(self) -> None:
         self._broker.close()

@@ -97,8 +97,10 @@ def _refuse_another_day(part: Stepped, as_of: date | None) -> None:
     first, last = part.first_closed_on, part.closed_on
     if as_of is None or first is None or last is None or first <= as_of <= last:
         return
-    typer.echo(f"error: the log has closed the days from {first} through {last}, not {as_of}",
-               err=True)  # fmt: skip
+    why = f"the log has closed the days from {first} through {last}, not {as_of}"
+    if as_of < first:  # it was stepped no further than to the first close
+        why = f"nothing was closed by {as_of}: the first day that the log has closed is {first}"
+    typer.echo(f"error: {why}", err=True)
     raise typer.Exit(1)
 
 

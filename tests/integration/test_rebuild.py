@@ -217,8 +217,11 @@ def test_what_waited_for_its_loan_and_was_replayed_is_in_what_the_log_makes(
     assert "left out" not in said.output
 
     outside = FIRST_DAY + timedelta(days=bank.days + 400)
+    before = FIRST_DAY - timedelta(days=1)
     for command, words in (
         (["--as-of", outside.isoformat()], f"not {outside}"),
+        (["--as-of", before.isoformat()], f"nothing was closed by {before}: the first day that"
+                                          f" the log has closed is {FIRST_DAY}"),
         (["--out", str(tmp_path / "none" / "x.csv")], "cannot be written: No such file"),
     ):
         refused = CliRunner().invoke(app, ["rebuild", *command])

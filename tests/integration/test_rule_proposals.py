@@ -114,6 +114,18 @@ def test_its_help_says_what_the_file_holds() -> None:
         assert word in said
 
 
+@pytest.mark.parametrize("command", ["rebuild", "rebuild --as-of 2025-01-31", "forget-state"])
+def test_a_database_that_is_away_is_said(
+    bank: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("GUANXI_DATABASE", "postgresql://guanxi:secret@127.0.0.1:1/guanxi")
+    said = CliRunner().invoke(app, command.split())
+    assert (said.exit_code, said.output.count("\n")) == (1, 1)
+    assert said.output.startswith("error: PostgreSQL does not answer, see GUANXI_DATABASE: ")
+    assert "127.0.0.1" in said.output
+    assert "secret" not in said.output
+
+
 @pytest.mark.parametrize("command", ["propose", "rebuild", "rebuild --out {}"])
 def test_a_broker_that_is_away_is_said(
     bank: ServiceUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str

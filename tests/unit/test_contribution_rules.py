@@ -262,6 +262,22 @@ def test_a_change_beyond_the_kept_balances_is_booked_if_no_sign_can_turn_and_els
     assert ftp == 20 * (1 + 2 + 3 + 4 + 5 + 6) + 2 * 120
 
 
+def test_the_same_log_is_refused_the_same_way_when_it_is_read_again_in_one_batch() -> None:
+    """So a state that is made anew does not book what was beyond the kept balances."""
+    live, anew = Book(), Book()
+    events = [live.booked(1_000, FIRST_DAY)]
+    for n in range(60):
+        day = FIRST_DAY + timedelta(days=n)
+        events += [live.booked(500 if n % 2 else -400, day), closed(day)]
+    late = FIRST_DAY + timedelta(days=60)
+    events.append(live.booked(-9_000, late, value_on=FIRST_DAY + timedelta(days=4)))
+    for event in events:
+        live.tell(event)
+    anew.tell(*events)
+    assert live.told() == anew.told() == [("dead", "the balances of that day are no longer kept")]
+    assert live.leaves() == anew.leaves()
+
+
 @pytest.mark.parametrize("version", [0, 1, 2, 3, 4, 5])
 def test_a_record_of_another_version_is_refused_with_its_version(version: int) -> None:
     with pytest.raises(state.UnreadableState, match=f"version {version}, not 6"):
