@@ -68,23 +68,28 @@ def product_of(leaf: str) -> str:
     return f"coalesce(nullif({leaf}.account_product_code, ''), {leaf}.product_code)"
 
 
-def _is_of(product: str) -> str:
-    """How near an `opened` is to a leaf's account, the nearest first: several accounts may have one
-    number. A leaf of an overdraft or of a loan does not say the product of its account: the first
-    is of one that is overdrawn so, the other of whichever has the number."""
+def _is_of(product: str, loan: str) -> str:
+    """How near an `opened` is to a leaf's account, the nearest first; null: it is of another, for
+    several accounts may have one number. What an overdraft costs may not say the product of its
+    account: it is of one that is overdrawn so. A loan's leaf never does: it is of whichever has the
+    number. An account of which no opening was told is as if its number had none."""
     return f"""case when opened.product_code in ({product}, '') then 0
                 when exists (select 1 from overdrafts d
                               where d.product_code = opened.product_code
-                                and d.below_product_code = {product}) then 1 else 2 end"""  # noqa: S608 - names are ours
+                                and d.below_product_code = {product}) then 1
+                when {loan} <> '' then 2 end"""  # noqa: S608 - names are ours
 
 
-def place_of(number: str, account: str, product: str, on: str, owner: str = "") -> str:
+def place_of(
+    number: str, account: str, product: str, on: str, owner: str = "", *, loan: str = "''"
+) -> str:
     """Where a leaf belongs on a day, as laterals that give `at.manager_code` and so on.
 
     The placement of a customer before his first one is the first: a bank tells where he is when
     it begins to publish, not when he came. A manager answers from his own effective date only.
     The channel is that by which the account was opened. `owner`: of the account, if it is another.
     """
+    is_of = _is_of(product, loan)
     return f"""
       left join lateral (
         select m.manager_code, m.branch_code from managers m
@@ -98,7 +103,8 @@ def place_of(number: str, account: str, product: str, on: str, owner: str = "") 
       left join lateral (
         select opened.branch_code, opened.channel_code from account_openings opened
          where opened.customer_number = {owner or number} and opened.account_number = {account}
-         order by {_is_of(product)}, opened.event_offset limit 1) ab on true
+           and {is_of} is not null
+         order by {is_of}, opened.event_offset limit 1) ab on true
       cross join lateral (
         select coalesce(mg.branch_code, pl.branch_code, ab.branch_code, '') as branch_code) br
       left join lateral (
@@ -117,13 +123,15 @@ def day_of(word: str) -> str:
     return f"case when {word} > 0 then date '0001-01-01' + cast({word} - 1 as integer) end"
 
 
-def opening_of(owner: str, account: str, product: str, on: str) -> str:
+def opening_of(owner: str, account: str, product: str, loan: str, on: str) -> str:
     """The offset of the opening whose shares hold on a day: of those of the leaf's own account that
     were told by then the last one, before the first the first."""
+    is_of = _is_of(product, loan)
     return f"""(
         select opened.event_offset from account_openings opened
          where opened.customer_number = {owner} and opened.account_number = {account}
-         order by {_is_of(product)}, opened.on_date <= {on} desc,
+           and {is_of} is not null
+         order by {is_of}, opened.on_date <= {on} desc,
                   case when opened.on_date <= {on} then opened.on_date end desc, opened.on_date,
                   opened.event_offset desc limit 1)"""  # noqa: S608 - names are ours
 

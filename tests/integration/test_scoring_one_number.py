@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from services.scoring.commands.leaves import keep_leaves
+from services.scoring.leaves import Leaf, encode
 from shared.events import Event, bank
 from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
 from tests.integration import pools_room, scoring_room
 from tests.integration.scoring_room import rows
 from tests.ledger_bank import FIRST_DAY, event_of, random_bank
@@ -101,6 +104,49 @@ def test_what_an_overdraft_costs_is_of_who_holds_the_account_that_is_overdrawn(
         select distinct account_product_code, customer_number, channel_code from leaves
          where account_number = '7' and product_code = 'OD' and component = 'ftp'""")  # fmt: skip
     assert set(found) == {("CA", "C0", "app"), ("CA", "C1", "app"), ("SA", "C0", "branch")}
+
+
+def test_an_account_of_which_no_opening_was_told_is_its_owners_alone(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    """Without a channel. A loan's leaf says no product of an account: it goes by the number."""
+    loan = bank.LoanGranted(**NUMBER, loan_number="L7", product_code="LN", currency="CNY",
+                            principal_minor=10**9, granted_on=on_day(4))  # fmt: skip
+    months = lived(space, scoring, JOINT, (4, event_of(loan, "event-loan", on_day(4))),
+                   fee("ca", 5, 1_000, "CA"), fee("sa", 5, 3_000, "SA"))  # fmt: skip
+    found = rows(months, """
+        select product_code, customer_number, channel_code, sum(amount_minor) from leaves
+         where account_number = '7' and component = 'fee' group by 1, 2, 3""")
+    assert {row[:3]: int(row[3]) for row in found} == {
+        ("CA", "C0", "app"): 500, ("CA", "C1", "app"): 500, ("SA", "C0", ""): 3_000,
+    }  # fmt: skip
+    for table in ("leaves", "open_leaves"):
+        found = rows(months, f"""
+            select distinct product_code, customer_number, channel_code from {table}
+             where account_number = '7' and product_code <> 'OD'""")  # noqa: S608
+        assert set(found) == {
+            ("CA", "C0", "app"), ("CA", "C1", "app"), ("SA", "C0", ""),
+            ("LN", "C0", "app"), ("LN", "C1", "app"),
+        }  # fmt: skip
+
+
+def test_a_leaf_of_an_overdraft_that_does_not_name_its_account_is_of_one_overdrawn_so(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    """As it was posted before leaves named it. Of a product without an overdraft it is not."""
+    months = lived(space, scoring, opening("first", 1, "SA", channel_code="branch"), JOINT)
+    told = [Leaf("C0", "7", product, "ftp", "2024-12", "2024-12", -1_000)
+            for product in ("OD", "XX")]  # fmt: skip
+    with months.database.transaction() as tx:
+        tx.session.execute(text("delete from overdrafts where product_code = 'SA'"))
+        keep_leaves(tx, [Record("scoring.leaves", 0, 10**6 + n, b"C0", encode(leaf), 0)
+                         for n, leaf in enumerate(told)])  # fmt: skip
+    found = rows(months, """
+        select product_code, customer_number, channel_code, amount_minor from leaves
+         where account_number = '7' and period = '2024-12'""")
+    assert set(found) == {
+        ("OD", "C0", "app", -500), ("OD", "C1", "app", -500), ("XX", "C0", "", -1_000),
+    }  # fmt: skip
 
 
 def test_openings_of_before_products_were_kept_are_those_of_now(

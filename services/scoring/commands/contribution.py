@@ -50,7 +50,7 @@ PLACE_LEAVES = text(
         from leaves l {
         place_of(
             "l.customer_number", "l.account_number", product_of("l"),
-            last_day("l.origin_period"), owner_of("l"),
+            last_day("l.origin_period"), owner_of("l"), loan="l.loan_number",
         )
     }
        where l.customer_number = any(:numbers)
@@ -73,7 +73,8 @@ PLACE_OPEN = text(
       select {columns("o", OPEN_KEY)}, {_as_old("o")}, {AT_PLACE}
         from open_leaves o {
         place_of(
-            "o.customer_number", "o.account_number", "o.product_code", ":today", owner_of("o")
+            "o.customer_number", "o.account_number", "o.product_code", ":today", owner_of("o"),
+            loan="o.loan_number",
         )
     }
        where o.customer_number = any(:numbers)

@@ -36,7 +36,8 @@ KEEP = text(
         from (select distinct {_NAMES} from told_leaves) t
         {
         place_of(
-            "t.customer_number", "t.account_number", product_of("t"), last_day("t.origin_period")
+            "t.customer_number", "t.account_number", product_of("t"), last_day("t.origin_period"),
+            loan="t.loan_number",
         )
     }
        order by {_TOLD}

@@ -59,7 +59,12 @@ NEW = text(
       from {TOLD}
       left join open_leaves o on {OWN}
       left join overdrafts d on (d.partition, d.product_code) = (t.partition, t.product_code)
-      {place_of("t.customer_number", "t.account_number", "t.product_code", ":today")}
+      {
+        place_of(
+            "t.customer_number", "t.account_number", "t.product_code", ":today",
+            loan="t.loan_number",
+        )
+    }
      where o.customer_number is null
      order by {columns("t", KEY)}
     """  # noqa: S608 - names are ours

@@ -116,7 +116,7 @@ def _holders(owner: str, product: str, on: str) -> str:
     """The holders of a whole `w` as rows h; none when all is the owner's."""
     return f"""join account_holders h
         on h.owner_number = {owner} and h.account_number = w.account_number
-       and h.event_offset = {opening_of(owner, "w.account_number", product, on)}"""
+       and h.event_offset = {opening_of(owner, "w.account_number", product, "w.loan_number", on)}"""
 
 
 _PARTS_OF_LEAVES = shared_out(
@@ -147,7 +147,7 @@ SHARE_LEAVES = text(
         from parts one join whole w using (part) {
         place_of(
             "one.holder_number", "w.account_number", product_of("w"),
-            last_day("w.origin_period"), "one.owner",
+            last_day("w.origin_period"), "one.owner", loan="w.loan_number",
         )
     }
        where one.holder_number <> one.owner and one.share_minor <> 0
@@ -230,7 +230,8 @@ SHARE_OPEN = text(
              {columns("w", _POSITION.split(", "))}, {columns("g", _PARTS)}, {AT_PLACE}
         from given g join whole w using (number) {
         place_of(
-            "g.holder_number", "w.account_number", "w.product_code", ":today", "w.customer_number"
+            "g.holder_number", "w.account_number", "w.product_code", ":today",
+            "w.customer_number", loan="w.loan_number",
         )
     }
        order by g.holder_number, {columns("w", OPEN_KEY[1:-1])}

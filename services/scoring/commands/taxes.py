@@ -67,7 +67,7 @@ POST = text(
         from due d {
         place_of(
             "d.customer_number", "d.account_number", "d.product_code",
-            last_day("d.origin_period"), owner_of("d"),
+            last_day("d.origin_period"), owner_of("d"), loan="d.loan_number",
         )
     }
        where d.minor <> 0

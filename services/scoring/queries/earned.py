@@ -56,7 +56,7 @@ _SHARE = "share.ppm as share_ppm, share.refused as shares_refused"
 
 def share_of(leaf: str, product: str, on: str) -> str:
     """What part of a joint account a leaf is, as a lateral `share`: ppm is null for one holder."""
-    owner, account = owner_of(leaf), f"{leaf}.account_number"
+    owner, account, loan = owner_of(leaf), f"{leaf}.account_number", f"{leaf}.loan_number"
     return f"""left join lateral (
         select cast(round(coalesce(max(h.weight) filter (
                  where h.holder_number = {leaf}.customer_number), 0) * numeric '{MILLION}'
@@ -66,7 +66,7 @@ def share_of(leaf: str, product: str, on: str) -> str:
             on (h.owner_number, h.account_number, h.event_offset)
                = (told.customer_number, told.account_number, told.event_offset)
          where told.customer_number = {owner} and told.account_number = {account}
-           and told.event_offset = {opening_of(owner, account, product, on)}) share on true"""  # noqa: S608
+           and told.event_offset = {opening_of(owner, account, product, loan, on)}) share on true"""  # noqa: S608
 
 
 def place_after(leaf: str) -> str:
