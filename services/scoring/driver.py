@@ -1,7 +1,8 @@
 """Rounds: all shares that are waiting are stepped and written, then acknowledged.
 
 A round takes the bank's events first, then the inputs, by the watermark that the events have left.
-What was published of `bank.reference` before a close is known before the close is taken.
+What was published of `bank.reference` before a close, or before the first event of a day, is known
+before that is taken.
 A closed month is walked a step at a time, after a round or when none waits.
 A rate for days behind corrects the ledgers before a batch is read, in steps of this same order.
 Order of writes: rates just taken and who was refused by what is known now, awaited; signals and
@@ -203,8 +204,9 @@ class Driver:
             self.engine.read(partition, records, latest_day)
             for partition, records in of_each.items()
         ]
-        if any(batch.columns.waiting or batch.columns.closes for batch in batches):
-            # A close takes effect by the sources, rates and rules that were published before it.
+        if any(b.columns.waiting or b.columns.closes or b.begins_day() for b in batches):
+            # A close takes effect by the sources, rates and rules that were published before it,
+            # the first event of a day by the rates: what a use costs holds from days to come only.
             await self._catch_up()
             if not await self._restate(list(of_each)) or self._generation() != generation:
                 return

@@ -81,6 +81,11 @@ class Batch:
         asked = self.asked()
         return max((max(one.offset, one.until) for one in asked), default=-1)
 
+    def begins_day(self) -> bool:
+        """Has it the partition's first event of a day?"""
+        known = self.partition.latest_on
+        return self.columns.latest_on(known) > known
+
     def refused_before(self) -> frozenset[int]:
         """Offsets of events that were stored but never counted, by this batch or before it."""
         closes = self.partition.closes

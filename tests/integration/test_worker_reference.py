@@ -18,7 +18,12 @@ from shared.clock import FixedClock
 from shared.events.bank import RateSet
 from shared.events.envelope import Event, encode, wrap
 from shared.testing.servers import Servers
-from tests.workers import FIRST_DAY, SOURCE, WorkerSpace, described
+from tests.integration.test_worker_contribution import sums
+from tests.unit.test_contribution_nearer_rates import card
+from tests.unit.test_contribution_rules import RATES
+from tests.unit.test_contribution_rules import rate as rate_of
+from tests.unit.test_replay_late_reference import day
+from tests.workers import FIRST_DAY, SOURCE, WorkerSpace, closed, described
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2025, 9, 1, 4, tzinfo=UTC)
@@ -121,3 +126,20 @@ def test_a_rate_that_another_needs_is_missed_once(space: WorkerSpace) -> None:
         [f"OD of grade A: {no_loss}: its pd came without lgd"],
         [f"OD of grade B: {no_loss}: its lgd came without pd"], [], [],
     ]  # fmt: skip
+
+
+def test_a_rate_of_a_use_that_was_published_in_time_holds_from_its_day(space: WorkerSpace) -> None:
+    """Behind the close of the day before it, and before any event of its own day."""
+    space.describe(described(), *RATES)
+    space.publish([card(1, 1), *(closed(day(n)) for n in range(1, 10))])
+    worker = space.start()
+    worker.wait_ready()
+    space.wait_committed(60)
+    space.describe(rate_of("cost_driver", 9, product=None, driver="card", on=day(10)))
+    space.publish([card(2, 10)])
+    space.wait_committed(60)
+    space.publish([closed(day(10))])
+    space.wait_committed(60)
+    costs = {key: -amount for key, amount in sums(space).items() if key[2] == "abc_txn"}
+    assert costs == {("1-CA", "CA", "abc_txn"): 7 + 9}
+    assert "restatement of" not in worker.tail()

@@ -1,6 +1,7 @@
 """The driver without Kafka: what it may take, and when."""
 
 import asyncio
+from datetime import date, timedelta
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -13,12 +14,14 @@ from services.scoring import model
 from services.scoring.driver import Driver
 from services.scoring.engine import Engine
 from services.scoring.records import laid_out
+from services.scoring.reference import tell
 from services.scoring.replay import Line
 from services.scoring.seen import KeepsAll
 from services.scoring.told import Totals
 from shared.clock import WallClock
 from shared.events.envelope import encode
 from shared.ids import partition_of
+from tests.unit.test_contribution_rules import rate
 from tests.workers import FIRST_DAY, transaction
 
 GENERATION = 7
@@ -49,13 +52,15 @@ class Died(Exception):
 
 
 def driver_of(
-    generation: Any, partitions: int = 1, told: dict[int, Totals] | None = None, **topics: Any
-) -> Driver:
+    generation: Any, partitions: int = 1, told: dict[int, Totals] | None = None,
+    reference: Any = None, **topics: Any,
+) -> Driver:  # fmt: skip
     engine = Engine(model.load(), topic="bank.events", partitions=partitions, currency="CNY",
                     zone="Asia/Shanghai")  # fmt: skip
 
     async def catch_up() -> None:
-        """There is no reference data."""
+        for event in reference() if reference else ():
+            tell(engine, event)
 
     def fatal(reason: str) -> NoReturn:
         raise Died(reason)
@@ -71,8 +76,8 @@ def driver_of(
     )  # fmt: skip
 
 
-def share(offset: int, customer: str = "C1", partition: int = 0) -> Any:
-    event = transaction(offset, customer, "A1", 1, FIRST_DAY)
+def share(offset: int, customer: str = "C1", partition: int = 0, on: date = FIRST_DAY) -> Any:
+    event = transaction(offset, customer, "A1", 1, on)
     message = SimpleNamespace(
         generation_id=GENERATION, tp=("bank.events", partition), offset=offset,
         topic="bank.events", partition=partition,
@@ -186,3 +191,29 @@ def test_a_round_that_outlives_its_generation_writes_no_further_stage() -> None:
     assert written == []
     asyncio.run(scenario(Silent()))
     assert written == [0], "a round in its generation does"
+
+
+def test_what_was_published_before_the_first_event_of_a_day_is_known_before_it() -> None:
+    """A rate of a use holds for days to come only: met behind an event of its day it is refused."""
+    card = [rate("cost_driver", value, product=None, driver="card", on=FIRST_DAY + timedelta(days))
+            for value, days in ((7, 0), (9, 9))]  # fmt: skip
+    published = [rate("transfer_price", 0, product="CA-P"), card[0]]
+    reads = []
+
+    def read() -> list[Any]:
+        found, published[:] = list(published), []
+        reads.append(len(found))
+        return found
+
+    async def scenario() -> set[int]:
+        driver = driver_of(lambda: GENERATION, reference=read)
+        for offset, days in enumerate((0, 0, 9, 9, 9, 8)):
+            if days == 9:
+                published.extend(card[1:])
+                card[1:] = []
+            driver._begin()
+            await driver._round([share(offset, on=FIRST_DAY + timedelta(days))])
+        return {one.value for one in driver.engine.partition(0).books.rates.taken.values()}
+
+    assert asyncio.run(scenario()) == {0, 7, 9}
+    assert reads == [2, 0, 1], "once more for each day that begins"
