@@ -13,7 +13,7 @@ from services.scoring.queries import rehearsals
 from services.scoring.replay import Line, Replay
 from services.scoring.watermark import Source
 from shared.events import envelope
-from shared.events.bank import AccountOpened, DayClosed
+from shared.events.bank import AccountClosed, AccountOpened, DayClosed
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
 from tests.integration.scoring_room import day, party, rows
@@ -110,6 +110,10 @@ def test_the_close_of_the_day_on_which_a_number_leaves_tells_of_the_silence_of_t
         "1 customer number with all accounts closed; last own transaction of the rest on"
         f" {day(60)}, usually every 3 days; raised on {day(LEFT)}"
     ), "he who left acted two days before"
+    (raised,) = space.read("score.alerts")
+    closing = f"closed-C-{day(LEFT)}"
+    assert (raised.data.cause.type, raised.data.cause.id) == (AccountClosed.TYPE, closing)
+    assert raised.correlationid == closing
 
 
 def test_an_account_that_is_changed_for_another_on_one_day_is_no_leaving(

@@ -241,7 +241,11 @@ def _by_signals(tx: Tx, party: _Party, rule: str, judged: Mapping[str, Outcomes]
     wanted = episodes.episodes(rule, crossings, party.active_from, party.away)
 
     def moved_by(episode: Episode) -> Mover | None:
-        return causes.last_of([signals[c.id] for c in crossings if c.id in episode.raised_by])
+        own = [c for c in crossings if c.id in episode.raised_by]
+        left = [number for number, (at, _) in party.away.items() if at == episode.at]
+        if left and all(c.at < episode.at for c in own):
+            return causes.of_leaving(tx, left, business_date(episode.at, tx.clock.zone))
+        return causes.last_of([signals[c.id] for c in own])
 
     def new(alert_id: str, episode: Episode) -> AlertRow:
         return _of_signals(tx, party, rule, alert_id, episode, signals)

@@ -2,11 +2,13 @@
 
 A rule moves by an event of the customer, or, for silence, by the close of the day on which it came
 due. That close is named as the cause, not the customer's last transaction: nothing happened then,
-and the time from the close to the alert is what the system took.
+and the time from the close to the alert is what the system took. A party's silence that begins as
+one of its numbers leaves comes from the closing: those that are silent were so before.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import text
 
@@ -19,6 +21,15 @@ EVENT_AT = text(
     """
     select event_id, type, time, appended_at from bank_events
      where partition = :partition and event_offset = :event_offset and event_id is not null
+    """
+)
+
+CLOSING = text(
+    """
+    select partition, event_offset, event_id from bank_events
+     where customer_number = any(:numbers) and type = 'bank.account_closed.v1'
+       and businessdate = :left_on and event_id is not null
+     order by appended_at desc, event_offset desc limit 1
     """
 )
 
@@ -37,6 +48,12 @@ def last_of(signals: Sequence[SignalRow]) -> Mover | None:
     longer hold."""
     last = signals[-1] if signals else None
     return None if last is None else Mover(last.partition, last.event_offset, last.event_ids)
+
+
+def of_leaving(tx: Tx, numbers: Sequence[str], left_on: date) -> Mover | None:
+    """The last closing on the day on which these numbers left; none: it is not stored yet."""
+    found = tx.session.execute(CLOSING, {"numbers": list(numbers), "left_on": left_on}).first()
+    return Mover(found.partition, found.event_offset, (found.event_id,)) if found else None
 
 
 def behind(tx: Tx, mover: Mover | None) -> tuple[Cause | None, Origin | None]:
