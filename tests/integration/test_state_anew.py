@@ -4,14 +4,19 @@ import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
+import msgspec
 import pytest
 from kafka import KafkaAdminClient
 from sqlalchemy import text
 
 from deploy.local.topics import create_topics
+from services.scoring import risk_model, risk_plan
 from services.scoring.__main__ import SERVICE
+from services.scoring.commands import forgetting_state
 from services.scoring.commands.forgetting_state import TOPICS, forget_state
+from services.scoring.signals import Signal
 from services.scoring.worker import GROUP
 from shared.events import Event
 from shared.testing.space import ServiceUnderTest, Space
@@ -26,7 +31,9 @@ from tests.integration.test_scoring_totals import residual
 from tests.integration.test_worker_contribution import sums
 from tests.integration.worker_room import Room
 from tests.ledger_bank import FIRST_DAY
+from tests.risk_live import hand_made
 from tests.scored import Scored
+from tests.scoring_bank import ScoredBank
 from tests.unit.test_contribution_rules import RATES, Book, rate
 from tests.workers import closed
 
@@ -198,3 +205,43 @@ def test_what_is_not_the_workers_stays_and_all_of_it_comes_again(
     assert (rows(months, FOLDED), rows(months, OVERDRAFTS)) == (folded, overdrafts)
     assert (posted_rows(months), open_rows(months), totals()) == (posted, accrued, before)
     assert residual(months) == 0
+
+
+def test_a_warning_of_before_products_stood_in_signals_ends_after_the_state_made_anew(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, file = hand_made("CA-P"), tmp_path / "first.json"
+    risk_model.save(model, file)
+    monkeypatch.setenv("GUANXI_RISK_MODEL", str(file))
+    scoring = space.service(SERVICE)
+    party(space, "P1", "C1")
+    before = ScoredBank(space, risk_plan.plan_of(model))
+    before.days("C1", scoring_room.day(0), scoring_room.day(60), 3, 1_000_000)
+    before.close_through(scoring_room.day(150))
+    records, found = before.score(write=False)
+    before.write(records, [(partition, of_before(one)) for partition, one in found])
+    scoring.drain()
+    before.shut()
+    alerts = "select alert_id, signal_id, ended_at is null from alerts where rule = 'collapse'"
+    ((alert_id, signal_id, _),) = rows(scoring, alerts)
+    assert signal_id == "collapse/C1/A-C1/1/raised"
+    monkeypatch.setattr(forgetting_state, "PLACES_IN_LOGS", ())  # here the topics stay
+    assert sum(forget_state(scoring.database)) > 0
+    assert rows(scoring, alerts) == [(alert_id, "collapse/C1/A-C1/CA-P/1/raised", True)]
+    anew = ScoredBank(space, risk_plan.plan_of(model))
+    anew.score()
+    scoring.drain()
+    assert rows(scoring, alerts) == [(alert_id, "collapse/C1/A-C1/CA-P/1/raised", True)]
+    anew.days("C1", scoring_room.day(151), scoring_room.day(200), 1, 1_000_000)
+    anew.close_through(scoring_room.day(200), scoring_room.day(151))
+    anew.score()
+    scoring.drain()
+    anew.shut()
+    assert rows(scoring, alerts) == [(alert_id, "collapse/C1/A-C1/CA-P/1/raised", False)]
+
+
+def of_before(one: Signal) -> Signal:
+    """As a release told it in which an account was its number alone."""
+    if not one.account_number:
+        return one
+    return msgspec.structs.replace(one, id=one.id.replace("/CA-P/", "/"), product_code="")

@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from starlette.datastructures import FormData
 
 from services.scoring import live_sets, rule_set, state
 from services.scoring.live_sets import LiveSets
+from services.scoring.pages import rule_forms
 from services.scoring.partition import Partition
 from services.scoring.risk_plan import ModelRefused
 from services.scoring.rule_set import RuleSet
@@ -241,3 +243,24 @@ def test_an_action_ends_a_silence_also_by_a_set_that_asks_for_more(changed: dict
     assert raised < ("raised", day(110).isoformat()), "and nothing ends it where nobody comes"
     assert silences(back_on=120) == [raised, ("cleared", day(120).isoformat())]
     assert silences(back_on=1_000, late_on=131) == [raised], "he has not come back"
+
+
+@pytest.mark.parametrize(("base", "kept"), [(85, True), (8, False)])
+def test_a_typed_line_of_a_model_is_none_of_a_model_that_was_trained_anew(
+    base: int, kept: bool
+) -> None:
+    """It has the same goals for the same products, so its lines have the same names."""
+
+    def rules(version: str, percent: int) -> RuleSet:
+        model = msgspec.structs.replace(hand_made(PRODUCT), version=version)
+        risk = msgspec.to_builtins(model)
+        for score in risk["scores"]:
+            score["threshold"]["raise_ppm"] = percent * 10_000
+        return RuleSet(rule_set.first_thresholds(), risk)
+
+    before, now = rules("1", 50), rules("1" if kept else "2", base)
+    form = {**rule_forms.blank(before).values, "score.0.raise_ppm": "45", "silence_days_min": "11"}
+    typed = rule_forms.rebased(FormData(form), before, now).values
+    assert typed["silence_days_min"] == "11"
+    assert typed["score.0.raise_ppm"] == ("45" if kept else "8")
+    assert typed["score.1.raise_ppm"] == str(base)

@@ -246,7 +246,7 @@ def test_what_is_not_known_is_not_silence(tmp_path: Path) -> None:
     closed = AccountClosed(customer_number="closed", account_number="closed",
                            closed_on=BEGIN + timedelta(days=40))  # fmt: skip
     last = BEGIN + timedelta(days=199)
-    lines += [line(closed, "c", last), line(DayClosed(day=last), "d", last)]
+    lines += [line(closed, "c", closed.closed_on), line(DayClosed(day=last), "d", last)]
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"".join(lines))
     found = history.read(file, "CNY", {"cut": BEGIN + timedelta(days=60)})

@@ -44,10 +44,12 @@ def _opened(n: int, product: str = "CA", told_on: int | None = None) -> Line:
     return made_bank.line(fact, f"opened-{n}-{product}", _on(n if told_on is None else told_on))
 
 
-def _closed(n: int, product: str | None = None, currency: str | None = None) -> Line:
+def _closed(
+    n: int, product: str | None = None, currency: str | None = None, told_on: int | None = None
+) -> Line:
     fact = AccountClosed(customer_number="one", account_number="1", closed_on=_on(n),
                          product_code=product, currency=currency)  # fmt: skip
-    return made_bank.line(fact, f"closed-{n}-{product}", _on(n))
+    return made_bank.line(fact, f"closed-{n}-{product}", _on(n if told_on is None else told_on))
 
 
 def _read(file: Path, lines: Sequence[Line], currency: str = "CNY") -> tuple[Account, ...]:
@@ -147,11 +149,13 @@ def test_a_closing_ends_the_one_that_it_can_only_mean(
          [("CA", 10, None, [10, 40])]),
         ([_opened(5, told_on=20), *(_booked(n) for n in (10, 40))],
          [("CA", 5, None, [10, 40])]),
+        ([_opened(0), _closed(40, told_on=100), *(_booked(n) for n in (10, 60))],
+         [("CA", 0, 100, [10, 60])]),
         ([_opened(0), _booked(10), _closed(100), _opened(120, "SA"), _booked(130, product="SA")],
          [("CA", 0, 100, [10]), ("SA", 120, None, [130])]),
     ],
     ids=["a booking of the day of the opening", "closed twice", "booked before it was opened",
-         "opened before it was told", "turned into another product"],
+         "opened before it was told", "closed before it was told", "turned into another product"],
 )  # fmt: skip
 def test_each_life_is_an_account(
     lines: list[Line], lives: list[tuple[str, int, int | None, list[int]]], tmp_path: Path

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from services.scoring.commands import contribution, worker_letters
 from services.scoring.commands.contribution import MOVE
 from services.scoring.leaf_sql import KERNEL_PARTS, PLACE, PLACES, columns, open_values
+from services.scoring.settings import home_currency
 from shared.db import Database, Tx
 
 CHUNK = 500  # numbers in one transaction
@@ -43,6 +44,38 @@ TAKE_BACK = text(
       from accrued o {open_values("o.{name}", KERNEL_PARTS)}
      where v.amount_minor <> 0
     """  # noqa: S608 - names are ours
+)
+# Signals of a release in which they bore no product: the workers tell them again with theirs, and
+# end that. Of a number that is of several products nobody can say which was meant: those go.
+_OF_NOW = """
+      select g.id as old_id, min(a.product_code) as product_code,
+             count(distinct a.product_code) = 1 as is_known,
+             concat_ws('/', g.rule, g.customer_number, g.account_number, min(a.product_code),
+                       g.episode, g.kind) as new_id
+        from signals g left join account_figures a
+             on (a.customer_number, a.account_number) = (g.customer_number, g.account_number)
+            and a.currency = :currency
+       where g.customer_number = any(:numbers) and g.account_number <> '' and g.product_code = ''
+       group by g.id"""
+WITHOUT_PRODUCT = (
+    text(
+        f"""
+        with bare as ({_OF_NOW}),
+        told as (
+          update alerts t set signal_id = b.new_id
+            from bare b where t.signal_id = b.old_id and b.is_known)
+        delete from signals g using bare b
+         where g.id = b.old_id
+           and (not b.is_known or exists (select 1 from signals n where n.id = b.new_id))
+        """  # noqa: S608 - ours
+    ),
+    text(
+        f"""
+        with bare as ({_OF_NOW})
+        update signals g set id = b.new_id, product_code = b.product_code
+          from bare b where g.id = b.old_id
+        """  # noqa: S608 - ours
+    ),
 )
 # Else the state of an event that is known already, with fewer inputs, counts for an older one.
 OLDER = text(
@@ -82,6 +115,9 @@ def forget_state(database: Database) -> Iterator[int]:
             contribution.prepare_moves(tx, numbers)
             tx.session.execute(TAKE_BACK, {"numbers": numbers, "components": COMPONENTS})
             tx.session.execute(OLDER, {"numbers": numbers})
+            for statement in WITHOUT_PRODUCT:
+                asked = {"numbers": numbers, "currency": home_currency()}
+                tx.session.execute(statement, asked)
             contribution.count_moves(tx)
         after = numbers[-1]
         yield len(numbers)

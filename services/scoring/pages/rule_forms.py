@@ -89,14 +89,18 @@ def rebased(form: FormData, before: RuleSet | None, base: RuleSet) -> Typed:
     becomes the figure of now. A line of another model is no figure of this one."""
     typed = blank(base)
     known = blank(before).values if before else {}
-    same_model = before is not None and list(map(named, scores_of(before))) == list(
-        map(named, scores_of(base))
-    )
+    same_model = before is not None and _without_lines(before) == _without_lines(base)
     for name, figure in typed.values.items():
         given = str(form.get(name, figure)).strip()
         if given != known.get(name) and (same_model or not name.startswith("score.")):
             typed.values[name] = given
     return typed
+
+
+def _without_lines(rules: RuleSet) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """What a model is whatever its lines: one trained anew has other weights for the same goals."""
+    scores = [{k: v for k, v in score.items() if k != "threshold"} for score in scores_of(rules)]
+    return rules.risk and {**rules.risk, "scores": ()}, scores
 
 
 def read_form(form: FormData, file: bytes, base: RuleSet) -> Typed:

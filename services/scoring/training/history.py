@@ -49,8 +49,9 @@ _head = msgspec.json.Decoder(_Head)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One life of an account: opened again after its closing it begins anew, as in the live scorer.
-    Bookings in the order of days. What is after `until` is not known, which is no silence."""
+    """One life of an account: opened again after its closing it begins anew, and it is closed from
+    the business day on which that was told, as in the live scorer. Bookings in the order of days.
+    What is after `until` is not known, which is no silence."""
 
     number: str
     product_code: str
@@ -135,7 +136,7 @@ class _Reading:
                 self.turns[fact.account_number].append(turn)
             case AccountClosed():
                 before = tuple(self.told[fact.account_number])
-                turn = _Turn(fact.closed_on.toordinal(), None, _named(fact), before)
+                turn = _Turn(day, None, _named(fact), before)
                 self.turns[fact.account_number].append(turn)
             case ProductDescribed():
                 self.products[fact.product_code] = fact
