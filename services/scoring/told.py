@@ -57,10 +57,12 @@ async def last_totals(settings: Settings, partitions: Iterable[int]) -> dict[int
     return found
 
 
-def refuse_less(told: Totals | None, position: int, count: int) -> None:
+def refuse_less(
+    told: Totals | None, position: int, count: int, *, is_lost: bool = False
+) -> None:
     """Raises UnreadableState where rows as of `position` count less than was told up to there. A
-    state that is being built anew does not stand there yet."""
-    if told is not None and told.position <= position and count < told.count:
+    state that is being built anew does not stand there yet, and is not lost."""
+    if told is not None and (is_lost or told.position <= position) and count < told.count:
         raise UnreadableState(
             f"partition {told.partition}: its rows count {count} transactions at {position}, and"
             f" {told.count} were told at {told.position}: older rows stand in the place of later"

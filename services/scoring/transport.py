@@ -117,8 +117,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._pending: defaultdict[TP, deque[int]] = defaultdict(deque)
         self.holes = Holes()
         self.before_leaving: Callable[[Iterable[TP]], Awaitable[None]] | None = None
-        self.when_open: Callable[[Mapping[TP, int]], None] | None = None  # told the starts
-        self._starts: dict[TP, int] = {}  # the commits at which partitions were placed
+        # Told the commits at which partitions were placed, and where their logs begin.
+        self.when_open: Callable[[Mapping[TP, int], Mapping[TP, int]], None] | None = None
+        self._starts: dict[TP, int] = {}
+        self._begins: dict[TP, int] = {}
         self._placed = False  # all partitions stand at their commits since the flow last stopped
         self._stops = 0  # of the flow: a seek that began before the last one places nothing
         self._open = False  # events may be read
@@ -139,7 +141,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         super().resume_flow()
         self._open = self._placed
         if self._open and self.when_open is not None:
-            self.when_open(self._starts)
+            self.when_open(self._starts, self._begins)
 
     async def perform_seek(self) -> None:
         """Puts every partition at its commit; one without a commit gets one, at its beginning.
@@ -155,12 +157,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._pending.clear()
         await super().perform_seek()
         acking = [tp for tp in self.assignment() if self._acking(tp)]
-        fresh = [tp for tp in acking if self._read_offset[tp] is None]
+        begins = await self.earliest_offsets(*acking) if acking else {}
+        self._begins = {tp: int(begins[tp] or 0) for tp in acking}
+        fresh = {tp: self._begins[tp] for tp in acking if self._read_offset[tp] is None}
         if fresh:
-            begins = await self.earliest_offsets(*fresh)
-            begun = {tp: int(begins[tp] or 0) for tp in fresh}
-            await self._commit(begun)
-            self._read_offset.update(begun)
+            await self._commit(fresh)
+            self._read_offset.update(fresh)
         self._starts = {tp: int(self._read_offset[tp] or 0) for tp in acking}
         await self._thread.seek_now(self._starts)
         for tp, offset in self._starts.items():

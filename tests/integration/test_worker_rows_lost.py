@@ -67,7 +67,16 @@ def _lose_rows(space: WorkerSpace, *, commits: bool) -> None:
         admin.close()
 
 
-def test_a_worker_does_not_count_on_from_nothing(space: WorkerSpace) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_worker_does_not_count_on_from_nothing(space: WorkerSpace, killed: bool) -> None:
+    if killed:  # between a total and the next commit
+        worker = space.start("a", GUANXI_WORKER_COMMIT_S="600")
+        worker.wait_ready()
+        commits = space.commits()
+        space.publish(transaction(n, "C1", "A1", 100, FIRST_DAY) for n in range(EVENTS, EVENTS + 9))
+        _until(lambda: _told(space) == EVENTS + 9)
+        worker.kill()
+        assert space.commits() == commits
     _lose_rows(space, commits=False)
     worker = space.start("b")
     assert worker.wait_dead() == CAN_NOT_GO_ON

@@ -20,7 +20,7 @@ class Flow(transport.Consumer):
         self._open = self._placed = False
         self._stops = 0
         self.opened: list[bool] = []
-        self.when_open = lambda _: self.opened.append(True)
+        self.when_open = lambda *_: self.opened.append(True)
         self.can_resume_flow, self.suspend_flow = asyncio.Event(), asyncio.Event()
         self._thread = SimpleNamespace(seek_now=self._seek_now)
 
