@@ -144,17 +144,20 @@ class Books:
         One that changes what was booked already is a restatement: it waits until the ledgers are
         walked, or is refused, with an alarm, when they no longer hold what it takes.
         """
-        newest = {
-            rate.key: rate for rate in known[self._looked_at :]
-        }  # as compaction would have it
+        newest: dict[str, Rate] = {}  # as compaction would have it, in the order of the last words
+        for rate in known[self._looked_at :]:
+            newest.pop(rate.key, None)
+            newest[rate.key] = rate
         self._looked_at = len(known)
         if not newest:
             return
         booked, kept = self._bounds(watermark)
+        last = {rate.dated: rate.key for rate in newest.values()}
         for rate in newest.values():
             self._restating.pop(rate.key, None)
             before = self.rates.taken.get(rate.key)
-            if before is not None and before.says() == rate.says():
+            is_known = before is not None and before.says() == rate.says()
+            if is_known and (last[rate.dated] != rate.key or self._holds(rate)):
                 continue
             reason = self._refusal(rate, latest_on, kept)
             if reason:
@@ -165,6 +168,16 @@ class Books:
                 taken = rate if before is None else before.corrected(rate)
                 self.rates.take(taken)
                 self._untold.append(taken)
+
+    def _holds(self, rate: Rate) -> bool:
+        """Is it what holds, and will when all that waits is taken? Another source may have spoken
+        since."""
+        for one in reversed(self._restating.values()):
+            if one.dated == rate.dated:
+                return one.says() == rate.says()
+        if rate.kind == "overdraft":
+            return self.rates.overdraft.get(rate.product) == rate.overdraft
+        return self.rates.value_of(rate) == rate.value
 
     def _bounds(self, watermark: int) -> tuple[int, int]:
         """The last day that a ledger has accrued, and the first whose balances all of them keep.

@@ -47,6 +47,11 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
         """What its value holds for, from its day on: kind, product, driver or grade."""
         return self.kind, self.product, self.grade if self.kind in OF_GRADES else self.driver
 
+    @property
+    def dated(self) -> tuple[str, str, str, int]:
+        """What it is the value of: of several rates of one place and day the last word holds."""
+        return *self.place, self.from_day
+
     def says(self) -> tuple[int, str]:
         """What may differ between two of one key."""
         return self.value, self.overdraft

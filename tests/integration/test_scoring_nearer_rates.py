@@ -70,7 +70,8 @@ def test_a_pool_is_charged_by_the_nearest_rates_in_force_on_each_day(
         driver_rate("card", 10, date(2025, 1, 25), "SA"),
     )  # fmt: skip
     of_atm = [card(1, 5, "atm"), card(2, 19, "atm"), card(3, 20, "atm")]
-    others = [card(4, 25, "web"), card(5, 24, "app", "SA"), card(6, 25, "app", "SA")]
+    others = [card(4, 25, "web"), card(5, 24, "app", "SA"), card(6, 25, "app", "SA"),
+              card(7, 26, "atm", "SA")]  # the channel is nearer than the product
     for fact in (*of_atm, *others):
         space.publish(fact, businessdate=fact.booked_on)
     booked(space, *(cost(driver, driver, 10_000, driver) for driver in ("card", "card/atm")))
@@ -80,12 +81,29 @@ def test_a_pool_is_charged_by_the_nearest_rates_in_force_on_each_day(
     pools = sheet(scoring, JANUARY)
     assert pools[JANUARY, "card", "card"][1] == 1 + 1 + 1 + 1 + 10
     assert pools[JANUARY, "card", "card"][4] == 5
-    assert pools[JANUARY, "card/atm", "card/atm"][1] == 100
-    assert pools[JANUARY, "card/atm", "card/atm"][4] == 1
+    assert pools[JANUARY, "card/atm", "card/atm"][1] == 100 + 100
+    assert pools[JANUARY, "card/atm", "card/atm"][4] == 2
     # Its rate begins in February: a pool of January goes to whom its name means.
     assert pools[JANUARY, "WEB", "card/web"] == (10_000, 0, 0, 10_000, 1)
     components = rows(scoring, "select cost_centre_code, component from allocations order by 1")
     assert components == [("WEB", "overhead"), ("card", "variance"), ("card/atm", "variance")]
+
+
+def test_from_a_products_own_upkeep_on_that_of_all_charges_no_pool_for_it(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    taken(
+        scoring, driver_rate("account_day", 1, NEW_YEAR),
+        driver_rate("account_day", 2, date(2025, 1, 11), "CA"),
+        driver_rate("account_day", 5, date(2025, 1, 21)),
+    )  # fmt: skip
+    opened = bank.AccountOpened(customer_number="C7", account_number="7", product_code="CA",
+                                currency="CNY", opened_on=NEW_YEAR)  # fmt: skip
+    space.publish(opened, businessdate=NEW_YEAR)
+    booked(space, cost("upkeep", "upkeep", 10_000, "account_day"))
+    scoring.drain()
+    close(scoring, JANUARY)
+    assert sheet(scoring, JANUARY)[JANUARY, "upkeep", "account_day"][1] == 10 * 1 + 21 * 2
 
 
 def test_what_nearer_rates_charged_is_what_the_leaves_charge(

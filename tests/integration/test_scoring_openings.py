@@ -1,6 +1,6 @@
 """A customer who has only opened accounts, or has only a grade, is folded like any other."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from random import Random
 from typing import Any
@@ -74,3 +74,22 @@ def test_a_repeat_hides_nothing_that_another_partition_has_at_its_offset(
     assert sorted(shares) == sorted([(second, 400_000), (last, 600_000)])
     branches = rows(scoring, "select customer_number, branch_code from placements")
     assert sorted(branches) == sorted([(second, "SH01"), (last, "BJ01")])
+
+
+def test_an_event_of_another_customer_with_its_id_is_no_repeat(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    """Ids are told apart by customer: each is in a partition of its own."""
+    home = space.partitions["bank.events"]
+    numbers = (f"C{n}" for n in count())
+    first, second = (next(n for n in numbers if partition_of(n, home) == p) for p in (0, 1))
+    for number, branch, event_id, day in (
+        (first, "SH01", "same", DAY), (second, "SH01", "other", DAY),
+        (second, "BJ01", "same", DAY + timedelta(days=1)),
+    ):  # fmt: skip
+        fact = CustomerPlaced(customer_number=number, region_code="east", home_branch_code=branch)
+        space.publish(fact, event_id=event_id, businessdate=day,
+                      at=datetime(2025, 1, 3, 2, tzinfo=UTC))  # fmt: skip
+    scoring.drain()
+    branches = rows(scoring, "select customer_number, branch_code from placements")
+    assert sorted(branches) == sorted([(first, "SH01"), (second, "SH01"), (second, "BJ01")])

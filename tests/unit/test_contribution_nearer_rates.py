@@ -95,10 +95,12 @@ def test_a_nearer_rate_of_a_day_behind_is_refused_where_uses_were_charged_by_ano
     assert book.leaves()["CA", "abc_txn", "2025-01", "2025-01"] == -14
 
 
-def test_a_rate_of_a_day_behind_is_taken_where_its_uses_waited() -> None:
-    """The other side of the one above: nothing was charged."""
+@pytest.mark.parametrize("less_near", [[], [rate("cost_driver", 7, product=None, driver="card",
+                                                 on=day(50))]])  # fmt: skip
+def test_a_rate_of_a_day_behind_is_taken_where_its_uses_waited(less_near: list[Event[Any]]) -> None:
+    """The other side of the one above: nothing was charged, nor by what begins later."""
     app = rate("cost_driver", 9, product=None, driver="card/app", on=day(40))
-    book = Book([*FREE, app])
+    book = Book([*FREE, app, *less_near])
     book.tell(card(1, 6))
     assert [kind for kind, _ in book.told()] == ["quarantined"]
     book.tell(book.booked(5, day(10)))
