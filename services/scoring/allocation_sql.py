@@ -48,16 +48,23 @@ def shared_out(source: str, ties: str) -> str:
                where x.whole > 0) y) z"""
 
 
+# Beside the partitions: whose rates are the bank's and no worker's to take (contacts).
+OF_BANK: Final = -1
+
+
 def priced(
-    kind: str, channel: str, product: str, day: str, join: str = "cross join lateral"
+    kind: str, channel: str, product: str, day: str, *, partition: str,
+    join: str = "cross join lateral",
 ) -> str:  # fmt: skip
-    """What one use costs on a day, as a lateral `rate` (none: it has no rate).
+    """What one use costs on a day, as a lateral `rate` (none: it has no rate), by the rates that
+    its partition took.
 
     The nearest of the rates in force on the day, as the worker finds it
     (`scores/contribution/rates.py`): of kind and channel or of the kind, of the product or of all.
     """
     return f"""{join} (
         select r.driver_code, r.value from cost_rates r
-         where r.driver_code in ({kind}, {kind} || '/' || {channel})
+         where r.partition = {partition}
+           and r.driver_code in ({kind}, {kind} || '/' || {channel})
            and r.product_code in ({product}, '') and r.from_on <= {day}
          order by r.driver_code = {kind}, r.product_code = '', r.from_on desc limit 1) rate"""

@@ -282,11 +282,12 @@ class CustomerMonthRow(Base):
 class CostRateRow(Base):
     """What one use of a driver costs from a day on; of all products when it names none.
 
-    As the worker took it (`position`: the number of its restatement); of contacts as the bank said
-    it (`position`: of the record).
+    As each partition of the worker took it (`position`: the number of its restatement); of contacts
+    as the bank said it (`position`: of the record; partition `allocation_sql.OF_BANK`).
     """
 
     __tablename__ = "cost_rates"
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     driver_code: Mapped[str] = mapped_column(primary_key=True)
     product_code: Mapped[str] = mapped_column(primary_key=True)
     from_on: Mapped[date] = mapped_column(primary_key=True)

@@ -3,20 +3,25 @@
 import csv
 import io
 import json
+from collections.abc import Iterable
 from datetime import date
 from random import Random
 
 import pytest
 
+from services.scoring import state
 from services.scoring.commands.fold import fold_state, keep_totals
 from services.scoring.commands.leaves import keep_leaves
 from services.scoring.leaves import encode
+from services.scoring.rate import Rate
 from shared.events import bank, customer, workflow
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
 from tests.integration.scoring_room import party, rows
 from tests.ledger_bank import Bank, random_bank, stream
 from tests.scored import Scored
+
+PARTITIONS = 4  # as the space has
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +87,20 @@ def supervisors(space: Space, scoring: ServiceUnderTest, **of_code: str) -> None
     scoring.runtime.directory._cached.read_at = -1.0  # it looks once a second
 
 
+def taken_by_all(rates: Iterable[Rate]) -> list[Record]:
+    """Rates as each partition of the worker says that it took them."""
+    return [
+        Record("scoring.state", partition, n, *state.rate_record(partition, rate), timestamp_ms=0)
+        for partition in range(PARTITIONS)
+        for n, rate in enumerate(rates)
+    ]
+
+
 def told(scoring: ServiceUnderTest, scored: Scored) -> None:
-    for handler, records in ((fold_state, states_of(scored)), (keep_leaves, leaves_of(scored))):
+    """All was scored as one partition; the bank's events are in several."""
+    rates = scored.engine.partition(0).books.rates.taken.values()
+    states = [*states_of(scored), *taken_by_all(rates)]
+    for handler, records in ((fold_state, states), (keep_leaves, leaves_of(scored))):
         with scoring.database.transaction() as tx:
             handler(tx, records)
 

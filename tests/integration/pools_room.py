@@ -6,7 +6,6 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import text
 
-from services.scoring import state
 from services.scoring.commands import pools_spreading
 from services.scoring.commands.copying import staged
 from services.scoring.commands.fold import fold_state
@@ -15,8 +14,14 @@ from services.scoring.rate import Rate
 from shared.events import bank, encode
 from shared.events.envelope import key_of
 from shared.testing.space import ServiceUnderTest, Space
-from shared.wire import Record
-from tests.integration.ledger_room import closes, manager, partitions_of, reference, told
+from tests.integration.ledger_room import (
+    closes,
+    manager,
+    partitions_of,
+    reference,
+    taken_by_all,
+    told,
+)
 from tests.integration.scoring_room import rows
 from tests.ledger_bank import Bank
 from tests.scored import Scored
@@ -50,15 +55,13 @@ def driver_rate(driver: str, value: int, from_on: date, product: str | None = No
 
 def taken(scoring: ServiceUnderTest, *facts: bank.RateSet) -> None:
     """The worker took these rates and says so."""
-    records = []
-    for n, fact in enumerate(facts):
-        rate = Rate(fact.key("core"), fact.kind, fact.product_code or "", fact.driver_code or "",
-                    fact.from_on.toordinal(), fact.value)  # fmt: skip
-        key, value = state.rate_record(0, rate)
-        records.append(Record(topic="scoring.state", partition=0, offset=n, key=key, value=value,
-                              timestamp_ms=0))  # fmt: skip
+    rates = [
+        Rate(fact.key("core"), fact.kind, fact.product_code or "", fact.driver_code or "",
+             fact.from_on.toordinal(), fact.value)
+        for fact in facts
+    ]  # fmt: skip
     with scoring.database.transaction() as tx:
-        fold_state(tx, records)
+        fold_state(tx, taken_by_all(rates))
 
 
 def send(space: Space, made: Bank) -> None:

@@ -20,7 +20,6 @@ from tests.integration.pools_room import (
     cost,
     driver_rate,
     sheet,
-    taken,
     work,
 )
 from tests.integration.scoring_room import rows
@@ -57,8 +56,8 @@ def test_what_is_late_stands_under_who_answered_at_the_end_of_its_own_month(
     space: Space, months: ServiceUnderTest
 ) -> None:
     """Overhead, contacts and tax alike: who came in February pays nothing of January."""
-    taken(months, driver_rate("contact", 700, date(2025, 1, 1)))
-    space.publish(tax_rate(250_000, date(2025, 1, 1)))
+    contacts = driver_rate("contact", 700, date(2025, 1, 1))
+    space.publish(contacts, tax_rate(250_000, date(2025, 1, 1)))
     space.publish(contact("C0", "k1"), businessdate=date(2025, 1, 9))
     booked(space, cost("c1", "HQ", 50_000, "transaction"))
     months.drain()

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 
 from sqlalchemy import text
 
-from services.scoring.allocation_sql import priced
+from services.scoring.allocation_sql import OF_BANK, priced
 from services.scoring.commands import contribution
 from services.scoring.commands.contribution import MOVE
 from services.scoring.leaf_sql import AT_PLACE, PLACE, PLACES, columns, last_day, place_of
@@ -21,8 +21,9 @@ from shared.db import Tx
 
 CHUNK = 5_000
 # Every contact with what it costs.
+_RATE = priced(f"'{CONTACT}'", "e.channel_code", "''", "e.businessdate", partition=str(OF_BANK))
 COSTING = f"""
-      from bank_events e {priced(f"'{CONTACT}'", "e.channel_code", "''", "e.businessdate")}
+      from bank_events e {_RATE}
      where e.type = '{CONTACTED}' and {FIRST}"""
 OPEN = ", ".join((
     "customer_number", "account_number", "loan_number", "product_code", "below_product_code",

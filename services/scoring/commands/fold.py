@@ -164,7 +164,7 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     decided = _decided(tx, partitions)
     rolling.note_closed(tx, partitions)
     rates = list(_rates(others))
-    pools.note_taken(tx, [rate for _, rate in rates])
+    pools.note_taken(tx, rates)
     open_leaves.note_overdrafts(tx, rates)
     if not newest and not decided:
         return

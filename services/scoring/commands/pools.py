@@ -6,6 +6,7 @@ from datetime import date, datetime
 import msgspec
 from sqlalchemy import text
 
+from services.scoring.allocation_sql import OF_BANK
 from services.scoring.commands import contacts
 from services.scoring.rate import CONTACT, Rate
 from shared.db import Tx
@@ -14,9 +15,9 @@ from shared.events.bank import CostBooked, CostPoolDescribed, RateSet
 ALWAYS = date(1, 1, 1)
 RATE = text(
     """
-    insert into cost_rates (driver_code, product_code, from_on, value, position)
-    values (:driver_code, :product_code, :from_on, :value, :position)
-    on conflict (driver_code, product_code, from_on) do update
+    insert into cost_rates (partition, driver_code, product_code, from_on, value, position)
+    values (:partition, :driver_code, :product_code, :from_on, :value, :position)
+    on conflict (partition, driver_code, product_code, from_on) do update
        set value = excluded.value, position = excluded.position
      where cost_rates.position <= excluded.position
     """
@@ -53,22 +54,24 @@ def note_rate(tx: Tx, fact: RateSet, position: int) -> None:
     if (fact.driver_code or "").partition("/")[0] != CONTACT or fact.product_code is not None:
         return
     told = {
-        "driver_code": fact.driver_code, "product_code": "", "from_on": fact.from_on,
-        "value": fact.value, "position": position,
+        "partition": OF_BANK, "driver_code": fact.driver_code, "product_code": "",
+        "from_on": fact.from_on, "value": fact.value, "position": position,
     }  # fmt: skip
     tx.session.execute(RATE, told)
     contacts.price_anew(tx)
 
 
-def note_taken(tx: Tx, rates: Sequence[Rate]) -> None:
-    """Rates that a partition of the worker took: only by these are uses charged. One that it
-    refused is none. What a restatement brought is newer than what was there."""
+def note_taken(tx: Tx, rates: Sequence[tuple[int, Rate]]) -> None:
+    """Rates that partitions of the worker took: only by these are its uses charged. One that it
+    refused is none, whatever others did. What a restatement brought is newer than what was
+    there."""
     told = [
         {
-            "driver_code": rate.driver, "product_code": rate.product, "value": rate.value,
-            "from_on": date.fromordinal(rate.from_day), "position": rate.restatement,
+            "partition": partition, "driver_code": rate.driver, "product_code": rate.product,
+            "value": rate.value, "from_on": date.fromordinal(rate.from_day),
+            "position": rate.restatement,
         }
-        for rate in rates
+        for partition, rate in rates
         if rate.kind == "cost_driver"
     ]  # fmt: skip
     if told:

@@ -34,14 +34,16 @@ _ACCOUNT = "customer_number, account_number, product_code, currency"
 LONG = text("set local statement_timeout = '10min'")  # a month of a large bank is read once
 USES = """customer_number text, account_number text, product_code text, kind text, channel text,
     driver_code text, many bigint, turnover numeric"""
-SPANS = "customer_number text, account_number text, product_code text, begin_on date, end_on date"
+SPANS = """customer_number text, account_number text, product_code text, begin_on date,
+    end_on date, partition int"""
 WEIGHTS = "customer_number text, account_number text, product_code text, weight numeric"
 NOTHING_STAGED = text("truncate pool_uses, pool_spans")
 BOOKED_IN = f"""
       from bank_events e
      where e.type = '{BOOKED}' and e.currency = :currency and e.businessdate >= :first
        and e.businessdate < :following and {FIRST}"""
-# By parts of the month in which no rate begins: all days of one have the same drivers.
+# By parts of the month in which no rate begins: all days of one have the same drivers, in one
+# partition: what one took another may have refused.
 NOTE_USES = text(
     f"""
     with parts as (
@@ -49,19 +51,20 @@ NOTE_USES = text(
                    select from_on from cost_rates where from_on > :first and from_on < :following
                     order by 1) as begins),
     uses as materialized (
-      select e.customer_number, e.account_number, e.product_code, e.kind,
+      select e.customer_number, e.account_number, e.product_code, e.kind, e.partition,
              coalesce(e.channel_code, '') as channel,
              width_bucket(e.businessdate, (select begins from parts)) as part, count(*) as many,
-             sum(abs(e.amount_minor)) as turnover {BOOKED_IN} group by 1, 2, 3, 4, 5, 6),
+             sum(abs(e.amount_minor)) as turnover {BOOKED_IN} group by 1, 2, 3, 4, 5, 6, 7),
     ways as (
       select w.*, rate.driver_code
-        from (select distinct kind, channel, product_code, part from uses) w cross join parts
+        from (select distinct partition, kind, channel, product_code, part from uses) w
+        cross join parts
         {priced("w.kind", "w.channel", "w.product_code", "parts.begins[w.part]",
-                "left join lateral")} on true)
+                partition="w.partition", join="left join lateral")} on true)
     insert into pool_uses
     select u.customer_number, u.account_number, u.product_code, u.kind, u.channel, w.driver_code,
            u.many, u.turnover
-      from uses u join ways w using (kind, channel, product_code, part)
+      from uses u join ways w using (partition, kind, channel, product_code, part)
     """  # noqa: S608 - names are ours
 )
 # An account is open from the day of an opening on, and no longer on the day of the closing after
@@ -76,6 +79,7 @@ NOTE_SPANS = text(
     f"""
     with turns as (
       select e.type, e.customer_number, e.account_number, e.businessdate, e.event_offset,
+             e.partition,
              coalesce(e.product_code, opened.product_code) as product_code,
              coalesce(e.currency, opened.currency, :currency) as currency
         from bank_events e {_REPLAYED.format(letter="ended", event="e")}
@@ -101,7 +105,7 @@ NOTE_SPANS = text(
         from told where type is distinct from type_before)
     insert into pool_spans
     select customer_number, account_number, product_code, greatest(businessdate, :first),
-           least(closed_on, :following)
+           least(closed_on, :following), partition
       from spans
      where type = '{AccountOpened.TYPE}' and currency = :currency
        and businessdate < :following and closed_on > greatest(businessdate, :first)
@@ -123,28 +127,32 @@ FIRST_MONTH_OF_TURNS = text(
 CHARGED = text(
     f"""
     select rate.driver_code, sum(u.many * rate.value) as minor
-      from (select e.kind, e.channel_code, e.product_code, e.businessdate, count(*) as many
-            {BOOKED_IN} group by 1, 2, 3, 4) u
-      {priced("u.kind", "u.channel_code", "u.product_code", "u.businessdate")} group by 1
+      from (select e.partition, e.kind, e.channel_code, e.product_code, e.businessdate,
+                   count(*) as many {BOOKED_IN} group by 1, 2, 3, 4, 5) u
+      {priced("u.kind", "u.channel_code", "u.product_code", "u.businessdate",
+              partition="u.partition")} group by 1
     union all
     select rate.driver_code, sum(rate.value) {COSTING}
        and e.businessdate >= :first and e.businessdate < :following group by 1
     union all
     select '{ACCOUNT_DAY}', sum((least(s.end_on, r.until) - greatest(s.begin_on, r.from_on))
                                 * s.accounts * r.value)
-      from (select begin_on, end_on, product_code, count(*) as accounts
-              from pool_spans group by 1, 2, 3) s
-      join (select p.product_code, r.from_on, r.value, lead(r.from_on, 1, 'infinity') over (
-                     partition by p.product_code order by r.from_on) as until
-              from (select p.product_code, min(r.from_on) as own_from
-                      from (select distinct product_code from pool_spans) p
+      from (select partition, begin_on, end_on, product_code, count(*) as accounts
+              from pool_spans group by 1, 2, 3, 4) s
+      join (select p.partition, p.product_code, r.from_on, r.value,
+                   lead(r.from_on, 1, 'infinity') over (
+                     partition by p.partition, p.product_code order by r.from_on) as until
+              from (select p.partition, p.product_code, min(r.from_on) as own_from
+                      from (select distinct partition, product_code from pool_spans) p
                       left join cost_rates r
-                        on r.driver_code = '{ACCOUNT_DAY}' and r.product_code = p.product_code
-                     group by 1) p
-              join cost_rates r on r.driver_code = '{ACCOUNT_DAY}'
+                        on r.partition = p.partition and r.driver_code = '{ACCOUNT_DAY}'
+                       and r.product_code = p.product_code
+                     group by 1, 2) p
+              join cost_rates r on r.partition = p.partition and r.driver_code = '{ACCOUNT_DAY}'
                and (r.product_code = p.product_code
                     or r.product_code = '' and r.from_on < coalesce(p.own_from, 'infinity'))) r
-        on r.product_code = s.product_code and r.from_on < s.end_on and r.until > s.begin_on
+        on r.partition = s.partition and r.product_code = s.product_code
+       and r.from_on < s.end_on and r.until > s.begin_on
     """  # noqa: S608 - names are ours
 )
 CONTACTS_IN = f"""select e.customer_number, '', '', count(*) from bank_events e
