@@ -66,8 +66,8 @@ class AccountOut(BaseModel):
     def of(cls, account: AccountRow, role: str, share_ppm: int | None) -> "AccountOut":
         return cls(
             account_number=account.account_number,
-            product_code=account.product_code,
-            currency=account.currency,
+            product_code=account.product_code or None,
+            currency=account.currency or None,
             balance_minor=account.balance_minor,
             role=role,
             share_ppm=share_ppm,

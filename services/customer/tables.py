@@ -143,13 +143,14 @@ class MergeRow(Base):
 
 
 class AccountRow(Base):
-    """An account; the balance is the sum of what was booked, in minor units."""
+    """An account is of an owner, a number, a product and a currency; a number of which only a
+    closing was told has one without a product. The balance is the sum of what was booked."""
 
     __tablename__ = "accounts"
     account_number: Mapped[str] = mapped_column(primary_key=True)
-    party_id: Mapped[str] = mapped_column(index=True)  # the owner
-    product_code: Mapped[str | None]
-    currency: Mapped[str | None]
+    party_id: Mapped[str] = mapped_column(primary_key=True, index=True)  # the owner
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
     branch_code: Mapped[str | None]
     opened_on: Mapped[date | None]
     opened_as_of: Mapped[str] = mapped_column(MARK, server_default=EMPTY)
@@ -157,6 +158,7 @@ class AccountRow(Base):
     closed_as_of: Mapped[str] = mapped_column(MARK, server_default=EMPTY)
     balance_minor: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
     booked_at: Mapped[datetime | None]  # of the newest transaction
+    began_as_of: Mapped[str | None] = mapped_column(MARK)  # of the first transaction
 
 
 class AccountTurnRow(Base):
@@ -179,6 +181,9 @@ class HolderRow(Base):
 
     __tablename__ = "holders"
     account_number: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(primary_key=True)
+    product_code: Mapped[str] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
     party_id: Mapped[str] = mapped_column(primary_key=True, index=True)
     role: Mapped[str]
     share_ppm: Mapped[int | None] = mapped_column(Integer)

@@ -1,7 +1,6 @@
 """The customer view does not depend on the order, or the batches, in which its facts arrive."""
 
 from datetime import date, timedelta
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -10,9 +9,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from services.customer.__main__ import SERVICE
-from services.customer.commands import accounts
 from services.customer.handlers import HANDLERS
-from services.customer.tables import Base
+from services.customer.tables import AccountRow, Base
 from shared.db import Message
 from shared.events import bank, orders, scoring, workflow
 from shared.events.envelope import Event, Fact, key_of, wrap
@@ -29,10 +27,14 @@ def customer(space: Space) -> ServiceUnderTest:
     return space.service(SERVICE)
 
 
-def booked(n: int, minor: int) -> bank.TransactionBooked:
+def booked(
+    n: int, minor: int, account: str = "A1", product: str = "CA", currency: str = "CNY",
+    customer: str = "C1",
+) -> bank.TransactionBooked:  # fmt: skip
     return bank.TransactionBooked(
-        customer_number="C1", account_number="A1", transaction_id=f"T{n}", amount_minor=minor,
-        product_code="CA", currency="CNY", kind="fee", initiated_by="bank", booked_on=DAY,
+        customer_number=customer, account_number=account, transaction_id=f"T{n}",
+        amount_minor=minor, product_code=product, currency=currency, kind="fee",
+        initiated_by="bank", booked_on=DAY,
     )  # fmt: skip
 
 
@@ -70,6 +72,19 @@ def turns() -> list[Fact]:
         closed(3, "B7"), closed(2, "B7"),
         opened_again(9, "B8"), closed(3, "B8", product_code="SA"),
         opened_again(9, "B9"), closed(3, "B9", currency="USD"),
+        # Told again: what is open is opened, what is closed is closed.
+        opened_again(9, "D1"), opened_again(3, "D1"),
+        opened_again(12, "D2"), closed(3, "D2"), opened_again(5, "D2"), closed(2, "D2"),
+        opened_again(12, "D3"), closed(9, "D3"), opened_again(5, "D3"), opened_again(2, "D3"),
+        # Known by their transactions: what a closing ends had begun before it.
+        booked(11, 1, "E1"), closed(3, "E1", product_code="SA"),
+        booked(12, 1, "E2"), closed(3, "E2"), booked(13, 2, "E2"),
+        booked(14, 1, "E3"), booked(15, 2, "E3", "SA"), closed(3, "E3"),
+        closed(3, "E4"), booked(16, 1, "E4"),
+        booked(17, 1, "E5"), closed(3, "E5"), booked(18, 2, "E5", "SA"),
+        # Each account of a number has its own money.
+        booked(21, 100, "F1"), opened_again(9, "F1"), booked(22, 70, "F1", "CA", "USD"),
+        booked(23, 5, "F1", "SA"), booked(24, 3, "F1", customer="C2"), booked(25, 20, "F1"),
     ]  # fmt: skip
 
 
@@ -239,37 +254,54 @@ def test_the_last_word_is_the_newest_not_the_latest_to_arrive(customer):
     assert digests == 1
 
 
-def test_a_closing_ends_the_account_of_its_owner_product_and_currency(customer):
-    """Where it fits several it ends none; what is shown of a number is what is open of it."""
-    apply(customer, [MESSAGES])
+def shown(customer: ServiceUnderTest, column: str, beyond: str) -> dict[str, dict[str, Any]]:
+    """By number and account; of C1 and in CNY is what its name leaves out."""
+    found: dict[str, dict[str, Any]] = {}
     with customer.database.read() as session:
-        found = session.execute(text("""
-            select account_number, party_id, product_code, currency, closed_on from accounts
-             where account_number >= 'A5'"""))  # fmt: skip
-        shown = {row.account_number: tuple(row)[1:] for row in found}
-    ended = DAY - timedelta(days=3)
-    assert shown == {
-        "A5": ("PC1", "CA", "CNY", None), "B1": ("PC1", "SA", "CNY", None),
-        "B2": ("PC1", "CA", "CNY", None), "B3": ("PC1", "SA", "CNY", None),
-        "B4": ("PC1", "CA", "USD", None), "B5": ("PC1", "SA", "CNY", None),
-        "B6": ("PC1", "CA", "CNY", ended),
-        "B7": ("PC1", None, None, DAY - timedelta(days=2)),
-        "B8": ("PC1", "CA", "CNY", None), "B9": ("PC1", "CA", "CNY", None),
+        rows = session.execute(select(AccountRow).where(AccountRow.account_number >= beyond))
+        for (row,) in rows:
+            name = "/".join((row.party_id, row.product_code, row.currency))
+            name = name.removeprefix("PC1/").removesuffix("/CNY")
+            found.setdefault(row.account_number, {})[name] = getattr(row, column)
+    return found
+
+
+def test_a_closing_ends_the_account_of_its_owner_product_and_currency(customer):
+    """Where it fits several it ends none."""
+    apply(customer, [MESSAGES])
+    ended, before = DAY - timedelta(days=3), DAY - timedelta(days=8)
+    found = shown(customer, "closed_on", "A5")
+    assert {n: a for n, a in found.items() if n < "D"} == {
+        "A5": {"CA": None}, "B1": {"CA": ended, "SA": None}, "B2": {"CA": None, "SA": ended},
+        "B3": {"CA": None, "SA": None}, "B4": {"CA": ended, "CA/USD": None},
+        "B5": {"CA": before, "SA": None}, "B6": {"CA": ended}, "B7": {"/": ended},
+        "B8": {"CA": None}, "B9": {"CA": None},
     }  # fmt: skip
 
 
-def test_accounts_of_before_their_turns_were_kept_stay_as_they_are(customer):
-    expected = apply(customer, [MESSAGES])["accounts"]
-    filling = import_module("services.customer.migrations.0006_turns_of_accounts")
-    with customer.database.transaction() as tx:
-        tx.session.execute(text("truncate account_turns"))
-        for statement in (filling.OPENINGS, filling.CLOSINGS):
-            tx.session.execute(text(statement))
-        numbers = tx.session.scalars(text("select account_number from accounts")).all()
-        for statement in (accounts.OPENED, accounts.NEVER_OPENED):
-            tx.session.execute(statement, {"numbers": list(numbers)})
-    with customer.database.read() as session:
-        table = Base.metadata.tables["accounts"]
-        found = sorted(repr(tuple(row)) for row in session.execute(select(table)))
-    assert found == expected
-    assert len(found) == len(numbers) > 10
+def test_a_closing_ends_what_is_known_by_its_transactions_if_it_names_that(customer):
+    apply(customer, [MESSAGES])
+    ended = DAY - timedelta(days=3)
+    found = shown(customer, "closed_on", "E")
+    assert {n: a for n, a in found.items() if n < "F"} == {
+        "E1": {"CA": None}, "E2": {"CA": ended}, "E3": {"CA": None, "SA": None},
+        "E4": {"CA": None}, "E5": {"CA": ended, "SA": None},
+    }  # fmt: skip
+
+
+def test_what_is_told_again_changes_no_day(customer):
+    apply(customer, [MESSAGES])
+    opened, closed = shown(customer, "opened_on", "D"), shown(customer, "closed_on", "D")
+    days = {n: (opened[n]["CA"], closed[n]["CA"]) for n in ("D1", "D2", "D3")}
+    assert days == {
+        "D1": (DAY - timedelta(days=9), None),
+        "D2": (DAY - timedelta(days=12), DAY - timedelta(days=3)),
+        "D3": (DAY - timedelta(days=5), None),
+    }
+
+
+def test_each_account_of_a_number_has_its_own_balance(customer):
+    apply(customer, [MESSAGES])
+    assert shown(customer, "balance_minor", "F") == {
+        "F1": {"CA": 120, "CA/USD": 70, "SA": 5, "PC2/CA": 3}
+    }

@@ -1,6 +1,6 @@
 """`bank.events` on accounts, transactions, loans and cards.
 
-A transaction is the hot path: three queued rows, no question to the database.
+A transaction is the hot path: three queued rows, no question to the database of its own.
 """
 
 from typing import Any
@@ -98,6 +98,7 @@ def on_transaction_booked(tx: Tx, event: Event[bank.TransactionBooked]) -> None:
         currency=fact.currency,
         amount_minor=fact.amount_minor,
         at=event.time,
+        mark=mark_of(event),
     )
     note(
         tx,

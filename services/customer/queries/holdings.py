@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, tuple_, union
 from sqlalchemy.orm import Session
 
 from services.customer.tables import (
@@ -24,6 +24,18 @@ from services.customer.tables import (
 )
 
 ROWS_MAX = 200  # of one panel; more is for export
+ACCOUNT_KEY = (
+    AccountRow.account_number,
+    AccountRow.party_id,
+    AccountRow.product_code,
+    AccountRow.currency,
+)
+HELD_KEY = (
+    HolderRow.account_number,
+    HolderRow.owner_id,
+    HolderRow.product_code,
+    HolderRow.currency,
+)
 
 
 @dataclass(frozen=True)
@@ -37,22 +49,18 @@ class AccountHeld:
 
 def accounts_held(session: Session, party_ids: Sequence[str]) -> list[AccountHeld]:
     """Open accounts first. An account known only by its transactions has its owner as holder."""
+    held = union(
+        select(*ACCOUNT_KEY).where(AccountRow.party_id.in_(party_ids)),
+        select(*HELD_KEY).where(HolderRow.party_id.in_(party_ids)),
+    )
     rows = session.execute(
         select(AccountRow, HolderRow)
         .outerjoin(
             HolderRow,
-            (HolderRow.account_number == AccountRow.account_number)
-            & HolderRow.party_id.in_(party_ids),
+            (tuple_(*HELD_KEY) == tuple_(*ACCOUNT_KEY)) & HolderRow.party_id.in_(party_ids),
         )
-        .where(
-            or_(
-                AccountRow.party_id.in_(party_ids),
-                AccountRow.account_number.in_(
-                    select(HolderRow.account_number).where(HolderRow.party_id.in_(party_ids))
-                ),
-            )
-        )
-        .order_by(AccountRow.closed_on.is_not(None), AccountRow.account_number)
+        .where(tuple_(*ACCOUNT_KEY).in_(held))
+        .order_by(AccountRow.closed_on.is_not(None), *ACCOUNT_KEY)
         .limit(ROWS_MAX)
     )
     return [

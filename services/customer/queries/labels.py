@@ -26,11 +26,13 @@ LABELS = text(
                               or m.branch_code = any(:branches))) as in_scope
       from unnest(cast(:ids as text[]), cast(:kinds as text[]), cast(:values as text[]))
            as asked(id, kind, value)
-      left join accounts a on asked.kind = 'account' and a.account_number = asked.value
+      left join lateral (select distinct party_id from accounts
+                          where asked.kind = 'account' and account_number = asked.value) a on true
       join parties born
         on born.party_id = case when asked.kind = 'account' then a.party_id else asked.value end
       join parties root on root.party_id = born.root_id
      where coalesce(root.name, born.name) is not null
+     order by born.party_id
     """
 )
 

@@ -75,9 +75,10 @@ BY_ACCOUNT = text(
     """
     select p.party_id, p.root_id, p.customer_number, p.name, p.kind, p.manager_code,
            p.home_branch_code
-      from accounts a join parties p on p.party_id = a.party_id
-     where a.account_number = :number
+      from parties p
+     where p.party_id in (select a.party_id from accounts a where a.account_number = :number)
        and (:everything or p.manager_code = any(:managers) or p.branch_code = any(:branches))
+     order by p.party_id
     """
 )
 BY_DIGEST = text(
