@@ -37,7 +37,7 @@ from services.scoring.scores.compiling import compiled, inlined
 from services.scoring.scores.contribution import booking, grading
 from services.scoring.scores.contribution.ledger import Book
 from services.scoring.scores.waiting import fits
-from services.scoring.scores.watching import Watch, on_booking
+from services.scoring.scores.watching import Watch, follow, on_booking
 from services.scoring.signal_rows import signal
 
 Ints = NDArray[np.int64]
@@ -304,6 +304,7 @@ def step(
             signals, counters,
         )  # fmt: skip
         if account >= 0 and watch.places[account, 0] >= 0:
+            follow(watch, account, accounts[account].closed_on)
             on_booking(watch, row, account, day, amount, kinds[i], offsets[i], watermark)
         counters[ARMED] = _armed_after(
             action, customers, accounts, first_account, next_account, watch.looks, armed, arms,

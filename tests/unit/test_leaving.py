@@ -305,6 +305,9 @@ ABSENCES: dict[str, tuple[Told, absences.Away | None]] = {
     "back with the old one, closes it again for another": (
         STORIES["back with the old one, closes it again for another"][0], (day(70), day(150)),
     ),
+    "back, and an account forgets the day": (
+        STORIES["back, and an account forgets the day"][0], (day(70), day(150)),
+    ),
     "back, left again as is told late, and back": (
         STORIES["back, left again as is told late, and back"][0], (day(154), day(157)),
     ),

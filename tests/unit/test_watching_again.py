@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.scoring.scores import watching
+from services.scoring.scores import turns, watching
 from shared.events.bank import AccountClosed, AccountOpened
 from tests import made_bank
 from tests.risk_live import Live
@@ -24,11 +24,13 @@ def _opening(live: Live, on: int, name: str = "") -> None:
     live.feed(made_bank.line(fact, f"opened{on}{name}", day(on)), b"one")
 
 
-def _signals(told: dict[int, list[tuple[Any, int]]]) -> list[tuple[str, str, int]]:
+def _signals(
+    told: dict[int, list[tuple[Any, int]]], last_buy: int = LAST_BUY
+) -> list[tuple[str, str, int]]:
     """What is raised and cleared, with its day. `told`: on which day what is told, of which."""
     live, found = Live(PLAN), []
     for today in range(END):
-        if (today < CLOSED or OPENED < today < LAST_BUY) and today % 3 == 0:
+        if (today < CLOSED or OPENED < today < last_buy) and today % 3 == 0:
             live.buys(today)
         for tell, on in told.get(today, ()):
             tell(live, on)
@@ -50,7 +52,7 @@ def test_it_falls_silent_as_one_that_was_never_closed(again: list[tuple[str, str
 def test_nothing_is_said_of_the_days_on_which_it_was_closed(
     again: list[tuple[str, str, int]],
 ) -> None:
-    closed_only = _signals({CLOSED: [(_closing, CLOSED)]})
+    closed_only = _signals({CLOSED: [(_closing, CLOSED)]}, last_buy=CLOSED)
     assert [one for one in closed_only if one[1] == "raised" and one[2] >= CLOSED] == []
     assert [one for one in again if CLOSED <= one[2] < LAST_BUY and one[1] == "raised"] == []
     assert ("collapse", "raised", OPENED) in _signals({}), "else it would have been said"
@@ -59,6 +61,8 @@ def test_nothing_is_said_of_the_days_on_which_it_was_closed(
 CLOSE, OPEN = (_closing, CLOSED), (_opening, OPENED)
 WAYS = {
     "early": {CLOSED - 1: [CLOSE], OPENED: [OPEN]},
+    "booked on without an opening": {CLOSED: [CLOSE]},
+    "booked on, the closing late": {CLOSED + 3: [CLOSE]},
     "both at once": {CLOSED: [CLOSE, OPEN]},
     "closed twice": {CLOSED: [CLOSE], CLOSED + 5: [(_closing, CLOSED + 5)], OPENED: [OPEN]},
     "a closing late": {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 4: [(_closing, OPENED - 1)]},
@@ -112,8 +116,18 @@ def test_a_closing_of_another_product_of_its_number_leaves_it_watched() -> None:
 
 
 def test_a_closing_on_the_day_of_the_opening_counts() -> None:
-    told = {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 1: [(_closing, OPENED)]}
-    assert [one for one in _signals(told) if one[1] == "raised" and one[2] >= CLOSED] == []
+    live = Live(PLAN)
+    for today in range(OPENED + 2):
+        if today < CLOSED and today % 3 == 0:
+            live.buys(today)
+        for tell, on in {CLOSED: [CLOSE], OPENED: [OPEN], OPENED + 1: [(_closing, OPENED)]}.get(
+            today, ()
+        ):
+            tell(live, on)
+        live.close(today)
+    head = live.replay.engine.partition(0).watched.pool[: watching.HEAD]
+    assert turns.closed_on(head[watching.CLOSED_ON]) == day(OPENED).toordinal()
+    assert turns.is_closed(head[watching.CLOSED_ON], day(OPENED).toordinal())
 
 
 def test_trouble_and_movers_are_forgotten_with_the_features() -> None:

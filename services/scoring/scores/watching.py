@@ -174,24 +174,30 @@ def ended(watch: Watch, account: int) -> int:
 
 
 @inlined
+def follow(watch: Watch, account: int, closings: int) -> None:
+    """When it was closed, and since when it is open again, stands in the account's own row: a
+    booking of a later day opens it, too."""
+    if turns.closed_on(closings) > 0:
+        watch.pool[watch.places[account, 0] + CLOSED_ON] = closings
+
+
+@inlined
 def on_booking(
     watch: Watch, row: int, account: int, day: int, amount: int, flags: int, offset: int,
     watermark: int,
 ) -> None:  # fmt: skip
     """A booking comes: of an open day it waits, of a closed one it corrects. The account is looked
-    at when the day is closed."""
+    at when the day is closed. Of a turn `follow` knows already."""
     begin = watch.places[account, 0]
     kind = watch.sets[watch.places[account, 1], 0]
     head = watch.pool[begin : begin + HEAD]
     watch.places[account, QUIET_ON] = 0
-    if flags & CLOSES:
-        head[CLOSED_ON] = turns.after_closing(head[CLOSED_ON], day)
-    elif flags & OPENS and (kind != PURCHASES or head[CLOSED_ON] > 0):
-        if head[CLOSED_ON] > 0:
-            head[CLOSED_ON] = turns.after_opening(head[CLOSED_ON], day)
+    if flags & OPENS and (kind != PURCHASES or head[CLOSED_ON] > 0):
         if kind != PURCHASES:
             since = flags >> OPENED_SHIFT if head[CLOSED_ON] == 0 else day
             _open(watch.pool[begin + HEAD : begin + WORDS[kind]], since)
+    elif flags & CLOSES:
+        pass  # the look on its day ends what holds
     elif kind == PURCHASES and not flags & PURCHASE:
         return
     elif day > watermark:
