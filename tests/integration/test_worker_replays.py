@@ -164,7 +164,7 @@ def test_a_late_replay_counts_once_and_a_second_copy_of_the_input_never(room: Ro
     assert not room.letters()
 
 
-def test_without_the_sequence_check_the_second_copy_changes_figures(room: Room) -> None:
+def test_without_sequence_and_memory_of_inputs_the_second_copy_changes_figures(room: Room) -> None:
     _, letter = refuse_one(room)
     room.workers.workers[-1].kill()
     room.stand_at(LATER)
