@@ -54,7 +54,9 @@ def test_a_rule_on_an_account_ends_on_the_day_of_its_closing_and_begins_no_more(
 
 def test_a_closing_that_is_told_late_ends_it_at_the_close_that_follows() -> None:
     (_, began), _ = closed_on(299, told_on=299)
-    assert closed_on(began - 9, told_on=began + 20) == [("raised", began), ("cleared", began + 20)]
+    assert closed_on(began - 2, told_on=began + 20) == [("raised", began), ("cleared", began + 20)]
+    booked_behind = closed_on(began - 9, told_on=began + 20)
+    assert booked_behind == [("raised", began)], "it is open again"
 
 
 # Episodes ------------------------------------------------------------------------------------
