@@ -1,4 +1,4 @@
-"""With `unpacked` the only file that imports kafka: what a listener reads, what a relay writes to.
+"""With `classes` and `unpacked` all that imports kafka: what listeners read and relays write to.
 
 Topics carry the settings' prefix on the broker and their plain name everywhere else.
 """
@@ -20,12 +20,14 @@ from kafka import (
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
+from shared.classes import make_one_by_one
 from shared.fetching import place_anew_when_cut_off, rest_when_all_is_asked
 from shared.gathering import gathered
 from shared.settings import Settings
 from shared.unpacked import read_compiled
 
 log = structlog.get_logger()
+make_one_by_one()
 
 TopicPart = tuple[str, int]
 
