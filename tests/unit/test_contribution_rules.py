@@ -8,6 +8,7 @@ import pytest
 
 from services.scoring import reference, state
 from services.scoring.replay import Line
+from services.scoring.rows import RECORD_VERSION
 from shared.events import Event
 from shared.events.bank import AccountOpened, LoanGranted, ProductDescribed, RateSet
 from shared.events.bank import TransactionBooked as Booked
@@ -278,7 +279,7 @@ def test_the_same_log_is_refused_the_same_way_when_it_is_read_again_in_one_batch
     assert live.leaves() == anew.leaves()
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("version", range(RECORD_VERSION))
 def test_a_record_of_another_version_is_refused_with_its_version(version: int) -> None:
-    with pytest.raises(state.UnreadableState, match=f"version {version}, not 6"):
+    with pytest.raises(state.UnreadableState, match=f"version {version}, not {RECORD_VERSION}"):
         state.kind_of(bytes([version, 1]) + bytes(40))
