@@ -36,7 +36,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def servers() -> Iterator[Servers]:
     with running_servers() as found:
         yield found
-        forget_templates(found.database)
+        forget_templates(found)
 
 
 @pytest.fixture

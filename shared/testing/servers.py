@@ -5,7 +5,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,7 @@ class Servers:
     redis: str
     lane: str
     stack: ServerSet | None = None
+    templates: dict[str, str] = field(default_factory=dict, compare=False)  # of `Space`, by service
 
 
 @contextmanager

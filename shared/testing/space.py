@@ -56,26 +56,21 @@ def token_for(actor_id: str, *, kind: str = "staff", permissions: Iterable[str] 
     return jwt.encode({"alg": "ES256", "kid": "test"}, claims, KEY, algorithms=["ES256"])
 
 
-_TEMPLATES: dict[tuple[str, str], str] = {}  # by server and service, of this process
-
-
-def _template(database: str, service: str) -> str:
+def _template(servers: Servers, service: str) -> str:
     """The name of a database with the service's migrated schema: copied for each room, which takes
     a tenth of what the migrations take. Nobody may be connected to it, so each process has its own.
     """
-    found = _TEMPLATES.get((database, service))
-    if found is None:
-        found = f"template_{uuid.uuid4().hex[:10]}_{service}"
-        _execute(database, f'create database "{found}"')
-        migrate(Settings(service=service, database=_named(database, found)))
-        _TEMPLATES[database, service] = found
-    return found
+    if service not in servers.templates:
+        name = f"template_{uuid.uuid4().hex[:10]}_{service}"
+        _execute(servers.database, f'create database "{name}"')
+        migrate(Settings(service=service, database=_named(servers.database, name)))
+        servers.templates[service] = name
+    return servers.templates[service]
 
 
-def forget_templates(database: str) -> None:
-    """When no more rooms are made on this server."""
-    for key in [key for key in _TEMPLATES if key[0] == database]:
-        _execute(database, _DROP.format(_TEMPLATES.pop(key)))
+def forget_templates(servers: Servers) -> None:
+    """When no more rooms are made on these servers."""
+    _execute(servers.database, *map(_DROP.format, servers.templates.values()))
 
 
 _DROP = 'drop database if exists "{}" with (force)'
@@ -240,7 +235,7 @@ class Space:
         """The service's own, made when first asked for; empty for what is no service of ours."""
         if service not in self._databases:
             name, server = f"{self.name}_{service}", self.servers.database
-            of = _template(server, service) if is_ours(service) else "template0"
+            of = _template(self.servers, service) if is_ours(service) else "template0"
             _execute(server, f'create database "{name}" template "{of}" strategy file_copy')
             self._databases[service] = _named(server, name)
         return self._databases[service]

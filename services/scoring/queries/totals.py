@@ -73,7 +73,7 @@ WAYS_OF_ALL = text(
            (select count(*) from party_figures where numbers > 0) as party_count
     """
 )
-CHECKED = text("select as_of, checked_at, transactions, contribution from sums_checked")
+CHECKED = text("select as_of, checked_at, took_ms, transactions, contribution from sums_checked")
 CONTROL = text(
     """
     select t.partition, t.position, t.watermark_on, t.count as told_count, t.sums,
@@ -114,6 +114,7 @@ class Checked:
 
     as_of: datetime
     checked_at: datetime
+    took_ms: int
     transactions: Ways
     contribution: dict[str, Sum]  # by way
 
@@ -213,6 +214,7 @@ def checked(session: Session) -> Checked | None:
     return Checked(
         row.as_of,
         row.checked_at,
+        row.took_ms,
         msgspec.convert(row.transactions, Ways),
         {way: Sum(*found) for way, found in row.contribution.items()},
     )
