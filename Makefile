@@ -7,7 +7,7 @@ SETUP := @$(PYTHON) -m deploy.local.prepare
 unexport PYTHONDONTWRITEBYTECODE
 
 # Tests wait for servers half of the time. A file stays together, and each process has its own servers.
-SIDE_BY_SIDE := -n 6 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := -n 5 --dist loadfile --no-loadscope-reorder
 TESTS := -m "not long" $(or $(T),tests/chaos tests/e2e tests/integration tests/unit)
 
 .DEFAULT_GOAL := help

@@ -51,6 +51,7 @@ class Batch:
     watermarks: list[int]  # of each segment between closes
     late: list[int]  # places of events whose day is closed already
     of_inputs: bool = False
+    heard: int = 0  # so much was known of `bank.reference` and of rules
 
     def asked(self) -> list[Asked]:
         """The identities that only the event store can know.
@@ -120,6 +121,7 @@ class Engine:
         self.currency = currency
         self.sources: dict[str, Source] = {}
         self.rates: list[Rate] = []  # in the order of `bank.reference`
+        self.heard = 0  # events of `bank.reference` and `scoring.rules`
         self.partitions: dict[int, Partition] = {}
         self._context = Context(topic, partitions, currency, self.sources, ZoneInfo(zone), 0)
         self._writer = Writer(zone)
@@ -173,7 +175,7 @@ class Engine:
         for segment, (begin, end) in enumerate(_segments(columns)):
             mark = marks[segment]
             late += (begin + np.flatnonzero(days[begin:end] <= mark)).tolist()
-        return Batch(partition, records, latest_day, columns, marks, late)
+        return Batch(partition, records, latest_day, columns, marks, late, heard=self.heard)
 
     def read_inputs(self, number: int, records: Sequence[Delivered], latest_day: int) -> Batch:
         """The same for records of `scoring.inputs`: after the events of a round, by the watermark
@@ -219,7 +221,9 @@ class Engine:
         )  # fmt: skip
 
     def reread(self, batch: Batch) -> Batch:
-        """The same records, judged by the sources that are known now."""
+        """The same records, judged by what is known now: decoded again only if that is more."""
+        if batch.heard == self.heard:
+            return batch
         return self.read(batch.partition.number, batch.records, batch.latest_day)
 
     def apply(self, batch: Batch, duplicates: set[int]) -> Outcome:

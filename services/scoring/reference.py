@@ -39,6 +39,7 @@ def placed(topic: str, key: bytes | None, value: bytes | None) -> Event[Any] | N
 def tell(engine: Engine, event: Event[Any]) -> None:
     """Tells the engine what an event says."""
     data = event.data
+    engine.heard += 1
     if isinstance(data, SourceDescribed):
         until = data.active_until.toordinal() if data.active_until else 0
         engine.describe(data.source, Source(data.closes_days, data.active_from.toordinal(), until))

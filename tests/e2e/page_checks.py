@@ -28,6 +28,7 @@ TEXTS = """() => {
   return out;
 }"""
 A_SECOND, TRIES, ROUNDS = 1.0, 5, 3
+SPIN_S = 0.2  # of CPU: longer than what a process that has slept may take before others
 # When an attribute changes, by the browser: whoever asks from outside asks at 0.35 s, then at 0.85.
 WATCH = """name => {
   const value = () => document.querySelector(`[${name}]`)?.getAttribute(name);
@@ -136,18 +137,27 @@ def a_closed_month(page: Page) -> None:
 
 
 def usual_wait(shown: Locator, name: str, act: Callable[[], None], most_ms: int) -> float:
-    """Seconds from an act until the page shows another value: the median of some tries, so that one
-    that is fast by luck says nothing. Where it is slow it is asked again: the machine may have been
-    busy with other tests."""
+    """Seconds from an act until the page shows another value, as a machine would take that has
+    nothing else to do: the median of some tries, so that one that is fast by luck says nothing.
+    Where it is slow it is asked again."""
     medians: list[float] = []
     while len(medians) < ROUNDS and min(medians, default=A_SECOND) >= A_SECOND:
         waits = []
         for _ in range(TRIES):
             before = shown.get_attribute(name) or ""
             shown.page.evaluate(WATCH, name)
+            slower = _slower()
             act()
             began = time.time()
             expect(shown).not_to_have_attribute(name, before, timeout=most_ms)
-            waits.append(shown.page.evaluate("window.changedAt") / 1000 - began)
+            waits.append((shown.page.evaluate("window.changedAt") / 1000 - began) / slower)
         medians.append(statistics.median(waits))
     return min(medians)
+
+
+def _slower() -> float:
+    """By how much other processes slow down one that has work to do: 1.0 where there are none."""
+    began, worked = time.monotonic(), time.thread_time()
+    while time.thread_time() - worked < SPIN_S:
+        pass
+    return max(1.0, (time.monotonic() - began) / SPIN_S)

@@ -22,7 +22,7 @@ from shared.clock import WallClock
 from shared.events.envelope import encode
 from shared.ids import partition_of
 from tests.unit.test_contribution_rules import rate
-from tests.workers import FIRST_DAY, transaction
+from tests.workers import FIRST_DAY, described, transaction
 
 GENERATION = 7
 
@@ -218,3 +218,30 @@ def test_what_was_published_before_the_first_event_of_a_day_is_known_before_it()
 
     assert asyncio.run(scenario()) == {0, 7, 9}
     assert reads == [2, 0, 1], "once more for each day that begins"
+
+
+def test_a_batch_is_decoded_again_only_where_more_is_known_than_when_it_was_read() -> None:
+    news: list[Any] = [described()]
+    decoded = []
+
+    def read() -> list[Any]:
+        found, news[:] = list(news), []
+        return found
+
+    async def scenario() -> None:
+        driver = driver_of(lambda: GENERATION, reference=read)
+        of_engine = driver.engine.read
+
+        def counted(*asked: Any) -> Any:
+            decoded.append(len(asked[1]))
+            return of_engine(*asked)
+
+        driver.engine.read = counted  # type: ignore[method-assign]
+        for offset, days in enumerate((0, 0, 1, 2)):  # each day begins with an event
+            if days == 2:
+                news.append(rate("transfer_price", 0, product="CA-P"))
+            driver._begin()
+            await driver._round([share(offset, on=FIRST_DAY + timedelta(days))])
+
+    asyncio.run(scenario())
+    assert decoded == [1, 1, 1, 1, 1], "the last one twice"
