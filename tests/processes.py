@@ -11,8 +11,10 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
 
 from shared import failpoints
@@ -65,6 +67,7 @@ class Forked:
 
 def _become(argv: list[str], environment: dict[str, str], log: str) -> None:
     """Runs in the child: what the interpreter does between its start and `__main__`."""
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(written, 1)
     os.dup2(written, 2)
@@ -79,3 +82,11 @@ def _become(argv: list[str], environment: dict[str, str], log: str) -> None:
     else:
         sys.argv = list(argv)
         runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+
+
+def _end_with_the_tests() -> None:
+    """Who kills the tests kills this process too: its parent is the server, which lives on."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
