@@ -243,8 +243,7 @@ class Tx:
                 self.session.execute(statement, rows)
 
 
-READ_ONLY = text("set transaction read only")
-READ_AT_ONE_MOMENT = text("set transaction isolation level repeatable read, read only")
+READ_ONLY = text("set transaction isolation level repeatable read, read only")
 
 
 class Database:
@@ -297,10 +296,11 @@ class Database:
             hint()
 
     @contextmanager
-    def read(self, *, at_one_moment: bool = False) -> Iterator[Session]:
-        """A read-only session; at one moment: all its statements see the same."""
+    def read(self) -> Iterator[Session]:
+        """A read-only session. All its statements see the same: of sums and of their total, too,
+        that are asked for one after the other."""
         with Session(self.engine) as session:
-            session.execute(READ_AT_ONE_MOMENT if at_one_moment else READ_ONLY)
+            session.execute(READ_ONLY)
             yield session
 
     def close(self) -> None:

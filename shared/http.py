@@ -72,9 +72,9 @@ class Context:
             actor_id=self.actor.id, correlation_id=self.correlation_id
         )
 
-    def read(self, *, at_one_moment: bool = False) -> Any:
-        """A context manager of a read-only session; at one moment: all it reads is of the same."""
-        return self.runtime.database.read(at_one_moment=at_one_moment)
+    def read(self) -> Any:
+        """A context manager of a read-only session: all that is read in it is of one moment."""
+        return self.runtime.database.read()
 
     def reach(self, permission: str) -> Reach:
         """Whose customers the actor may see with this permission."""

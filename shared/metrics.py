@@ -75,7 +75,7 @@ class ServiceCollector(Collector):
         letters = GaugeMetricFamily(
             "guanxi_dead_letters", "Messages waiting for a decision", labels=["service", "kind"]
         )
-        with self._database.read(at_one_moment=True) as session:
+        with self._database.read() as session:
             rows, oldest = session.execute(
                 select(func.count(), func.min(OutboxRow.created_at)).select_from(OutboxRow)
             ).one()

@@ -23,7 +23,7 @@ After = Annotated[str, Query(pattern=r"^((worker-)?\d{1,18})?$")]
 
 
 def _state(ctx: Context, after: str) -> dict[str, Any]:
-    with ctx.read(at_one_moment=True) as session:
+    with ctx.read() as session:
         depth, oldest = session.execute(
             select(func.count(), func.min(OutboxRow.created_at)).select_from(OutboxRow)
         ).one()

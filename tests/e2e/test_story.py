@@ -180,7 +180,9 @@ def test_an_order_needs_a_second_person_and_a_payment_ends_it(system, desk, leav
     assert never_reloaded(maker)
 
 
-def test_totals_move_within_a_second_of_an_event_and_open_down_to_it(system, desk, leaver):
+def test_totals_move_within_a_second_of_an_event_and_open_down_to_it(
+    system, desk, leaver, figure
+):
     number, account, _ = leaver
     head = desk("S011", "/scoring/contribution?by=manager")
     figures = head.locator("#value [data-accrued]")
@@ -193,7 +195,9 @@ def test_totals_move_within_a_second_of_an_event_and_open_down_to_it(system, des
         paid.append(bank_side.outgoing(system, number, account, 100, f"s-{bank_side.stamp()}"))
         bank_side.send(system, paid[-1])
 
-    assert page_checks.usual_wait(figures, "data-accrued", pay, FAST_MS) < page_checks.A_SECOND
+    usual_s = page_checks.usual_wait(figures, "data-accrued", pay, FAST_MS)
+    figure(f"page: totals move {usual_s:.2f} s after an event, on an idle machine")
+    assert usual_s < page_checks.A_SECOND
     assert never_reloaded(head)
     expect(head.locator("#value [data-residual]")).to_have_attribute("data-residual", "0")
 

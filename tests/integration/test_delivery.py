@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 import structlog
 from kafka.errors import KafkaTimeoutError
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from shared import logs, outbox, positions, timers
 from shared.consumer import told_of
@@ -18,7 +18,7 @@ from shared.events import envelope
 from shared.ids import partition_of
 from shared.testing.space import TOPICS
 from shared.wire import KafkaSource, Sender
-from tests.ledger import BROKEN, contact, entries
+from tests.ledger import BROKEN, EntryRow, contact, entries
 
 
 def letters(database, state=None):
@@ -367,3 +367,15 @@ def test_a_sender_that_cannot_deliver_any_more_is_cut_off_and_raises_nothing(spa
     sender.close()
     thread.join(10)
     assert not thread.is_alive(), "it would go on sending what the next one sends again"
+
+
+def test_what_one_session_reads_is_of_one_moment(ledger):
+    """A page asks for the parts and for their total one after the other."""
+    database, more = ledger.database, insert(EntryRow).values(key="C1", value="more")
+    with database.read() as session:
+        parts = len(session.execute(select(EntryRow)).all())
+        with database.transaction() as tx:
+            tx.session.execute(more)
+        assert session.scalar(select(func.count()).select_from(EntryRow)) == parts == 0
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(EntryRow)) == 1

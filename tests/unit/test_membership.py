@@ -150,3 +150,10 @@ def test_whose_session_may_have_ended_or_who_left_by_itself_joins_again() -> Non
     asks(HEARTBEAT, UNKNOWN, after_s=SESSION_S + 0.1)
     asks(COMMIT, UNKNOWN, left=True)
     asks(COMMIT, REBALANCE)
+
+
+def test_who_was_told_already_that_he_is_no_member_is_not_told_of_another() -> None:
+    """Every request that was under way then has the same answer."""
+    one = member(Clock())
+    one.told(Clock.at, errors.UnknownMemberIdError)
+    one.keep_name({UNKNOWN})

@@ -40,3 +40,13 @@ def test_a_source_that_is_known_has_its_count_of_alarms_before_the_first() -> No
     assert shown(name, "quiet") is None
     _tell_sources(engine_of("quiet", ()), BEGINS)
     assert shown(name, "quiet") == 0
+
+
+def test_a_source_that_was_given_up_is_behind_no_more() -> None:
+    given_up = engine_of("gone", (10, 11, 13))
+    _tell_sources(given_up, 14)
+    assert shown("guanxi_source_days_behind", "gone") == 3
+    assert shown("guanxi_source_closes_held", "gone") == 1
+    given_up.describe("gone", Source(closes_days=True, active_from=BEGINS, active_until=11))
+    _tell_sources(given_up, 14)
+    assert shown("guanxi_source_days_behind", "gone") is None

@@ -109,7 +109,7 @@ class ScoresLine:
             with_alerts = list(tx.session.execute(WITH_ALERTS, asked).scalars())
             if with_alerts:
                 stakes.follow(tx, with_alerts)
-        with database.read(at_one_moment=True) as session:
+        with database.read() as session:
             session.execute(BY_KEY)
             rows = session.execute(FIGURES, asked).all()
             made = list(_tellings(database, session, rows))
