@@ -44,7 +44,7 @@ class Sorted:
     record: Record
     event: Event[Any] | None
     verdict: Verdict | None  # none: apply it
-    outcome: str  # applied, ignored, dead, quarantined, parked
+    outcome: str  # applied, ignored, dead, quarantined, parked, passed
     unknown: str | None = None  # the type, when the catalogue does not have it
 
 
@@ -270,9 +270,11 @@ class Listener:
     # Before any handler ------------------------------------------------------------------------
 
     def _sort(self, tx: Tx, records: list[Record]) -> list[Sorted]:
-        held = dead_letters.held_keys(tx, {r.topic for r in records})
-        window = sources.window(tx)
-        return [self._sort_one(r, held, window) for r in records]
+        held, window = dead_letters.held_keys(tx, {r.topic for r in records}), sources.window(tx)
+        return [
+            Sorted(r, None, None, "passed") if r.is_passed else self._sort_one(r, held, window)
+            for r in records
+        ]
 
     def _sort_one(self, rec: Record, held: set[tuple[str, str]], window: Window) -> Sorted:
         if held and (rec.topic, dead_letters.key_text(rec.key) or "") in held:

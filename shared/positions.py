@@ -128,7 +128,7 @@ TALLY = TALLY.on_conflict_do_update(
 
 def tally(tx: Tx, outcomes: "Counter[tuple[str, int, str]]") -> None:
     """Adds messages by outcome: applied, ignored, duplicate, refused, parked, quarantined, dead;
-        compacted: the broker had let them go before they were read."""
+        compacted: the broker had let them go before they were read; passed: for nobody."""
     rows = [
         {"topic": t, "partition": p, "outcome": o, "count": n}
         for (t, p, o), n in sorted(outcomes.items())

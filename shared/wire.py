@@ -24,7 +24,7 @@ from shared.classes import make_one_by_one
 from shared.fetching import place_anew_when_cut_off, rest_when_all_is_asked
 from shared.gathering import gathered
 from shared.settings import Settings
-from shared.unpacked import read_compiled
+from shared.unpacked import PASSED_MS, read_compiled
 
 log = structlog.get_logger()
 make_one_by_one()
@@ -36,6 +36,10 @@ RECONNECT_MAX_MS = 1000
 BOOTSTRAP_MS = 30_000  # so long a question waits for a broker to answer
 BrokerAway = KafkaTimeoutError  # then none did
 FETCH_WAIT_MS = 50  # how long the broker may hold a fetch that finds nothing
+READS: dict[str, Any] = {  # committed: a bank system may publish in transactions
+    "enable_auto_commit": False, "allow_auto_create_topics": False,
+    "isolation_level": "read_committed", "reconnect_backoff_max_ms": RECONNECT_MAX_MS,
+}  # fmt: skip
 
 
 class Record(NamedTuple):
@@ -47,6 +51,11 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp_ms: int
+
+    @property
+    def is_passed(self) -> bool:
+        """No record: a marker of a transaction, or what an aborted one wrote."""
+        return self.timestamp_ms == PASSED_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +144,6 @@ class KafkaSource:
             bootstrap_servers=settings.kafka.split(","),
             group_id=settings.topic_prefix + group,
             client_id=group,
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=int(settings.session_timeout_s * 1000),
             heartbeat_interval_ms=int(settings.session_timeout_s * 300),
@@ -145,8 +153,7 @@ class KafkaSource:
             max_partition_fetch_bytes=4 << 20,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             metadata_max_age_ms=30_000,
-            allow_auto_create_topics=False,
-            reconnect_backoff_max_ms=RECONNECT_MAX_MS,
+            **READS,
         )
         read_compiled(self._consumer)
         place_anew_when_cut_off(self._consumer, self._listener.cut_off)
@@ -286,10 +293,8 @@ class Broker:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=self._settings.kafka.split(","),
                 client_id=f"{self._settings.service}-questions",
-                enable_auto_commit=False,
-                allow_auto_create_topics=False,
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
-                reconnect_backoff_max_ms=RECONNECT_MAX_MS,
+                **READS,
             )
         return self._consumer
 
@@ -303,10 +308,8 @@ def read_span(
     consumer = KafkaConsumer(
         bootstrap_servers=settings.kafka.split(","),
         client_id=f"{settings.service}-reads-again",
-        enable_auto_commit=False,
-        allow_auto_create_topics=False,
         max_partition_fetch_bytes=4 << 20,
-        reconnect_backoff_max_ms=RECONNECT_MAX_MS,
+        **READS,
     )
     try:
         consumer.assign([tp])

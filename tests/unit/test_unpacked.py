@@ -1,16 +1,18 @@
 """The compiled reader of fetched records says what the library's own says."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import TopicPartition
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
+from kafka.protocol.consumer import IsolationLevel
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecords
 
-from shared.unpacked import PartitionRecords
+from shared.unpacked import PASSED_MS, PartitionRecords
 
 PLACE = TopicPartition("score.updates", 3)
 APPENDED_AT = 1_700_000_000_777
@@ -46,9 +48,14 @@ def appended(found: bytearray) -> bytearray:
     return found
 
 
-def control(first: int) -> bytearray:
-    found = batch(first, 1)
-    found[ATTRIBUTES_AT + 1] |= 0x20
+def transactional(first: int, count: int, marker: bytes | None = None) -> bytearray:
+    """Of the producer 5; a marker says how its transaction ended."""
+    made = DefaultRecordBatchBuilder(2, 0, True, 5, 0, 0, 1 << 20)
+    for n in range(count):
+        made.append(n, APPENDED_AT, marker or b"C1", b"\0" * 6, [])
+    found = bytearray(made.build())
+    found[BASE_AT : BASE_AT + 8] = first.to_bytes(8, "big")
+    found[ATTRIBUTES_AT + 1] |= 0x20 if marker else 0
     summed(found)
     return found
 
@@ -67,7 +74,6 @@ LOGS = {
     "compacted": batch(7, 5, last=90) + batch(100, 1),
     "packed": batch(7, 40, compression=1),
     "the broker's time": appended(batch(7, 9)),
-    "control": batch(7, 4) + control(11) + batch(12, 2),
     "cut short": batch(7, 4) + batch(11, 4)[:-9],
 }
 
@@ -79,6 +85,31 @@ def test_the_same_records_and_the_same_places(log: bytearray, step: int, at: int
     own = list(taken(PartitionRecords, bytes(log), at, step))
     assert own == list(taken(Fetcher.PartitionRecords, bytes(log), at, step))
     assert sum(one[0] != "next" for one in own) >= 2
+
+
+ABORTED, COMMITTED = b"\0\0\0\0", b"\0\0\0\1"
+TRANSACTIONS = (
+    transactional(7, 3) + transactional(10, 1, ABORTED) + transactional(11, 2) + batch(13, 1)
+    + transactional(14, 1, COMMITTED)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [1, 2, 1000])
+@pytest.mark.parametrize("at", [7, 9, 12])
+def test_what_is_for_nobody_keeps_its_offsets(step: int, at: int) -> None:
+    records = PartitionRecords(
+        at, PLACE, MemoryRecords(bytes(TRANSACTIONS)),
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        aborted_transactions=[SimpleNamespace(producer_id=5, first_offset=7)],
+    )  # fmt: skip
+    read, passed = [], []
+    while records:
+        for one in records.take(step):
+            (passed if one.timestamp == PASSED_MS else read).append(one.offset)
+            assert (one.timestamp == PASSED_MS) == (one.value is None)
+        assert records.next_fetch_offset == 1 + max([*read, *passed])
+    assert read == [n for n in (11, 12, 13) if n >= at]
+    assert passed == [n for n in (7, 8, 9, 10, 14) if n >= at]
 
 
 def test_a_wrong_checksum_is_refused() -> None:

@@ -1,0 +1,40 @@
+"""Events that a bank system publishes in transactions of Kafka: a listener applies none that was
+aborted, and its position goes past the markers."""
+
+import asyncio
+from datetime import UTC, date, datetime
+
+from shared import positions
+from shared.events import wrap
+from shared.events.envelope import encode
+from shared.ids import partition_of
+from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import read_span
+from tests.ledger import contact, entries
+from tests.transactions import Message, publish_in_transactions
+
+
+def _of_ledger(number: int) -> Message:
+    at = datetime(2026, 3, 2, 2, tzinfo=UTC)
+    event = wrap(
+        contact(number), id=f"c-{number}", source="test/bank", time=at,
+        businessdate=date(2026, 3, 2),
+    )  # fmt: skip
+    return b"C1", encode(event)
+
+
+def test_a_listener_applies_what_was_committed_and_comes_to_the_end(
+    space: Space, ledger: ServiceUnderTest
+) -> None:
+    part = partition_of(b"C1", space.partitions["bank.events"])
+    groups = [[_of_ledger(0), _of_ledger(1)], [_of_ledger(2)], [_of_ledger(3)], [_of_ledger(4)]]
+    topic = space.prefix + "bank.events"
+    asyncio.run(publish_in_transactions(space.servers.kafka, topic, part, groups, {1, 3}))
+    ledger.drain(30)
+    assert [value for _, value in entries(ledger.database)] == ["K0", "K1", "K3"]
+    with ledger.database.read() as session:
+        (line,) = [x for x in positions.reconcile(session) if x["topic"] == "bank.events"]
+        assert positions.stored(session, "bank.events")[part] == 5 + 4
+    assert (line["applied"], line["passed"], line["difference"]) == (3, 4 + 2, 0)
+    read = read_span(ledger.database.settings, "bank.events", part, 5 + 4)
+    assert [r.offset for records in read for r in records] == [0, 1, 5]
