@@ -184,8 +184,8 @@ class Driver:
         for event in taken:
             message = event.message
             if message.generation_id == generation:
-                records = event.value
-                self._delivered(message.tp, records.first_offset, message.offset, len(records))
+                share = event.value
+                self._delivered(message.tp, share.begin, message.offset, share.accounted)
                 of_inputs = message.topic == self._inputs_topic
                 (replays if of_inputs else events)[message.partition].append(event)
         if events:
@@ -199,6 +199,8 @@ class Driver:
     async def _round_of_events(self, events: dict[int, list[Any]], generation: int) -> None:
         latest_day = self._latest_day()
         of_each = {partition: _joined(shares) for partition, shares in events.items()}
+        # Of the others came only markers of transactions, and what these have aborted.
+        of_each = {partition: records for partition, records in of_each.items() if records}
         if not all(self.engine.partition(number).latest_on for number in of_each):
             await self._catch_up()  # the first events settle whether there is a contribution
         if not await self._restate(list(of_each)) or self._generation() != generation:
@@ -217,7 +219,7 @@ class Driver:
         for batch in batches:
             self._seen.note(batch.partition.number, batch.columns)
         repeats = [
-            await self._repeats(batch, events[batch.partition.number][-1].message.offset)
+            await self._repeats(batch, of_each[batch.partition.number].offset)
             for batch in batches
         ]
         if self._generation() != generation:
@@ -225,8 +227,8 @@ class Driver:
         outcomes = [
             self.engine.apply(batch, known) for batch, known in zip(batches, repeats, strict=True)
         ]
-        for batch in batches:
-            batch.partition.position = events[batch.partition.number][-1].message.offset
+        for partition, shares in events.items():
+            self.engine.partition(partition).position = shares[-1].message.offset
         await self._write([batch.partition for batch in batches], outcomes)
         for partition, shares in events.items():
             for event in shares:

@@ -19,6 +19,7 @@ from crc32c import crc32c
 
 from services.scoring import record_batch
 from services.scoring.records import PLACE_WORDS, Records, joined, laid_out
+from services.scoring.share import Share
 
 REST_WAIT_MS = 250
 _HEADER = DefaultRecordBase.HEADER_STRUCT
@@ -34,16 +35,22 @@ _DECODERS = {
 class Batch:
     """aiokafka's batch, but all its records in one."""
 
-    def __init__(self, batch: Any, text: bytes, begin: int, end: int) -> None:
+    def __init__(
+        self, batch: Any, text: bytes, begin: int, end: int, passed: list[tuple[int, int]]
+    ) -> None:
         self._batch = batch
         self._text, self._begin, self._end = text, begin, end
+        self._has_header = hasattr(batch, "compression_type")  # the formats before 2 have none
+        self._passed = passed
+        if self._has_header:  # for nobody, until its records are asked for
+            passed.append((batch.base_offset, batch.next_offset))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
     def validate_crc(self) -> bool:
         """aiokafka asks for it. Its own is right too, but takes eight times as long."""
-        if not hasattr(self._batch, "compression_type"):
+        if not self._has_header:
             return bool(self._batch.validate_crc())
         begin = self._begin + DefaultRecordBase.ATTRIBUTES_OFFSET
         return bool(crc32c(memoryview(self._text)[begin : self._end]) == self._batch.crc)
@@ -52,13 +59,15 @@ class Batch:
         return next(self._batch)  # of a control batch aiokafka reads the one record itself
 
     def __iter__(self) -> Iterator[Records]:
+        if self._has_header:
+            self._passed.pop()
         found = self._records()
         if len(found):
             yield found
 
     def _records(self) -> Records:
-        if not hasattr(self._batch, "compression_type"):
-            return laid_out(list(self._batch))  # the formats before 2, which have no header
+        if not self._has_header:
+            return laid_out(list(self._batch))
         text, begin, end = self._text, self._begin + _HEADER.size, self._end
         count = _HEADER.unpack_from(text, self._begin)[-1]
         codec = self._batch.compression_type
@@ -91,6 +100,7 @@ class Fetched:
         self._text = text
         self._at = 0
         self._batches = MemoryRecords(text)
+        self._passed: list[tuple[int, int]] = []
 
     def has_next(self) -> bool:
         return bool(self._batches.has_next())
@@ -105,19 +115,31 @@ class Fetched:
         begin = self._at
         length = self._text[begin + _LENGTH_AT : begin + _LENGTH_END]
         self._at = begin + _LENGTH_END + int.from_bytes(length, "big")
-        return Batch(batch, self._text, begin, self._at)
+        return Batch(batch, self._text, begin, self._at, self._passed)
+
+    def take_passed(self) -> list[tuple[int, int]]:
+        """The batches since the last call of which nobody asked for the records."""
+        found = self._passed[:]
+        self._passed.clear()
+        return found
 
 
 class PartitionRecords(fetching.PartitionRecords):  # type: ignore[misc]
     """Goes through the batches of one fetch of a partition."""
 
+    _records: Fetched
     _left: Records | None = None  # of a batch that the last poll could not take whole
 
     def _consumer_record(self, tp: Any, record: Records) -> Records:
         return record.since(self.next_fetch_offset)
 
-    def take(self, most: int | None) -> tuple[Records, bool]:
+    def take(self, most: int | None) -> tuple[Share, bool]:
         """The next records, at most so many; and whether there are no more."""
+        begin = self.next_fetch_offset
+        records, is_all = self._take(most)
+        return Share(records, begin, self.next_fetch_offset, self._records.take_passed()), is_all
+
+    def _take(self, most: int | None) -> tuple[Records, bool]:
         parts: list[Records] = []
         room = sys.maxsize if most is None else most
         while room > 0:

@@ -89,7 +89,7 @@ class ReferenceReader:
         if self._consumer is None:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._settings.kafka, enable_auto_commit=False,
-                fetch_max_wait_ms=_POLL_MS,
+                fetch_max_wait_ms=_POLL_MS, isolation_level="read_committed",
             )  # fmt: skip
             await consumer.start()
             consumer.assign(self._places)

@@ -22,7 +22,8 @@ from services.scoring import fetched, produced
 from services.scoring.holes import Holes
 from services.scoring.membership import Membership
 from services.scoring.metrics import REWINDS
-from services.scoring.records import Packed, Records
+from services.scoring.records import Packed
+from services.scoring.share import Share
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ TOUCH_POINTS = (
     "aiokafka.consumer.subscription_state.TopicPartitionState.position",
     "aiokafka.consumer.subscription_state.TopicPartitionState.paused",
     "aiokafka.AIOKafkaConsumer._fetch_max_wait_ms",
+    "aiokafka.AIOKafkaConsumer._isolation_level",
     "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread.on_start",
     "faust.transport.drivers.aiokafka.Producer._new_producer",
     "aiokafka.consumer.group_coordinator.GroupCoordinator._send_req",
@@ -79,6 +81,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._isolation_level = "read_committed"  # a bank system may publish in transactions
         return consumer
 
     async def seek_now(self, offsets: Mapping[TP, int]) -> None:
@@ -247,24 +250,25 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             if not self.transport.app.should_stop:
                 raise
 
-    async def _deliver(self, polled: Mapping[TP, Records], active: set[TP] | None) -> int:
+    async def _deliver(self, polled: Mapping[TP, Share], active: set[TP] | None) -> int:
         """Hands each partition's share to its agent. A rebalance in between ends the poll."""
         generation = self.app.consumer_generation_id
         count = 0
         left = dict(polled)
-        for tp, records in polled.items():
+        for tp, share in polled.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 await self._unread(left)
                 break
             del left[tp]
             if not (active is None or tp in active or tp in self._buffered_partitions):
-                await self._unread({tp: records})
+                await self._unread({tp: share})
                 continue
             acking = self._acking(tp)
-            fresh = await self._in_place(tp, records) if acking else records
+            # Of a changelog only records count; the commit of events goes past markers too.
+            fresh = await self._in_place(tp, share) if acking else share.of_records()
             if not fresh:
                 continue
-            last = fresh.offset
+            last = fresh.end - 1
             if acking:
                 self._pending[tp].append(last)
             message = ConsumerMessage(
@@ -277,30 +281,31 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             count += len(fresh)
         return count
 
-    async def _unread(self, polled: Mapping[TP, Records]) -> None:
+    async def _unread(self, polled: Mapping[TP, Share]) -> None:
         """Records that will not be delivered. Events are read again after `perform_seek`; of a
         changelog nobody would ask again, and the recovery would wait for ever."""
-        spans = {tp: (records.first_offset, records.offset + 1)
-                 for tp, records in polled.items() if records and not self._acking(tp)}  # fmt: skip
+        spans = {tp: (share.begin, share.end)
+                 for tp, share in polled.items() if share and not self._acking(tp)}  # fmt: skip
         if spans:
             log.info("put_back", partitions=sorted(tp.partition for tp in spans))
             await self._thread.put_back(spans)
 
-    async def _in_place(self, tp: TP, records: Records) -> Records:
+    async def _in_place(self, tp: TP, share: Share) -> Share:
         """The records that come next. A poll that was under way during a seek may bring others:
-        those before are dropped, and for those after it the partition is put back."""
+        those before are dropped, and for those after it the partition is put back. A share begins
+        where it was fetched from: between that and its first record may be markers."""
         if not self._open:
-            return records[:0]
+            return share.since(share.end)
         read = self._read_offset[tp]
         if read is None:
-            return records
-        fresh = records.since(read)
-        if fresh and fresh.first_offset > read:
+            return share
+        fresh = share.since(read)
+        if fresh and fresh.begin > read:
             begins = await self.earliest_offsets(tp)
             if int(begins[tp] or 0) <= read:
-                log.warning("put_back", partition=tp.partition, at=fresh.first_offset, to=read)
+                log.warning("put_back", partition=tp.partition, at=fresh.begin, to=read)
                 await self._thread.seek_now({tp: read})
-                return records[:0]
+                return share.since(share.end)
         return fresh
 
 

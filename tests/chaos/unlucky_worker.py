@@ -10,7 +10,7 @@ from typing import Any
 from faust.transport.drivers import aiokafka as stock
 
 from services.scoring import transport
-from services.scoring.records import Records
+from services.scoring.share import Share
 from services.scoring.worker import run
 
 
@@ -39,9 +39,9 @@ class CarelessConsumer(UnluckyConsumer):
                 self.holes.begin(tp, self._read_offset[tp] or 0)
         self._placed = True
 
-    async def _in_place(self, tp: Any, records: Records) -> Records:
+    async def _in_place(self, tp: Any, share: Share) -> Share:
         read = self._read_offset[tp]
-        return records if read is None else records.since(read)
+        return share if read is None else share.since(read)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def test_the_versions_are_those_that_were_proven() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in transport.TOUCH_POINTS if not p.endswith("_fetch_max_wait_ms")]
+    "path",
+    [p for p in transport.TOUCH_POINTS if not p.endswith(("_max_wait_ms", "_isolation_level"))],
 )
 def test_every_touch_point_is_there(path: str) -> None:
     found = _found(path)
@@ -67,6 +68,7 @@ def test_the_code_that_the_overrides_rely_on_still_says_so() -> None:
     assert "fetch_max_wait_ms=1500" in thread, "the parked fetch may be gone: look again"
     start = inspect.getsource(_found("aiokafka.AIOKafkaConsumer.start"))  # type: ignore[arg-type]
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in start
+    assert "isolation_level=self._isolation_level" in start
     source = inspect.getsource(importlib.import_module("aiokafka.consumer.fetcher"))
     for made in ("records = MemoryRecords(", "= PartitionRecords(", "= FetchResult("):
         assert made in source, "the classes are looked up by name"

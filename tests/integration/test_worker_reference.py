@@ -19,6 +19,7 @@ from shared.events.bank import RateSet
 from shared.events.envelope import Event, encode, wrap
 from shared.testing.servers import Servers
 from tests.integration.test_worker_contribution import sums
+from tests.transactions import publish_in_transactions
 from tests.unit.test_contribution_nearer_rates import card
 from tests.unit.test_contribution_rules import RATES
 from tests.unit.test_contribution_rules import rate as rate_of
@@ -76,6 +77,22 @@ def test_what_a_listener_sets_aside_changes_no_rate_of_the_worker(space: WorkerS
 
     assert asyncio.run(read()) == [[1], [1, 3]]
     assert set(engine.sources) == {SOURCE}
+
+
+def test_a_rate_of_an_aborted_transaction_is_none(space: WorkerSpace) -> None:
+    reader, engine = reader_of(space, FixedClock(ZONE, NOW))
+    groups = [[(one.subject.encode(), encode(one))] for one in (rate(1), rate(2))]
+    topic = space.prefix + TOPICS[0]
+
+    async def read() -> list[int]:
+        await publish_in_transactions(space.servers.kafka, topic, 0, groups, aborted={1})
+        try:
+            await asyncio.wait_for(reader.catch_up(), 30)  # behind the last marker
+        finally:
+            await reader.close()
+        return [one.value for one in engine.rates]
+
+    assert asyncio.run(read()) == [1]
 
 
 def test_between_its_reads_no_fetch_waits_at_the_broker(space: WorkerSpace) -> None:

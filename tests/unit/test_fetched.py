@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from services.scoring import record_batch
 from services.scoring.fetched import Fetched, FetchResult, PartitionRecords
 from services.scoring.records import PLACE_WORDS, Record, Records, joined, laid_out
+from services.scoring.share import Share
 
 TP = TopicPartition("bank.events", 0)
 THEIRS: Any = PartitionRecords.__mro__[1]  # another test may have installed ours
@@ -114,6 +115,55 @@ def test_the_same_records_and_the_same_position(
     begin = HEADER.unpack_from(text)[0] + later if len(text) >= HEADER.size else 0
     level = int(committed)
     assert ours(text, begin, most, aborted, level) == theirs(text, begin, aborted, level)
+
+
+MARKER = CONTROL | TRANSACTIONAL
+
+
+def shares_of(text: bytes, begin: int, most: int | None) -> list[Share]:
+    """What polls take where the transaction of producer 7 at the offset 100 was aborted."""
+    records = PartitionRecords(TP, Fetched(text), [(7, 100)], begin, None, None, True, 1)
+    found, is_all = [], False
+    while not is_all:
+        share, is_all = records.take(most)
+        found.append(share)
+    return found
+
+
+@pytest.mark.parametrize("most", [None, 1, 2])
+@pytest.mark.parametrize("begin", [100, 101, 103])
+def test_shares_follow_on_each_other_and_account_for_markers(begin: int, most: int | None) -> None:
+    line = (b"k", b"v", [])
+    text = b"".join([
+        batch_of(100, [(0, *line), (1, *line)], kind=TRANSACTIONAL),  # aborted
+        batch_of(102, [(0, b"\0\0\0\0", b"", [])], kind=MARKER),
+        batch_of(103, [(0, *line), (1, *line)], kind=TRANSACTIONAL),
+        batch_of(105, [(0, b"\0\0\0\1", b"", [])], kind=MARKER),
+        batch_of(108, [(0, *line)]),  # two are lost before it
+        batch_of(109, [(0, b"\0\0\0\1", b"", [])], kind=MARKER),
+    ])  # fmt: skip
+    shares = shares_of(text, begin, most)
+    assert [shares[0].begin, shares[-1].end] == [begin, 110]
+    assert all(one.end == other.begin for one, other in pairwise(shares))
+    assert [r.offset for share in shares for r in share] == [103, 104, 108]
+    assert sum(share.accounted for share in shares) == 110 - begin - 2, "a hole is one"
+
+
+def test_a_share_of_markers_alone_moves_the_position() -> None:
+    text = batch_of(100, [(0, b"\0\0\0\0", b"", [])], kind=MARKER)
+    (share,) = shares_of(text, 100, None)
+    assert (bool(share), len(share), share.accounted, share.end) == (True, 0, 1, 101)
+    assert not share.since(101)
+    assert not shares_of(b"", 100, None)[0]
+
+
+def test_of_a_share_what_was_read_before_is_left_out() -> None:
+    line = (b"k", b"v", [])
+    text = batch_of(100, [(0, *line), (1, *line), (2, *line)], kind=TRANSACTIONAL)  # aborted
+    text += batch_of(103, [(0, *line)])
+    (share,) = shares_of(text, 100, None)
+    rest = share.since(102)
+    assert (rest.begin, rest.end, rest.accounted, len(rest)) == (102, 104, 2, 1)
 
 
 @pytest.mark.parametrize("magic", [0, 1])

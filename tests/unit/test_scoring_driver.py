@@ -17,6 +17,7 @@ from services.scoring.records import laid_out
 from services.scoring.reference import tell
 from services.scoring.replay import Line
 from services.scoring.seen import KeepsAll
+from services.scoring.share import Share
 from services.scoring.told import Totals
 from shared.clock import WallClock
 from shared.events.envelope import encode
@@ -82,7 +83,8 @@ def share(offset: int, customer: str = "C1", partition: int = 0, on: date = FIRS
         generation_id=GENERATION, tp=("bank.events", partition), offset=offset,
         topic="bank.events", partition=partition,
     )  # fmt: skip
-    value = laid_out([Line(offset, customer.encode(), encode(event))])
+    line = Line(offset, customer.encode(), encode(event))
+    value = Share(laid_out([line]), offset, offset + 1)
     return SimpleNamespace(message=message, value=value, ack=lambda: None)
 
 
