@@ -153,8 +153,8 @@ def passed(session: Session, topic: str, fence: Mapping[int, int]) -> bool:
 
 
 def reconcile(session: Session) -> list[dict[str, int | str]]:
-    """Per topic: acknowledged against the outcomes. The difference must be 0, and is where the
-    session reads at one moment: these are two statements."""
+    """Per topic: acknowledged against the outcomes. The difference must be 0, and is in a session
+    of `Database.read`, which sees one moment: these are two statements."""
     acknowledged = dict(
         session.execute(
             select(

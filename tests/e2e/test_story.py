@@ -180,9 +180,7 @@ def test_an_order_needs_a_second_person_and_a_payment_ends_it(system, desk, leav
     assert never_reloaded(maker)
 
 
-def test_totals_move_within_a_second_of_an_event_and_open_down_to_it(
-    system, desk, leaver, figure
-):
+def test_totals_move_in_a_second_of_an_event_and_open_down_to_it(system, desk, leaver, figure):
     number, account, _ = leaver
     head = desk("S011", "/scoring/contribution?by=manager")
     figures = head.locator("#value [data-accrued]")
@@ -200,7 +198,6 @@ def test_totals_move_within_a_second_of_an_event_and_open_down_to_it(
     assert usual_s < page_checks.A_SECOND
     assert never_reloaded(head)
     expect(head.locator("#value [data-residual]")).to_have_attribute("data-residual", "0")
-
     row = head.locator("#value tr[data-row][data-both]").first
     code = row.get_attribute("data-key")
     row.locator("a").click()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import event, select, text
+from sqlalchemy.orm import Session
 
 from services.customer.__main__ import SERVICE
 from shared import positions
@@ -129,7 +130,7 @@ def test_what_is_applied_while_both_sides_are_read_is_no_difference(
         scraped = client.get("/metrics").text
     said = re.findall(r"^guanxi_reconciliation_difference{.*} (.*)$", scraped, re.MULTILINE)
     assert set(said) == {"0.0"}
-    with applied_between_both_sides(service, space), service.database.read() as session:
+    with applied_between_both_sides(service, space), Session(service.database.engine) as session:
         lines = positions.reconcile(session)  # a control: this session reads at two moments
     assert {line["difference"] for line in lines} == {0, -1}
 
