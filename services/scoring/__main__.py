@@ -12,6 +12,7 @@ import typer
 
 from services.scoring import api, pages
 from services.scoring.commands import rehearsals, turnover, worker_letters
+from services.scoring.commands.alerts_anew import compare_alerts
 from services.scoring.commands.checking import check_sums
 from services.scoring.commands.last_months import keep_last_months
 from services.scoring.commands.outflows import ask_outflows
@@ -36,6 +37,7 @@ SERVICE = Service(
         "ask_outflows": ask_outflows,
         "check_sums": check_sums,
         "close_months": close_months,
+        "compare_alerts": compare_alerts,
         "keep_last_months": keep_last_months,
         "settle_turnover": turnover.settle_days,
         "roll_open_leaves": roll_open_leaves,

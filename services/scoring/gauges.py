@@ -24,6 +24,7 @@ SIZES = text(
     select (select count(*) from numbers where party_id is null) as without_party,
            (select count(*) from scores_waiting) as waiting,
            (select count(*) from signals where pending) as pending,
+           (select count(*) from alerts_held) as alerts_held,
            (select count(*) from partial_managers) as partial_managers
     """
 )

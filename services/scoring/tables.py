@@ -282,6 +282,7 @@ class SignalRow(Base):
     account_number: Mapped[str] = mapped_column(server_default=sql("''"))  # of a model's rule
     product_code: Mapped[str] = mapped_column(server_default=sql("''"))
     moved: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))  # term -> offset
+    of_before: Mapped[bool] = mapped_column(server_default=sql("false"))  # the state was made anew
     __table_args__ = (Index("signals_pending", "customer_number", postgresql_where=sql("pending")),)
 
 

@@ -1,17 +1,21 @@
 """The room of the query side's tests: its service, a bank that was scored, looks inside."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
 from services.scoring.__main__ import SERVICE
 from services.scoring.commands import outflows
+from services.scoring.commands.alerts_anew import AlertsAnew
+from services.scoring.commands.fold import TotalsIn, keep_totals
 from shared.events import customer
 from shared.policy import Actor, Scope
 from shared.reach import Reach
 from shared.testing.space import ServiceUnderTest, Space
+from shared.wire import Record
 from tests.scoring_bank import FIRST_DAY, ScoredBank
 
 ALL = Reach(everything=True)
@@ -76,6 +80,25 @@ def asked(scoring: ServiceUnderTest) -> None:
             if not outflows.ask(tx):
                 return
     raise AssertionError("a party is asked for ever")
+
+
+def read_through(scoring: ServiceUnderTest, reached: Mapping[int, int] | None = None) -> None:
+    """The worker tells how far it is, by partition; none: it has read all."""
+    if reached is None:
+        ends = scoring.runtime.end_offsets("bank.events")
+        reached = {partition: end - 1 for partition, end in ends.items()}
+    values = [msgspec.json.encode(TotalsIn(n, position, 0, {})) for n, position in reached.items()]
+    with scoring.database.transaction() as tx:
+        keep_totals(tx, [Record("scoring.totals", 0, 0, b"", value, 0) for value in values])
+
+
+def compared(scoring: ServiceUnderTest) -> int:
+    """Alerts are let go where the state is again where it was; how many steps did something."""
+    job = AlertsAnew(scoring.runtime)
+    for n in range(100):
+        if not job.step():
+            return n
+    raise AssertionError("alerts are compared for ever")
 
 
 FIGURES = (

@@ -25,7 +25,7 @@ from tests.integration.joint_room import open_rows, posted_rows
 from tests.integration.ledger_room import told
 from tests.integration.pools_room import JANUARY, allocated, booked, close, cost
 from tests.integration.rolls_room import all_sums
-from tests.integration.scoring_room import party, rows
+from tests.integration.scoring_room import compared, party, read_through, rows
 from tests.integration.test_scoring_rolls_live import roll
 from tests.integration.test_scoring_totals import residual
 from tests.integration.test_worker_contribution import sums
@@ -96,6 +96,16 @@ def made_anew(room: Room, customers: int = 2) -> None:
     room.ops = room.scoring.client(worker_room.OPS)
 
 
+HELD = "select count(*) from alerts_held"
+
+
+def let_go(room: Room) -> None:
+    """A worker tells a total of where it is when it has nothing else to do."""
+    room.scoring.drain()
+    compared(room.scoring)
+    assert rows(room.scoring, HELD) == [(0,)]
+
+
 def _none_refused(told: dict[str, object]) -> None:
     """The broker keeps the group until the session of its last worker has ended."""
     assert "NonEmptyGroup" not in str(told)
@@ -125,8 +135,10 @@ def test_the_state_made_anew_has_the_rates_of_now_also_in_posted_leaves(
         assert "needs a rebuild" in room.workers.workers[0].tail()
     before = posted_rows(room.scoring)
     made_anew(room)
+    assert rows(room.scoring, HELD) != [(0,)], "where the workers told a state alerts are held"
     room.start("b")
     room.settle()
+    patiently(lambda: let_go(room))
     roll(room)
     truth = Book([*RATES, LATER])
     truth.tell(*days(truth, 1, DAYS + (late == "refused")))
@@ -231,6 +243,8 @@ def test_a_warning_of_before_products_stood_in_signals_ends_after_the_state_made
     anew = ScoredBank(space, risk_plan.plan_of(model))
     anew.score()
     scoring.drain()
+    read_through(scoring)
+    assert compared(scoring) > 0
     assert rows(scoring, alerts) == [(alert_id, "collapse/C1/A-C1/CA-P/1/raised", True)]
     anew.days("C1", scoring_room.day(151), scoring_room.day(200), 1, 1_000_000)
     anew.close_through(scoring_room.day(200), scoring_room.day(151))

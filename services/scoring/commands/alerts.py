@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.scoring import absences
 from services.scoring.absences import Away
-from services.scoring.commands import causes, outcomes, parties, stakes
+from services.scoring.commands import causes, holding_alerts, outcomes, parties, stakes
 from services.scoring.commands.causes import Mover
 from services.scoring.commands.copying import as_array
 from services.scoring.commands.telling import tell_cleared, tell_raised
@@ -60,7 +60,12 @@ class SignalIn(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(SignalIn)
-KEEP = upsert(SignalRow).on_conflict_do_nothing()
+_KEEP = upsert(SignalRow)
+KEEP = _KEEP.on_conflict_do_update(
+    index_elements=["id"],
+    set_={column.name: _KEEP.excluded[column.name] for column in SignalRow.__table__.columns},
+    where=SignalRow.__table__.c.of_before,
+)
 
 # A signal counts once the state that raised it has been folded: what is at stake is then known.
 RELEASE = text(
@@ -121,7 +126,8 @@ class _Means:
 
 
 def keep_signals(tx: Tx, records: list[Record]) -> None:
-    """Takes a poll of `scoring.signals`; the same signal again changes nothing."""
+    """Takes a poll of `scoring.signals`; the same signal again changes nothing, but for one of
+    before the state was made anew."""
     rows = []
     for record in records:
         signal = _decoder.decode(record.value or b"")
@@ -144,6 +150,7 @@ def keep_signals(tx: Tx, records: list[Record]) -> None:
                 "account_number": signal.account_number,
                 "product_code": signal.product_code,
                 "moved": signal.position.moved if signal.position else {},
+                "of_before": False,
             }
         )
     tx.session.execute(KEEP, rows)
@@ -166,10 +173,15 @@ def with_signals(tx: Tx, party_ids: Collection[str]) -> set[str]:
     return set(tx.session.execute(WITH_SIGNALS, {"parties": as_array(party_ids)}).scalars())
 
 
+def with_signals_or_alerts(tx: Tx, party_ids: Collection[str]) -> set[str]:
+    """Those parties that have an episode, or had."""
+    asked = {"parties": sorted(party_ids)}
+    return set(tx.session.execute(WITH_SIGNALS_OR_ALERTS, asked).scalars())
+
+
 def refresh_joined(tx: Tx, told: Mapping[str, Message]) -> None:
     """Numbers came to these locked parties or left them; an alert belongs to who said so."""
-    found = tx.session.execute(WITH_SIGNALS_OR_ALERTS, {"parties": sorted(told)}).scalars()
-    for party_id in sorted(found):
+    for party_id in sorted(with_signals_or_alerts(tx, told)):
         tx.message = told[party_id]
         refresh(tx, {party_id})
     tx.message = None
@@ -179,8 +191,9 @@ def refresh(tx: Tx, party_ids: Collection[str]) -> None:
     """Makes the alerts of these locked parties what their signals say; tells the difference.
 
     Of a party of several numbers no number's signal says whether there is an outflow: that is
-    asked of the sums (commands.outflows).
+    asked of the sums (commands.outflows). Those that are held are compared later.
     """
+    party_ids = party_ids and holding_alerts.not_held(tx, party_ids)
     if not party_ids:
         return
     judged = outcomes.outcomes_by_rule(tx)

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import text
 
-from services.scoring.commands import contribution, worker_letters
+from services.scoring.commands import contribution, holding_alerts, worker_letters
 from services.scoring.commands.contribution import MOVE
 from services.scoring.leaf_sql import KERNEL_PARTS, PLACE, PLACES, columns, open_values
 from services.scoring.settings import home_currency
@@ -21,7 +21,9 @@ from shared.db import Database, Tx
 
 CHUNK = 500  # numbers in one transaction
 LETTERS = 100  # with their events
-TOPICS: Final = ["scoring.dead", "scoring.inputs", "scoring.leaves", "scoring.state"]
+TOPICS: Final = [
+    "scoring.dead", "scoring.inputs", "scoring.leaves", "scoring.signals", "scoring.state"
+]  # fmt: skip
 COMPONENTS: Final = sorted({component for component, _ in KERNEL_PARTS.values()})
 NEXT = text(
     "select customer_number from numbers where customer_number > :after order by 1 limit :limit"
@@ -104,6 +106,8 @@ PLACES_IN_LOGS = (
 
 def forget_state(database: Database) -> Iterator[int]:
     """Step by step; says of how many customers each was."""
+    with database.transaction() as tx:
+        holding_alerts.hold(tx)
     _forget_letters(database)
     after = ""
     while True:
@@ -118,6 +122,7 @@ def forget_state(database: Database) -> Iterator[int]:
             for statement in WITHOUT_PRODUCT:
                 asked = {"numbers": numbers, "currency": home_currency()}
                 tx.session.execute(statement, asked)
+            holding_alerts.mark(tx, numbers)
             contribution.count_moves(tx)
         after = numbers[-1]
         yield len(numbers)

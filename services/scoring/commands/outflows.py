@@ -37,19 +37,23 @@ WAIT = text(
     on conflict (party_id) do update set due_on = excluded.due_on
     """
 )
-# A number without a transaction has no state, and nothing to ask for.
+# A number without a transaction has no state, and nothing to ask for. Of a state that is made anew
+# too few days are closed: the outflows after them would be taken back.
 READY = text(
     """
     select w.party_id, x.through_on from outflows_waiting w cross join lateral (
       select count(*) as states,
              case when bool_and(r.closed_on is not null) then min(r.closed_on) end as through_on,
-             coalesce(bool_and(coalesce(o.next_offset, 0) > s.position), true) as stored
+             coalesce(bool_and(coalesce(o.next_offset, 0) > s.position), true) as stored,
+             count(h.partition) > 0 as held
         from numbers n join customer_state s using (customer_number)
         left join rolls r on r.partition = s.partition
         left join positions o on o.topic = 'bank.events' and o.partition = s.partition
+        left join alerts_held h on h.partition = s.partition
        where n.party_id = w.party_id) x
      where w.due_on <= coalesce((select max(closed_on) from rolls), date '0001-01-01')
        and (x.states = 0 or w.due_on <= coalesce(x.through_on, date '0001-01-01') and x.stored)
+       and not x.held
      order by w.due_on, w.party_id limit :many
     """
 )

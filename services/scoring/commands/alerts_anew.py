@@ -1,0 +1,92 @@
+"""The job that compares alerts with the signals of now, where a state that was made anew is again
+where it was: what was told before and is not told again goes, and with it its alerts.
+
+A partition is there once it is closed through the day of before, and its worker has told a total of
+where the last signal of before stood. What the worker wrote up to then is read first: the end of a
+rule may be among it.
+"""
+
+import threading
+
+from sqlalchemy import text
+
+from services.scoring.commands import alerts, parties
+from services.scoring.commands.rounds import alone, rounds
+from services.scoring.held_tables import AlertsHeldRow
+from shared import positions
+from shared.db import Tx
+from shared.runtime import Runtime
+
+TOPICS = ("scoring.signals", "scoring.state")
+ROUND_S = 1.0
+NUMBERS = 200  # of one transaction: a fold of them waits for no more
+THERE = text(
+    """
+    select h.partition from alerts_held h
+      left join rolls r using (partition) left join control_totals t using (partition)
+     where (h.through_on is null or r.closed_on >= h.through_on)
+       and coalesce(t.position, -1) >= h.position
+     order by 1
+    """
+)
+# Not joined with it: all numbers would be read and sorted each time.
+NEXT = text(
+    """
+    select customer_number from customer_state
+     where partition = :partition and customer_number > :after order by 1 limit :many
+    """
+)
+DROP = text("delete from signals where customer_number = any(:numbers) and of_before")
+
+
+def compare_alerts(runtime: Runtime, stop: threading.Event) -> None:
+    """Until told to stop, lets go of the alerts that are held, as partitions come to where they
+    were."""
+    rounds(stop, AlertsAnew(runtime).step, ROUND_S, "alerts_not_compared")
+
+
+class AlertsAnew:
+    """Works in steps. Between them it remembers how far is to be read; all else is in tables."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._ends: dict[int, dict[str, int]] = {}  # of a partition, by topic
+
+    def step(self) -> bool:
+        """Some numbers of one partition; False: nothing can be compared now."""
+        with self._runtime.database.read() as session:
+            there = session.execute(THERE).scalars().all()
+        self._ends = {n: end for n, end in self._ends.items() if n in there}
+        for number in there:
+            if self._is_read(number):
+                with self._runtime.database.transaction() as tx:
+                    return alone(tx, "alerts_anew") and _compare(tx, number)
+        return False
+
+    def _is_read(self, number: int) -> bool:
+        if number not in self._ends:
+            self._ends[number] = {
+                topic: self._runtime.end_offsets(topic).get(number, 0) for topic in TOPICS
+            }
+        with self._runtime.database.read() as session:
+            return all(positions.passed(session, topic, {number: end})
+                       for topic, end in self._ends[number].items())  # fmt: skip
+
+
+def _compare(tx: Tx, partition: int) -> bool:
+    held = tx.session.get(AlertsHeldRow, partition)
+    if held is None:
+        return False  # another process has done it
+    asked = {"partition": partition, "after": held.after_number, "many": NUMBERS}
+    numbers = tx.session.execute(NEXT, asked).scalars().all()
+    if not numbers:
+        tx.session.delete(held)
+        return True
+    party_of = parties.hold_numbers(tx, numbers)
+    touched = {party for party in party_of.values() if party is not None}
+    parties.lock_parties(tx, touched)
+    held.after_number = numbers[-1]
+    tx.session.flush()  # these are held no more
+    tx.session.execute(DROP, {"numbers": list(numbers)})
+    alerts.refresh(tx, alerts.with_signals_or_alerts(tx, touched))
+    return True
