@@ -52,6 +52,7 @@ SERVICE = Service(
 )
 
 app = cli(SERVICE)
+_NOT_MIGRATED = ("42P01", "42703")  # no such table, no such column
 
 
 @app.command()
@@ -157,11 +158,18 @@ def _asking(kafka: str) -> Iterator[None]:
 
 @contextmanager
 def _asking_database() -> Iterator[None]:
-    """The same of PostgreSQL."""
-    from sqlalchemy.exc import OperationalError
+    """The same of PostgreSQL, and of a schema that was never made, or of another release."""
+    from sqlalchemy.exc import OperationalError, ProgrammingError
 
     try:
         yield
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) not in _NOT_MIGRATED:
+            raise
+        why = str(error.orig).strip().partition("\n")[0]
+        raise _refusal(
+            f"the schema is not that of this release, run `migrate` first: {why}"
+        ) from None
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) is not None and not error.connection_invalidated:
             raise  # it answered
