@@ -210,15 +210,20 @@ def rebuild(
 def forget_state() -> None:
     """Take back what rests on `scoring.state` and `scoring.leaves`, before both are made anew;
     see docs/runbook.md, The state anew."""
-    from services.scoring.commands import forgetting_state
+    from services.scoring.commands import forgetting_state, making_anew
     from shared.db import Database
     from shared.process import settings_of
+    from shared.wire import Broker
 
-    database = Database(settings_of(SERVICE))
+    settings = settings_of(SERVICE)
+    database, broker = Database(settings), Broker(settings)
     try:
-        with _asking_database():
+        with _asking(settings.kafka), _asking_database():
+            offsets = making_anew.given_up(database)
+            making_anew.tell_given_up(settings, broker, offsets)
             done = sum(forgetting_state.forget_state(database))
     finally:
+        broker.close()
         database.close()
     typer.echo(f"taken back of {done} customers")
 
