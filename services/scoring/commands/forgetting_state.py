@@ -21,7 +21,9 @@ from shared.db import Database, Tx
 
 CHUNK = 500  # numbers in one transaction
 LETTERS = 100  # with their events
-TOPICS: Final = ["scoring.dead", "scoring.inputs", "scoring.leaves", "scoring.state"]
+TOPICS: Final = [
+    "scoring.dead", "scoring.inputs", "scoring.leaves", "scoring.state", "scoring.totals"
+]  # fmt: skip
 COMPONENTS: Final = sorted({component for component, _ in KERNEL_PARTS.values()})
 NEXT = text(
     "select customer_number from numbers where customer_number > :after order by 1 limit :limit"
