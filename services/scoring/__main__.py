@@ -218,8 +218,9 @@ def forget_state() -> None:
     settings = settings_of(SERVICE)
     database, broker = Database(settings), Broker(settings)
     try:
-        with _asking(settings.kafka), _asking_database():
+        with _refused(making_anew.NotReady), _asking(settings.kafka), _asking_database():
             offsets = making_anew.given_up(database)
+            making_anew.refuse_unready(settings, broker, forgetting_state.TOPICS)
             making_anew.tell_given_up(settings, broker, offsets)
             done = sum(forgetting_state.forget_state(database))
     finally:

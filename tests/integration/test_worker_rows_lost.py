@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient
 from deploy.local.topics import create_topics
 from services.scoring.commands import forgetting_state
 from services.scoring.told import Totals
-from services.scoring.worker import GROUP
+from services.scoring.worker_settings import GROUP
 from shared.testing.servers import Servers
 from tests.workers import FIRST_DAY, TOPICS, WorkerSpace, closed, described, transaction
 
