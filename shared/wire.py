@@ -1,4 +1,4 @@
-"""With `classes` and `unpacked` all that imports kafka: what listeners read and relays write to.
+"""What listeners read and relays write to; with `classes`, `groups`, `unpacked` all of kafka.
 
 Topics carry the settings' prefix on the broker and their plain name everywhere else.
 """

@@ -54,6 +54,7 @@ SERVICE = Service(
 )
 
 app = cli(SERVICE)
+_NOT_MIGRATED = ("42P01", "42703")  # no such table, no such column
 
 
 @app.command()
@@ -159,11 +160,18 @@ def _asking(kafka: str) -> Iterator[None]:
 
 @contextmanager
 def _asking_database() -> Iterator[None]:
-    """The same of PostgreSQL."""
-    from sqlalchemy.exc import OperationalError
+    """The same of PostgreSQL, and of a schema that was never made, or of another release."""
+    from sqlalchemy.exc import OperationalError, ProgrammingError
 
     try:
         yield
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) not in _NOT_MIGRATED:
+            raise
+        why = str(error.orig).strip().partition("\n")[0]
+        raise _refusal(
+            f"the schema is not that of this release, run `migrate` first: {why}"
+        ) from None
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) is not None and not error.connection_invalidated:
             raise  # it answered
@@ -204,15 +212,21 @@ def rebuild(
 def forget_state() -> None:
     """Take back what rests on `scoring.state` and `scoring.leaves`, before both are made anew;
     see docs/runbook.md, The state anew."""
-    from services.scoring.commands import forgetting_state
+    from services.scoring.commands import forgetting_state, making_anew
     from shared.db import Database
     from shared.process import settings_of
+    from shared.wire import Broker
 
-    database = Database(settings_of(SERVICE))
+    settings = settings_of(SERVICE)
+    database, broker = Database(settings), Broker(settings)
     try:
-        with _asking_database():
+        with _refused(making_anew.NotReady), _asking(settings.kafka), _asking_database():
+            offsets = making_anew.given_up(database)
+            making_anew.refuse_unready(settings, broker, forgetting_state.TOPICS)
+            making_anew.tell_given_up(settings, broker, offsets)
             done = sum(forgetting_state.forget_state(database))
     finally:
+        broker.close()
         database.close()
     typer.echo(f"taken back of {done} customers")
 

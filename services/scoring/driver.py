@@ -122,8 +122,8 @@ class Driver:
             if place.topic == self._events_topic and (
                 number in self.engine.partitions or number in self._told
             ):
-                is_lost = number not in self.engine.partitions and start > begins[place]
                 partition = self.engine.partition(number)
+                is_lost = not len(partition.numbers) and start > begins[place]
                 partition.position = max(partition.position, start - 1)
                 self._refuse_less(partition, is_lost=is_lost)
         self._leaving = False

@@ -70,7 +70,7 @@ class Batch:
                 for i in self.late
             ]
         reached, settled = partition.customers["offset"], frozenset(partition.closes.replayed)
-        refused = frozenset(partition.closes.quarantined)
+        refused = partition.closes.refused()
         return [
             Asked(columns.source_of(i), columns.id_of(i), columns.offsets[i],
                   int(reached[columns.rows[i]]), settled, columns.offsets[i] not in refused)
@@ -90,8 +90,8 @@ class Batch:
     def refused_before(self) -> frozenset[int]:
         """Offsets of events that were stored but never counted, by this batch or before it."""
         closes = self.partition.closes
-        kept = {*closes.quarantined} - {*closes.replayed}
-        return frozenset(kept | {r.offset for r in self.columns.refused if not r.sequence})
+        kept = closes.refused() - {*closes.replayed}
+        return kept | {r.offset for r in self.columns.refused if not r.sequence}
 
 
 @dataclass(slots=True)

@@ -172,7 +172,7 @@ class Scanned:
 
 def read(context: Context, partition: Partition, delivered: Sequence[Delivered]) -> Columns:
     """The columns of a batch in partition order. Never raises for what a record holds."""
-    held = frozenset(partition.closes.quarantined)
+    held = partition.closes.refused()
     out = Columns()
     if not delivered:
         return out

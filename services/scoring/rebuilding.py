@@ -68,11 +68,11 @@ def tell_as_of(
         with _opened(out) as file:
             head = dict(zip(COLUMNS, COLUMNS, strict=True))
             write = _WRITERS["" if out is None else out.suffix]
-            if out is None or out.suffix == ".csv":
-                write(file, head)
-            for part in one.from_log(as_of):
+            for n, part in enumerate(one.from_log(as_of)):
                 told = part.rebuilt()
                 _refuse_another_day(part, as_of)
+                if not n and (out is None or out.suffix == ".csv"):
+                    write(file, head)
                 _say_left(told)
                 _say("as of", told, err=True)
                 whole = whole.plus(told.digest)

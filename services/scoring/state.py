@@ -160,6 +160,12 @@ class PartitionState(msgspec.Struct):
     seed: str = ""  # the set of rules with which it began, by what it says
     sets: list[tuple[int, int]] = msgspec.field(default_factory=list)  # that followed: number,
     # and the first day that it judged
+    given_up: list[int] = msgspec.field(default_factory=list)  # offsets that ops had discarded when
+    # the state was made anew: before they are met
+
+    def refused(self) -> frozenset[int]:
+        """Offsets of events that have a verdict, and keep it."""
+        return frozenset(self.quarantined).union(self.given_up)
 
 
 State = CustomerState | SpilledIds | PartitionState | Rate

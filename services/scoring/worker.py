@@ -24,14 +24,13 @@ from services.scoring.seen import EventStore, KeepsAll, SeenBefore
 from services.scoring.table import ColumnTable, die
 from services.scoring.told import Totals
 from services.scoring.transport import BatchApp, BatchSchema, PartitionWriter
-from services.scoring.worker_settings import WorkerSettings
+from services.scoring.worker_settings import GROUP, WorkerSettings
 from shared import logs
 from shared.clock import business_date, clock_of
 from shared.db import Database
 from shared.wire import Broker
 
 log = structlog.get_logger()
-GROUP = "scoring-worker"
 WRITTEN = ("scoring.state", "scoring.leaves", "scoring.signals", "scoring.totals", "scoring.dead")
 _CANONICAL_PORT = 6066  # part of a name only; must not change between starts
 

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from services.scoring.settings import ScoringSettings
 
+GROUP = "scoring-worker"
+
 
 class WorkerSettings(ScoringSettings):
     """One worker of the group."""

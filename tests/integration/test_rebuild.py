@@ -226,6 +226,7 @@ def test_what_waited_for_its_loan_and_was_replayed_is_in_what_the_log_makes(
     ):
         refused = CliRunner().invoke(app, ["rebuild", *command])
         assert (refused.exit_code > 0, words in " ".join(refused.output.split())) == (True, True)
+        assert not refused.stdout, "no head of a table that does not come"
 
     # The negative control: they are stepped at their own places only.
     monkeypatch.setattr(Waiting, "again", lambda *_: iter(()))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from services.scoring.__main__ import app
@@ -124,6 +125,16 @@ def test_a_database_that_is_away_is_said(
     assert said.output.startswith("error: PostgreSQL does not answer, see GUANXI_DATABASE: ")
     assert "127.0.0.1" in said.output
     assert "secret" not in said.output
+
+
+@pytest.mark.parametrize("command", ["rebuild", "forget-state"])
+def test_a_schema_that_was_never_made_is_said(bank: ServiceUnderTest, command: str) -> None:
+    with bank.database.transaction() as tx:
+        tx.session.execute(text("alter table worker_letters rename to of_another_release"))
+    said = CliRunner().invoke(app, [command])
+    assert (said.exit_code, said.output.count("\n")) == (1, 1)
+    assert said.output.startswith("error: the schema is not that of this release, run `migrate`")
+    assert 'relation "worker_letters" does not exist' in said.output
 
 
 @pytest.mark.parametrize("command", ["propose", "rebuild", "rebuild --out {}"])

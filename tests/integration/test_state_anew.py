@@ -17,7 +17,7 @@ from services.scoring.__main__ import SERVICE
 from services.scoring.commands import forgetting_state
 from services.scoring.commands.forgetting_state import TOPICS, forget_state
 from services.scoring.signals import Signal
-from services.scoring.worker import GROUP
+from services.scoring.worker_settings import GROUP
 from shared.events import Event
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import ledger_room, pools_room, scoring_room, worker_room
@@ -71,24 +71,11 @@ def patiently(step: Callable[[], object]) -> None:
 
 def made_anew(room: Room, customers: int = 2) -> None:
     """The runbook's steps, but for the last."""
-    for worker in room.workers.workers:
-        worker.stop()
-    room.scoring.close()
-    room.space._services.remove(room.scoring)
-    prefix, kafka = room.space.prefix, room.space.servers.kafka
-    admin = KafkaAdminClient(bootstrap_servers=kafka)
-    try:
-        patiently(lambda: _none_refused(admin.delete_groups([prefix + GROUP])))
-        admin.delete_topics([prefix + topic for topic in TOPICS])
-        missing: set[str] = set()
-
-        def made() -> None:
-            missing.update(create_topics(kafka, prefix, {**room.space.partitions}))
-            assert {prefix + topic for topic in TOPICS} <= missing
-
-        patiently(made)
-    finally:
-        admin.close()
+    stop_workers(room)
+    close_scoring(room)
+    delete_group(room)
+    delete_topics(room)
+    make_topics(room)
     ops = room.begin("ops", "services.scoring", "forget-state")
     assert ops.wait_dead() == 0, ops.tail()
     assert f"taken back of {customers} customers" in ops.tail()
@@ -101,9 +88,50 @@ HELD = "select count(*) from alerts_held"
 
 def let_go(room: Room) -> None:
     """A worker tells a total of where it is when it has nothing else to do."""
-    room.scoring.drain()
-    compared(room.scoring)
-    assert rows(room.scoring, HELD) == [(0,)]
+
+    def step() -> None:
+        room.scoring.drain()
+        compared(room.scoring)
+        assert rows(room.scoring, HELD) == [(0,)]
+
+    patiently(step)
+
+
+def stop_workers(room: Room) -> None:
+    for worker in room.workers.workers:
+        worker.stop()
+
+
+def close_scoring(room: Room) -> None:
+    room.scoring.close()
+    room.space._services.remove(room.scoring)
+
+
+def delete_group(room: Room) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=room.space.servers.kafka)
+    try:
+        patiently(lambda: _none_refused(admin.delete_groups([room.space.prefix + GROUP])))
+    finally:
+        admin.close()
+
+
+def delete_topics(room: Room) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=room.space.servers.kafka)
+    try:
+        admin.delete_topics([room.space.prefix + topic for topic in TOPICS])
+    finally:
+        admin.close()
+
+
+def make_topics(room: Room) -> None:
+    prefix, missing = room.space.prefix, set[str]()
+
+    def made() -> None:
+        kafka = room.space.servers.kafka
+        missing.update(create_topics(kafka, prefix, {**room.space.partitions}))
+        assert {prefix + topic for topic in TOPICS} <= missing
+
+    patiently(made)
 
 
 def _none_refused(told: dict[str, object]) -> None:

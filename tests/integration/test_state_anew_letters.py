@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.scoring.rebuild import Rebuild
 from shared.events import Event
 from shared.events.bank import LoanGranted
 from tests.integration import worker_room
@@ -101,6 +102,42 @@ def test_an_event_that_waits_again_is_listed_anew_and_its_replay_counts_once(roo
     room.settle()
     assert figures(room) == before[0], "the bank sent it again"
     assert not room.letters()
+    room.balanced()
+
+
+def test_an_event_that_was_given_up_stays_so_though_its_rate_has_come(room: Room) -> None:
+    """Also by those that begin with the new state, and in what the log makes. A second one that
+    waited, and was not given up, counts: the negative control."""
+    book = Book()
+    room.workers.describe(*RATES)
+    waits, other = (book.booked(minor, day(10), transaction_id=name, product_code="SA",
+                                account_number="2")
+                    for minor, name in ((7_000_000, "w"), (9_000_000, "o")))  # fmt: skip
+    published(room, book, waits)
+    room.workers.publish([other])
+    room.settle()
+    given_up, _ = room.letters()
+    said = {"reason": "the bank took it back"}
+    assert room.ops.post(f"/ops/{given_up['path']}/discard", data=said).status_code == 200
+    room.workers.describe(SA)
+    made_anew(room, customers=1)
+    first = room.start("b")
+    room.settle()
+    counted: object = ((2, 19_000_000), [], [])
+    assert (figures(room), places(room), room.letters()) == counted
+    first.kill()
+    for instance in ("b", "c"):  # it begins with what it wrote, then half of it goes to another
+        room.start(instance)
+        room.workers.publish([closed(day(16 if instance == "b" else 17))])
+        room.settle()
+        assert (figures(room), places(room), room.letters()) == counted
+    room.balanced()
+    building = Rebuild(room.scoring.runtime.settings, room.scoring.database)
+    assert all(made == live for made, live in building.compared())
+    building.close()
+    room.workers.publish([waits])
+    room.settle()
+    assert figures(room) == (3, 26_000_000), "the bank says it is right after all"
     room.balanced()
 
 

@@ -10,8 +10,9 @@ import pytest
 from kafka import KafkaAdminClient
 
 from deploy.local.topics import create_topics
+from services.scoring.commands import forgetting_state
 from services.scoring.told import Totals
-from services.scoring.worker import GROUP
+from services.scoring.worker_settings import GROUP
 from shared.testing.servers import Servers
 from tests.workers import FIRST_DAY, TOPICS, WorkerSpace, closed, described, transaction
 
@@ -54,15 +55,29 @@ def _until(holds: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def _lose_rows(space: WorkerSpace, *, commits: bool) -> None:
-    kafka, topic = space.servers.kafka, space.prefix + "scoring.state"
+def _lose_rows(space: WorkerSpace) -> None:
+    _delete(space, ["scoring.state"])
+
+
+def _make_anew(space: WorkerSpace) -> None:
+    """As the runbook says."""
+    _delete(space, forgetting_state.TOPICS, group=True)
+
+
+def _delete(space: WorkerSpace, topics: list[str], *, group: bool = False) -> None:
+    kafka, names = space.servers.kafka, {space.prefix + topic for topic in topics}
+    partitions, made = dict.fromkeys(TOPICS, PARTITIONS), set[str]()
     admin = KafkaAdminClient(bootstrap_servers=kafka)
+
+    def stand() -> bool:
+        made.update(create_topics(kafka, space.prefix, partitions))
+        return names <= made
+
     try:
-        if commits:
+        if group:
             _until(lambda: "NonEmptyGroup" not in str(admin.delete_groups([space.prefix + GROUP])))
-        admin.delete_topics([topic])
-        partitions = dict.fromkeys(TOPICS, PARTITIONS)
-        _until(lambda: topic in create_topics(kafka, space.prefix, partitions))
+        admin.delete_topics(sorted(names))
+        _until(stand)
     finally:
         admin.close()
 
@@ -77,7 +92,7 @@ def test_a_worker_does_not_count_on_from_nothing(space: WorkerSpace, killed: boo
         _until(lambda: _told(space) == EVENTS + 9)
         worker.kill()
         assert space.commits() == commits
-    _lose_rows(space, commits=False)
+    _lose_rows(space)
     worker = space.start("b")
     assert worker.wait_dead() == CAN_NOT_GO_ON
     assert "see the runbook, The state anew" in worker.tail()
@@ -86,7 +101,7 @@ def test_a_worker_does_not_count_on_from_nothing(space: WorkerSpace, killed: boo
 def test_a_state_built_anew_that_counts_less_stands_when_a_worker_joins(space: WorkerSpace) -> None:
     """By the reference of now: the second source is described from a later day on."""
     space.describe(described("cards", FIRST_DAY + timedelta(days=20)))
-    _lose_rows(space, commits=True)
+    _make_anew(space)
     first = space.start("b")
     first.wait_ready()
     space.wait_committed()
@@ -99,3 +114,27 @@ def test_a_state_built_anew_that_counts_less_stands_when_a_worker_joins(space: W
     space.wait_committed()
     assert [one.process.poll() for one in (first, second)] == [None, None], first.tail()
     assert sum(one.count for one in space.customers().values()) == counted
+
+
+def test_a_state_built_anew_that_counts_less_goes_on_though_killed_before_its_first_total(
+    space: WorkerSpace,
+) -> None:
+    """Its rows stand where the last total of the state before stood: the log ends with them."""
+    worker, more = space.start("a"), 12
+    worker.wait_ready()
+    space.publish(transaction(EVENTS + n, f"C{n}", f"A{n}", 100, FIRST_DAY + timedelta(days=1))
+                  for n in range(more))  # fmt: skip
+    _until(lambda: _told(space) == EVENTS + more)
+    worker.stop()
+    space.describe(described("cards", FIRST_DAY + timedelta(days=20)))
+    _make_anew(space)
+    before = space.read("scoring.totals")
+    first = space.start("b", GUANXI_FAILPOINT="worker.before_ack:1")
+    first.wait_dead()
+    assert space.customers(), "nothing was written: the test proves nothing"
+    assert space.read("scoring.totals") == before, "it told a total: the test proves nothing"
+    again = space.start("b")
+    again.wait_ready()
+    space.wait_committed()
+    _until(lambda: _told(space) == EVENTS * 2 // 3 + more)
+    assert again.process.poll() is None, again.tail()

@@ -80,3 +80,20 @@ def test_all_verdicts_of_one_batch_are_kept() -> None:
     assert closes.quarantined == list(range(1, many + 1))
     book.tell(book.booked(1, FIRST_DAY, product_code="SA"))
     assert closes.quarantined == list(range(many + 1 - verdicts.KEPT, many + 2))
+
+
+def test_what_was_given_up_is_refused_where_it_is_met_and_after_every_recovery() -> None:
+    """However many they are: a partition keeps no more than the newest refusals of its own."""
+    book = Killed()
+    book.scored.tell(rate("transfer_price", 365_000, product="SA"))
+    given_up = [0, *range(100, 100 + 2 * verdicts.KEPT)]
+    book.scored.engine.partition(0).closes.given_up = given_up
+    lines = lines_of(book)
+    book.killed_in(lines)
+    closes = book.scored.engine.partition(0).closes
+    assert (len(closes.given_up), closes.quarantined) == (len(given_up), [0])
+    again = book.step(lines)
+    assert judged(again) == {"quarantined": 1, "redelivered": 1}
+    assert [r.reason for r in again.refused] == [
+        "it was refused before; the verdict on an event stays"
+    ]

@@ -22,7 +22,8 @@ from shared.db import Database, Tx
 CHUNK = 500  # numbers in one transaction
 LETTERS = 100  # with their events
 TOPICS: Final = [
-    "scoring.dead", "scoring.inputs", "scoring.leaves", "scoring.signals", "scoring.state"
+    "scoring.dead", "scoring.inputs", "scoring.leaves", "scoring.signals", "scoring.state",
+    "scoring.totals",
 ]  # fmt: skip
 COMPONENTS: Final = sorted({component for component, _ in KERNEL_PARTS.values()})
 NEXT = text(

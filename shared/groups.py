@@ -1,0 +1,56 @@
+"""Questions to the broker about consumer groups and topics, for commands that must run alone."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.errors import CoordinatorNotAvailableError, GroupIdNotFoundError
+
+from shared.settings import Settings
+
+TRIES = 20  # a broker that has had no group yet makes its coordinator first
+PAUSE_S = 0.5
+
+
+class Groups:
+    """An admin's questions. Names are those of the services, without the prefix."""
+
+    def __init__(self, settings: Settings, admin: Any) -> None:
+        self._settings, self._admin = settings, admin
+
+    def members(self, group: str) -> int:
+        """How many are in it, by the broker: one that died stays until its session has ended."""
+        return len(self._asked(self._admin.describe_groups, group).get("members", ()))
+
+    def has_places(self, group: str) -> bool:
+        """Has it committed anything?"""
+        return bool(self._asked(self._admin.list_group_offsets, group))
+
+    def topics(self) -> set[str]:
+        """Those that stand."""
+        named = (topic["name"] for topic in self._admin.describe_topics())
+        return {self._settings.plain_topic(name) for name in named}
+
+    def _asked(self, ask: Any, group: str) -> Any:
+        name = self._settings.topic_prefix + group
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                return ask([name])[name]
+            except GroupIdNotFoundError:
+                break
+            except CoordinatorNotAvailableError:
+                if not left:
+                    raise
+                time.sleep(PAUSE_S)
+        return {}
+
+
+@contextmanager
+def groups(settings: Settings) -> Iterator[Groups]:
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka.split(","))
+    try:
+        yield Groups(settings, admin)
+    finally:
+        admin.close()
