@@ -100,6 +100,7 @@ class Log:
                 continue
             kind = state.kind_of(value)
             if kind == KIND_RATE:
+                self.rates.pop(key, None)  # of two sources' words the last one holds
                 self.rates[key] = value
             elif kind == KIND_CUSTOMER:
                 known = self._newest.get(key)

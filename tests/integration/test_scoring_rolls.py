@@ -25,10 +25,13 @@ from tests.integration.rolls_room import (
     scored_bank,
     through,
 )
-from tests.integration.scoring_room import rows
+from tests.integration.scoring_room import party, rows
 from tests.integration.test_scoring_totals import residual
 from tests.ledger_bank import FIRST_DAY, Bank, plain
 from tests.scored import Scored, Sums
+from tests.unit.test_contribution_rules import Book
+from tests.unit.test_contribution_two_sources import PRICED, price
+from tests.unit.test_replay_late_reference import day
 
 scoring = scoring_room.scoring
 made, scored = rolls_room.made, rolls_room.scored
@@ -271,3 +274,25 @@ def test_no_day_is_rolled_while_history_is_loaded(scoring: ServiceUnderTest, log
     scoring.runtime.behind = {}
     log.roll()
     assert through(scoring)[0][2] == through(scoring)[0][1]
+
+
+@pytest.mark.parametrize("said", [(("core", 1), ("gl", 2), ("core", 3)), (("core", 1), ("gl", 2))])
+def test_of_two_sources_that_set_one_rate_the_last_word_is_rolled_by(
+    space: Space, scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch,
+    said: tuple[tuple[str, int], ...],
+) -> None:  # fmt: skip
+    """The account is idle, so pages show what was rolled."""
+    party(space, "P", "C")
+    scoring.drain()
+    book = Book(PRICED)
+    for word in said:
+        book.scored.tell(price(*word))
+        book.tell()
+    book.tell(book.booked(10_000_000, day(1)))
+    book.close(day(1), day(20))
+    log = Log(scoring, book.scored, monkeypatch)
+    log.fold(len(log.records))
+    log.roll()
+    assert all_sums(scoring) == book.scored.sums()
+    assert all_sums(scoring)["1", "CA", "ftp"] == 20 * 1_000 * said[-1][1]
+    assert residual(scoring) == 0
