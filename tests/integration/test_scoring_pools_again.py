@@ -33,6 +33,7 @@ from tests.ledger_bank import FIRST_DAY, Bank, event_of, random_bank, stream
 from tests.scored import Scored
 from tests.workers import closed
 
+FEBRUARY_1 = date(2025, 2, 1)
 scoring = scoring_room.scoring
 
 
@@ -179,14 +180,58 @@ def test_a_closing_that_names_nothing_ends_what_the_worker_knew_when_it_heard_it
     if waits == "closing":
         send(space, second)
         scoring.drain()
-    month = {"first": FIRST_DAY, "following": date(2025, 2, 1), "currency": "CNY"}
+    assert spans(scoring) == {"CA": [on[0], on[2]], "SA": [on[1], FEBRUARY_1]}
+
+
+def spans(scoring: ServiceUnderTest) -> dict[str, list[date]]:
+    """The days of January on which accounts are open, by product."""
+    month = {"first": FIRST_DAY, "following": FEBRUARY_1, "currency": "CNY"}
     with scoring.database.transaction() as tx:
         for name, columns in (("uses", pools_spreading.USES), ("spans", pools_spreading.SPANS)):
             staged(tx, f"pool_{name}", columns)
         pools_spreading._observe(tx, month)
-        spans = tx.session.execute(text("select product_code, begin_on, end_on from pool_spans"))
-        found = {product: days for product, *days in spans}
-    assert found == {"CA": [on[0], on[2]], "SA": [on[1], date(2025, 2, 1)]}
+        found = tx.session.execute(text("select product_code, begin_on, end_on from pool_spans"))
+        return {product: days for product, *days in found}
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_closing_that_names_nothing_may_end_what_a_transaction_began(
+    space: Space, scoring: ServiceUnderTest, begun: bool
+) -> None:
+    """No opening of it was told, so it cost no day; the one that is opened later stays open."""
+    names = {"customer_number": "C0", "account_number": "7", "currency": "CNY"}
+    on = [FIRST_DAY + timedelta(days=n) for n in (0, 2, 10)]
+    use = event_of(bank.TransactionBooked(
+        **names, transaction_id="t", product_code="CA", kind="card", initiated_by="customer",
+        amount_minor=-5, booked_on=on[0]), "t", on[0])  # fmt: skip
+    closing = event_of(bank.AccountClosed(
+        customer_number="C0", account_number="7", closed_on=on[2]), "c", on[2])  # fmt: skip
+    opening = event_of(bank.AccountOpened(
+        **names, product_code="SA", opened_on=on[1]), "o", on[1])  # fmt: skip
+    for event in (use, closing, opening) if begun else (opening, closing):
+        send(space, event)
+    scoring.drain()
+    assert spans(scoring) == {"SA": [on[1], FEBRUARY_1 if begun else on[2]]}
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_turns_of_one_day_go_as_the_worker_heard_them(
+    space: Space, scoring: ServiceUnderTest, waits: bool
+) -> None:
+    """The closing stands first in the log. Where it waited for the opening it ended the account."""
+    on = FIRST_DAY + timedelta(days=9)
+    names = {"customer_number": "C0", "account_number": "7", "product_code": "CA"}
+    closing = event_of(bank.AccountClosed(**names, closed_on=on), "c", on)
+    opening = event_of(bank.AccountOpened(**names, currency="CNY", opened_on=on), "o", on)
+    for event in (closing, opening):
+        send(space, event)
+    scoring.drain()
+    if waits:
+        refuse(scoring, closing)
+        ((letter,),) = rows(scoring, "select id from worker_letters")
+        with scoring.database.transaction() as tx:
+            replay_letter(tx, letter)
+    assert spans(scoring) == ({} if waits else {"CA": [on, FEBRUARY_1]})
 
 
 def refuse(scoring: ServiceUnderTest, event: Event[Any]) -> None:

@@ -69,39 +69,43 @@ NOTE_USES = text(
 )
 # An account is open from the day of an opening on, and no longer on the day of the closing after
 # it; then it may open again. What only says again how it is changes nothing (ADR 11). A closing
-# that does not name its product or currency is of the account of its number that the worker knew:
-# of several it refused it. What it refused first it heard when it was replayed.
+# that does not name its product or currency is of the account of its number that the worker knew,
+# by a transaction where no opening came before: of several it refused it. What it refused first it
+# heard when it was replayed, behind all others of its day.
 _REPLAYED = """left join worker_letters {letter}
           on ({letter}.topic, {letter}.partition, {letter}.event_offset)
              = ('bank.events', {event}.partition, {event}.event_offset)
          and {letter}.state = 'replayed'"""
+_HEARD_LATER = """(coalesce(heard.resolved_at, '-infinity'), o.event_offset)
+                    > (coalesce(ended.resolved_at, '-infinity'), e.event_offset)"""
+_OF_NUMBER = f"""from bank_events o {_REPLAYED.format(letter="heard", event="o")}
+           where e.type = '{AccountClosed.TYPE}' and (e.product_code is null or e.currency is null)
+             and o.customer_number = e.customer_number and o.account_number = e.account_number
+             and coalesce(e.product_code, o.product_code) = o.product_code
+             and coalesce(e.currency, o.currency, :currency) = coalesce(o.currency, :currency)"""
+_TURN = "businessdate, heard_at, event_offset"
 NOTE_SPANS = text(
     f"""
     with turns as (
       select e.type, e.customer_number, e.account_number, e.businessdate, e.event_offset,
-             e.partition,
-             coalesce(e.product_code, opened.product_code) as product_code,
-             coalesce(e.currency, opened.currency, :currency) as currency
+             e.partition, coalesce(ended.resolved_at, '-infinity') as heard_at,
+             coalesce(e.product_code, used.product_code, opened.product_code) as product_code,
+             coalesce(e.currency, used.currency, opened.currency, :currency) as currency
         from bank_events e {_REPLAYED.format(letter="ended", event="e")}
         left join lateral (
-          select o.product_code, o.currency from bank_events o
-            {_REPLAYED.format(letter="heard", event="o")}
-           where e.type = '{AccountClosed.TYPE}' and (e.product_code is null or e.currency is null)
+          select o.product_code, o.currency, {_HEARD_LATER} as is_later {_OF_NUMBER}
              and o.type = '{AccountOpened.TYPE}'
-             and o.customer_number = e.customer_number and o.account_number = e.account_number
-             and coalesce(e.product_code, o.product_code) = o.product_code
-             and coalesce(e.currency, o.currency, :currency) = coalesce(o.currency, :currency)
-           order by (coalesce(heard.resolved_at, '-infinity'), o.event_offset)
-                    > (coalesce(ended.resolved_at, '-infinity'), e.event_offset),
-                    abs(o.event_offset - e.event_offset) limit 1) opened on true
+           order by is_later, abs(o.event_offset - e.event_offset) limit 1) opened on true
+        left join lateral (
+          select o.product_code, o.currency {_OF_NUMBER} and o.type = '{BOOKED}'
+             and coalesce(opened.is_later, true) and not {_HEARD_LATER} limit 1) used on true
        where e.type in ('{AccountOpened.TYPE}', '{AccountClosed.TYPE}') and {FIRST}),
     told as (
-      select *, lag(type) over (partition by {_ACCOUNT} order by businessdate, event_offset)
-               as type_before
+      select *, lag(type) over (partition by {_ACCOUNT} order by {_TURN}) as type_before
         from turns),
     spans as (
       select *, lead(businessdate, 1, :following) over (
-                  partition by {_ACCOUNT} order by businessdate, event_offset) as closed_on
+                  partition by {_ACCOUNT} order by {_TURN}) as closed_on
         from told where type is distinct from type_before)
     insert into pool_spans
     select customer_number, account_number, product_code, greatest(businessdate, :first),
