@@ -35,11 +35,11 @@ CUSTOMERS = [next(name for name in (f"K{n}" for n in range(99)) if partition_of(
 MONTH = {"first": day(1), "following": day(32), "currency": "CNY"}
 
 
-def use(n: int, customer: str, on: int) -> Event[Any]:
+def use(n: int, customer: str, on: int, channel: str | None = None) -> Event[Any]:
     fact = bank.TransactionBooked(
         transaction_id=f"u{n}", customer_number=customer, account_number=f"A-{customer}",
         product_code="CA", currency="CNY", kind="card", initiated_by="customer", amount_minor=-5,
-        booked_on=day(on),
+        booked_on=day(on), channel_code=channel,
     )  # fmt: skip
     return event_of(fact, f"use-{n}", day(on))
 
@@ -90,6 +90,29 @@ def test_a_pool_is_whole_where_a_partition_refused_what_others_took(
         10_000, charged, 0, 10_000 - charged, 7
     )  # fmt: skip
     assert charged - sum(allocated(scoring).values()) == 10_000
+
+
+def test_a_pool_goes_to_the_uses_that_their_own_partition_charged_for_its_driver(
+    space: Space, scoring: ServiceUnderTest
+) -> None:
+    """One partition has taken a nearer rate: of its uses another driver is charged."""
+    for n, name in enumerate(CUSTOMERS[:2]):
+        party(space, f"P{n}", name)
+        send(space, *(use(10 * n + i, name, 1, channel="app") for i in range(n + 1)))
+    booked(space, cost("c1", "CARDS", 1_000, "card"), cost("c2", "APPS", 1_000, "card/app"))
+    scoring.drain()
+    known = Rate("known", "cost_driver", "", "card", day(1).toordinal(), 7)
+    nearer = Rate("nearer", "cost_driver", "", "card/app", day(1).toordinal(), 9)
+    one = Record("scoring.state", 1, 9, *state.rate_record(1, nearer), timestamp_ms=0)
+    with scoring.database.transaction() as tx:
+        fold_state(tx, [*taken_by_all([known]), one])
+    close(scoring, JANUARY)
+    found = sheet(scoring, JANUARY)
+    assert found[JANUARY, "CARDS", "card"] == (1_000, 7, 0, 993, 1)
+    assert found[JANUARY, "APPS", "card/app"] == (1_000, 18, 0, 982, 2)
+    assert {key[0]: -n for key, n in allocated(scoring).items()} == {
+        CUSTOMERS[0]: 993, CUSTOMERS[1]: 982,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("product", ["", "CA"])
