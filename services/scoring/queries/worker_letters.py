@@ -39,7 +39,7 @@ class Unbooked:
 def waiting_letters(session: Session, after: int, limit: int) -> list[dict[str, Any]]:
     """What waits for a decision, oldest first; `path` is where to decide, below `/ops`."""
     rows = session.execute(
-        select(WorkerLetterRow, WorkerLetterRow.payload.is_(None).label("not_kept"))
+        select(WorkerLetterRow, func.length(WorkerLetterRow.payload).label("size"))
         .options(defer(WorkerLetterRow.payload, raiseload=True))
         .where(WorkerLetterRow.state == "waiting", WorkerLetterRow.id > after)
         .order_by(WorkerLetterRow.id)
@@ -50,7 +50,7 @@ def waiting_letters(session: Session, after: int, limit: int) -> list[dict[str, 
             "id": f"worker-{row.id}",
             "path": f"worker-letters/{row.id}",
             "reader": "worker",
-            "obstacle": "not_kept" if not_kept else _obstacle(row),
+            "obstacle": _obstacle(row, size),
             "kind": row.kind,
             "state": row.state,
             "topic": row.topic,
@@ -62,7 +62,7 @@ def waiting_letters(session: Session, after: int, limit: int) -> list[dict[str, 
             "reason": row.reason,
             "recorded_at": row.recorded_at.isoformat(),
         }
-        for row, not_kept in rows
+        for row, size in rows
     ]
 
 
@@ -74,10 +74,15 @@ def waiting_count(session: Session) -> int:
 
 def obstacle(row: WorkerLetterRow) -> str | None:
     """Why a replay cannot reach the worker; none when it can."""
-    return "not_kept" if row.payload is None else _obstacle(row)
+    return _obstacle(row, None if row.payload is None else len(row.payload))
 
 
-def _obstacle(row: WorkerLetterRow) -> str | None:
+def _obstacle(row: WorkerLetterRow, size: int | None) -> str | None:
+    """`size` is that of its content; none: it was not kept."""
+    if size is None:
+        return "not_kept"
+    if size == 0:
+        return "empty"
     if row.topic == EventReplayed.TOPIC:
         return "not_kept"  # an input of our own making; its event has a letter of its own
     if row.type == DayClosed.TYPE:
