@@ -146,6 +146,9 @@ class Books:
         """
         newest: dict[str, Rate] = {}  # as compaction would have it, in the order of the last words
         for rate in known[self._looked_at :]:
+            if fault := rate.fault():  # a word that is no rate takes nothing back
+                self._alarms.append(f"restatement of {rate.key}: {fault}")
+                continue
             newest.pop(rate.key, None)
             newest[rate.key] = rate
         self._looked_at = len(known)
@@ -202,9 +205,8 @@ class Books:
 
     def _refusal(self, rate: Rate, latest_on: int, kept: int) -> str | None:
         """Why it cannot be taken, nor be a restatement that is exact."""
-        fault = rate.fault()
-        if fault or not latest_on:
-            return fault
+        if not latest_on:
+            return None
         if rate.kind in PRICES and not self.rates.active:
             return "the first price came after the first event"
         if self._is_new_ground(rate):

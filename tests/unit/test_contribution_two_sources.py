@@ -72,6 +72,32 @@ def test_of_days_behind_the_last_word_holds(restated_after: int) -> None:
         assert book.scored.alarms == []
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("last", ["core", "gl"])
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_a_word_that_is_no_rate_takes_nothing_back(
+    is_behind: bool, last: str, at_once: bool
+) -> None:
+    """`gl` says what lies beyond 100 %: what it said before holds, or what `core` said since."""
+    beyond = price("gl", 28)
+    book = Book([*PRICED, price("core", 3)] if is_behind else PRICED)
+    if is_behind:
+        book.tell(book.booked(10_000_000, day(1)))
+        book.close(day(1), day(2))
+    for n, word in enumerate([("core", 1), ("gl", 2), (last, 1 if last == "core" else 2)]):
+        book.scored.tell(price(*word))
+        if n < 2 or not at_once:
+            book.tell()
+    book.scored.tell(beyond)
+    book.tell()
+    if not is_behind:
+        book.tell(book.booked(10_000_000, day(1)))
+        book.close(day(1), day(2))
+    book.close(day(3), day(10))
+    assert earned(book) == 10 * 1_000 * (1 if last == "core" else 2)
+    assert ["is not within" in alarm for alarm in book.scored.alarms] == [True]
+
+
 def test_replay_of_two_sources_is_live(tmp_path: Path) -> None:
     found: dict[Words, Told] = {}
     for said in [(("core", 1), ("gl", 2), ("core", 3)), (("core", 1), ("gl", 2), ("core", 1))]:
