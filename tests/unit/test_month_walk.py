@@ -12,6 +12,8 @@ from services.scoring.scores.contribution.months import month_of, period_of
 from tests.ledger_bank import Bank, random_bank, stream, with_emptied
 from tests.scored import Scored, open_leaves
 from tests.unit.test_contribution_restatements import truth
+from tests.unit.test_contribution_rules import JAN, MAR, RATES, Book
+from tests.unit.test_replay_late_reference import OPENED, day
 
 EXAMPLES = int(os.environ.get("GUANXI_EXAMPLES", "12"))
 many = settings(max_examples=EXAMPLES, deadline=None)
@@ -58,3 +60,25 @@ def test_every_closed_month_is_posted_and_the_walk_changes_no_leaf(
 def test_without_the_walk_idle_accounts_have_not_posted() -> None:
     """The control: the banks of the test above do have accounts that no event settles."""
     assert any(left_open(walked(random_bank(seed), walks=False), 1) for seed in range(5))
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_use_is_posted_with_its_month_though_its_money_counts_from_a_later_one(
+    opened: bool,
+) -> None:
+    """It is the first event of its account, with or without an opening before."""
+    book = Book(RATES)
+    if opened:
+        book.tell(OPENED)
+    book.close(day(1), day(9))
+    book.tell(book.booked(-5_000, day(10), kind="card", value_on=day(70)))
+    book.close(day(10), day(31))
+    while book.scored.walk(0):
+        pass
+    posted = {(leaf.component, leaf.period): leaf.amount_minor
+              for leaf in book.scored.posted.values()}  # fmt: skip
+    assert posted.pop(("abc_txn", JAN)) == -7
+    assert posted == ({("abc_maint", JAN): -31} if opened else {})
+    book.close(day(32), day(80))
+    of_money = {key: amount for key, amount in book.leaves().items() if key[1] == "ftp"}
+    assert of_money == {("OD", "ftp", MAR, MAR): -10 * 11}  # from the 70th day on

@@ -54,9 +54,10 @@ def has_room(book: Book, account: int, second: int, until: int, day: int) -> boo
 
 
 @inlined
-def ready(book: Book, account: int, until: int, value_day: int, event: int) -> None:
-    """Settles the closed days; a new ledger begins with its first open day."""
-    ledger, begin = book.ledgers[account], max(value_day, until)
+def ready(book: Book, account: int, until: int, first: int, event: int) -> None:
+    """Settles the closed days; a new ledger begins with the first open day that it knows of: what
+    an event costs is posted with the month of its day, though its money counts from a later one."""
+    ledger, begin = book.ledgers[account], max(first, until)
     if ledger[books.SETTLED_ON] == 0:
         ledger[books.SETTLED_ON] = begin
     books.settle(book, account, until, event)
@@ -214,9 +215,10 @@ def refusal(
     until: int, event: int,
 ) -> int:  # fmt: skip
     """Settles what the event touches; says why it cannot be booked, or r.APPLIED."""
-    ready(book, account, until, value_day, event)
+    first = min(value_day, day)
+    ready(book, account, until, first, event)
     if second >= 0:
-        ready(book, second, until, value_day, event)
+        ready(book, second, until, first, event)
     if action in (r.OPENED, r.CLOSED):
         return _out_of_turn(_last_turn(book, account), action, day)
     moves_loan = action == r.INSTALMENT and second >= 0
