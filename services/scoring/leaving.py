@@ -198,7 +198,7 @@ def turn(
     behind = turns.first_behind(a.booked_on, a.last_on, turns.closed_on(a.closed_on))
     if behind > 0:
         a.closed_on = turns.after_booking(a.closed_on, behind)
-    if turns.open_since(c.last_away) < day <= kept_through(c.last_away):  # told late
+    if turns.open_since(c.last_away) <= day <= kept_through(c.last_away):  # told late
         c.last_away = kept(turns.closed_on(c.last_away), turns.open_since(c.last_away), day - 1)
     if c.silence == 0 or day > watermark:
         return n

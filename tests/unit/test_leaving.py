@@ -166,6 +166,10 @@ STORIES: dict[str, tuple[Told, list[tuple[str, int]]]] = {
          160: [closing(154)]},
         [("raised", 187)],
     ),
+    "back and left again within a day as is told late, and back": (
+        {70: [closing(70)], 100: [opening(80, "1"), closing(80, "1"), opening(100, "2")]},
+        [("raised", 130)],
+    ),
     "a closing of before a booking": ({100: [act(100, by="bank")], 110: [closing(80)]},
                                       [("raised", SILENT)]),
 }  # fmt: skip
@@ -310,6 +314,10 @@ ABSENCES: dict[str, tuple[Told, absences.Away | None]] = {
     ),
     "back, left again as is told late, and back": (
         STORIES["back, left again as is told late, and back"][0], (day(154), day(157)),
+    ),
+    "back and left again within a day as is told late, and back": (
+        STORIES["back and left again within a day as is told late, and back"][0],
+        (day(80), day(100)),
     ),
     "and left again": ({70: [closing(70)], 150: [opening(150, "1")], 170: [closing(170)]},
                        (day(170), None)),
