@@ -1,14 +1,17 @@
-"""What an alert says would end it: only what ends it sooner than if nothing happened."""
+"""What ends an alert: what it names itself, which ends it sooner than if nothing happened, and what
+staff are told that ended it."""
 
 from datetime import timedelta
 
 import msgspec
 import pytest
 
-from services.scoring import risk_plan
+from services.scoring import risk_plan, use_falls
 from services.scoring.risk_model import Goal, Linear
-from services.scoring.rules.wording import raised_text
+from services.scoring.rules.stake import additive
+from services.scoring.rules.wording import cleared_text, raised_text
 from services.scoring.signals import Signal
+from shared.events.bank import AccountClosed
 from tests import made_bank
 from tests.made_bank import BEGIN
 from tests.risk_live import Live, hand_made
@@ -38,6 +41,11 @@ class Alerted:
 
     def books(self, day: int, amount: int, kind: str, by: str = "customer") -> None:
         self.live.feed(made_bank.booked("one", "CA", day, amount, kind, by, self.live.at), b"one")
+
+    def closes_account(self, on: int) -> None:
+        day = BEGIN + timedelta(days=on)
+        fact = AccountClosed(customer_number="one", account_number="one", closed_on=day)
+        self.live.feed(made_bank.line(fact, "closed-one", day), b"one")
 
     def text(self) -> str:
         return raised_text(self.raised.rule, self.raised.terms, "CNY", self.raised.on)["en"]
@@ -123,3 +131,31 @@ def test_no_deposit_beyond_five_times_what_the_account_deals_in_is_named(
         assert alert.named["clear_deposit_minor"] == pytest.approx(scales * SCALE, rel=0.01)
     alert.books(RAISED + 1, int(1.01 * scales * SCALE), "cash_in")
     assert [one.kind for one in alert.live.close(RAISED + 1)] == ["cleared"]
+
+
+CLOSED = {"zh-CN": "账户已销户", "en": "The account was closed"}
+
+
+@pytest.mark.parametrize("told_on", [RAISED + 1, RAISED + 5], ids=["ahead", "on its day"])
+def test_an_alert_that_ends_with_its_account_says_so(told_on: int) -> None:
+    alert, closes_on = of_money_that_went(), RAISED + 5
+    assert alert.live.close_through(RAISED + 1, told_on - 1) == {}
+    alert.closes_account(closes_on)
+    found = alert.live.close_through(told_on, closes_on + 60)
+    assert [*found] == [closes_on]
+    ((ended,),) = found.values()
+    assert (ended.kind, ended.on) == ("cleared", BEGIN + timedelta(days=closes_on))
+    assert "account_closed" not in additive(ended.terms), "no term of the score"
+    for rule in (ended.rule, use_falls.RULE):
+        assert cleared_text(rule, ended.terms) == CLOSED
+
+
+def test_an_alert_that_ends_before_its_account_is_closed_does_not() -> None:
+    alert = of_money_that_went()
+    days = alert.named["clear_alone_days"]
+    alert.closes_account(RAISED + days + 1)
+    ((ended,),) = alert.live.close_through(RAISED + 1, RAISED + days + 60).values()
+    assert (ended.kind, ended.on) == ("cleared", BEGIN + timedelta(days=RAISED + days))
+    assert cleared_text(ended.rule, ended.terms)["en"] == (
+        "The risk is below the line of the warning again"
+    )

@@ -65,6 +65,8 @@ def cleared_text(rule: str, terms: Mapping[str, object]) -> Text:
         return {"zh-CN": "客户又有账户了", "en": "The customer has an account again"}
     if rule == "silence":
         return {"zh-CN": "客户又有交易了", "en": "The customer is transacting again"}
+    if "account_closed" in terms:
+        return {"zh-CN": "账户已销户", "en": "The account was closed"}
     if rule == "outflow":
         return {
             "zh-CN": "余额已接近平时水平",
