@@ -79,9 +79,9 @@ def test_the_terms_of_a_model_are_a_whole_that_sums_to_the_score():
      "May be overdrawn within 90 days; mostly for the money that goes out. "
      "A deposit of ¥23,800 would end it"),
     ("outflow_ahead", {"clear_deposit_minor": None},
-     "未来 90 天余额可能减半;主要因为资金流出。没有单一的变化可以解除",
+     "未来 90 天余额可能减半;主要因为资金流出。没有简单的办法可以解除",
      "The balance may halve within 90 days; mostly for the money that goes out. "
-     "No single change would end it"),
+     "No simple change would end it"),
     ("outflow_ahead", {"clear_deposit_minor": None, "clear_payments": 1,
                        "clear_payment_max_minor": 10_000},
      "未来 90 天余额可能减半;主要因为资金流出。客户再刷卡或取现 1 次(每次不超过 100 元)即可解除",

@@ -126,7 +126,7 @@ def test_no_deposit_beyond_five_times_what_the_account_deals_in_is_named(
     alert = Alerted("distress", base, balance=-1_000_000, money_out_short=100_000)
     if scales > 5:
         assert alert.named == {}
-        assert alert.text().endswith(". No single change would end it")
+        assert alert.text().endswith(". No simple change would end it")
     else:
         assert alert.named["clear_deposit_minor"] == pytest.approx(scales * SCALE, rel=0.01)
     alert.books(RAISED + 1, int(1.01 * scales * SCALE), "cash_in")

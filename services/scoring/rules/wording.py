@@ -158,7 +158,7 @@ def _would_end(terms: Mapping[str, int], currency: str, on: date) -> Text:
             "zh-CN": f"。若无新交易,{ends_on} 自行解除",
             "en": f". Ends by itself on {ends_on} if nothing happens",
         }
-    return {"zh-CN": "。没有单一的变化可以解除", "en": ". No single change would end it"}
+    return {"zh-CN": "。没有简单的办法可以解除", "en": ". No simple change would end it"}
 
 
 def _payments(terms: Mapping[str, int], currency: str) -> Text:
