@@ -80,10 +80,11 @@ class ScoredBank:
         self._send(fact, name, on, customer.encode(), None)
         return name
 
-    def end(self, customer: str, on: date) -> None:
-        """His account is closed."""
-        fact = AccountClosed(customer_number=customer, account_number=f"A-{customer}", closed_on=on)
-        self._send(fact, f"closed-{customer}-{on}", on, customer.encode(), None)
+    def end(self, customer: str, on: date, account: str = "") -> None:
+        """His account is closed: the usual one, or another that is named."""
+        number = account or f"A-{customer}"
+        fact = AccountClosed(customer_number=customer, account_number=number, closed_on=on)
+        self._send(fact, f"closed-{account or customer}-{on}", on, customer.encode(), None)
 
     def close(self, on: date) -> None:
         """The source has published all of this day: one copy per partition."""

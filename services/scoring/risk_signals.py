@@ -13,7 +13,14 @@ from services.scoring.partition import Partition
 from services.scoring.risk_model import Linear, NoPurchase
 from services.scoring.risk_plan import Plan, Rule
 from services.scoring.scores import account_features as af
-from services.scoring.scores import alive, linear, no_purchase, purchase_features, watching
+from services.scoring.scores import (
+    alive,
+    linear,
+    no_purchase,
+    purchase_features,
+    turns,
+    watching,
+)
 from services.scoring.scores.alive import DAY_S
 from services.scoring.scores.watching import (
     BY_ACTION,
@@ -30,6 +37,7 @@ from services.scoring.scores.watching import (
     C_RAISED,
     C_ROW,
     C_SECOND,
+    CLOSED_ON,
     HEAD,
     MOVED,
     PURCHASES,
@@ -89,6 +97,8 @@ class Writer:
         )
         if one[C_RAISED]:
             terms |= remedy.smallest(plan, of_set, one[C_METHOD], row, on)
+        elif turns.is_closed(one[C_ROW + CLOSED_ON], one[C_ON]):
+            terms["account_closed"] = 1  # not by its score
         return Signal(
             id=f"{rule.code}/{customer}/{account}/{product}/{one[C_EPISODE]}/{kind}",
             customer_number=customer,

@@ -22,7 +22,7 @@ from services.scoring.rate import Rate
 from services.scoring.records import Records
 from services.scoring.restoring import restore
 from services.scoring.risk_plan import NO_PLAN, ModelRefused, Plan, read
-from services.scoring.scores import watching
+from services.scoring.scores import turns, watching
 from services.scoring.settings import ScoringSettings
 from services.scoring.state import pack_spilled
 from services.scoring.stepping import Run
@@ -104,6 +104,7 @@ def compile_kernels(plan: Plan = NO_PLAN) -> float:
 def _explain(plan: Plan) -> None:
     """What an alert calls from outside the kernel, with a row of one booking."""
     day = date(2025, 1, 1)
+    turns.is_closed(0, day.toordinal())
     for of_set in range(len(plan.sets)):
         kind = plan.kind_of(of_set)
         row = np.zeros(watching.WORDS[kind], np.int64)

@@ -116,6 +116,23 @@ def test_the_close_of_the_day_on_which_a_number_leaves_tells_of_the_silence_of_t
     assert raised.correlationid == closing
 
 
+def test_a_closing_of_an_earlier_day_that_is_told_later_is_not_why_a_number_has_left(
+    space: Space, scoring: ServiceUnderTest, bank: ReplayedBank
+) -> None:
+    bank.open("C", "A2-C", day(30))
+    bank.close(day(LEFT - 1))
+    bank.end("C", day(LEFT))
+    taken(space, scoring, bank, LEFT, 20)
+    bank.end("C", day(LEFT - 10), "A2-C")
+    taken(space, scoring, bank, LEFT, 21)
+    assert told(space) == []
+    bank.close(day(LEFT))
+    taken(space, scoring, bank, LEFT + 1, 1)
+    assert silences(scoring) == [(midnight(LEFT), None)] == bank.replayed()
+    (raised,) = space.read("score.alerts")
+    assert raised.data.cause.id == f"closed-C-{day(LEFT)}"
+
+
 def test_an_account_that_is_changed_for_another_on_one_day_is_no_leaving(
     space: Space, scoring: ServiceUnderTest, bank: ReplayedBank
 ) -> None:

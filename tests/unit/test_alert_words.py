@@ -79,9 +79,9 @@ def test_the_terms_of_a_model_are_a_whole_that_sums_to_the_score():
      "May be overdrawn within 90 days; mostly for the money that goes out. "
      "A deposit of ¥23,800 would end it"),
     ("outflow_ahead", {"clear_deposit_minor": None},
-     "未来 90 天余额可能减半;主要因为资金流出。没有单一的变化可以解除",
+     "未来 90 天余额可能减半;主要因为资金流出。没有简单的办法可以解除",
      "The balance may halve within 90 days; mostly for the money that goes out. "
-     "No single change would end it"),
+     "No simple change would end it"),
     ("outflow_ahead", {"clear_deposit_minor": None, "clear_payments": 1,
                        "clear_payment_max_minor": 10_000},
      "未来 90 天余额可能减半;主要因为资金流出。客户再刷卡或取现 1 次(每次不超过 100 元)即可解除",
@@ -93,9 +93,22 @@ def test_the_terms_of_a_model_are_a_whole_that_sums_to_the_score():
      "2 card payments or cash withdrawals would end it"),
     ("collapse", {"clear_deposit_minor": None, "clear_payments": 3, "clear_payment_minor": 20_049,
                   "money_out": -1},
-     "未来 90 天交易可能减半;主要因为余额。客户再刷卡或取现 3 次(每次约 200 元)即可解除",
+     "未来 90 天交易可能减半;主要因为余额。客户再刷卡或取现 3 次(每次 201 元)即可解除",
      "May do half as much or less within 90 days; mostly for the balance. "
-     "3 card payments or cash withdrawals of about ¥200 would end it"),
+     "3 card payments or cash withdrawals of ¥201 each would end it"),
+    ("collapse", {"clear_deposit_minor": None, "clear_payments": 1,
+                  "clear_payment_minor": 123_456_700, "money_out": -1},
+     "未来 90 天交易可能减半;主要因为余额。客户再刷卡或取现 1 次(每次 1,234,567 元)即可解除",
+     "May do half as much or less within 90 days; mostly for the balance. "
+     "1 card payment or cash withdrawal of ¥1,234,567 would end it"),
+    ("distress", {"clear_deposit_minor": None, "clear_cash_deposit_minor": 2_379_901},
+     "未来 90 天可能透支;主要因为资金流出。存入现金 23,800 元即可解除",
+     "May be overdrawn within 90 days; mostly for the money that goes out. "
+     "A deposit of ¥23,800 in cash would end it"),
+    ("distress", {"clear_deposit_minor": None, "clear_alone_days": 9},
+     "未来 90 天可能透支;主要因为资金流出。若无新交易,2026-03-01 自行解除",
+     "May be overdrawn within 90 days; mostly for the money that goes out. "
+     "Ends by itself on 2026-03-01 if nothing happens"),
     ("no_purchase", {"clear_purchases": 1, "clear_purchase_minor": 5_321, "silence": 3_000_000},
      "未来 90 天可能不再消费,最后一次消费在 2026-02-17;主要因为近来没有动静"
      "。再消费 1 次(每次约 53 元)即可解除",

@@ -163,6 +163,8 @@ FIGURES = {  # of scores, and the terms of alerts
     "clear_payment_max_minor": N_("Each of at most"),
     "clear_actions": N_("Transactions that would end it"),
     "clear_deposit_minor": N_("Deposit that would end it"),
+    "clear_cash_deposit_minor": N_("Deposit in cash that would end it"),
+    "clear_alone_days": N_("Days from the alert until it ends by itself"),
 }
 # Terms of a model's score are millionths of its logit, of a process parts of the risk.
 UNITS = {

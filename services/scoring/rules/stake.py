@@ -11,7 +11,7 @@ MILLION = 1_000_000
 OF_A_MODEL = frozenset({"no_purchase", "collapse", "outflow_ahead", "distress", "use_falls"})
 FINDINGS = frozenset({"use_falls"})  # shown with advice: no work comes of them alone
 _BESIDE = frozenset(  # what a model's alert tells beside its terms
-    {"silent_days", "horizon_days", "pace_milli", "usual_pace_milli"}
+    {"silent_days", "horizon_days", "pace_milli", "usual_pace_milli", "account_closed"}
 )
 
 

@@ -38,7 +38,7 @@ def raised_text(
 ) -> Text:
     """Why the alert began on this day, and what would end it. `left_numbers`: how many numbers of
     the party had no account then."""
-    ending = _would_end(terms, currency)
+    ending = _would_end(terms, currency, on)
     if rule == "silence":
         return _silence(terms, ending, on, left_numbers)
     if rule == "outflow":
@@ -65,6 +65,8 @@ def cleared_text(rule: str, terms: Mapping[str, object]) -> Text:
         return {"zh-CN": "客户又有账户了", "en": "The customer has an account again"}
     if rule == "silence":
         return {"zh-CN": "客户又有交易了", "en": "The customer is transacting again"}
+    if "account_closed" in terms:
+        return {"zh-CN": "账户已销户", "en": "The account was closed"}
     if rule == "outflow":
         return {
             "zh-CN": "余额已接近平时水平",
@@ -122,12 +124,12 @@ def _of_model(rule: str, terms: Mapping[str, int], currency: str, on: date) -> T
     against = next((code for code, value in additive(terms).items() if value > 0), None)
     if against in TERMS:
         zh, en = f"{zh};主要因为{TERMS[against][0]}", f"{en}; mostly for {TERMS[against][1]}"
-    ending = _would_end(terms, currency)
+    ending = _would_end(terms, currency, on)
     return {"zh-CN": zh + ending["zh-CN"], "en": en + ending["en"]}
 
 
-def _would_end(terms: Mapping[str, int], currency: str) -> Text:
-    """The smallest change that would end it."""
+def _would_end(terms: Mapping[str, int], currency: str, on: date) -> Text:
+    """The smallest change that would end it, or when it ends by itself before any would."""
     if "clear_purchases" in terms:
         times, usual = terms["clear_purchases"], terms["clear_purchase_minor"]
         return {
@@ -142,31 +144,45 @@ def _would_end(terms: Mapping[str, int], currency: str) -> Text:
         }
     if "clear_payments" in terms:
         return _payments(terms, currency)
-    if "clear_deposit_minor" in terms:
-        whole = -(-terms["clear_deposit_minor"] // 100)  # up: a little less would not do
-        unit = "元" if currency == "CNY" else currency
+    for code, zh, en in (("clear_deposit_minor", "", ""),
+                         ("clear_cash_deposit_minor", "现金", " in cash")):  # fmt: skip
+        if code in terms:
+            least_zh, least_en = _whole(terms[code], currency)
+            return {
+                "zh-CN": f"。存入{zh} {least_zh}即可解除",
+                "en": f". A deposit of {least_en}{en} would end it",
+            }
+    if "clear_alone_days" in terms:
+        ends_on = on + timedelta(days=terms["clear_alone_days"])
         return {
-            "zh-CN": f"。存入 {whole:,} {unit}即可解除",
-            "en": f". A deposit of {money_en(100 * whole, currency)} would end it",
+            "zh-CN": f"。若无新交易,{ends_on} 自行解除",
+            "en": f". Ends by itself on {ends_on} if nothing happens",
         }
-    return {"zh-CN": "。没有单一的变化可以解除", "en": ". No single change would end it"}
+    return {"zh-CN": "。没有简单的办法可以解除", "en": ". No simple change would end it"}
 
 
 def _payments(terms: Mapping[str, int], currency: str) -> Text:
     """By card or in cash: to the scores that is what he does himself, a transfer is not."""
     times, zh, en = terms["clear_payments"], "", ""
     if "clear_payment_minor" in terms:
-        usual = terms["clear_payment_minor"]
-        zh, en = f"(每次约 {money_zh(usual, currency)})", f" of about {money_en(usual, currency)}"
+        amount_zh, amount_en = _whole(terms["clear_payment_minor"], currency)
+        zh, en = f"(每次 {amount_zh})", f" of {amount_en}" + (" each" if times > 1 else "")
     elif "clear_payment_max_minor" in terms:
-        most = terms["clear_payment_max_minor"]
-        zh = f"(每次不超过 {money_zh(most, currency)})"
-        en = f" of at most {money_en(most, currency)}"
+        most_zh, most_en = _whole(terms["clear_payment_max_minor"], currency)
+        zh, en = f"(每次不超过 {most_zh})", f" of at most {most_en}"
     cash = "cash withdrawal" if times == 1 else "cash withdrawals"
     return {
         "zh-CN": f"。客户再刷卡或取现 {times} 次{zh}即可解除",
         "en": f". {_many(times, 'card payment')} or {cash}{en} would end it",
     }
+
+
+def _whole(minor: int, currency: str) -> tuple[str, str]:
+    """What must be kept to, in both languages: no rounding but up to whole units, for a little less
+    would not do."""
+    whole = -(-minor // 100)
+    unit = "元" if currency == "CNY" else currency
+    return f"{whole:,} {unit}", money_en(100 * whole, currency)
 
 
 def _many(times: int, what: str) -> str:
