@@ -88,13 +88,9 @@ HELD = "select count(*) from alerts_held"
 
 def let_go(room: Room) -> None:
     """A worker tells a total of where it is when it has nothing else to do."""
-
-    def step() -> None:
-        room.scoring.drain()
-        compared(room.scoring)
-        assert rows(room.scoring, HELD) == [(0,)]
-
-    patiently(step)
+    room.scoring.drain()
+    compared(room.scoring)
+    assert rows(room.scoring, HELD) == [(0,)]
 
 
 def stop_workers(room: Room) -> None:
