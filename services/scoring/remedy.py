@@ -15,6 +15,7 @@ from services.scoring.scores import looking, purchase_features, watching
 from services.scoring.scores.activity import EVENT
 from services.scoring.scores.watching import (
     C_METHOD,
+    CLOSED_ON,
     DUE,
     HEAD,
     PROCESS,
@@ -173,10 +174,12 @@ def _clears(  # noqa: PLR0917 - of one call
 
 
 def _alone_after(plan: Plan, of_set: int, method: int, row: Ints, on: int) -> int:
-    """After how many days the worker's own looks end it where nothing happens; 0: they do not."""
+    """After how many days the worker's own looks end it where nothing happens; 0: they do not. A
+    closing that is told ahead is left out: what an alert says is the same if it is told later."""
     watched = Watched(plan)
     watched.places[0], watched.heads[0] = (0, of_set, 0), -1
     watched.pool[: len(row)], watched.pool[DUE], watched.looks[0] = row, on, on
+    watched.pool[CLOSED_ON] = 0
     watch, one, no_other = watched.watch(), np.zeros(1, np.int64), np.full(1, -1)
     while 0 < (day := int(watched.pool[DUE])) <= on + ALONE_MAX:
         watched.written[0] = 0

@@ -24,7 +24,7 @@ SCALE = 1_542_984  # what then is left of the money that came in, as it has deca
 class Alerted:
     """The one alert of a rule of so much weight on each feature, and what comes after it."""
 
-    def __init__(self, goal: Goal, base: int, **weights: int) -> None:
+    def __init__(self, goal: Goal, base: int, *, closes_on: int = 0, **weights: int) -> None:
         model = hand_made("CA")
         (score,) = (one for one in model.scores if one.goal == goal)
         linear = score.methods["linear"]
@@ -35,6 +35,8 @@ class Alerted:
         self.live = Live(risk_plan.plan_of(msgspec.structs.replace(model, scores=(score,))))
         for day, amount, kind in BEFORE:
             self.books(day, amount, kind, "bank")
+        if closes_on:
+            self.closes_account(closes_on)
         ((self.raised,),) = self.live.close_through(0, RAISED).values()
         self.named = {code: value for code, value in self.raised.terms.items()
                       if code.startswith("clear_")}  # fmt: skip
@@ -51,9 +53,9 @@ class Alerted:
         return raised_text(self.raised.rule, self.raised.terms, "CNY", self.raised.on)["en"]
 
 
-def of_money_that_went() -> Alerted:
+def of_money_that_went(closes_on: int = 0) -> Alerted:
     """A warning of what has gone out of late: it goes by with the days."""
-    return Alerted("distress", -13_000_000, money_out_short=1_000_000)
+    return Alerted("distress", -13_000_000, money_out_short=1_000_000, closes_on=closes_on)
 
 
 @pytest.mark.parametrize("pays", [False, True])
@@ -72,6 +74,13 @@ def test_an_alert_that_ends_by_itself_names_that_day_and_no_change_that_delays_i
         if found := alert.live.close(day):
             ended[day] = found
     assert list(ended) == ([] if pays else [RAISED + days]), "payments only delay it"
+
+
+def test_a_closing_that_is_told_ahead_changes_nothing_of_what_an_alert_says() -> None:
+    """One source may tell it before the others have come to the day of the alert."""
+    known = of_money_that_went(closes_on=RAISED + 2)
+    assert known.raised.terms == of_money_that_went().raised.terms
+    assert known.live.close_through(RAISED + 1, RAISED + 60).keys() == {RAISED + 2}
 
 
 @pytest.mark.parametrize(("base", "ends_sooner"), [(-26_500_000, True), (-26_000_000, False)])
