@@ -118,11 +118,11 @@ def _measure(
         tempfile.TemporaryDirectory() as name,
         query_room(found, PARTITIONS) as (space, service),
     ):
-        database, schema = service.database, service.database.settings.schema_name
+        database = service.database
         service.listener.source.close()  # the processes have their own
         make_parties(database, [f"C{n:07d}" for n in range(customers)])
         running = [
-            start(found, space, schema, "listen", Path(name) / f"{n}.log") for n in range(members)
+            start(service, "listen", Path(name) / f"{n}.log") for n in range(members)
         ]
         try:
             wait_placed(space, service, members)
@@ -131,7 +131,7 @@ def _measure(
             before = _written(database)
             for one in running:
                 one.send_signal(signal.SIGSTOP)
-            vacuum(found, schema)
+            vacuum(service.runtime.settings)
             asyncio.run(preload(space, lag, PARTITIONS))
             processes = [psutil.Process(one.pid) for one in running]
             cpu = cpu_s(*processes)

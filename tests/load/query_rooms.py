@@ -21,6 +21,7 @@ from services.scoring.open_leaf import COLUMNS
 from services.scoring.rows import KIND_CUSTOMER, LEDGER_WORDS
 from services.scoring.state import accounts_at, kind_of
 from shared.db import Database
+from shared.settings import Settings
 from shared.testing.servers import Servers
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
@@ -47,15 +48,16 @@ def query_room(found: Servers, partitions: int) -> Iterator[tuple[Space, Service
         space.close()
 
 
-def start(found: Servers, space: Space, schema: str, role: str, log: Path) -> Forked:
+def start(service: ServiceUnderTest, role: str, log: Path) -> Forked:
     """A role of scoring as a process, as in production: `listen` has the jobs, `relay`."""
+    own = service.runtime.settings
     settings = {
         "GUANXI_ENVIRONMENT": "local",
-        "GUANXI_KAFKA": found.kafka,
-        "GUANXI_DATABASE": found.database,
-        "GUANXI_REDIS": found.redis,
-        "GUANXI_TOPIC_PREFIX": space.prefix,
-        "GUANXI_DB_SCHEMA": schema,
+        "GUANXI_KAFKA": own.kafka,
+        "GUANXI_DATABASE": own.database,
+        "GUANXI_REDIS": own.redis,
+        "GUANXI_TOPIC_PREFIX": own.topic_prefix,
+        "GUANXI_DB_SCHEMA": own.schema_name,
         "GUANXI_HTTP_PORT": str(free_port()),
         # Who is stopped while a topic is filled stays a member: else it joins again in the figure.
         "GUANXI_SESSION_TIMEOUT_S": "600",
@@ -101,9 +103,10 @@ def make_parties(database: Database, numbers: list[str]) -> None:
         )
 
 
-def vacuum(found: Servers, schema: str) -> None:
+def vacuum(settings: Settings) -> None:
     """As a bank's tables are that were there before: the planner knows them."""
-    engine = create_engine(make_url(found.database), isolation_level="AUTOCOMMIT")
+    schema = settings.schema_name
+    engine = create_engine(make_url(settings.database), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         tables = connection.execute(
             text("select tablename from pg_tables where schemaname = :schema"), {"schema": schema}

@@ -203,7 +203,7 @@ class Flow:
         try:
             first = waiting.noted(self.first)
             await self._sent(producer, list(ticks_of(producer, first, FILL_RATE)))
-            vacuum(self.space.servers, self.service.runtime.settings.schema_name)
+            vacuum(self.service.runtime.settings)
             for rate in rates:
                 events = waiting.noted(islice(self.records, rate * seconds))
                 ticks = list(ticks_of(producer, events, rate))
@@ -304,10 +304,8 @@ def main(
             started = [space.start(f"w{n}", **settings) for n in range(workers)]
             for worker in started:
                 worker.wait_ready(180)
-            schema = service.runtime.settings.schema_name
             running = [
-                start(found, query, schema, role, folder / f"{role}.log")
-                for role in ("listen", "relay")
+                start(service, role, folder / f"{role}.log") for role in ("listen", "relay")
             ]
             wait_placed(query, service)
             loaded = Preloaded(sum(paces) * seconds, {}, {}, 0.0)
