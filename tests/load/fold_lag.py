@@ -121,9 +121,7 @@ def _measure(
         database = service.database
         service.listener.source.close()  # the processes have their own
         make_parties(database, [f"C{n:07d}" for n in range(customers)])
-        running = [
-            start(service, "listen", Path(name) / f"{n}.log") for n in range(members)
-        ]
+        running = [start(service, "listen", Path(name) / f"{n}.log") for n in range(members)]
         try:
             wait_placed(space, service, members)
             asyncio.run(preload(space, bank, PARTITIONS))

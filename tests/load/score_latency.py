@@ -304,9 +304,7 @@ def main(
             started = [space.start(f"w{n}", **settings) for n in range(workers)]
             for worker in started:
                 worker.wait_ready(180)
-            running = [
-                start(service, role, folder / f"{role}.log") for role in ("listen", "relay")
-            ]
+            running = [start(service, role, folder / f"{role}.log") for role in ("listen", "relay")]
             wait_placed(query, service)
             loaded = Preloaded(sum(paces) * seconds, {}, {}, 0.0)
             today = datetime.now(UTC).astimezone(service.runtime.settings.zone).date()
