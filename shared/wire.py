@@ -294,7 +294,8 @@ class Broker:
                 bootstrap_servers=self._settings.kafka.split(","),
                 client_id=f"{self._settings.service}-questions",
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
-                **READS,
+                # An end is behind all that the broker has acknowledged: a fence is to cover it.
+                **READS | {"isolation_level": "read_uncommitted"},
             )
         return self._consumer
 
@@ -311,16 +312,14 @@ def read_span(
         max_partition_fetch_bytes=4 << 20,
         **READS,
     )
+    read_compiled(consumer)
     try:
         consumer.assign([tp])
         consumer.seek(tp, begin)
         while consumer.position(tp) < end:
             polled = consumer.poll(timeout_ms=500, max_records=records_max).get(tp, ())
-            records = [
-                Record(topic, partition, r.offset, r.key, r.value, r.timestamp)
-                for r in polled
-                if r.offset < end
-            ]
+            records = [Record(topic, partition, r.offset, r.key, r.value, r.timestamp)
+                       for r in polled if r.offset < end and r.timestamp != PASSED_MS]  # fmt: skip
             if records:
                 yield records
     finally:

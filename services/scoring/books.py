@@ -145,13 +145,16 @@ class Books:
         walked, or is refused, with an alarm, when they no longer hold what it takes.
         """
         newest: dict[str, Rate] = {}  # as compaction would have it, in the order of the last words
+        faults: dict[str, str] = {}  # of words that are no rates, and were not corrected since
         for rate in known[self._looked_at :]:
-            if fault := rate.fault():  # a word that is no rate takes nothing back
-                self._alarms.append(f"restatement of {rate.key}: {fault}")
+            if fault := rate.fault():  # it takes nothing back
+                faults[rate.key] = fault
                 continue
+            faults.pop(rate.key, None)
             newest.pop(rate.key, None)
             newest[rate.key] = rate
         self._looked_at = len(known)
+        self._alarms += [f"restatement of {key}: {fault}" for key, fault in faults.items()]
         if not newest:
             return
         booked, kept = self._bounds(watermark)

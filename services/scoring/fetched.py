@@ -55,6 +55,10 @@ class Batch:
         begin = self._begin + DefaultRecordBase.ATTRIBUTES_OFFSET
         return bool(crc32c(memoryview(self._text)[begin : self._end]) == self._batch.crc)
 
+    def has_records(self) -> bool:
+        """Compaction leaves the batch of a marker, but may take the marker out of it."""
+        return bool(_HEADER.unpack_from(self._text, self._begin)[-1])
+
     def __next__(self) -> Any:
         return next(self._batch)  # of a control batch aiokafka reads the one record itself
 
@@ -132,6 +136,9 @@ class PartitionRecords(fetching.PartitionRecords):  # type: ignore[misc]
 
     def _consumer_record(self, tp: Any, record: Records) -> Records:
         return record.since(self.next_fetch_offset)
+
+    def _contains_abort_marker(self, batch: Batch) -> bool:
+        return batch.has_records() and bool(super()._contains_abort_marker(batch))
 
     def take(self, most: int | None) -> tuple[Share, bool]:
         """The next records, at most so many; and whether there are no more."""

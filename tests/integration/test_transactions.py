@@ -4,6 +4,8 @@ aborted, and its position goes past the markers."""
 import asyncio
 from datetime import UTC, date, datetime
 
+from aiokafka import AIOKafkaProducer
+
 from shared import positions
 from shared.events import wrap
 from shared.events.envelope import encode
@@ -38,3 +40,27 @@ def test_a_listener_applies_what_was_committed_and_comes_to_the_end(
     assert (line["applied"], line["passed"], line["difference"]) == (3, 4 + 2, 0)
     read = read_span(ledger.database.settings, "bank.events", part, 5 + 4)
     assert [r.offset for records in read for r in records] == [0, 1, 5]
+
+
+def test_a_fence_covers_what_was_acknowledged_behind_an_open_transaction(
+    space: Space, ledger: ServiceUnderTest
+) -> None:
+    """Nobody reads it yet: a reminder waits for it all the same."""
+    part = partition_of(b"C1", space.partitions["bank.events"])
+    topic, kafka = space.prefix + "bank.events", space.servers.kafka
+
+    async def scenario() -> tuple[int, int]:
+        slow = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=topic + "-slow")
+        await slow.start()
+        try:
+            async with slow.transaction():
+                key, value = _of_ledger(0)
+                await slow.send_and_wait(topic, key=key, value=value, partition=part)
+                space.sender.send("bank.events", *_of_ledger(1), part).result(10)
+                read = await asyncio.to_thread(ledger.listener.source.end_offsets, ["bank.events"])
+                fence = await asyncio.to_thread(ledger.runtime.end_offsets, "bank.events")
+            return read["bank.events", part], fence[part]
+        finally:
+            await slow.stop()
+
+    assert asyncio.run(scenario()) == (0, 2)

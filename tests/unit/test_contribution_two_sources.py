@@ -98,6 +98,15 @@ def test_a_word_that_is_no_rate_takes_nothing_back(
     assert ["is not within" in alarm for alarm in book.scored.alarms] == [True]
 
 
+def test_a_word_that_is_no_rate_and_was_corrected_is_no_alarm() -> None:
+    """Each worker that takes over a partition hears both again, until the broker lets one go."""
+    book = Book(PRICED)
+    for on in (28, 2):
+        book.scored.tell(price("gl", on))
+    book.tell()
+    assert book.scored.alarms == []
+
+
 def test_replay_of_two_sources_is_live(tmp_path: Path) -> None:
     found: dict[Words, Told] = {}
     for said in [(("core", 1), ("gl", 2), ("core", 3)), (("core", 1), ("gl", 2), ("core", 1))]:

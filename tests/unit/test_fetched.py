@@ -157,6 +157,13 @@ def test_a_share_of_markers_alone_moves_the_position() -> None:
     assert not shares_of(b"", 100, None)[0]
 
 
+def test_a_marker_that_compaction_emptied_is_passed() -> None:
+    """The broker keeps its batch while it knows the producer."""
+    text = batch_of(100, [], kind=MARKER, last=0) + batch_of(101, [(0, b"k", b"v", [])])
+    (share,) = shares_of(text, 100, None)
+    assert ([r.offset for r in share], share.accounted, share.end) == ([101], 2, 102)
+
+
 def test_of_a_share_what_was_read_before_is_left_out() -> None:
     line = (b"k", b"v", [])
     text = batch_of(100, [(0, *line), (1, *line), (2, *line)], kind=TRANSACTIONAL)  # aborted
