@@ -4,6 +4,7 @@ first account that has a ledger."""
 
 import threading
 from bisect import bisect_right
+from collections.abc import Iterable
 
 import numpy as np
 import structlog
@@ -109,6 +110,11 @@ class Log:
                     and state.place_of(known.value or b"") <= state.place_of(value)
                 ):
                     self._newest[key] = record
+
+    def of(self, numbers: Iterable[str]) -> list[Record]:
+        """Those of these customers; of who has none there is none."""
+        keys = [number.encode() for number in numbers]
+        return [self._newest[key] for key in keys if key in self._newest]
 
     def after(self, number: str, many: int) -> tuple[list[Record], bool]:
         """The records of the customers that follow a number, and whether these are the last."""

@@ -11,13 +11,16 @@ import threading
 from sqlalchemy import text
 
 from services.scoring.commands import alerts, parties
+from services.scoring.commands.fold import fold_state
 from services.scoring.commands.rounds import alone, rounds
 from services.scoring.held_tables import AlertsHeldRow
+from services.scoring.roller import Log
 from shared import positions
 from shared.db import Tx
 from shared.runtime import Runtime
 
-TOPICS = ("scoring.signals", "scoring.state")
+TOPICS = ("scoring.leaves", "scoring.signals", "scoring.state")
+REFUSALS = "scoring.dead"  # of all partitions in one: what waits again is out of the event store
 ROUND_S = 1.0
 NUMBERS = 200  # of one transaction: a fold of them waits for no more
 THERE = text(
@@ -36,6 +39,13 @@ NEXT = text(
      where partition = :partition and customer_number > :after order by 1 limit :many
     """
 )
+# Their records seemed older than what was folded before: the last event is refused now.
+STALE = text(
+    """
+    update customer_state set position = -1
+     where customer_number = any(:numbers) and state_offset = -1 returning customer_number
+    """
+)
 DROP = text("delete from signals where customer_number = any(:numbers) and of_before")
 
 
@@ -50,7 +60,8 @@ class AlertsAnew:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._ends: dict[int, dict[str, int]] = {}  # of a partition, by topic
+        self._ends: dict[int, dict[tuple[str, int], int]] = {}  # of a partition, by place
+        self._log: tuple[int, Log] | None = None  # of the partition that was read last
 
     def step(self) -> bool:
         """Some numbers of one partition; False: nothing can be compared now."""
@@ -60,33 +71,41 @@ class AlertsAnew:
         for number in there:
             if self._is_read(number):
                 with self._runtime.database.transaction() as tx:
-                    return alone(tx, "alerts_anew") and _compare(tx, number)
+                    return alone(tx, "alerts_anew") and self._compare(tx, number)
         return False
 
     def _is_read(self, number: int) -> bool:
         if number not in self._ends:
             self._ends[number] = {
-                topic: self._runtime.end_offsets(topic).get(number, 0) for topic in TOPICS
+                (topic, of): self._runtime.end_offsets(topic).get(of, 0)
+                for topic, of in (*((topic, number) for topic in TOPICS), (REFUSALS, 0))
             }
         with self._runtime.database.read() as session:
-            return all(positions.passed(session, topic, {number: end})
-                       for topic, end in self._ends[number].items())  # fmt: skip
+            return all(positions.passed(session, topic, {of: end})
+                       for (topic, of), end in self._ends[number].items())  # fmt: skip
 
-
-def _compare(tx: Tx, partition: int) -> bool:
-    held = tx.session.get(AlertsHeldRow, partition)
-    if held is None:
-        return False  # another process has done it
-    asked = {"partition": partition, "after": held.after_number, "many": NUMBERS}
-    numbers = tx.session.execute(NEXT, asked).scalars().all()
-    if not numbers:
-        tx.session.delete(held)
+    def _compare(self, tx: Tx, partition: int) -> bool:
+        held = tx.session.get(AlertsHeldRow, partition)
+        if held is None:
+            return False  # another process has done it
+        asked = {"partition": partition, "after": held.after_number, "many": NUMBERS}
+        numbers = tx.session.execute(NEXT, asked).scalars().all()
+        if not numbers:
+            tx.session.delete(held)
+            self._log = None
+            return True
+        party_of = parties.hold_numbers(tx, numbers)
+        touched = {party for party in party_of.values() if party is not None}
+        parties.lock_parties(tx, touched)
+        if stale := tx.session.execute(STALE, {"numbers": list(numbers)}).scalars().all():
+            fold_state(tx, self._read(partition).of(stale))
+        held.after_number = numbers[-1]
+        tx.session.flush()  # these are held no more
+        tx.session.execute(DROP, {"numbers": list(numbers)})
+        alerts.refresh(tx, alerts.with_signals_or_alerts(tx, touched))
         return True
-    party_of = parties.hold_numbers(tx, numbers)
-    touched = {party for party in party_of.values() if party is not None}
-    parties.lock_parties(tx, touched)
-    held.after_number = numbers[-1]
-    tx.session.flush()  # these are held no more
-    tx.session.execute(DROP, {"numbers": list(numbers)})
-    alerts.refresh(tx, alerts.with_signals_or_alerts(tx, touched))
-    return True
+
+    def _read(self, partition: int) -> Log:
+        if self._log is None or self._log[0] != partition:
+            self._log = partition, Log(self._runtime, partition)
+        return self._log[1]
