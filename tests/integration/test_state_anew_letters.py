@@ -117,8 +117,7 @@ def test_an_event_that_was_given_up_stays_so_though_its_rate_has_come(room: Room
     room.workers.publish([other])
     room.settle()
     given_up, _ = room.letters()
-    said = {"reason": "the bank took it back"}
-    assert room.ops.post(f"/ops/{given_up['path']}/discard", data=said).status_code == 200
+    assert room.discard(given_up) == 200
     room.workers.describe(SA)
     made_anew(room, customers=1)
     first = room.start("b")
@@ -152,8 +151,7 @@ def test_a_letter_that_was_given_up_stays_so_and_what_was_not_sent_yet_is_not_se
     room.workers.publish([waits])
     room.settle()
     given_up, other = room.letters()
-    said = {"reason": "the bank took it back"}
-    assert room.ops.post(f"/ops/{given_up['path']}/discard", data=said).status_code == 200
+    assert room.discard(given_up) == 200
     for worker in room.workers.workers:
         worker.stop()
     assert room.replay(other) == 202

@@ -62,8 +62,7 @@ def test_each_step_that_was_left_out_is_said_and_nothing_is_taken_back(
     room.workers.publish([closed(day(16))])
     room.settle()
     (letter,) = room.letters()
-    said = {"reason": "the bank took it back"}
-    assert room.ops.post(f"/ops/{letter['path']}/discard", data=said).status_code == 200
+    assert room.discard(letter) == 200
     of_the_room(room, monkeypatch)
     before = kept()
     assert all(before)

@@ -72,6 +72,10 @@ class Room:
     def replay(self, letter: dict[str, Any]) -> int:
         return int(self.ops.post(f"/ops/{letter['path']}/replay").status_code)
 
+    def discard(self, letter: dict[str, Any]) -> int:
+        said = {"reason": "the bank took it back"}
+        return int(self.ops.post(f"/ops/{letter['path']}/discard", data=said).status_code)
+
     def send_inputs_again(self) -> int:
         """What a relay does that dies before it has deleted what it sent."""
         found = self.workers.read("scoring.inputs")

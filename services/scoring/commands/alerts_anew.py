@@ -56,7 +56,8 @@ def compare_alerts(runtime: Runtime, stop: threading.Event) -> None:
 
 
 class AlertsAnew:
-    """Works in steps. Between them it remembers how far is to be read; all else is in tables."""
+    """Works in steps. Between them it remembers how far is to be read and what it has read of the
+    worker's rows; all else is in tables."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
