@@ -1,6 +1,7 @@
 """A bank system that publishes by a transactional producer: markers take offsets of the log."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
 
@@ -23,5 +24,24 @@ async def publish_in_transactions(
                 await producer.abort_transaction()
             else:
                 await producer.commit_transaction()
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def open_transaction(
+    kafka: str, topic: str, message: Message, lasts_s: float = 60
+) -> AsyncIterator[AIOKafkaProducer]:
+    """The message is acknowledged; its transaction ends by the caller, or by the broker."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, transactional_id=topic + "-slow",
+        transaction_timeout_ms=int(lasts_s * 1000),
+    )  # fmt: skip
+    await producer.start()
+    try:
+        await producer.begin_transaction()
+        key, value = message
+        await producer.send_and_wait(topic, key=key, value=value, partition=0)
+        yield producer
     finally:
         await producer.stop()

@@ -15,7 +15,7 @@ put that right.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -50,7 +50,7 @@ class Driver:
         *,
         generation: Callable[[], int],
         writers: dict[str, Any],
-        catch_up: Callable[[], Any],
+        catch_up: Callable[[Callable[[], bool]], Awaitable[bool]],
         fatal: Callable[[str], Any],
         delivered: Callable[[Any, int, int, int], None],
         has_events: Callable[[int], bool],
@@ -193,6 +193,9 @@ class Driver:
         if replays:
             await self._round_of_inputs(replays, generation)
 
+    def _is_leaving(self) -> bool:
+        return self._leaving
+
     def _latest_day(self) -> int:
         return columns.latest_day(self._clock.bank_now().astimezone(self._clock.zone))
 
@@ -201,8 +204,10 @@ class Driver:
         of_each = {partition: _joined(shares) for partition, shares in events.items()}
         # Of the others came only markers of transactions, and what these have aborted.
         of_each = {partition: records for partition, records in of_each.items() if records}
-        if not all(self.engine.partition(number).latest_on for number in of_each):
-            await self._catch_up()  # the first events settle whether there is a contribution
+        # The first events settle whether there is a contribution.
+        is_first = not all(self.engine.partition(number).latest_on for number in of_each)
+        if is_first and not await self._catch_up(self._is_leaving):
+            return
         if not await self._restate(list(of_each)) or self._generation() != generation:
             return
         batches = [
@@ -212,7 +217,8 @@ class Driver:
         if any(b.columns.waiting or b.columns.closes or b.begins_day() for b in batches):
             # A close takes effect by the sources, rates and rules that were published before it,
             # the first event of a day by the rates: what a use costs holds from days to come only.
-            await self._catch_up()
+            if not await self._catch_up(self._is_leaving):
+                return
             if not await self._restate(list(of_each)) or self._generation() != generation:
                 return
             batches = [self.engine.reread(batch) for batch in batches]
@@ -238,7 +244,8 @@ class Driver:
 
     async def _round_of_inputs(self, replays: dict[int, list[Any]], generation: int) -> None:
         """Steps inputs. They move no position of `bank.events`: each row has their sequence."""
-        await self._catch_up()  # an event that waited for a rate comes again when it is there
+        if not await self._catch_up(self._is_leaving):
+            return  # else an event that waited for a rate comes again when it is there
         numbers = [number for number in replays if self._has_events(number)]
         if not await self._restate(numbers) or self._generation() != generation:
             return

@@ -12,6 +12,7 @@ __all__ = [
     "MESSAGES",
     "MONTH_LEFT",
     "POSITION",
+    "REFERENCE_WAITS",
     "RESTATED_ROWS",
     "RESTATING",
     "REWINDS",
@@ -46,6 +47,11 @@ SOURCE_HELD = Gauge(
     "guanxi_source_closes_held",
     "Closes of a source that wait for a day before them, in the partition with most",
     ["source"],
+)
+REFERENCE_WAITS = Gauge(
+    "guanxi_worker_reference_waits_seconds",
+    "So long a round waits for an open transaction of Kafka; 0: none does",
+    ["topic"],
 )
 INPUTS_APART = Counter(
     "guanxi_worker_inputs_apart_total", "Shares of inputs that wait: their events are elsewhere"

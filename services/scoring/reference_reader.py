@@ -6,6 +6,8 @@ left out, one that is dated in the future of the bank waits until the bank's day
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -13,6 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from services.scoring.engine import Engine
+from services.scoring.metrics import REFERENCE_WAITS
 from services.scoring.rate import lacking
 from services.scoring.reference import placed, tell
 from shared.clock import Clock
@@ -24,6 +27,31 @@ log = structlog.get_logger()
 
 TOPICS = ("bank.reference", "scoring.rules")
 _POLL_MS = 50
+_SAY_S = 5.0  # so long a reader waits before it says so, and again
+
+
+class _Waits:
+    """Tells how long a topic does not move."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._at = -1
+        self._since = self._said = 0.0
+
+    def note(self, at: int, end: int) -> None:
+        """Where a reader stands, and where it has to come to."""
+        now = time.monotonic()
+        if at != self._at:
+            self._at, self._since, self._said = at, now, now
+        REFERENCE_WAITS.labels(self._topic).set(now - self._since)
+        if now - self._said >= _SAY_S:
+            self._said = now
+            log.warning("reference_stands", topic=self._topic, at=at, end=end,
+                        seconds=round(now - self._since),
+                        why="a transaction is open there, or the broker is away")  # fmt: skip
+
+    def end(self) -> None:
+        REFERENCE_WAITS.labels(self._topic).set(0)
 
 
 class ReferenceReader:
@@ -43,29 +71,55 @@ class ReferenceReader:
         self._lacking: set[str] = set()  # what was said of rates
         self._looked_at = 0  # so many rates
         self._consumer: AIOKafkaConsumer | None = None
+        self._uncommitted: AIOKafkaConsumer | None = None  # only asked where the logs end
         self._lock = asyncio.Lock()
 
     async def catch_up(self) -> None:
-        """Applies everything up to the ends that the topics have now."""
+        """Applies everything that is committed by now: more no state that is recovered lived by."""
         async with self._lock:
             consumer = await self._started()
-            ends = await consumer.end_offsets(self._places)
-            window = window_at(self._clock.bank_now(), self._clock.zone, {})
-            early, self._early = self._early, []
-            for one in early:
-                self._take(one, window)
-            for place, topic in self._topics.items():
-                if await consumer.position(place) >= ends[place]:
-                    continue
-                consumer.resume(place)
-                while await consumer.position(place) < ends[place]:
+            await self._read_to(await consumer.end_offsets(self._places), lambda: False)
+
+    async def catch_up_with_acknowledged(self, given_up: Callable[[], bool]) -> bool:
+        """Applies everything that the broker has acknowledged by now.
+
+        A system that commits is told so before the marker is written, and of one transaction each
+        partition has its own: a close may be read before the rate that was published before it. So
+        what is behind an open transaction is waited for. How long one lasts Kafka bounds; nobody
+        who leaves partitions waits for that. False: given up.
+        """
+        async with self._lock:
+            asked = await self._asked()
+            return await self._read_to(await asked.end_offsets(self._places), given_up)
+
+    async def _read_to(
+        self, ends: dict[TopicPartition, int], given_up: Callable[[], bool]
+    ) -> bool:
+        consumer = await self._started()
+        window = window_at(self._clock.bank_now(), self._clock.zone, {})
+        early, self._early = self._early, []
+        for one in early:
+            self._take(one, window)
+        for place, topic in self._topics.items():
+            if await consumer.position(place) >= ends[place]:
+                continue
+            waits = _Waits(topic)
+            consumer.resume(place)
+            try:
+                while (at := await consumer.position(place)) < ends[place]:
+                    if given_up():
+                        return False
+                    waits.note(at, ends[place])
                     polled = await consumer.getmany(place, timeout_ms=_POLL_MS)
                     for record in polled.get(place, ()):
                         event = placed(topic, record.key, record.value)
                         if event is not None:
                             self._take(event, window)
+            finally:
                 consumer.pause(place)
-            self._say_lacking()
+                waits.end()
+        self._say_lacking()
+        return True
 
     def _say_lacking(self) -> None:
         """Once each: a component that is 0 because one of its rates is not there."""
@@ -98,7 +152,18 @@ class ReferenceReader:
             self._consumer = consumer
         return self._consumer
 
+    async def _asked(self) -> AIOKafkaConsumer:
+        if self._uncommitted is None:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._settings.kafka, enable_auto_commit=False,
+                isolation_level="read_uncommitted",
+            )  # fmt: skip
+            await consumer.start()
+            self._uncommitted = consumer
+        return self._uncommitted
+
     async def close(self) -> None:
-        if self._consumer is not None:
-            await self._consumer.stop()
-            self._consumer = None
+        for consumer in (self._consumer, self._uncommitted):
+            if consumer is not None:
+                await consumer.stop()
+        self._consumer = self._uncommitted = None

@@ -116,7 +116,7 @@ def _add_agent(app: ScorerApp) -> None:
             clock_of(settings.clock_file, settings.zone),
             generation=lambda: app.consumer_generation_id,
             writers={t: PartitionWriter(app, settings.topic(t)) for t in WRITTEN},
-            catch_up=app.reference.catch_up,
+            catch_up=app.reference.catch_up_with_acknowledged,
             fatal=die,
             delivered=app.consumer.holes.note,
             has_events=lambda partition: TP(events, partition) in app.consumer.assignment(),

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from services.scoring import model
+from services.scoring import model, reference_reader
 from services.scoring.engine import Engine
 from services.scoring.reference_reader import TOPICS, ReferenceReader
 from services.scoring.worker_settings import WorkerSettings
@@ -19,7 +20,7 @@ from shared.events.bank import RateSet
 from shared.events.envelope import Event, encode, wrap
 from shared.testing.servers import Servers
 from tests.integration.test_worker_contribution import sums
-from tests.transactions import publish_in_transactions
+from tests.transactions import open_transaction, publish_in_transactions
 from tests.unit.test_contribution_nearer_rates import card
 from tests.unit.test_contribution_rules import RATES
 from tests.unit.test_contribution_rules import rate as rate_of
@@ -95,6 +96,32 @@ def test_a_rate_of_an_aborted_transaction_is_none(space: WorkerSpace) -> None:
     assert asyncio.run(read()) == [1]
 
 
+def test_a_transaction_that_nobody_ends_is_waited_for_aloud_until_the_broker_ends_it(
+    space: WorkerSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference_reader, "_SAY_S", 0.2)
+    reader, engine = reader_of(space, FixedClock(ZONE, NOW))
+    topic, one = space.prefix + TOPICS[0], rate(1)
+
+    async def read() -> list[Any]:
+        message = one.subject.encode(), encode(one)
+        try:
+            assert await reader.catch_up_with_acknowledged(lambda: False)
+            async with open_transaction(space.servers.kafka, topic, message, lasts_s=3):
+                await reader.catch_up()  # what is recovered lived by no such rate
+                assert not await reader.catch_up_with_acknowledged(lambda: True)
+                with capture_logs() as said:
+                    async with asyncio.timeout(60):
+                        assert await reader.catch_up_with_acknowledged(lambda: False)
+        finally:
+            await reader.close()
+        return [line for line in said if line["event"] == "reference_stands"]
+
+    said = asyncio.run(read())
+    assert {(line["topic"], line["at"], line["end"]) for line in said} == {(TOPICS[0], 0, 1)}
+    assert engine.rates == []
+
+
 def test_between_its_reads_no_fetch_waits_at_the_broker(space: WorkerSpace) -> None:
     """Whoever asks for the ends would wait behind it: a close of a day, and all rows with it."""
     reader, engine = reader_of(space, FixedClock(ZONE, NOW))
@@ -160,3 +187,35 @@ def test_a_rate_of_a_use_that_was_published_in_time_holds_from_its_day(space: Wo
     costs = {key: -amount for key, amount in sums(space).items() if key[2] == "abc_txn"}
     assert costs == {("1-CA", "CA", "abc_txn"): 7 + 9}
     assert "restatement of" not in worker.tail()
+
+
+def test_a_rate_that_was_acknowledged_before_a_close_is_known_though_its_commit_is_late(
+    space: WorkerSpace,
+) -> None:
+    """A system is told that it committed before its markers are written, each in its partition."""
+    space.describe(described(), *RATES)
+    space.publish([card(1, 1), *(closed(day(n)) for n in range(1, 10))])
+    worker = space.start()
+    worker.wait_ready()
+    space.wait_committed(60)
+    dearer = rate_of("cost_driver", 9, product=None, driver="card", on=day(10))
+    message, topic = (dearer.subject.encode(), encode(dearer)), space.prefix + TOPICS[0]
+    before = space.commits()
+
+    async def scenario() -> None:
+        async with open_transaction(space.servers.kafka, topic, message) as slow:
+            await asyncio.to_thread(space.publish, [card(2, 10)])
+            async with asyncio.timeout(60):
+                while worker.metric("guanxi_worker_reference_waits_seconds") < 2:
+                    await asyncio.sleep(0.1)
+            assert space.commits() == before
+            await slow.commit_transaction()
+            await asyncio.to_thread(space.wait_committed, 60)
+
+    asyncio.run(scenario())
+    space.publish([closed(day(10))])
+    space.wait_committed(60)
+    costs = {key: -amount for key, amount in sums(space).items() if key[2] == "abc_txn"}
+    assert costs == {("1-CA", "CA", "abc_txn"): 7 + 9}
+    assert "restatement of" not in worker.log.read_text()
+    assert worker.metric("guanxi_worker_reference_waits_seconds") == 0

@@ -54,14 +54,19 @@ class Died(Exception):
 
 def driver_of(
     generation: Any, partitions: int = 1, told: dict[int, Totals] | None = None,
-    reference: Any = None, **topics: Any,
+    reference: Any = None, open_transaction: Any = lambda: False, **topics: Any,
 ) -> Driver:  # fmt: skip
     engine = Engine(model.load(), topic="bank.events", partitions=partitions, currency="CNY",
                     zone="Asia/Shanghai")  # fmt: skip
 
-    async def catch_up() -> None:
+    async def catch_up(given_up: Any) -> bool:
+        while open_transaction():
+            if given_up():
+                return False
+            await asyncio.sleep(0.01)
         for event in reference() if reference else ():
             tell(engine, event)
+        return True
 
     def fatal(reason: str) -> NoReturn:
         raise Died(reason)
@@ -111,6 +116,32 @@ def test_a_share_that_waited_or_came_while_its_partition_was_left_is_not_taken()
         return before, int(driver.engine.partition(0).customers["count"][0])
 
     assert asyncio.run(scenario()) == (0, 3)
+
+
+def test_who_leaves_does_not_wait_for_a_transaction_that_is_open() -> None:
+    """It may last longer than the group's session. The round comes again."""
+    acknowledged: list[int] = []
+    is_open = True
+
+    async def scenario() -> None:
+        nonlocal is_open
+        driver = driver_of(lambda: GENERATION, open_transaction=lambda: is_open)
+        event = share(0)
+        event.ack = partial(acknowledged.append, 0)
+        await driver.take(event)
+        rounds = asyncio.create_task(driver.run())
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(driver.before_leaving([]), 5)
+        is_open = False
+        driver.resume({}, {})
+        await asyncio.sleep(0.05)
+        assert acknowledged == []
+        await driver.take(event)
+        await asyncio.sleep(0.05)
+        assert acknowledged == [0]
+        rounds.cancel()
+
+    asyncio.run(scenario())
 
 
 def test_the_rows_of_one_partition_do_not_wait_for_those_of_another() -> None:
