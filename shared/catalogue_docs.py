@@ -43,7 +43,7 @@ TOPICS: Final[dict[str, Topic]] = {
     ),
     "bank.reference": Topic(
         "kind/code/from_on/source; documents: their id",
-        "compacted",
+        "compacted after 90 days",
         "the bank's systems, ops",
         "scoring, others as needed",
     ),

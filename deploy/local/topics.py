@@ -37,6 +37,8 @@ def topics(environment: str = "local", file: Path = TOPICS_FILE) -> list[Topic]:
             "min.insync.replicas": str(entry["min_insync"][environment]),
             **_kept(name, entry["keep"]),
         }
+        if "whole" in entry:
+            settings["min.compaction.lag.ms"] = _ms(name, entry["whole"])
         partitions = entry["partitions"][environment]
         found.append(Topic(name, partitions, entry["replication"][environment], settings))
     return found
@@ -47,9 +49,15 @@ def _kept(name: str, keep: str) -> dict[str, str]:
         return {"cleanup.policy": "delete", "retention.ms": "-1"}
     if keep == "compact":
         return {"cleanup.policy": "compact"}
-    if keep.endswith("d") and keep[:-1].isdigit():
-        return {"cleanup.policy": "delete", "retention.ms": str(int(keep[:-1]) * DAY_MS)}
-    raise StackError(f"topics.yaml: {name} is kept {keep!r}: say forever, compact or a time as 14d")
+    return {"cleanup.policy": "delete", "retention.ms": _ms(name, keep)}
+
+
+def _ms(name: str, time: str) -> str:
+    if not (time.endswith("d") and time[:-1].isdigit()):
+        raise StackError(
+            f"topics.yaml: {name} is kept {time!r}: say forever, compact or a time as 14d"
+        )
+    return str(int(time[:-1]) * DAY_MS)
 
 
 def create_topics(

@@ -44,6 +44,12 @@ def test_topics_of_whole_records_are_compacted():
                          "scoring.rules"}  # fmt: skip
 
 
+def test_of_reference_data_every_word_is_kept_until_a_bad_one_was_corrected():
+    whole = {n: t.settings["min.compaction.lag.ms"] for n, t in LISTED.items()
+             if "min.compaction.lag.ms" in t.settings}  # fmt: skip
+    assert whole == {"bank.reference": str(90 * DAY_MS)}
+
+
 def test_what_is_keyed_by_customer_number_lies_beside_the_banks_events():
     for environment in ("local", "production"):
         counts = {t.name: t.partitions for t in topics(environment)}
