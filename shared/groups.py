@@ -1,11 +1,13 @@
-"""Questions to the broker about consumer groups and topics, for commands that must run alone."""
+"""Questions to the broker about consumer groups and topics: of commands that must run alone, and
+of readers that begin."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import OffsetSpec
 from kafka.errors import CoordinatorNotAvailableError, GroupIdNotFoundError
 
 from shared.settings import Settings
@@ -49,8 +51,35 @@ class Groups:
 
 @contextmanager
 def groups(settings: Settings) -> Iterator[Groups]:
+    with _admin(settings) as admin:
+        yield Groups(settings, admin)
+
+
+def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """Broker topic name -> id. A topic that was deleted and made again has another id."""
+    with _admin(settings) as admin:
+        return _ids(admin, names)
+
+
+def ids_and_ends(
+    settings: Settings, places: Collection[TopicPartition]
+) -> tuple[dict[str, str], dict[TopicPartition, int]]:
+    """Of topics their ids, of partitions where their logs end: behind what is not committed too. A
+    reader of a release before, which did not read committed records only, may stand there."""
+    with _admin(settings) as admin:
+        ids = _ids(admin, {tp.topic for tp in places})
+        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+        return ids, {tp: end.offset for tp, end in ends.items()}
+
+
+def _ids(admin: Any, names: Iterable[str]) -> dict[str, str]:
+    return {t["name"]: str(t["topic_id"]) for t in admin.describe_topics(sorted(names))}
+
+
+@contextmanager
+def _admin(settings: Settings) -> Iterator[Any]:
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka.split(","))
     try:
-        yield Groups(settings, admin)
+        yield admin
     finally:
         admin.close()

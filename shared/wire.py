@@ -10,19 +10,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import structlog
-from kafka import (
-    ConsumerRebalanceListener,
-    KafkaAdminClient,
-    KafkaConsumer,
-    KafkaProducer,
-    TopicPartition,
-)
+from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from shared.classes import make_one_by_one
 from shared.fetching import place_anew_when_cut_off, rest_when_all_is_asked
 from shared.gathering import gathered
+from shared.groups import ids_and_ends
 from shared.settings import Settings
 from shared.unpacked import PASSED_MS, read_compiled
 
@@ -210,8 +205,7 @@ class KafkaSource:
         if not fresh:
             return
         begins = self._consumer.beginning_offsets(list(fresh))
-        ends = self._consumer.end_offsets(list(fresh))
-        ids = topic_ids(self._settings, {tp.topic for tp in fresh})
+        ids, ends = ids_and_ends(self._settings, fresh)
         spans = {
             (self._settings.plain_topic(tp.topic), tp.partition): Span(
                 ids[tp.topic], begins[tp], ends[tp], self._listener.kept(tp)
@@ -248,15 +242,6 @@ class KafkaSource:
 
     def close(self) -> None:
         self._consumer.close(autocommit=False)
-
-
-def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
-    """Broker topic name -> id. A topic that was deleted and made again has another id."""
-    admin = KafkaAdminClient(bootstrap_servers=settings.kafka.split(","))
-    try:
-        return {t["name"]: str(t["topic_id"]) for t in admin.describe_topics(sorted(names))}
-    finally:
-        admin.close()
 
 
 class Broker:

@@ -30,7 +30,7 @@ async def publish_in_transactions(
 
 @asynccontextmanager
 async def open_transaction(
-    kafka: str, topic: str, message: Message, lasts_s: float = 60
+    kafka: str, topic: str, message: Message, partition: int = 0, lasts_s: float = 60
 ) -> AsyncIterator[AIOKafkaProducer]:
     """The message is acknowledged; its transaction ends by the caller, or by the broker."""
     producer = AIOKafkaProducer(
@@ -41,7 +41,7 @@ async def open_transaction(
     try:
         await producer.begin_transaction()
         key, value = message
-        await producer.send_and_wait(topic, key=key, value=value, partition=0)
+        await producer.send_and_wait(topic, key=key, value=value, partition=partition)
         yield producer
     finally:
         await producer.stop()

@@ -9,8 +9,9 @@ import msgspec
 
 from shared.events import Event, encode, key_of
 from shared.events.bank import DayClosed
+from shared.groups import topic_ids
 from shared.settings import Settings
-from shared.wire import Broker, Report, Sender, topic_ids
+from shared.wire import Broker, Report, Sender
 
 PENDING_MAX = 2000
 _KNOWN_WITHIN_S = 3.0

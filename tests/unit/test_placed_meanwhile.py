@@ -23,7 +23,9 @@ def _fetched(begin: int) -> list[Any]:
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> KafkaSource:
     """Each of its fetches brings so many records that another one would follow."""
-    monkeypatch.setattr("shared.wire.topic_ids", lambda _, names: dict.fromkeys(names, "id"))
+    monkeypatch.setattr("shared.wire.ids_and_ends", lambda _, parts: (
+        {tp.topic: "id" for tp in parts}, dict.fromkeys(parts, 0)
+    ))  # fmt: skip
     made = KafkaSource.__new__(KafkaSource)
     made._settings = SimpleNamespace(topic=str, plain_topic=str)  # type: ignore[assignment]
     made._states, made._listener = frozenset({"scoring.state"}), _Assigned()
@@ -40,7 +42,6 @@ def source(monkeypatch: pytest.MonkeyPatch) -> KafkaSource:
         _coordinator=SimpleNamespace(rejoining=False), poll=poll, sought=[],
         assignment=lambda: {KEPT, GIVEN},
         beginning_offsets=lambda parts: dict.fromkeys(parts, 0),
-        end_offsets=lambda parts: dict.fromkeys(parts, 0),
         seek=lambda *place: made._consumer.sought.append(place),
     )  # fmt: skip
     return made
