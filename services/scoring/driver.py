@@ -110,7 +110,7 @@ class Driver:
         await self._idle.wait()
         self._published.clear()
 
-    def resume(self, starts: Mapping[Any, int], begins: Mapping[Any, int]) -> None:
+    def resume(self, starts: Mapping[Any, int]) -> None:
         """Every partition stands at its commit again: what is delivered now is all there is.
 
         What is behind a commit was stepped: a worker that died before it told that total left it
@@ -123,26 +123,13 @@ class Driver:
                 number in self.engine.partitions or number in self._told
             ):
                 partition = self.engine.partition(number)
-                is_lost = not len(partition.numbers) and start > begins[place]
                 partition.position = max(partition.position, start - 1)
-                self._refuse_less(partition, is_lost=is_lost)
+                try:
+                    refuse_less(self._told.get(number), partition.totals()[0])
+                except state.UnreadableState as error:
+                    self._fatal(str(error))
         self._leaving = False
         self._standing = True
-
-    def _refuse_less(self, partition: Partition, *, is_lost: bool) -> None:
-        """`is_lost`: nothing was recovered of what was stepped. The commit may stand a second
-        before the last total, as that of a state that is being built anew does."""
-        told = self._told.get(partition.number)
-        reached = max(partition.position, partition.recovered_to)
-        if told is not None and reached < told.position and not is_lost:
-            # Its state is being built anew, and may count less there by now: what it tells itself
-            # on the way is what the next recovery reads.
-            del self._told[partition.number]
-            return
-        try:
-            refuse_less(told, reached, partition.totals()[0], is_lost=is_lost)
-        except state.UnreadableState as error:
-            self._fatal(str(error))
 
     async def run(self) -> None:
         """Rounds until cancelled. Nothing that fails here is survivable."""

@@ -1,7 +1,7 @@
 """What a partition had told of itself, against what its recovered rows say.
 
-A total is told after the rows it counts are written. Rows that count less at the same place were
-overwritten by older ones, or let go: nobody would ever see it in the log of `scoring.state`.
+A total is told after the rows it counts are written, and rows never count less later. Those that do
+were overwritten by older ones, or let go: nobody would ever see it in the log of `scoring.state`.
 """
 
 from collections.abc import Iterable
@@ -57,14 +57,12 @@ async def last_totals(settings: Settings, partitions: Iterable[int]) -> dict[int
     return found
 
 
-def refuse_less(
-    told: Totals | None, position: int, count: int, *, is_lost: bool = False
-) -> None:
-    """Raises UnreadableState where rows as of `position` count less than was told up to there. A
-    state that is being built anew does not stand there yet, and is not lost."""
-    if told is not None and (is_lost or told.position <= position) and count < told.count:
+def refuse_less(told: Totals | None, count: int) -> None:
+    """Raises UnreadableState where rows count less than was told. Totals are made anew with the
+    state, so those that stand were told of these very rows, or of what they were before."""
+    if told is not None and count < told.count:
         raise UnreadableState(
-            f"partition {told.partition}: its rows count {count} transactions at {position}, and"
-            f" {told.count} were told at {told.position}: older rows stand in the place of later"
-            " ones, or rows are lost; see the runbook, The state anew"
+            f"partition {told.partition}: its rows count {count} transactions, and {told.count}"
+            f" were told at {told.position}: older rows stand in the place of later ones, or rows"
+            " are lost; see the runbook, The state anew"
         )

@@ -120,10 +120,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._pending: defaultdict[TP, deque[int]] = defaultdict(deque)
         self.holes = Holes()
         self.before_leaving: Callable[[Iterable[TP]], Awaitable[None]] | None = None
-        # Told the commits at which partitions were placed, and where their logs begin.
-        self.when_open: Callable[[Mapping[TP, int], Mapping[TP, int]], None] | None = None
+        # Told the commits at which partitions were placed.
+        self.when_open: Callable[[Mapping[TP, int]], None] | None = None
         self._starts: dict[TP, int] = {}
-        self._begins: dict[TP, int] = {}
         self._placed = False  # all partitions stand at their commits since the flow last stopped
         self._stops = 0  # of the flow: a seek that began before the last one places nothing
         self._open = False  # events may be read
@@ -144,7 +143,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         super().resume_flow()
         self._open = self._placed
         if self._open and self.when_open is not None:
-            self.when_open(self._starts, self._begins)
+            self.when_open(self._starts)
 
     async def perform_seek(self) -> None:
         """Puts every partition at its commit; one without a commit gets one, at its beginning.
@@ -161,8 +160,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         await super().perform_seek()
         acking = [tp for tp in self.assignment() if self._acking(tp)]
         begins = await self.earliest_offsets(*acking) if acking else {}
-        self._begins = {tp: int(begins[tp] or 0) for tp in acking}
-        fresh = {tp: self._begins[tp] for tp in acking if self._read_offset[tp] is None}
+        fresh = {tp: int(begins[tp] or 0) for tp in acking if self._read_offset[tp] is None}
         if fresh:
             await self._commit(fresh)
             self._read_offset.update(fresh)
