@@ -108,7 +108,8 @@ class Asked:
 
 @dataclass(slots=True)
 class _Life:
-    """An account, or a customer's accounts together, day by day."""
+    """Of an account from an opening to the closing behind it, or of a customer's accounts together,
+    day by day."""
 
     daily: Daily
     purchases: Any  # days
@@ -185,14 +186,29 @@ def _life(bookings: Sequence[Booking], opened_on: int, until: int) -> _Life:
     return _Life(Daily.of(account), days[bought], days[acted], opened_on, until)
 
 
+def _one_after_the_other(
+    bookings: Sequence[Booking], opened_on: int, shut: Sequence[_Span], through: int
+) -> list[_Life]:
+    """Each to the day before a closing; the next begins with the opening behind it. What is booked
+    on a closed account is of none."""
+    found, begin = [], min([opened_on, *(b.on for b in bookings)])
+    for closed_on, again_on in shut:
+        own, until = [b for b in bookings if begin <= b.on < again_on], min(closed_on - 1, through)
+        if any(b.on <= until for b in own):
+            found.append(_life(own, begin, until))
+        begin = again_on
+    return found
+
+
 def _account(event: Booking) -> _Account:
     return event.account_number, event.product_code
 
 
 def lives(
     events: Iterable[Booking], through: int
-) -> tuple[dict[_Account, _Life], _Life | None]:
-    """The life of each account, and of all accounts together."""
+) -> tuple[dict[_Account, list[_Life]], _Life | None]:
+    """The lives of each account, one after the other, and that of all accounts together. As to the
+    worker, an account that is opened again after its closing begins anew."""
     told = list(events)
     every = {_account(event) for event in told if event.type != AccountClosed.TYPE}
     before: set[_Account] = set()
@@ -205,22 +221,22 @@ def lives(
         if event.type == AccountClosed.TYPE:
             named = (event.account_number, event.product_code or None)
             gone = closings.ended(named, before, every)
-            if gone is not None:
+            if gone is not None and all(again_on <= event.on for _, again_on in shut[gone]):
                 closed[gone] = event.on
             continue
         before.add(account)
         if event.type == AccountOpened.TYPE:
             opened.setdefault(account, event.on)
             if closed.get(account, event.on + 1) <= event.on:
-                shut[account].append((closed.pop(account), event.on))  # its life goes on
+                shut[account].append((closed.pop(account), event.on))
         elif event.type == TransactionBooked.TYPE and event.on <= through:
             bookings[account].append(event)
-    found = {}
-    for account, own in bookings.items():
-        first = min(b.on for b in own)
-        until = min(through, closed.get(account, through + 1) - 1)
-        if until >= first:
-            found[account] = _life(own, min(opened.get(account, first), first), until)
+    found = {
+        account: _one_after_the_other(own, opened.get(account, _NEVER), [
+            *shut[account], (closed.get(account, through + 1), through + 1)
+        ], through)
+        for account, own in bookings.items()
+    }  # fmt: skip
     all_of = [b for own in bookings.values() for b in own]
     if not all_of:
         return found, None
@@ -255,14 +271,16 @@ def judge(
         given[warning.rule, (warning.account_number, warning.product_code)].append(warning)
     questions: list[tuple[str, _Account, _Life, int]] = [
         (rule, account, life, horizon)
-        for account, life in accounts.items()
+        for account, own_lives in accounts.items()
         for rule, horizon in asked.horizons.get(account[1], {}).items()
+        for life in own_lives
     ]
     if whole is not None:
         questions += [(rule, ("", ""), whole, SMALL_DAYS) for rule in OF_CUSTOMER]
     for rule, account, life, horizon in questions:
         tally = tallies.setdefault(rule, Tally())
-        own = given.get((rule, account), [])
+        own = [w for w in given.get((rule, account), [])
+               if rule in OF_CUSTOMER or life.opened_on <= w.on <= life.until]  # fmt: skip
         for warning in own:
             _judge_one(tally, life, warning, horizon)
         tally.misses += any(

@@ -1,6 +1,5 @@
-"""The life of an account that was closed and opened again goes on to hindsight; to training it is
-another one.
-"""
+"""The life of an account ends with its closing, and one that is opened again begins another: to
+hindsight and to training as to the live scorer."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -19,22 +18,27 @@ from tests.made_bank import BEGIN
 LAST: Final = 400
 CLOSED: Final = 100
 BOOKED: Final = (10, 40, 90, 300)
-# What is told, in this order, and the first day on which it is not open: LAST + 1 of one that is.
-OPEN: Final = LAST + 1
+# What is told, in this order.
 STORIES: Final = {
-    "never closed": ([("opened", 0)], OPEN),
-    "closed": ([("opened", 0), ("closed", CLOSED)], CLOSED),
-    "opened again": ([("opened", 0), ("closed", CLOSED), ("opened", 120)], OPEN),
-    "on the same day": ([("opened", 0), ("closed", CLOSED), ("opened", CLOSED)], OPEN),
-    "an opening of before, late": ([("closed", CLOSED), ("opened", 0)], CLOSED),
-    "closed once more": (
-        [("opened", 0), ("closed", CLOSED), ("opened", 120), ("closed", 350)], 350,
-    ),
-    "opened twice more": (
-        [("opened", 0), ("closed", CLOSED), ("opened", 120), ("closed", 150), ("opened", 160)],
-        OPEN,
-    ),
+    "never closed": [("opened", 0)],
+    "closed": [("opened", 0), ("closed", CLOSED)],
+    "opened again": [("opened", 0), ("closed", CLOSED), ("opened", 120)],
+    "on the same day": [("opened", 0), ("closed", CLOSED), ("opened", CLOSED)],
+    "an opening of before, late": [("closed", CLOSED), ("opened", 0)],
+    "closed once more": [("opened", 0), ("closed", CLOSED), ("opened", 120), ("closed", 350)],
+    "opened twice more": [
+        ("opened", 0), ("closed", CLOSED), ("opened", 120), ("closed", 150), ("opened", 160),
+    ],
 }  # fmt: skip
+LIVES: Final[dict[str, list[tuple[int, int | None]]]] = {
+    "never closed": [(0, None)],
+    "closed": [(0, CLOSED)],
+    "opened again": [(0, CLOSED), (120, None)],
+    "on the same day": [(0, CLOSED), (CLOSED, None)],
+    "an opening of before, late": [(0, CLOSED)],
+    "closed once more": [(0, CLOSED), (120, 350)],
+    "opened twice more": [(0, CLOSED), (120, 150), (160, None)],
+}
 Told = Sequence[tuple[str, int]]
 
 
@@ -51,17 +55,22 @@ def _stored(told: Told) -> list[Booking]:
     ]
 
 
-@pytest.mark.parametrize(("told", "ends"), STORIES.values(), ids=STORIES)
-def test_hindsight_knows_an_account_until_the_day_before_it_is_closed_for_good(
-    told: Told, ends: int
-) -> None:
-    accounts, whole = lives(_stored(told), _on(LAST).toordinal())
-    life = accounts["A", "CA"]
-    assert life.until == _on(ends - 1).toordinal()
-    assert life.opened_on == _on(0).toordinal(), "the life is one: it does not begin anew"
-    assert life.actions.tolist() == [_on(n).toordinal() for n in BOOKED if n < ends]
+@pytest.mark.parametrize("story", STORIES)
+def test_to_hindsight_each_life_has_its_own_days(story: str) -> None:
+    """One in which nothing was booked is nothing to judge."""
+    accounts, whole = lives(_stored(STORIES[story]), _on(LAST).toordinal())
+    known = [(begins, ends or LAST + 1) for begins, ends in LIVES[story]]
+    booked = [[n for n in BOOKED if begins <= n < ends] for begins, ends in known]
+    assert [(one.opened_on, one.until) for one in accounts["A", "CA"]] == [
+        (_on(begins).toordinal(), _on(ends - 1).toordinal())
+        for (begins, ends), own in zip(known, booked, strict=True) if own
+    ]  # fmt: skip
+    assert [one.actions.tolist() for one in accounts["A", "CA"]] == [
+        [_on(n).toordinal() for n in own] for own in booked if own
+    ]
     assert whole is not None
     assert whole.until == _on(LAST).toordinal(), "the customer is there still"
+    assert whole.opened_on == _on(BOOKED[0]).toordinal()
 
 
 @pytest.mark.parametrize(
@@ -71,19 +80,53 @@ def test_a_warning_on_an_account_that_was_opened_again_is_judged(story: str, jud
     asked = Asked(_on(130), _on(LAST), {"CA": {"no_purchase": 90}})
     tallies: dict[str, Tally] = {}
     given = Given("no_purchase", "A", "CA", _on(305).toordinal(), 0, False)
-    judge(asked, _stored(STORIES[story][0]), [given], tallies)
-    assert tallies["no_purchase"].judged == judged
+    judge(asked, _stored(STORIES[story]), [given], tallies)
+    assert tallies.get("no_purchase", Tally()).judged == judged
 
 
-LIVES: Final[dict[str, list[tuple[int, int | None]]]] = {
-    "never closed": [(0, None)],
-    "closed": [(0, CLOSED)],
-    "opened again": [(0, CLOSED), (120, None)],
-    "on the same day": [(0, CLOSED), (CLOSED, None)],
-    "an opening of before, late": [(0, CLOSED)],
-    "closed once more": [(0, CLOSED), (120, 350)],
-    "opened twice more": [(0, CLOSED), (120, 150), (160, None)],
-}
+def _moved(n: int, amount: int) -> Booking:
+    return Booking(TransactionBooked.TYPE, "A", "CA", _on(n).toordinal(), amount, "transfer_in",
+                   "bank")  # fmt: skip
+
+
+EMPTIED: Final = [
+    Booking(AccountOpened.TYPE, "A", "CA", _on(0).toordinal(), 0, "", ""),
+    _moved(0, 2_000_000), _moved(150, -1_990_000),
+]  # fmt: skip
+AGAIN: Final = [
+    Booking(AccountClosed.TYPE, "A", "CA", _on(155).toordinal(), 0, "", ""),
+    Booking(AccountOpened.TYPE, "A", "CA", _on(165).toordinal(), 0, "", ""),
+    _moved(170, 1_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("later", "judged", "misses"), [([], 1, 1), (AGAIN, 0, 0)])
+def test_no_horizon_goes_over_a_closing_and_no_past_is_of_the_life_before(
+    later: list[Booking], judged: int, misses: int
+) -> None:
+    """All his money goes for good: that was an outflow. Who closes the account meanwhile and opens
+    it again has not kept it for the horizon, and has no history of 120 days afterwards."""
+    asked = Asked(_on(100), _on(LAST), {"CA": {"outflow_ahead": 90}})
+    given = Given("outflow_ahead", "A", "CA", _on(140).toordinal(), 0, False)
+    for warnings, expected in (([given], (judged, 0)), ([], (0, misses))):
+        tallies: dict[str, Tally] = {}
+        judge(asked, [*EMPTIED, *later], warnings, tallies)
+        one = tallies["outflow_ahead"]
+        assert (one.judged, one.misses) == expected
+        assert one.hits == one.judged
+
+
+def test_a_warning_of_the_life_before_warned_of_nothing_in_the_next() -> None:
+    """He buys until the closing and, opened again, until he stops: a month later that is missed."""
+    buys = [Booking(TransactionBooked.TYPE, "A", "CA", _on(n).toordinal(), -100, "card", "customer")
+            for n in (*range(0, 150, 10), *range(160, 200, 10))]  # fmt: skip
+    turns = [AGAIN[0]._replace(on=_on(155).toordinal()), AGAIN[1]._replace(on=_on(158).toordinal())]
+    given = Given("no_purchase", "A", "CA", _on(154).toordinal(), 0, False)
+    asked = Asked(_on(100), _on(LAST), {"CA": {"no_purchase": 90}})
+    for told, misses in (([EMPTIED[0], *turns, *buys], 1), ([EMPTIED[0], *buys], 0)):
+        tallies: dict[str, Tally] = {}
+        judge(asked, told, [given], tallies)
+        assert tallies["no_purchase"].misses == misses
 
 
 def _read(file: Path, told: Told, booked: Sequence[int] = BOOKED) -> history.History:
@@ -105,7 +148,7 @@ def _read(file: Path, told: Told, booked: Sequence[int] = BOOKED) -> history.His
 @pytest.mark.parametrize("story", STORIES)
 def test_to_training_each_life_is_an_account(story: str, tmp_path: Path) -> None:
     """As to the live scorer, where an account that is opened again begins anew."""
-    accounts = _read(tmp_path / "bank.jsonl", STORIES[story][0]).accounts
+    accounts = _read(tmp_path / "bank.jsonl", STORIES[story]).accounts
     lives = [(one.opened_on, one.closed_on) for one in accounts]
     assert lives == [(_on(begins).toordinal(), _on(ends).toordinal() if ends else None)
                      for begins, ends in LIVES[story]]  # fmt: skip
@@ -118,8 +161,8 @@ def test_to_training_each_life_is_an_account(story: str, tmp_path: Path) -> None
 def test_an_opening_after_the_split_changes_nothing_of_before_it(tmp_path: Path) -> None:
     """Else what a model learns from an early life would depend on what came later."""
     before = [n for n in BOOKED if n < CLOSED]
-    (closed,) = _read(tmp_path / "bank.jsonl", STORIES["closed"][0], before).accounts
-    first, _ = _read(tmp_path / "again.jsonl", STORIES["opened again"][0]).accounts
+    (closed,) = _read(tmp_path / "bank.jsonl", STORIES["closed"], before).accounts
+    first, _ = _read(tmp_path / "again.jsonl", STORIES["opened again"]).accounts
     assert (first.opened_on, first.closed_on) == (closed.opened_on, closed.closed_on)
     for one, other in ((first.days, closed.days), (first.amounts, closed.amounts),
                        (first.flags, closed.flags)):  # fmt: skip

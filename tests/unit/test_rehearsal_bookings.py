@@ -21,7 +21,7 @@ def _row(offset: int, kind: str, n: int, amount: int | None = None, name: str = 
     )  # fmt: skip
 
 
-def test_an_account_that_was_opened_again_lives_on() -> None:
+def test_an_account_that_was_opened_again_has_another_life() -> None:
     rows = [
         _row(0, AccountOpened.TYPE, 0),
         *(_row(n, TransactionBooked.TYPE, n, 100) for n in (10, 40, 90)),
@@ -31,7 +31,8 @@ def test_an_account_that_was_opened_again_lives_on() -> None:
     ]
     through = BEGIN + timedelta(days=400)
     bookings = _bookings(rows)
-    life = hindsight.lives(bookings, through.toordinal())[0]["A", "CA"]
+    before, life = hindsight.lives(bookings, through.toordinal())[0]["A", "CA"]
+    assert date.fromordinal(before.until) == BEGIN + timedelta(days=99)
     assert date.fromordinal(life.until) == through
     asked = hindsight.Asked(BEGIN + timedelta(days=130), through, {"CA": {"no_purchase": 90}})
     warned_on = (BEGIN + timedelta(days=305)).toordinal()
@@ -40,7 +41,7 @@ def test_an_account_that_was_opened_again_lives_on() -> None:
         asked, bookings, [hindsight.Given("no_purchase", "A", "CA", warned_on, 0, False)], tallies
     )
     assert (tallies["no_purchase"].judged, tallies["no_purchase"].hits) == (1, 1)
-    gone = hindsight.lives(_bookings(rows[:5]), through.toordinal())[0]["A", "CA"]
+    (gone,) = hindsight.lives(_bookings(rows[:5]), through.toordinal())[0]["A", "CA"]
     assert gone.until == (BEGIN + timedelta(days=99)).toordinal(), "closed and never opened again"
 
 

@@ -131,9 +131,10 @@ def test_to_hindsight_a_closing_ends_the_one_that_it_can_only_mean(
     events: list[Booking], ends: tuple[int, int]
 ) -> None:
     accounts, whole = lives(events, _on(LAST))
-    assert [accounts["1", p].until - _on(0) for p in ("CA", "SA")] == list(ends)
-    assert [accounts["1", p].opened_on - _on(0) for p in ("CA", "SA")] == [0, 50]
-    assert [accounts["1", p].actions.tolist() for p in ("CA", "SA")] == [
+    both = [one for product in ("CA", "SA") for one in accounts["1", product]]
+    assert [one.until - _on(0) for one in both] == list(ends)
+    assert [one.opened_on - _on(0) for one in both] == [0, 50]
+    assert [one.actions.tolist() for one in both] == [
         [_on(10), _on(300)], [_on(60)],
     ]  # fmt: skip
     assert whole is not None
