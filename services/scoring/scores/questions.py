@@ -42,7 +42,7 @@ def asked(state: Ints, factors: Ints, trouble_on: int, goal: int, day: int) -> b
     balance = state[af.BALANCE]
     if goal == DISTRESS:
         return bool(balance >= 0 and day - trouble_on >= PAST_DAYS)
-    left = factor(factors[_MIDDLE], idle)
+    left = factor(factors[_MIDDLE], idle + 1)  # the day's own end is one of the tenure + 1 below
     sum_of_means = float(balance + decayed(state[af.MEAN + _MIDDLE] - balance, left))
     mean = sum_of_means / (1.0 - factor(factors[_MIDDLE], tenure + 1) / ONE)
     return bool(mean >= MEAN_MIN_MINOR and balance >= STANDS * mean)
