@@ -55,10 +55,39 @@ def test_use_that_falls_to_a_third_is_told_and_that_falls_a_little_is_not() -> N
     now, usual = one.terms["pace_milli"], one.terms["usual_pace_milli"]
     assert 4_000 < now < 6_000, "ten a month before, 3.3 since"
     assert 7_500 < usual < 9_500
-    text = wording.raised_text("use_falls", one.terms, "CNY", one.on)
+    text, times = wording.raised_text("use_falls", one.terms, "CNY", one.on), named(one)
     assert text["en"] == f"Used less: about {now / 1000:.1f} times a month, usually " \
-        f"{usual / 1000:.1f} ({(usual - now) * 100 // usual}% less)"  # fmt: skip
-    assert one.terms["clear_actions"] > 0
+        f"{usual / 1000:.1f} ({(usual - now) * 100 // usual}% less). " \
+        f"{times} transactions by the customer, one a day, would end it"  # fmt: skip
+    assert text["zh-CN"].endswith(f"%。客户每天交易 1 次,连续 {times} 天即可解除")
+
+
+def named(one: Signal) -> int:
+    """What would end it, and that nothing else is named."""
+    ((code, times),) = ((c, n) for c, n in one.terms.items() if c.startswith("clear_"))
+    assert code == "clear_actions"
+    return int(times)
+
+
+@pytest.mark.parametrize("then", [9, 400], ids=["falls to a third", "stops"])
+@pytest.mark.parametrize("amount", [1, 500])
+def test_what_it_says_would_end_it_ends_it_on_that_day(then: int, amount: int) -> None:
+    live, days = Live(PLAN), days_of(then, 500)
+    told: list[Signal] = []
+    on = -1
+    while not told:
+        on += 1
+        if on in days:
+            live.buys(on)
+        told = live.close(on)
+    times = named(told[0])
+    assert times > 1
+    after = {}
+    for day in range(on + 1, on + times + 1):
+        live.buys(day, amount=amount)
+        after[day] = [one.kind for one in live.close(day)]
+    assert after.pop(on + times) == ["cleared"]
+    assert not any(after.values()), "one less does not do"
 
 
 def test_who_stops_at_all_is_told_without_an_event_and_comes_back() -> None:

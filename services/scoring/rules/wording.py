@@ -51,7 +51,8 @@ def raised_text(
             f"usually {money_en(mean, currency)} ({gone}% less){ending['en']}",
         }
     if rule == "use_falls":
-        return use_falls(terms)
+        said = use_falls(terms)
+        return {"zh-CN": said["zh-CN"] + ending["zh-CN"], "en": said["en"] + ending["en"]}
     if rule in OF_A_MODEL:
         return _of_model(rule, terms, currency, on)
     return {"zh-CN": f"规则 {rule} 触发", "en": f"Rule {rule} holds"}
@@ -138,6 +139,11 @@ def _would_end(terms: Mapping[str, int], currency: str, on: date) -> Text:
         }
     if "clear_actions" in terms:
         times = terms["clear_actions"]
+        if times > 1:  # it was tried so: of others nobody knows
+            return {
+                "zh-CN": f"。客户每天交易 1 次,连续 {times} 天即可解除",
+                "en": f". {times} transactions by the customer, one a day, would end it",
+            }
         return {
             "zh-CN": f"。客户再交易 {times} 次即可解除",
             "en": f". {_many(times, 'transaction')} by the customer would end it",
