@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from services.scoring import ahead, leaving
 from services.scoring.arming import arm, due_on
 from services.scoring.kernel import ARMED, SIGNALS, T_CLEAR, T_GAPS, T_MEAN_MIN, touch
-from services.scoring.rows import CLEARED, OUTFLOW, RAISED, SILENCE
+from services.scoring.rows import CLEARED, LEFT, OUTFLOW, RAISED, SILENCE
 from services.scoring.scores import activity, balance, outflow
 from services.scoring.scores.compiling import compiled
 from services.scoring.scores.looking import look, most_crossings
@@ -57,8 +57,12 @@ def _fire(
     if 0 < c.recovers_on <= watermark:
         mean = balance.mean_on(balance_factors, c.mean_minor, c.mean_on, c.sum_minor, c.recovers_on)
         c.outflow = 0
+        left = leaving.has_left_on(
+            customers, accounts, first_account, next_account, row, c.recovers_on
+        )
+        kind = LEFT if left else CLEARED
         counters[SIGNALS] = signal(
-            signals, counters[SIGNALS], -1, row, OUTFLOW, CLEARED, c.outflow_episode,
+            signals, counters[SIGNALS], -1, row, OUTFLOW, kind, c.outflow_episode,
             c.recovers_on, c.sum_minor, mean, c.last_on, 0, offset,
         )  # fmt: skip
         c.recovers_on = 0

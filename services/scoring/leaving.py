@@ -93,6 +93,15 @@ def _has_left(left_on: int, back_on: int, day: int) -> bool:
 
 
 @compiled
+def has_left_on(
+    customers: Rows, accounts: Rows, first_account: Ints, next_account: Ints, row: int, day: int
+) -> bool:
+    """Has he no account at the end of this day, having had one?"""
+    left_on, back_on = at_end(customers, accounts, first_account, next_account, row, day)
+    return _has_left(left_on, back_on, day)
+
+
+@compiled
 def closing_ahead(
     customers: Rows, accounts: Rows, first_account: Ints, next_account: Ints, row: int,
     watermark: int,

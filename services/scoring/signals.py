@@ -106,6 +106,7 @@ def _terms(model: Model, row: list[int]) -> dict[str, Any]:
     """What explains it; of one that begins also the smallest change that would end it, of one that
     ends with the last account that there is none."""
     begins = row[r.S_KIND] == r.RAISED
+    closed = {"open_accounts": 0} if row[r.S_KIND] == r.LEFT else {}
     if row[r.S_RULE] == r.OUTFLOW:
         left, mean = row[r.S_BALANCE], row[r.S_MEAN]
         deposit = outflow.deposit_to_clear(left, mean, model.outflow_clear_ppm)
@@ -114,6 +115,7 @@ def _terms(model: Model, row: list[int]) -> dict[str, Any]:
             "balance_minor": left,
             "mean_minor": mean,
             **({"clear_deposit_minor": deposit} if begins else {}),
+            **closed,
         }
     silent_days = row[r.S_ON] - row[r.S_LAST_ON]
     return {
@@ -122,5 +124,5 @@ def _terms(model: Model, row: list[int]) -> dict[str, Any]:
         "silent_days": silent_days,
         "mean_gap_milli_days": row[r.S_GAP],
         **({"clear_actions": 1} if begins else {}),
-        **({"open_accounts": 0} if row[r.S_KIND] == r.LEFT else {}),
+        **closed,
     }

@@ -288,3 +288,27 @@ def test_what_is_folded_while_its_party_is_asked_waits_for_the_next_close(
     scored.close(day(GONE + 6))
     come_to(scoring, scored)
     assert outflows(scoring) == []
+
+
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_an_outflow_that_ends_where_no_number_has_an_account_says_so(
+    space, scoring, scored, all_of_them
+):
+    for number in ("C1", "C2", "C3"):
+        scored.book(number, 4_000_000, day(0))
+        scored.book(number, -4_000_000, day(GONE))
+    party(space, "P1", "C1", "C2")
+    party(space, "P3", "C3")
+    for number in ("C1", "C2", "C3") if all_of_them else ("C1",):
+        scored.end(number, day(GONE + 2))
+    scored.close_through(day(GONE + 5))
+    come_to(scoring, scored)
+    assert [row[0] for row in outflows(scoring)] == ["P1", "P3"]
+    scored.close_through(day(GONE + 90), day(GONE + 6))
+    come_to(scoring, scored)
+    ended = [one.data for one in space.read("score.alerts") if isinstance(one.data, AlertCleared)]
+    assert sorted(one.party_id for one in ended) == ["P1", "P3"]
+    assert {one.text["en"] for one in ended} == {
+        "The customer has closed all accounts" if all_of_them
+        else "The balance is close to its usual level again"
+    }  # fmt: skip

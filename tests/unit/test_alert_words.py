@@ -41,9 +41,10 @@ def test_an_alert_is_said_as_a_banker_would():
     assert wording.cleared_text("silence", acts) == {
         "zh-CN": "客户又有交易了", "en": "The customer is transacting again",
     }  # fmt: skip
-    assert wording.cleared_text("silence", left) == {
-        "zh-CN": "客户已销掉全部账户", "en": "The customer has closed all accounts",
-    }  # fmt: skip
+    for rule in ("silence", "outflow"):
+        assert wording.cleared_text(rule, left) == {
+            "zh-CN": "客户已销掉全部账户", "en": "The customer has closed all accounts",
+        }  # fmt: skip
     assert wording.cleared_text("silence", {"open_accounts": 1}) == {
         "zh-CN": "客户又有账户了", "en": "The customer has an account again",
     }  # fmt: skip

@@ -291,7 +291,9 @@ def _by_sums(
         version = fall.limits.version
         return _new_alert(tx, party, outflows.RULE, alert_id, episode, why, version)
 
-    _compare(tx, party, outflows.RULE, list(found), _Means(new, moved_by, None, {}, judged))
+    left = {end: {"open_accounts": 0} for one in found if (end := one.ended_at)
+            and episodes.all_away(party.active_from, party.away, end)}  # fmt: skip
+    _compare(tx, party, outflows.RULE, list(found), _Means(new, moved_by, None, left, judged))
 
 
 def _compare(

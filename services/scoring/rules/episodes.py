@@ -108,6 +108,15 @@ def away_at(
     }  # fmt: skip
 
 
+def all_away(numbers: Collection[str], away: Mapping[str, Absence], at: datetime) -> bool:
+    """Has no number an account at this instant? One of which nothing is known may have."""
+    return all(
+        number in away and away[number][0] <= at
+        and ((back_at := away[number][1]) is None or at < back_at)
+        for number in numbers
+    )  # fmt: skip
+
+
 def in_order(crossings: Iterable[Crossing]) -> list[Crossing]:
     """In the order in which they count. One that is dated before what its holder crossed last
     counts from then: it could not be known earlier, and it must not come before what it ends."""

@@ -60,7 +60,7 @@ def raised_text(
 
 def cleared_text(rule: str, terms: Mapping[str, object]) -> Text:
     """Why the alert ended; `terms` of the signal that ended it."""
-    if rule == "silence" and terms.get("open_accounts") == 0:
+    if rule in {"silence", "outflow"} and terms.get("open_accounts") == 0:
         return {"zh-CN": "客户已销掉全部账户", "en": "The customer has closed all accounts"}
     if rule == "silence" and "open_accounts" in terms:
         return {"zh-CN": "客户又有账户了", "en": "The customer has an account again"}
