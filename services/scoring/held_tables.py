@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, Index
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,3 +18,13 @@ class AlertsHeldRow(Base):
     through_on: Mapped[date | None]  # the last day that was closed there
     position: Mapped[int] = mapped_column(BigInteger)  # of the record that moved a rule last
     after_number: Mapped[str] = mapped_column(server_default=sql("''"))
+
+
+class AlertsHeldAlongRow(Base):
+    """A number that is held and a party that it, or another one of the same party, joined or left
+    meanwhile: what one of them loses the other gains, so they are compared with it."""
+
+    __tablename__ = "alerts_held_along"
+    customer_number: Mapped[str] = mapped_column(primary_key=True)
+    party_id: Mapped[str] = mapped_column(primary_key=True)
+    __table_args__ = (Index("ix_alerts_held_along_party_id", "party_id"),)

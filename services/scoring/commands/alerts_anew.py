@@ -10,7 +10,7 @@ import threading
 
 from sqlalchemy import text
 
-from services.scoring.commands import alerts, parties
+from services.scoring.commands import alerts, holding_alerts, parties
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.rounds import alone, rounds
 from services.scoring.held_tables import AlertsHeldRow
@@ -97,11 +97,15 @@ class AlertsAnew:
             return True
         party_of = parties.hold_numbers(tx, numbers)
         touched = {party for party in party_of.values() if party is not None}
+        touched |= holding_alerts.held_along(tx, numbers)
         parties.lock_parties(tx, touched)
+        if holding_alerts.held_along(tx, numbers) - touched:
+            return True  # numbers changed their party before these were locked: once more
         if stale := tx.session.execute(STALE, {"numbers": list(numbers)}).scalars().all():
             fold_state(tx, self._read(partition).of(stale))
         held.after_number = numbers[-1]
         tx.session.flush()  # these are held no more
+        holding_alerts.let_go(tx, numbers)
         tx.session.execute(DROP, {"numbers": list(numbers)})
         alerts.refresh(tx, alerts.with_signals_or_alerts(tx, touched))
         return True

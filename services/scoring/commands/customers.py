@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from services.scoring.commands import alerts, contribution, outflows, partial_managers, parties
+from services.scoring.commands import (
+    alerts,
+    contribution,
+    holding_alerts,
+    outflows,
+    partial_managers,
+    parties,
+)
 from services.scoring.commands.parties import Membership
 from shared.db import Message, Tx
 from shared.events.customer import ManagerChanged, PartyRecorded
@@ -27,8 +34,9 @@ def take(tx: Tx, messages: Sequence[Message]) -> None:
     partial_managers.note(tx, managers)
     if memberships:
         joined = parties.join_numbers(tx, memberships)
-        alerts.refresh_joined(tx, joined)
-        outflows.ask_anew(tx, joined)
+        holding_alerts.hold_along(tx, joined.exchanges)
+        alerts.refresh_joined(tx, joined.told)
+        outflows.ask_anew(tx, joined.told)
     with contribution.under_others(tx, owners):
         if recorded:
             parties.describe_numbers(tx, recorded)

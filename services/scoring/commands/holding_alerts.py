@@ -4,9 +4,12 @@ The worker tells its signals again from the beginning. Beside those of before th
 take back alerts on the way, so what was told before is marked, and no alert of the parties is
 touched until their partitions are where they were (commands.alerts_anew). A signal that is told
 again replaces the one of before; what stays marked is told no more.
+
+A number that changes its party meanwhile holds both, and so does any other number of the two
+(`alerts_held_along`): the job compares them when it has gone past all of these numbers.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import text
 
@@ -35,14 +38,27 @@ MARK = text(
     """
 )
 ANY = text("select exists (select 1 from alerts_held)")
-HELD = text(
-    """
-    select n.party_id from numbers n join customer_state s using (customer_number)
-     where n.party_id = any(cast(:parties as text[]))
-       and exists (select 1 from alerts_held h
-                    where h.partition = s.partition and h.after_number < s.customer_number)
-    """
+_HELD = """
+    select x.party_id, x.customer_number
+      from (select party_id, customer_number from numbers
+             where party_id = any(cast(:parties as text[]))
+            union all
+            select party_id, customer_number from alerts_held_along
+             where party_id = any(cast(:parties as text[]))) x
+      join customer_state s using (customer_number)
+      join alerts_held h on h.partition = s.partition and h.after_number < s.customer_number"""
+HELD = text(_HELD)
+HOLD_ALONG = text(
+    f"""
+    insert into alerts_held_along (customer_number, party_id)
+    select distinct h.customer_number, p.party_id
+      from ({_HELD}) h cross join unnest(cast(:parties as text[])) as p(party_id)
+     order by 1, 2
+    on conflict do nothing
+    """  # noqa: S608 - ours
 )
+ALONG = text("select party_id from alerts_held_along where customer_number = any(:numbers)")
+LET_GO = text("delete from alerts_held_along where customer_number = any(:numbers)")
 
 
 def hold(tx: Tx) -> None:
@@ -61,3 +77,32 @@ def not_held(tx: Tx, party_ids: Collection[str]) -> Collection[str]:
         return party_ids
     held = tx.session.execute(HELD, {"parties": as_array(party_ids)}).scalars()
     return set(party_ids).difference(held)
+
+
+def hold_along(tx: Tx, exchanges: Collection[tuple[str, str]]) -> None:
+    """These locked parties gave numbers to each other: while one of them is held so is the other.
+    Else the one would lose at once an alert that the other gets much later."""
+    if not exchanges or not tx.session.execute(ANY).scalar_one():
+        return
+    for together in _groups(exchanges):
+        tx.session.execute(HOLD_ALONG, {"parties": as_array(together)})
+
+
+def _groups(exchanges: Iterable[tuple[str, str]]) -> list[set[str]]:
+    """Who is tied to whom, also by others."""
+    found: list[set[str]] = []
+    for pair in exchanges:
+        tied = [group for group in found if not group.isdisjoint(pair)]
+        found = [group for group in found if group.isdisjoint(pair)]
+        found.append(set(pair).union(*tied))
+    return found
+
+
+def held_along(tx: Tx, numbers: Sequence[str]) -> set[str]:
+    """The parties that wait for these numbers, beside those whose they are."""
+    return set(tx.session.execute(ALONG, {"numbers": list(numbers)}).scalars())
+
+
+def let_go(tx: Tx, numbers: Sequence[str]) -> None:
+    """Nobody waits for these numbers any more."""
+    tx.session.execute(LET_GO, {"numbers": list(numbers)})

@@ -45,7 +45,8 @@ READY = text(
       select count(*) as states,
              case when bool_and(r.closed_on is not null) then min(r.closed_on) end as through_on,
              coalesce(bool_and(coalesce(o.next_offset, 0) > s.position), true) as stored,
-             count(h.partition) > 0 as held
+             count(h.partition) > 0
+               or exists (select 1 from alerts_held_along a where a.party_id = w.party_id) as held
         from numbers n join customer_state s using (customer_number)
         left join rolls r on r.partition = s.partition
         left join positions o on o.topic = 'bank.events' and o.partition = s.partition

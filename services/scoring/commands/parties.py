@@ -8,6 +8,7 @@ holds its numbers, so a merge waits for it and then sees its figures, and the ot
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import text
 
@@ -193,6 +194,14 @@ class Membership:
         return {self.customer_number, *self.customer_numbers}
 
 
+class Joined(NamedTuple):
+    """The parties that changed, each with what was said of it last, and which of them gave a number
+    to which."""
+
+    told: dict[str, Message]
+    exchanges: set[tuple[str, str]]
+
+
 def hold_numbers(tx: Tx, numbers: Collection[str]) -> dict[str, str | None]:
     """Number -> party; the mapping stands still until the commit."""
     asked = {"numbers": as_array(numbers)}
@@ -234,16 +243,15 @@ def turn_of(tx: Tx) -> dict[str, date | datetime]:
     return {"wall_now": tx.wall_now, "live_on": live_on, "bank_now": tx.bank_now}
 
 
-def join_numbers(tx: Tx, told: Sequence[Membership]) -> dict[str, Message]:
-    """Puts numbers where events say they belong. Returns the parties that changed, locked, each
-    with what was said of it last."""
+def join_numbers(tx: Tx, told: Sequence[Membership]) -> Joined:
+    """Puts numbers where events say they belong. The parties that changed are locked."""
     asked = {"numbers": as_array({n for said in told for n in said.numbers})}
     tx.session.execute(NEW_NUMBERS, asked)
     before = {
         row.customer_number: (row.party_id, row.party_as_of)
         for row in tx.session.execute(LOCK_NUMBERS, asked)
     }
-    now, changed = dict(before), dict[str, Message]()
+    now, changed, exchanges = dict(before), dict[str, Message](), set[tuple[str, str]]()
     for said in told:
         for number in said.numbers:
             party_id, as_of = now[number]
@@ -251,6 +259,8 @@ def join_numbers(tx: Tx, told: Sequence[Membership]) -> dict[str, Message]:
                 continue
             if party_id != said.party_id:
                 changed |= {p: said.message for p in (party_id, said.party_id) if p is not None}
+                if party_id is not None:
+                    exchanges.add((party_id, said.party_id))
             now[number] = (said.party_id, said.as_of)
     moved = [number for number in before if now[number] != before[number]]
     tx.session.execute(
@@ -263,7 +273,7 @@ def join_numbers(tx: Tx, told: Sequence[Membership]) -> dict[str, Message]:
     )
     lock_parties(tx, changed)
     recompute(tx, changed)
-    return changed
+    return Joined(changed, exchanges)
 
 
 def describe_numbers(tx: Tx, told: Sequence[PartyRecorded]) -> None:
