@@ -62,13 +62,17 @@ def held_bank(
     return bank
 
 
-def made_anew(space: Space, scoring: ServiceUnderTest) -> None:
+def scored_anew(space: Space, scoring: ServiceUnderTest) -> None:
     anew = ReplayedBank(space)
     anew.score()
     scoring.drain()
     anew.shut()
     read_through(scoring)
     scoring.drain()
+
+
+def made_anew(space: Space, scoring: ServiceUnderTest) -> None:
+    scored_anew(space, scoring)
     assert compared(scoring) > 0
     assert rows(scoring, "select * from alerts_held") == []
     assert rows(scoring, "select * from alerts_held_along") == []

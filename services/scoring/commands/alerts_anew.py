@@ -39,6 +39,10 @@ NEXT = text(
      where partition = :partition and customer_number > :after order by 1 limit :many
     """
 )
+# After all others, as whoever finds a number held: they wait for this one, which waits for them for
+# less than it takes until one of the two would be cancelled.
+BRIEFLY = text("set local lock_timeout = '500ms'")
+ALONE_WITH = text("select 1 from alerts_held where partition = :partition for update")
 # Their records seemed older than what was folded before: the last event is refused now.
 STALE = text(
     """
@@ -91,16 +95,19 @@ class AlertsAnew:
             return False  # another process has done it
         asked = {"partition": partition, "after": held.after_number, "many": NUMBERS}
         numbers = tx.session.execute(NEXT, asked).scalars().all()
-        if not numbers:
-            tx.session.delete(held)
-            self._log = None
-            return True
         party_of = parties.hold_numbers(tx, numbers)
         touched = {party for party in party_of.values() if party is not None}
         touched |= holding_alerts.held_along(tx, numbers)
         parties.lock_parties(tx, touched)
-        if holding_alerts.held_along(tx, numbers) - touched:
-            return True  # numbers changed their party before these were locked: once more
+        tx.session.execute(BRIEFLY)
+        tx.session.execute(ALONE_WITH, {"partition": partition})
+        anew = tx.session.execute(NEXT, asked).scalars().all()
+        if anew != numbers or holding_alerts.held_along(tx, numbers) - touched:
+            return True  # one began, or changed its party, before all this was locked: once more
+        if not numbers:
+            tx.session.delete(held)
+            self._log = None
+            return True
         if stale := tx.session.execute(STALE, {"numbers": list(numbers)}).scalars().all():
             fold_state(tx, self._read(partition).of(stale))
         held.after_number = numbers[-1]

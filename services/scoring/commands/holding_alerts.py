@@ -37,7 +37,9 @@ MARK = text(
     update signals set of_before = true where customer_number = any(:numbers) and not of_before
     """
 )
-ANY = text("select exists (select 1 from alerts_held)")
+# Who finds a number held commits before the job lets go of its partition, so that the job sees the
+# number even if it has only begun.
+HOLDS = text("select partition from alerts_held order by partition for share")
 _HELD = """
     select x.party_id, x.customer_number
       from (select party_id, customer_number from numbers
@@ -73,16 +75,20 @@ def mark(tx: Tx, numbers: Sequence[str]) -> None:
 
 def not_held(tx: Tx, party_ids: Collection[str]) -> Collection[str]:
     """Those of these parties whose alerts may change now."""
-    if not tx.session.execute(ANY).scalar_one():
+    if not _holds(tx):
         return party_ids
     held = tx.session.execute(HELD, {"parties": as_array(party_ids)}).scalars()
     return set(party_ids).difference(held)
 
 
+def _holds(tx: Tx) -> bool:
+    return bool(tx.session.execute(HOLDS).all())
+
+
 def hold_along(tx: Tx, exchanges: Collection[tuple[str, str]]) -> None:
     """These locked parties gave numbers to each other: while one of them is held so is the other.
     Else the one would lose at once an alert that the other gets much later."""
-    if not exchanges or not tx.session.execute(ANY).scalar_one():
+    if not exchanges or not _holds(tx):
         return
     for together in _groups(exchanges):
         tx.session.execute(HOLD_ALONG, {"parties": as_array(together)})

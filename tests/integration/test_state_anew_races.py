@@ -1,0 +1,56 @@
+"""The runbook's *The state anew*: who comes in between while alerts are let go, and what fails."""
+
+import contextlib
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from services.scoring.commands import alerts
+from services.scoring.commands.alerts_anew import AlertsAnew
+from shared.testing.space import ServiceUnderTest, Space
+from tests.integration import scoring_room
+from tests.integration.scoring_room import compared, rows
+from tests.integration.test_state_anew_merges import held_bank, scored_anew
+
+scoring = scoring_room.scoring
+PARTIES = {"P1": {"C"}, "P2": {"G"}, "P3": {"E"}, "PA": {"A"}}
+OF = "select party_id, at from alerts where valid and party_id = any(:parties) order by 1"
+# A begins as C did; it stands before C, where the job has been.
+BEGINS = (
+    text(
+        """
+        insert into customer_state
+        select (jsonb_populate_record(s, '{"customer_number": "A"}')).* from customer_state s
+         where customer_number = 'C'
+        """
+    ),
+    text(
+        """
+        insert into signals
+        select (jsonb_populate_record(g, jsonb_build_object('customer_number', 'A',
+                                                            'id', 'A/' || id))).*
+          from signals g where customer_number = 'C'
+        """
+    ),
+)
+
+
+def test_a_number_that_begins_in_the_instant_in_which_alerts_are_let_go_gets_its_alerts(
+    space: Space, scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_bank(space, scoring, PARTIES, monkeypatch)
+    scored_anew(space, scoring)
+    job = AlertsAnew(scoring.runtime)
+    with scoring.database.transaction() as tx:
+        for statement in BEGINS:
+            tx.session.execute(statement)
+        alerts.refresh(tx, {"PA"})  # as a fold does; it is held yet
+        with contextlib.suppress(DBAPIError):  # the job gives way
+            while job.step():
+                pass
+    assert [name for name, _ in rows(scoring, OF, parties=["P1", "PA"])] == ["P1"]
+    compared(scoring)
+    (_, at), (_, begun) = rows(scoring, OF, parties=["P1", "PA"])
+    assert at == begun
+    assert rows(scoring, "select * from alerts_held") == []
