@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.scoring.commands import alerts
 from services.scoring.commands.alerts_anew import AlertsAnew
+from shared.db import Tx
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
 from tests.integration.scoring_room import compared, rows
@@ -54,3 +55,26 @@ def test_a_number_that_begins_in_the_instant_in_which_alerts_are_let_go_gets_its
     (_, at), (_, begun) = rows(scoring, OF, parties=["P1", "PA"])
     assert at == begun
     assert rows(scoring, "select * from alerts_held") == []
+
+
+def test_a_partition_that_fails_does_not_hold_up_the_others(
+    space: Space, scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_bank(space, scoring, PARTIES, monkeypatch)
+    scored_anew(space, scoring)
+    held = rows(scoring, "select partition from alerts_held order by 1")
+    compare = AlertsAnew._compare
+
+    def failing(job: AlertsAnew, tx: Tx, partition: int) -> bool:
+        if partition == held[0][0]:
+            raise ValueError("this one fails")
+        return compare(job, tx, partition)
+
+    monkeypatch.setattr(AlertsAnew, "_compare", failing)
+    for _ in range(2):  # it is told in each round
+        with pytest.raises(ValueError, match="this one fails"):
+            compared(scoring)
+    assert rows(scoring, "select partition from alerts_held") == held[:1] != held
+    monkeypatch.undo()
+    assert compared(scoring) > 0
+    assert rows(scoring, "select partition from alerts_held") == []

@@ -8,6 +8,7 @@ rule may be among it.
 
 import threading
 
+import structlog
 from sqlalchemy import text
 
 from services.scoring.commands import alerts, holding_alerts, parties
@@ -19,6 +20,7 @@ from shared import positions
 from shared.db import Tx
 from shared.runtime import Runtime
 
+log = structlog.get_logger()
 TOPICS = ("scoring.leaves", "scoring.signals", "scoring.state")
 REFUSALS = "scoring.dead"  # of all partitions in one: what waits again is out of the event store
 ROUND_S = 1.0
@@ -60,24 +62,37 @@ def compare_alerts(runtime: Runtime, stop: threading.Event) -> None:
 
 
 class AlertsAnew:
-    """Works in steps. Between them it remembers how far is to be read and what it has read of the
-    worker's rows; all else is in tables."""
+    """Works in steps. Between them it remembers how far is to be read, what it has read of the
+    worker's rows and which partitions fail; all else is in tables."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._ends: dict[int, dict[tuple[str, int], int]] = {}  # of a partition, by place
         self._log: tuple[int, Log] | None = None  # of the partition that was read last
+        self._failed: dict[int, Exception] = {}  # in this round
 
     def step(self) -> bool:
-        """Some numbers of one partition; False: nothing can be compared now."""
+        """Some numbers of one partition; False: nothing can be compared now. One that fails is
+        left until the others have done what they can, and raised then."""
         with self._runtime.database.read() as session:
             there = session.execute(THERE).scalars().all()
         self._ends = {n: end for n, end in self._ends.items() if n in there}
         for number in there:
-            if self._is_read(number):
-                with self._runtime.database.transaction() as tx:
-                    return alone(tx, "alerts_anew") and self._compare(tx, number)
+            if number not in self._failed and self._is_read(number) and self._tried(number):
+                return True
+        failed, self._failed = self._failed, {}
+        for error in failed.values():
+            raise error
         return False
+
+    def _tried(self, number: int) -> bool:
+        try:
+            with self._runtime.database.transaction() as tx:
+                return alone(tx, "alerts_anew") and self._compare(tx, number)
+        except Exception as error:
+            log.info("partition_not_compared", partition=number, error=str(error)[:300])
+            self._failed[number] = error
+            return False
 
     def _is_read(self, number: int) -> bool:
         if number not in self._ends:
