@@ -224,7 +224,12 @@ def forget_state() -> None:
             offsets = making_anew.given_up(database)
             making_anew.refuse_unready(settings, broker, forgetting_state.TOPICS)
             making_anew.tell_given_up(settings, broker, offsets)
-            done = sum(forgetting_state.forget_state(database))
+            typer.echo("reading all signals")
+            done = 0
+            for step, count in enumerate(forgetting_state.forget_state(database), 1):
+                done += count
+                if step % 100 == 0:
+                    typer.echo(f"taken back so far: of {done} customers")
     finally:
         broker.close()
         database.close()

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from services.scoring.commands import alerts
+from services.scoring.commands import alerts, holding_alerts
 from services.scoring.commands.alerts_anew import AlertsAnew
 from shared.db import Tx
 from shared.testing.space import ServiceUnderTest, Space
@@ -78,3 +78,14 @@ def test_a_partition_that_fails_does_not_hold_up_the_others(
     monkeypatch.undo()
     assert compared(scoring) > 0
     assert rows(scoring, "select partition from alerts_held") == []
+
+
+def test_alerts_are_held_however_long_it_takes_to_read_all_signals(
+    scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "insert into alerts_held (partition, position) select 3, 7 from pg_sleep(0.3)"
+    monkeypatch.setattr(holding_alerts, "HOLD", text(slow))
+    with scoring.database.transaction() as tx:
+        tx.session.execute(text("set local statement_timeout = '100ms'"))
+        holding_alerts.hold(tx)
+    assert rows(scoring, "select partition, position from alerts_held") == [(3, 7)]

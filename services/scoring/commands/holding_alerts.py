@@ -32,6 +32,7 @@ HOLD = text(
            position = greatest(alerts_held.position, excluded.position), after_number = ''
     """
 )
+LONG = text("set local statement_timeout = '2h'")  # all signals are read, once
 MARK = text(
     """
     update signals set of_before = true where customer_number = any(:numbers) and not of_before
@@ -65,6 +66,7 @@ LET_GO = text("delete from alerts_held_along where customer_number = any(:number
 
 def hold(tx: Tx) -> None:
     """From now on, wherever there is a state."""
+    tx.session.execute(LONG)
     tx.session.execute(HOLD)
 
 
