@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.scoring import model, state
-from services.scoring.commands import alerts_anew, forgetting_state
+from services.scoring.commands import alerts_anew, forgetting_state, outflows
 from services.scoring.commands.forgetting_state import forget_state
 from services.scoring.replay import Replay
 from services.scoring.watermark import Source
@@ -31,6 +31,8 @@ scoring = scoring_room.scoring
 ALERTS = """select party_id, rule, date_trunc('second', at), date_trunc('second', ended_at)
               from alerts where valid order by 1, 2, 3"""
 HELD = "select count(*) from alerts_held"
+HELD_BACK = "select count(*) from outflows_waiting where due_on = '9999-12-31'"
+READY = outflows.READY.text
 
 
 class RefusingBank(ReplayedBank):
@@ -139,8 +141,10 @@ def test_nobody_is_told_of_alerts_that_come_again_as_they_were(
         scoring.drain()
         read_through(scoring, reached)
         asked(scoring)
+        assert rows(scoring, READY, many=9, many_held=9) == [], "each round would meet them"
         compared(scoring)
     anew.shut()
+    assert rows(scoring, HELD_BACK) == [(0,)]
     assert rows(scoring, HELD) == [(0,)]
     asked(scoring)
     assert told(space, scoring) == said

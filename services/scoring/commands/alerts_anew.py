@@ -11,7 +11,7 @@ import threading
 import structlog
 from sqlalchemy import text
 
-from services.scoring.commands import alerts, holding_alerts, parties
+from services.scoring.commands import alerts, holding_alerts, outflows, parties
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.rounds import alone, rounds
 from services.scoring.held_tables import AlertsHeldRow
@@ -128,6 +128,7 @@ class AlertsAnew:
         held.after_number = numbers[-1]
         tx.session.flush()  # these are held no more
         holding_alerts.let_go(tx, numbers)
+        outflows.let_go(tx, touched)
         tx.session.execute(DROP, {"numbers": list(numbers)})
         alerts.refresh(tx, alerts.with_signals_or_alerts(tx, touched))
         return True

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.scoring.commands import alerts, parties
+from services.scoring.commands import alerts, holding_alerts, parties
 from services.scoring.commands.copying import as_array
 from services.scoring.commands.rounds import alone, in_rounds
 from services.scoring.queries import outflows as queries
@@ -26,8 +26,10 @@ from shared.runtime import Runtime
 TOPICS = ("bank.events", "scoring.state")
 ROUND_S = 1.0
 PARTIES = 50  # of one transaction: a fold of their numbers waits for no more
+MANY_HELD = 1000  # are looked at in one transaction: all that wait are sorted for it
 FAR_BEHIND = 100_000  # records: while history is loaded, nobody is told of its outflows
 FOR_NOBODY = date.min  # waits for no close
+HELD_BACK = date.max  # waits until its alerts are let go: else each round would go through them all
 
 WAIT = text(
     """
@@ -37,25 +39,31 @@ WAIT = text(
     on conflict (party_id) do update set due_on = excluded.due_on
     """
 )
-# A number without a transaction has no state, and nothing to ask for. Of a state that is made anew
-# too few days are closed: the outflows after them would be taken back.
+# Who can be asked, or is held: of a state that is made anew too few days are closed, the outflows
+# after them would be taken back. A number without a transaction has no state, and nothing to ask
+# for.
 READY = text(
     """
-    select w.party_id, x.through_on from outflows_waiting w cross join lateral (
+    select w.party_id, x.through_on, x.held from outflows_waiting w cross join lateral (
       select count(*) as states,
              case when bool_and(r.closed_on is not null) then min(r.closed_on) end as through_on,
              coalesce(bool_and(coalesce(o.next_offset, 0) > s.position), true) as stored,
-             count(h.partition) > 0
-               or exists (select 1 from alerts_held_along a where a.party_id = w.party_id) as held
+             count(h.partition) > 0 or exists (
+               select 1 from alerts_held_along a join customer_state t using (customer_number)
+                 join alerts_held b
+                   on b.partition = t.partition and b.after_number < t.customer_number
+                where a.party_id = w.party_id) as held
         from numbers n join customer_state s using (customer_number)
         left join rolls r on r.partition = s.partition
         left join positions o on o.topic = 'bank.events' and o.partition = s.partition
-        left join alerts_held h on h.partition = s.partition
+        left join alerts_held h
+          on h.partition = s.partition and h.after_number < s.customer_number
        where n.party_id = w.party_id) x
      where w.due_on <= coalesce((select max(closed_on) from rolls), date '0001-01-01')
-       and (x.states = 0 or w.due_on <= coalesce(x.through_on, date '0001-01-01') and x.stored)
-       and not x.held
-     order by w.due_on, w.party_id limit :many
+       and (x.held or x.states = 0
+            or w.due_on <= coalesce(x.through_on, date '0001-01-01') and x.stored)
+     order by w.due_on, w.party_id
+     limit case when exists (select 1 from alerts_held) then :many_held else :many end
     """
 )
 # By the version of its row is known whether it was told to wait once more.
@@ -74,6 +82,21 @@ STANDS = text(
 # Of a firm a million events may be read, while nothing of it is held.
 LONG = text("set local statement_timeout = '10min'")
 NEXT = text("update outflows_waiting set due_on = :due_on where party_id = :party_id")
+# Who is being told to wait for a close is left until the next round.
+HOLD_BACK = text(
+    """
+    update outflows_waiting set due_on = :due_on
+     where party_id in (select party_id from outflows_waiting
+                         where party_id = any(cast(:parties as text[]))
+                         order by party_id for update skip locked)
+    """
+)
+LET_GO = text(
+    """
+    update outflows_waiting set due_on = :due_on
+     where party_id = any(cast(:parties as text[])) and due_on = :held_back
+    """
+)
 DONE = text("delete from outflows_waiting where party_id = any(cast(:parties as text[]))")
 
 
@@ -90,6 +113,12 @@ def ask_anew_of(tx: Tx, numbers: Collection[str]) -> None:
         touched = {party for party in party_of.values() if party is not None}
         parties.lock_parties(tx, touched)
         ask_anew(tx, touched)
+
+
+def let_go(tx: Tx, party_ids: Collection[str]) -> None:
+    """The alerts of these locked parties may be held no more."""
+    asked = {"parties": as_array(party_ids), "due_on": FOR_NOBODY, "held_back": HELD_BACK}
+    tx.session.execute(LET_GO, asked)
 
 
 def ask_outflows(runtime: Runtime, stop: threading.Event) -> None:
@@ -111,8 +140,10 @@ def ask(tx: Tx) -> bool:
     """
     if not alone(tx, "outflows"):
         return False
-    through = {row.party_id: row.through_on
-               for row in tx.session.execute(READY, {"many": PARTIES})}  # fmt: skip
+    ready = tx.session.execute(READY, {"many": PARTIES, "many_held": MANY_HELD}).all()
+    if held := {row.party_id for row in ready if row.held}:
+        return _hold_back(tx, held)
+    through = {row.party_id: row.through_on for row in ready[:PARTIES]}
     if not through:
         return False
     before = _stands(tx, through)
@@ -126,6 +157,13 @@ def ask(tx: Tx) -> bool:
     tx.session.execute(DONE, {"parties": as_array(now.keys() - several.keys())})
     _judge(tx, several, moves, folded)
     return True
+
+
+def _hold_back(tx: Tx, party_ids: set[str]) -> bool:
+    """Those that are held yet: who lets them go comes after this and puts them in line again."""
+    held = party_ids.difference(holding_alerts.not_held(tx, party_ids))
+    asked = {"parties": as_array(held), "due_on": HELD_BACK}
+    return tx.session.execute(HOLD_BACK, asked).rowcount > 0  # type: ignore[attr-defined,no-any-return]
 
 
 def _stands(tx: Tx, party_ids: Collection[str]) -> dict[str, Any]:
