@@ -35,6 +35,17 @@ DAYS_BEHIND = text(
       from rolls
     """
 )
+# What a partition whose alerts are held waits for first; see commands.alerts_anew.
+HELD = text(
+    """
+    select h.partition, extract(epoch from cast(:now as timestamptz) - h.held_at) as age,
+           case when h.through_on is not null and coalesce(r.closed_on < h.through_on, true)
+                then 'close'
+                when coalesce(t.position, -1) < h.position then 'total' else 'job' end
+      from alerts_held h
+      left join rolls r using (partition) left join control_totals t using (partition)
+    """
+)
 LETTERS = text(
     """
     select k.kind, count(l.id) from (values ('dead'), ('quarantined')) as k(kind)
@@ -88,7 +99,14 @@ def gauges(database: Database) -> Iterator[Metric]:
         "guanxi_accrued_days_behind", "Days closed that are not in what is open of all accounts",
         labels=["partition"],
     )  # fmt: skip
+    held = GaugeMetricFamily(
+        "guanxi_alerts_held_seconds",
+        "Since when the alerts of a partition stand still, and what it waits for",
+        labels=["partition", "waits_for"],
+    )
     with database.read() as session:
+        for number, age, waits_for in session.execute(HELD, {"now": wall_now()}):
+            held.add_metric([str(number), waits_for], float(max(age or 0, 0)))
         for number, closed_days in session.execute(DAYS_BEHIND):
             unaccrued.add_metric([str(number)], closed_days)
         days = turnover.days_behind(session)
@@ -113,7 +131,7 @@ def gauges(database: Database) -> Iterator[Metric]:
         for kind, waiting in session.execute(LETTERS):
             letters.add_metric([database.settings.service, kind], waiting)
     yield from (alerts, open_alerts, right, sizes, behind, residual, letters, unsettled,
-                unaccrued)  # fmt: skip
+                unaccrued, held)  # fmt: skip
 
 
 def _of_check(last: totals.Checked) -> Iterator[Metric]:

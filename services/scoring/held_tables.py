@@ -1,6 +1,6 @@
 """Rows of alerts that stand still."""
 
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import BigInteger, Index
 from sqlalchemy import text as sql
@@ -18,6 +18,7 @@ class AlertsHeldRow(Base):
     through_on: Mapped[date | None]  # the last day that was closed there
     position: Mapped[int] = mapped_column(BigInteger)  # of the record that moved a rule last
     after_number: Mapped[str] = mapped_column(server_default=sql("''"))
+    held_at: Mapped[datetime | None]  # wall clock: when all was taken back
 
 
 class AlertsHeldAlongRow(Base):

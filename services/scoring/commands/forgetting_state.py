@@ -96,6 +96,8 @@ TAKEN = (
 UNSENT = text("delete from outbox where topic = 'scoring.inputs'")
 # The place of the last total: the next ones begin before it.
 TOLD = text("delete from control_totals")
+# The first time counts: alerts that are held anew stood still before.
+HELD_SINCE = text("update alerts_held set held_at = :now where held_at is null")
 # Other topics will stand under these names: their letters would have the same places.
 PLACES_IN_LOGS = (
     text("delete from dead_letters where topic = any(:topics)"),
@@ -139,5 +141,6 @@ def _forget_letters(database: Database) -> None:
 def _forget_places(tx: Tx) -> None:
     for statement in (*TAKEN, UNSENT, TOLD):
         tx.session.execute(statement)
+    tx.session.execute(HELD_SINCE, {"now": tx.wall_now})
     for statement in PLACES_IN_LOGS:
         tx.session.execute(statement, {"topics": TOPICS})
