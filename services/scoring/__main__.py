@@ -15,6 +15,7 @@ from services.scoring.commands import rehearsals, turnover, worker_letters
 from services.scoring.commands.alerts_anew import compare_alerts
 from services.scoring.commands.checking import check_sums
 from services.scoring.commands.last_months import keep_last_months
+from services.scoring.commands.left_over import take_back_left_over
 from services.scoring.commands.outflows import ask_outflows
 from services.scoring.commands.pools_closing import close_months
 from services.scoring.commands.publishing import ScoresLine
@@ -41,6 +42,7 @@ SERVICE = Service(
         "keep_last_months": keep_last_months,
         "settle_turnover": turnover.settle_days,
         "roll_open_leaves": roll_open_leaves,
+        "take_back_left_over": take_back_left_over,
     },
     roles={"rehearse": (rehearse, "Run proposed rules over the stored events; serve health.")},
     metrics=gauges,

@@ -1,4 +1,4 @@
-"""Rows of alerts that stand still."""
+"""Rows of a state that is made anew: where alerts stand still, and figures of before may be."""
 
 from datetime import date, datetime
 
@@ -29,3 +29,12 @@ class AlertsHeldAlongRow(Base):
     customer_number: Mapped[str] = mapped_column(primary_key=True)
     party_id: Mapped[str] = mapped_column(primary_key=True)
     __table_args__ = (Index("ix_alerts_held_along_party_id", "party_id"),)
+
+
+class FiguresOfBeforeRow(Base):
+    """A partition whose state was made anew. Until its numbers up to `after_number` were looked at,
+    some may have figures that the new state says nothing of."""
+
+    __tablename__ = "figures_of_before"
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    after_number: Mapped[str] = mapped_column(server_default=sql("''"))

@@ -126,7 +126,7 @@ def forget_all(scoring: ServiceUnderTest) -> None:
                  customer_months, customer_components, moved, party_slices, party_figures, numbers,
                  account_openings, account_holders, bank_events, customer_state, account_figures,
                  folded_totals, untaxed, outflows_waiting,
-                 partial_managers, alerts_held, alerts_held_along"""
+                 partial_managers, alerts_held, alerts_held_along, figures_of_before"""
         ))  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from services.scoring.commands.copying import (
     staged,
     texts_first,
 )
-from services.scoring.leaf_sql import day_of
+from services.scoring.leaf_sql import columns, day_of
 from services.scoring.rate import Rate
 from services.scoring.rows import (
     ACCOUNT_FIELDS,
@@ -94,7 +94,8 @@ FOLD = text(
                   {", ".join(value for _, value in _SET)})
     returning t.customer_number,
               (old.first_on, old.left_on, old.back_on)
-              is distinct from (new.first_on, new.left_on, new.back_on) as counts_anew
+              is distinct from (new.first_on, new.left_on, new.back_on) as counts_anew,
+              coalesce(old.state_offset = -1, false) as is_anew
     """  # noqa: S608 - names are ours
 )
 # Whose leaving or coming back these closes decide; `rolls` has those before them.
@@ -123,6 +124,16 @@ KEEP_TOTALS = text(
      where control_totals.position <= excluded.position
     """
 )
+# Of a state that was made anew, an account may have nothing that it had before.
+_ACCOUNT = ("customer_number", "account_number", "product_code", "currency")
+_GONE = f"""
+    delete from account_figures a using customer_state s
+     where a.customer_number = any(cast(:anew as text[])) and s.customer_number = a.customer_number
+       and not exists (select 1 from told_accounts t
+                        where ({columns("t", _ACCOUNT)}) = ({columns("a", _ACCOUNT)})
+                          and t.count_n > 0)
+    returning s.partition, a.product_code, a.currency, -a.sum_minor as sum_minor,
+              -a.count as count, -1 as is_new"""  # noqa: S608 - names are ours
 # Accounts with a transaction: of loans and of those just opened only a ledger is kept. What they
 # add up to is kept too: a bank's rows are too many to be added up for a page.
 FOLD_ACCOUNTS = text(
@@ -132,8 +143,7 @@ FOLD_ACCOUNTS = text(
     using (select * from told_accounts join unnest(cast(:won as text[])) as w(customer_number)
                   using (customer_number)  -- not any(:won): it is gone through row by row
             where count_n > 0) t
-       on (a.customer_number, a.account_number, a.product_code, a.currency)
-          = (t.customer_number, t.account_number, t.product_code, t.currency)
+       on ({columns("a", _ACCOUNT)}) = ({columns("t", _ACCOUNT)})
      when matched and (a.sum_minor, a.count) is distinct from (t.sum_minor_n, t.count_n)
      then update set sum_minor = t.sum_minor_n, count = t.count_n, last_on = {day_of("t.last_on_n")}
      when not matched
@@ -144,10 +154,12 @@ FOLD_ACCOUNTS = text(
     returning t.partition, new.product_code, new.currency,
               new.sum_minor - coalesce(old.sum_minor, 0) as sum_minor,
               new.count - coalesce(old.count, 0) as count,
-              case when old.customer_number is null then 1 else 0 end as is_new)
+              case when old.customer_number is null then 1 else 0 end as is_new),
+    gone as ({_GONE})
     insert into folded_totals as f (partition, product_code, currency, sum_minor, count, accounts)
     select partition, product_code, currency, sum(sum_minor), sum(count), sum(is_new)
-      from changed group by 1, 2, 3 order by 1, 2, 3
+      from (select * from changed union all select * from gone) y
+     group by 1, 2, 3 order by 1, 2, 3
     on conflict (partition, product_code, currency) do update
        set sum_minor = f.sum_minor + excluded.sum_minor, count = f.count + excluded.count,
            accounts = f.accounts + excluded.accounts
@@ -181,7 +193,8 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     touched = open_leaves.keep_open_leaves(tx) if accrues else set()
     folded = tx.session.execute(FOLD).all()
     won = [row.customer_number for row in folded]
-    tx.session.execute(FOLD_ACCOUNTS, {"won": as_array(won)})
+    anew = [row.customer_number for row in folded if row.is_anew]
+    tx.session.execute(FOLD_ACCOUNTS, {"won": as_array(won), "anew": as_array(anew)})
     touched |= _parties(party_of, won)
     parties.lock_parties(tx, touched | asked)
     parties.recompute(tx, touched)
@@ -190,8 +203,8 @@ def fold_state(tx: Tx, records: list[Record]) -> None:
     if partitions:  # these numbers may rest on the very days that were closed with them
         outflows.ask_anew(tx, touched)
     released = alerts.release(tx, won)
-    anew = _parties(party_of, (row.customer_number for row in folded if row.counts_anew))
-    alerts.refresh(tx, _parties(party_of, released) | alerts.with_signals(tx, anew | asked))
+    away = _parties(party_of, (row.customer_number for row in folded if row.counts_anew))
+    alerts.refresh(tx, _parties(party_of, released) | alerts.with_signals(tx, away | asked))
 
 
 def _decided(tx: Tx, partitions: Iterable[state.PartitionState]) -> set[str]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import text
 
-from services.scoring.commands import contribution, holding_alerts, worker_letters
+from services.scoring.commands import contribution, holding_alerts, left_over, worker_letters
 from services.scoring.commands.contribution import MOVE
 from services.scoring.leaf_sql import KERNEL_PARTS, PLACE, PLACES, columns, open_values
 from services.scoring.settings import home_currency
@@ -139,6 +139,7 @@ def _forget_letters(database: Database) -> None:
 
 
 def _forget_places(tx: Tx) -> None:
+    left_over.note(tx)
     for statement in (*TAKEN, UNSENT, TOLD):
         tx.session.execute(statement)
     tx.session.execute(HELD_SINCE, {"now": tx.wall_now})
