@@ -224,7 +224,7 @@ def forget_state() -> None:
     try:
         with _refused(making_anew.NotReady), _asking(settings.kafka), _asking_database():
             offsets = making_anew.given_up(database)
-            making_anew.refuse_unready(settings, broker, forgetting_state.TOPICS)
+            making_anew.refuse_unready(settings, database, broker, forgetting_state.TOPICS)
             making_anew.tell_given_up(settings, broker, offsets)
             typer.echo("reading all signals")
             done = 0

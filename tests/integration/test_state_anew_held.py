@@ -1,4 +1,5 @@
-"""Alerts that stay held after the runbook's *The state anew*: ops see it, and may let them go."""
+"""Alerts that stay held after the runbook's *The state anew*: ops see it, and may let them go.
+Rehearsals wait as long."""
 
 import re
 
@@ -7,6 +8,9 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from services.scoring.__main__ import app
+from services.scoring.commands import rehearsals
+from services.scoring.rule_set_tables import RehearsalRow, RuleSetRow
+from shared.db import Tx
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
 from tests.integration.scoring_room import HEAD, compared, day, party, read_through, rows
@@ -73,3 +77,29 @@ def test_ops_let_alerts_go_of_a_partition_that_is_not_where_it_was(
     assert compared(scoring) > 0
     assert rows(scoring, HELD) == [(0,)]
     assert rows(scoring, ALERTS) == [], "nothing of now says that he is silent"
+
+
+def rehearsal(tx: Tx, state: str) -> None:
+    """Of a set without content, whose process is alive."""
+    rules = RuleSetRow(
+        state="proposed", rules="{}", base_number=0, changes={}, reason="why", proposed_by="S1",
+        proposed_at=tx.bank_now,
+    )  # fmt: skip
+    tx.session.add(rules)
+    tx.session.flush()
+    tx.session.add(RehearsalRow(
+        number=rules.number, against=0, from_on=day(0), state=state, step="events",
+        asked_by="S1", asked_at=tx.bank_now, beat_at=tx.wall_now,
+    ))  # fmt: skip
+
+
+def test_a_rehearsal_waits_while_it_is_not_known_yet_what_is_refused(
+    space: Space, scoring: ServiceUnderTest, scored: ScoredBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_silent_customer(space, scoring, scored, monkeypatch)
+    with scoring.database.transaction() as tx:
+        rehearsal(tx, "waiting")
+    with scoring.database.transaction() as tx:
+        assert rehearsals.claim(tx, "one") is None
+        tx.session.execute(text("delete from alerts_held"))
+        assert rehearsals.claim(tx, "one") is not None

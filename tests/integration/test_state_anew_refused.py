@@ -20,6 +20,7 @@ from tests.integration.test_state_anew import (
     patiently,
     stop_workers,
 )
+from tests.integration.test_state_anew_held import rehearsal
 from tests.integration.test_state_anew_letters import published
 from tests.integration.worker_room import Room
 from tests.unit.test_contribution_rules import RATES, Book
@@ -74,6 +75,11 @@ def test_each_step_that_was_left_out_is_said_and_nothing_is_taken_back(
         assert words in told.output
         assert kept() == before
 
+    with room.scoring.database.transaction() as tx:
+        rehearsal(tx, "running")
+    refused("a rehearsal runs")
+    with room.scoring.database.transaction() as tx:
+        tx.session.execute(text("update rehearsals set beat_at = beat_at - interval '1 minute'"))
     refused("1 of group scoring run")
     close_scoring(room)
     refused("1 of group scoring-worker run")

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import text
 
 from services.scoring import state, watermark
+from services.scoring.commands.rehearsals import LOST_AFTER
 from services.scoring.worker_settings import GROUP
 from shared.db import Database
 from shared.groups import groups
@@ -25,6 +26,10 @@ GIVEN_UP = text(
     select partition, event_offset from worker_letters
      where topic = 'bank.events' and state = 'discarded' order by 1, 2
     """
+)
+# A rehearser is in no group. What it judges by, letters and closed days, would go under its hands.
+REHEARSING = text(
+    "select exists (select 1 from rehearsals where state = 'running' and beat_at >= :alive_since)"
 )
 
 
@@ -41,9 +46,18 @@ def given_up(database: Database) -> dict[int, list[int]]:
     return found
 
 
-def refuse_unready(settings: Settings, broker: Broker, topics: Collection[str]) -> None:
+def refuse_unready(
+    settings: Settings, database: Database, broker: Broker, topics: Collection[str]
+) -> None:
     """Raises NotReady. Changes nothing."""
     broker.partitions(EVENTS)  # a broker that is away is said by this
+    with database.read() as session:
+        alive_since = database.clock.wall_now() - LOST_AFTER
+        if session.execute(REHEARSING, {"alive_since": alive_since}).scalar_one():
+            raise NotReady(
+                "a rehearsal runs, or did until half a minute ago: stop scoring's rehearser; see"
+                " docs/runbook.md, The state anew"
+            )
     with groups(settings) as asked:
         for group in (settings.service, GROUP):
             if members := asked.members(group):

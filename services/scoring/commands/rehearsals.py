@@ -26,10 +26,12 @@ from shared.forgetting import Aging
 
 LOST_AFTER = timedelta(seconds=30)  # without a beat: its process is gone
 OPEN = ("waiting", "running")
+# While the state is made anew it is not known yet what the workers refuse.
 CLAIM = text(
     """
     select id from rehearsals
-     where state = 'waiting' or (state = 'running' and beat_at < :lost_before)
+     where (state = 'waiting' or (state = 'running' and beat_at < :lost_before))
+       and not exists (select 1 from alerts_held)
      order by id limit 1 for update skip locked
     """
 )
