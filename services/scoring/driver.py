@@ -115,12 +115,13 @@ class Driver:
 
         What is behind a commit was stepped: a worker that died before it told that total left it
         to the next one, and events that would move the position may be long in coming.
-        One that told a total and has no row at all is looked at too.
+        One that told a total and has no row at all is looked at too, and one of which markers alone
+        were taken has no row: its place is to be told all the same.
         """
         for place, start in starts.items():
             number = place.partition
             if place.topic == self._events_topic and (
-                number in self.engine.partitions or number in self._told
+                number in self.engine.partitions or number in self._told or start > 0
             ):
                 partition = self.engine.partition(number)
                 partition.position = max(partition.position, start - 1)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from faust.types import TP
 
@@ -180,6 +181,27 @@ def test_a_partition_that_never_told_a_total_begins_from_nothing() -> None:
     driver = driver_of(lambda: GENERATION)
     driver.resume({PLACE: 5})
     assert driver.engine.partitions == {}
+
+
+@pytest.mark.parametrize(("commit", "told"), [(3, [2]), (0, [])])
+def test_a_partition_of_markers_only_tells_its_place_after_a_worker_that_died(
+    commit: int, told: list[int]
+) -> None:
+    """It is behind its commit, and no event moves it: else it seemed to stand for ever."""
+    positions: list[int] = []
+
+    class Totalling(Silent):
+        async def write(self, partition: int, records: Any) -> list[Any]:
+            positions.extend(msgspec.json.decode(value)["position"] for _, value in records)
+            return []
+
+    async def scenario() -> None:
+        driver = driver_of(lambda: GENERATION, totals=Totalling())
+        driver.resume({PLACE: commit}, {PLACE: 0})
+        await driver._publish_totals()
+
+    asyncio.run(scenario())
+    assert positions == told
 
 
 class Rejoins(Silent):
