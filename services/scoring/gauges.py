@@ -25,6 +25,7 @@ SIZES = text(
            (select count(*) from scores_waiting) as waiting,
            (select count(*) from signals where pending) as pending,
            (select count(*) from alerts_held) as alerts_held,
+           (select count(*) from figures_of_before) as figures_of_before,
            (select count(*) from partial_managers) as partial_managers
     """
 )

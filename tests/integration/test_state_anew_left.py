@@ -10,7 +10,15 @@ from services.scoring.roller import Log
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
 from tests.integration import scoring_room
-from tests.integration.scoring_room import KEPT_APART, compared, day, party, read_through, rows
+from tests.integration.scoring_room import (
+    HEAD,
+    KEPT_APART,
+    compared,
+    day,
+    party,
+    read_through,
+    rows,
+)
 from tests.integration.test_state_anew_alerts import HELD, RefusingBank, forgotten
 
 scoring = scoring_room.scoring
@@ -85,6 +93,8 @@ def test_who_has_no_record_any_more_and_whose_account_has_nothing_lose_their_fig
     assert stepped(job) == 0, "what it wrote is not folded"
     assert taken_back(scoring) > 0
     assert rows(scoring, OF_BEFORE) == [(0,)]
+    told = scoring.client(HEAD).get("/metrics").text
+    assert 'guanxi_scoring_rows{what="figures_of_before"} 0.0' in told
     assert rows(scoring, FOLDED) == [("C", 2)]
     assert rows(scoring, ACCOUNTS) == [("A-C", 2)]
     assert rows(scoring, PARTIES) == [("PC", 2), ("PD", 0), ("PE", 0)]
