@@ -66,7 +66,7 @@ WARM_UP_S: Final = 4.0  # of each pace
 QUIET_S: Final = 1.0  # without anything that comes: time to read what came
 LAST_SCORES_S: Final = 30.0  # without a score that was awaited
 DRAIN_S: Final = 240.0  # for all that waits when the last event of a pace was sent
-FILL_RATE: Final = 20_000  # at which each account has its first event
+FILL_RATE: Final = 5_000  # each account has its first event, while the broker's JVM compiles
 FIRST_MINOR: Final = 5_000_000  # a balance is more than what one event moves
 P99_MS: Final = 500.0  # a pace at which more is needed does not hold
 

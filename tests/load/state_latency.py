@@ -3,7 +3,7 @@
 Events flow at a fixed pace through real workers on a real broker. An event is in the first state
 row of its customer whose place is not before the event's; the row is taken as acknowledged when a
 consumer of the topic has it, which is a little later. Every event must come. Prints one line of
-JSON; the sums are asserted. Days are closed while it runs: by default one in the middle, for no
+JSON; the sums are asserted. Days are closed while it runs: by default one while it counts, for no
 bank closes one a second.
 """
 
@@ -40,7 +40,7 @@ from tests.load.pace import Published, Sent, producer_of, publish_at, ticks_of, 
 from tests.risk_live import hand_made
 from tests.workers import FIRST_DAY, WorkerSpace, described
 
-WARM_UP_S: Final = 3.0
+WARM_UP_S: Final = 30.0  # so long the broker's JVM compiles; a bank's has done so
 QUIET_S: Final = 1.0  # without a row: time to look whether all have come
 LAST_ROWS_S: Final = 30.0
 Row = tuple[int, bytes, int, float]  # partition, customer, place in `bank.events`, when it came
@@ -78,7 +78,7 @@ def _noted(records: Iterator[Published], awaited: Awaited) -> Iterator[Published
 
 
 async def _measure(
-    space: WorkerSpace, records: Iterator[Published], rate: int, sent: Sent
+    space: WorkerSpace, records: Iterator[Published], rate: int, sent: Sent, warm_up_s: float
 ) -> dict[str, float]:
     """The spread over all events sent after the warm-up."""
     awaited, rows = Awaited(sent), list[Row]()
@@ -93,7 +93,7 @@ async def _measure(
     await _all_come(rows, awaited)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
-    return awaited.spread(begun, WARM_UP_S)
+    return awaited.spread(begun, warm_up_s)
 
 
 async def _all_come(rows: list[Row], awaited: Awaited) -> None:
@@ -113,15 +113,16 @@ async def _all_come(rows: list[Row], awaited: Awaited) -> None:
 
 def main(
     rate: Annotated[int, typer.Option(help="events a second", callback=whole_ticks)] = 10_000,
-    seconds: Annotated[int, typer.Option(min=5)] = 20,
+    seconds: Annotated[int, typer.Option(min=5)] = 50,
+    warm_up_s: Annotated[float, typer.Option(min=1, help="of these, not counted")] = WARM_UP_S,
     customers: Annotated[int, typer.Option(min=10)] = 50_000,
     workers: Annotated[int, typer.Option(min=1)] = 2,
-    days: Annotated[int, typer.Option(min=1, help="closed, the last at the end")] = 2,
+    days: Annotated[int, typer.Option(min=1, help="closed, the last at the end")] = 3,
     risk: Annotated[bool, typer.Option(help="a model of three rules on every account")] = False,
     rates: Annotated[bool, typer.Option(help="a ledger on every account")] = False,
 ) -> None:
     """Measure the latency of state rows while events flow."""
-    some_after(rate, seconds, WARM_UP_S)
+    some_after(rate, seconds, warm_up_s)
     compile_ahead()
     with full_servers() as found, tempfile.TemporaryDirectory() as folder:
         settings: dict[str, Any] = {}
@@ -145,7 +146,7 @@ def main(
             loaded = Preloaded(rate * seconds, {}, {}, 0.0)
             first_day = FIRST_DAY + timedelta(days=1)
             events = records_of(loaded.events, customers, loaded, first_day, days)
-            took = asyncio.run(_measure(space, events, rate, sent))
+            took = asyncio.run(_measure(space, events, rate, sent, warm_up_s))
             space.wait_committed(120)
             rows = customers_in(latest_rows(space))
             assert_figures(rows, loaded.sums, loaded.counts, rates=rates)
