@@ -125,12 +125,21 @@ class Driver:
             ):
                 partition = self.engine.partition(number)
                 partition.position = max(partition.position, start - 1)
-                try:
-                    refuse_less(self._told.get(number), partition.totals()[0])
-                except state.UnreadableState as error:
-                    self._fatal(str(error))
+                self._refuse_less(partition)
         self._leaving = False
         self._standing = True
+
+    def _refuse_less(self, partition: Partition) -> None:
+        """A total of what comes again, which a worker of this one's name told while this one
+        recovered, says nothing against rows that stand before it."""
+        told = self._told.get(partition.number)
+        reached = max(partition.position, partition.recovered_to)
+        if told is not None and told.position > reached and len(partition.numbers):
+            return
+        try:
+            refuse_less(told, partition.totals()[0])
+        except state.UnreadableState as error:
+            self._fatal(str(error))
 
     async def run(self) -> None:
         """Rounds until cancelled. Nothing that fails here is survivable."""

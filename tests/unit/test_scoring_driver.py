@@ -1,6 +1,7 @@
 """The driver without Kafka: what it may take, and when."""
 
 import asyncio
+from contextlib import nullcontext
 from datetime import date, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -174,6 +175,19 @@ def test_a_partition_of_no_row_at_all_behind_its_total_is_refused(commit: int) -
     """Its topic was lost: nothing in it says so, and it would count on from 0."""
     with pytest.raises(Died, match=r"count 0 transactions, and 16 .* anew"):
         driver_of(lambda: GENERATION, told={0: TOLD}).resume({PLACE: commit})
+
+
+@pytest.mark.parametrize(("commit", "died"), [(60, False), (101, True)])
+def test_a_total_that_was_told_while_rows_were_recovered_is_not_held_against_them(
+    commit: int, died: bool
+) -> None:
+    """By a worker of the same name. What it counts comes again, or the rows should have it."""
+    driver = driver_of(lambda: GENERATION, told={0: TOLD})
+    partition = driver.engine.partition(0)
+    partition.account(partition.row("C1"), ("C1", "A", "CA", "CNY", ""))
+    partition.accounts["count"][0], partition.recovered_to = TOLD.count - 1, TOLD.position - 1
+    with pytest.raises(Died, match="count 15") if died else nullcontext():
+        driver.resume({PLACE: commit})
 
 
 def test_a_partition_that_never_told_a_total_begins_from_nothing() -> None:
