@@ -36,15 +36,18 @@ DAYS_BEHIND = text(
       from rolls
     """
 )
-# What a partition whose alerts are held waits for first; see commands.alerts_anew.
+# What a partition whose alerts are held waits for first; see commands.alerts_anew. The others wait
+# for nothing: whoever watches must see that it is looked at.
 HELD = text(
     """
-    select h.partition, extract(epoch from cast(:now as timestamptz) - h.held_at) as age,
-           case when h.through_on is not null and coalesce(r.closed_on < h.through_on, true)
+    select coalesce(h.partition, r.partition),
+           coalesce(extract(epoch from cast(:now as timestamptz) - h.held_at), 0),
+           case when h.partition is null then ''
+                when h.through_on is not null and coalesce(r.closed_on < h.through_on, true)
                 then 'close'
                 when coalesce(t.position, -1) < h.position then 'total' else 'job' end
-      from alerts_held h
-      left join rolls r using (partition) left join control_totals t using (partition)
+      from rolls r full join alerts_held h using (partition)
+      left join control_totals t on t.partition = h.partition
     """
 )
 LETTERS = text(
@@ -107,7 +110,7 @@ def gauges(database: Database) -> Iterator[Metric]:
     )
     with database.read() as session:
         for number, age, waits_for in session.execute(HELD, {"now": wall_now()}):
-            held.add_metric([str(number), waits_for], float(max(age or 0, 0)))
+            held.add_metric([str(number), waits_for], float(max(age, 0)))
         for number, closed_days in session.execute(DAYS_BEHIND):
             unaccrued.add_metric([str(number)], closed_days)
         days = turnover.days_behind(session)
