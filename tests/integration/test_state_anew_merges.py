@@ -9,11 +9,12 @@ from services.scoring import model
 from services.scoring.commands import alerts_anew, holding_alerts
 from services.scoring.replay import Replay
 from services.scoring.watermark import Source
+from shared.ids import partition_of
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
-from tests.integration.scoring_room import compared, day, party, read_through, relayed, rows
+from tests.integration.scoring_room import asked, compared, day, party, read_through, relayed, rows
 from tests.integration.test_scoring_absences import ReplayedBank
-from tests.integration.test_state_anew_alerts import ALERTS, forgotten
+from tests.integration.test_state_anew_alerts import ALERTS, forgotten, scored
 from tests.scoring_bank import FIRST_DAY, SOURCE, ZONE
 
 scoring = scoring_room.scoring
@@ -26,6 +27,8 @@ LET_GO_OF = text(
                         where o.partition = h.partition and o.customer_number <> :number)
     """
 )
+FAR = text("update alerts_held set position = 1000000 where partition = 1")  # it is not there yet
+NEAR = text("update alerts_held set position = -1 where partition = 1")
 LAST = {"C": 60, "G": 30, "E": 45}  # day of its last booking: all of them are silent
 
 
@@ -110,6 +113,28 @@ def test_nobody_hears_of_a_number_that_left_its_party_and_came_back(
     assert (rows(scoring, ALERTS), told(space, scoring)) == (before, said)
 
 
+def test_an_alert_does_not_go_before_the_third_party_gets_it_in_a_later_poll(
+    space: Space, scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_0, of_1 = ([n for i in range(99) if partition_of(n := f"N{i}", 4) == p] for p in (0, 1))
+    c, g, e = *of_0[:2], of_1[0]
+    monkeypatch.setitem(globals(), "LAST", {c: 60, g: 30, e: 45})
+    bank = held_bank(space, scoring, {"P1": {c}, "P2": {g}, "P3": {e}}, monkeypatch)
+    before, said = rows(scoring, ALERTS), told(space, scoring)
+    for party_id, rest in (("P2", g), ("P3", e)):
+        party(space, party_id, c, rest)
+        scoring.drain()
+    scored_anew(space, scoring)
+    with scoring.database.transaction() as tx:
+        tx.session.execute(FAR)
+    assert compared(scoring) > 0
+    assert (rows(scoring, ALERTS), told(space, scoring)) == (before, said), "the last one is held"
+    with scoring.database.transaction() as tx:
+        tx.session.execute(NEAR)
+    compared(scoring)
+    assert rows(scoring, ALERTS) == episodes(bank, {"P1": set(), "P2": {g}, "P3": {c, e}})
+
+
 def test_parties_wait_for_a_number_that_went_on_to_a_third(
     space: Space, scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,3 +149,42 @@ def test_parties_wait_for_a_number_that_went_on_to_a_third(
     assert rows(scoring, along)[-1] == ("P5",)
     with scoring.database.transaction() as tx:
         assert holding_alerts.not_held(tx, {"P5", "P6"}) == {"P6"}
+
+
+def test_a_merge_while_held_is_asked_for_its_outflow_at_once_though_one_books_today(
+    space: Space, scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fold puts them off to the next close."""
+    party(space, "P1", "H")
+    party(space, "P2", "I")
+    bank = ReplayedBank(space)
+    for number, amount, n in (("H", 10**7, 0), ("I", 10**7, 0), ("H", -9_500_000, 60),
+                              ("I", -6_000_000, 61)):  # fmt: skip
+        bank.book(number, amount, day(n))
+    bank.close_through(day(100))
+    bank.score()
+    scoring.drain()
+    asked(scoring)
+    bank.shut()
+    forgotten(scoring, monkeypatch)
+    bank.book("H", 100, day(101))
+    bank._settle()
+    party(space, "P1", "H", "I")
+    scoring.drain()
+    anew = ReplayedBank(space)
+    records = [(partition, r) for partition, polled in anew._polls() for r in polled]
+    today = b'"booked_on":"' + day(101).isoformat().encode()
+    for is_today in (False, True):
+        for partition in range(4):
+            scored(
+                anew,
+                partition,
+                [r for p, r in records if p == partition and (today in r.value) == is_today],
+            )
+        scoring.drain()
+        asked(scoring)
+    read_through(scoring)
+    compared(scoring)
+    asked(scoring)
+    anew.shut()
+    assert rows(scoring, ALERTS) == episodes(bank, {"P1": {"H", "I"}}) != []

@@ -51,12 +51,15 @@ _HELD = """
       join customer_state s using (customer_number)
       join alerts_held h on h.partition = s.partition and h.after_number < s.customer_number"""
 HELD = text(_HELD)
+# Also those that wait for these numbers already: what they lost may have gone on since.
 HOLD_ALONG = text(
     f"""
+    with held as (select distinct h.customer_number from ({_HELD}) h),
+    tied as (
+      select unnest(cast(:parties as text[])) as party_id
+       union select a.party_id from alerts_held_along a join held using (customer_number))
     insert into alerts_held_along (customer_number, party_id)
-    select distinct h.customer_number, p.party_id
-      from ({_HELD}) h cross join unnest(cast(:parties as text[])) as p(party_id)
-     order by 1, 2
+    select h.customer_number, p.party_id from held h cross join tied p order by 1, 2
     on conflict do nothing
     """  # noqa: S608 - ours
 )

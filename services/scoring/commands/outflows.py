@@ -94,7 +94,7 @@ HOLD_BACK = text(
 LET_GO = text(
     """
     update outflows_waiting set due_on = :due_on
-     where party_id = any(cast(:parties as text[])) and due_on = :held_back
+     where party_id = any(cast(:parties as text[]))
     """
 )
 DONE = text("delete from outflows_waiting where party_id = any(cast(:parties as text[]))")
@@ -116,8 +116,9 @@ def ask_anew_of(tx: Tx, numbers: Collection[str]) -> None:
 
 
 def let_go(tx: Tx, party_ids: Collection[str]) -> None:
-    """The alerts of these locked parties may be held no more."""
-    asked = {"parties": as_array(party_ids), "due_on": FOR_NOBODY, "held_back": HELD_BACK}
+    """The alerts of these locked parties may be held no more. What a fold put off to a close
+    meanwhile is asked at once, too: it may not have been asked since."""
+    asked = {"parties": as_array(party_ids), "due_on": FOR_NOBODY}
     tx.session.execute(LET_GO, asked)
 
 
