@@ -85,14 +85,25 @@ class Log:
     has taken last, or the one that it comes to next where compaction took that away."""
 
     def __init__(self, runtime: Runtime, partition: int) -> None:
-        end = runtime.end_offsets(TOPIC)[partition]
-        with runtime.database.read() as session:
-            folded = positions.stored(session, TOPIC).get(partition, 0)
+        self._runtime, self._partition, self._folded = runtime, partition, 0
         self.rates: dict[bytes, bytes] = {}
         self._newest: dict[bytes, Record] = {}
-        for records in read_span(runtime.settings, TOPIC, partition, end):
+        self._keys: list[bytes] = []
+        self.read_on()
+
+    def read_on(self) -> None:
+        """Up to where the fold is by now."""
+        end = self._runtime.end_offsets(TOPIC)[self._partition]
+        with self._runtime.database.read() as session:
+            folded = positions.stored(session, TOPIC).get(self._partition, 0)
+        if self._keys and folded == self._folded:
+            return
+        read = read_span(self._runtime.settings, TOPIC, self._partition, end, begin=self._folded)
+        for records in read:
             self._take(records, folded)
-        self._keys = sorted(self._newest)
+        self._folded = folded
+        if len(self._keys) < len(self._newest):
+            self._keys = sorted(self._newest)
 
     def _take(self, records: list[Record], folded: int) -> None:
         for record in records:

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from services.scoring.commands import alerts_anew
 from services.scoring.commands.left_over import LeftOver
 from services.scoring.roller import Log
+from shared.ids import partition_of
 from shared.testing.space import ServiceUnderTest, Space
 from shared.wire import Record
 from tests.integration import scoring_room
@@ -19,13 +20,14 @@ from tests.integration.scoring_room import (
     read_through,
     rows,
 )
-from tests.integration.test_state_anew_alerts import HELD, RefusingBank, forgotten
+from tests.integration.test_state_anew_alerts import HELD, RefusingBank, forgotten, scored
 
 scoring = scoring_room.scoring
 FOLDED = "select customer_number, count from customer_state order by 1"
 ACCOUNTS = "select account_number, count from account_figures order by 1"
 PARTIES = "select party_id, count from party_figures order by 1"
 OF_BEFORE = "select count(*) from figures_of_before"
+BEGUN = "select after_number from alerts_held where partition = 0"
 
 
 def taken_back(scoring: ServiceUnderTest) -> int:
@@ -124,3 +126,46 @@ def test_who_is_told_of_again_meanwhile_keeps_his_figures(
     assert [rows(scoring, sql) for sql in (FOLDED, ACCOUNTS, PARTIES)] == before
     assert rows(scoring, KEPT_APART) == []
     anew.shut()
+
+
+def test_a_record_that_was_folded_after_the_job_had_read_the_log_is_not_lost(
+    space: Space, scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It seemed older than what was there before, so the fold refused it."""
+    first, last = sorted([n for i in range(99) if partition_of(n := f"N{i}", 4) == 0][:2])
+    for number in (first, last):
+        party(space, f"P{number}", number)
+    bank = RefusingBank(space)
+    bank.waits = False
+    for number in (first, last):
+        bank.book(number, 1000, day(0))
+    bank.close_through(day(1))
+    bank.book(first, 7, day(2), account="SV-CA", product="SV-P")
+    bank.book(last, 30, day(2))
+    bank.book(last, 5, day(2), account="SV-CB", product="SV-P")
+    bank.score()
+    scoring.drain()
+    bank.shut()
+    forgotten(scoring, monkeypatch)
+    hide_what_was(scoring, monkeypatch)
+    monkeypatch.setattr(alerts_anew, "NUMBERS", 1)
+    anew = RefusingBank(space)
+    records = [(partition, r) for partition, polled in anew._polls() for r in polled]
+    today = b'"booked_on":"' + day(2).isoformat().encode()
+    job = alerts_anew.AlertsAnew(scoring.runtime)
+    for is_late in (False, True):
+        for partition in range(4):
+            scored(
+                anew,
+                partition,
+                [r for p, r in records if p == partition and (today in r.value) == is_late],
+            )
+        scoring.drain()
+        if not is_late:
+            read_through(scoring, {p: r.offset for p, r in records if today not in r.value})
+            while rows(scoring, BEGUN) == [("",)]:
+                assert job.step()
+    while job.step():
+        pass
+    anew.shut()
+    assert rows(scoring, FOLDED) == [(first, 1), (last, 2)]

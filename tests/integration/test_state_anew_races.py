@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from services.scoring.commands import alerts, holding_alerts
+from services.scoring.commands import alerts, alerts_anew, holding_alerts
 from services.scoring.commands.alerts_anew import AlertsAnew
+from services.scoring.roller import Log
 from shared.db import Tx
 from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
@@ -89,3 +90,27 @@ def test_alerts_are_held_however_long_it_takes_to_read_all_signals(
         tx.session.execute(text("set local statement_timeout = '100ms'"))
         holding_alerts.hold(tx)
     assert rows(scoring, "select partition, position from alerts_held") == [(3, 7)]
+
+
+def test_whoever_folds_does_not_wait_while_the_job_reads_the_log(
+    space: Space, scoring: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_bank(space, scoring, PARTIES, monkeypatch)
+    scored_anew(space, scoring)
+    read, calls = Log.read_on, list[Log]()
+
+    def at_once(log: Log) -> None:
+        if not calls:  # of the second time it reads what came since
+            with scoring.database.transaction() as tx:
+                tx.session.execute(text("set local lock_timeout = '100ms'"))
+                tx.session.execute(holding_alerts.HOLDS)
+        calls.append(log)
+        read(log)
+
+    monkeypatch.setattr(Log, "read_on", at_once)
+    with scoring.database.transaction() as tx:
+        tx.session.execute(text("update customer_state set state_offset = -1"))
+    job = AlertsAnew(scoring.runtime)
+    monkeypatch.setattr(alerts_anew, "fold_state", lambda *_: None)
+    assert job.step()
+    assert len(calls) == 2

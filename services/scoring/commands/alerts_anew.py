@@ -7,6 +7,7 @@ rule may be among it.
 """
 
 import threading
+from typing import Any
 
 import structlog
 from sqlalchemy import text
@@ -52,6 +53,12 @@ STALE = text(
      where customer_number = any(:numbers) and state_offset = -1 returning customer_number
     """
 )
+STALE_THERE = text(
+    """
+    select exists (select 1 from customer_state
+                    where customer_number = any(:numbers) and state_offset = -1)
+    """
+)
 DROP = text("delete from signals where customer_number = any(:numbers) and of_before")
 
 
@@ -87,6 +94,7 @@ class AlertsAnew:
 
     def _tried(self, number: int) -> bool:
         try:
+            self._read_ahead(number)
             with self._runtime.database.transaction() as tx:
                 return alone(tx, "alerts_anew") and self._compare(tx, number)
         except Exception as error:
@@ -104,11 +112,22 @@ class AlertsAnew:
             return all(positions.passed(session, topic, {of: end})
                        for (topic, of), end in self._ends[number].items())  # fmt: skip
 
+    def _read_ahead(self, partition: int) -> None:
+        """What takes minutes of a large bank: whoever folds would wait for it."""
+        with self._runtime.database.read() as session:
+            held = session.get(AlertsHeldRow, partition)
+            if held is None:
+                return
+            numbers = session.execute(NEXT, _next_of(held)).scalars().all()
+            is_stale = session.execute(STALE_THERE, {"numbers": list(numbers)}).scalar_one()
+        if is_stale:
+            self._read(partition)
+
     def _compare(self, tx: Tx, partition: int) -> bool:
         held = tx.session.get(AlertsHeldRow, partition)
         if held is None:
             return False  # another process has done it
-        asked = {"partition": partition, "after": held.after_number, "many": NUMBERS}
+        asked = _next_of(held)
         numbers = tx.session.execute(NEXT, asked).scalars().all()
         party_of = parties.hold_numbers(tx, numbers)
         touched = {party for party in party_of.values() if party is not None}
@@ -134,6 +153,14 @@ class AlertsAnew:
         return True
 
     def _read(self, partition: int) -> Log:
+        """The log as far as it is folded now: what came since it was last read may have a record
+        that was refused as older."""
         if self._log is None or self._log[0] != partition:
             self._log = partition, Log(self._runtime, partition)
+        else:
+            self._log[1].read_on()
         return self._log[1]
+
+
+def _next_of(held: AlertsHeldRow) -> dict[str, Any]:
+    return {"partition": held.partition, "after": held.after_number, "many": NUMBERS}

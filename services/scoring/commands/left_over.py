@@ -26,7 +26,7 @@ NUMBERS = 1_000  # of one transaction; those with something to take back are few
 NOTE = text(
     """
     insert into figures_of_before (partition)
-    select distinct partition from customer_state order by 1
+    select partition from alerts_held order by 1
     on conflict (partition) do update set after_number = ''
     """
 )
