@@ -80,8 +80,10 @@ class Log:
         patch.setattr(roller, "CUSTOMERS", 1)
         patch.setattr(scoring.runtime, "end_offsets", lambda topic: {0: len(self.records)})
 
-    def _read(self, settings: Any, topic: str, partition: int, end: int) -> list[list[Record]]:
-        return [self.records[:end]]
+    def _read(
+        self, settings: Any, topic: str, partition: int, end: int, *, begin: int
+    ) -> list[list[Record]]:
+        return [self.records[begin:end]]
 
     def fold(self, upto: int) -> None:
         """The next records, in one transaction with their position."""
