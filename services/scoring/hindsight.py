@@ -222,7 +222,7 @@ def lives(
             named = (event.account_number, event.product_code or None)
             gone = closings.ended(named, before, every)
             if gone is not None and all(again_on <= event.on for _, again_on in shut[gone]):
-                closed[gone] = event.on
+                closed[gone] = min(event.on, closed.get(gone, event.on))  # the first holds
             continue
         before.add(account)
         if event.type == AccountOpened.TYPE:

@@ -26,6 +26,8 @@ STORIES: Final = {
     "on the same day": [("opened", 0), ("closed", CLOSED), ("opened", CLOSED)],
     "an opening of before, late": [("closed", CLOSED), ("opened", 0)],
     "closed once more": [("opened", 0), ("closed", CLOSED), ("opened", 120), ("closed", 350)],
+    "its closing told again, later": [("opened", 0), ("closed", CLOSED), ("closed", 350)],
+    "its closing told again, earlier": [("opened", 0), ("closed", 350), ("closed", CLOSED)],
     "opened twice more": [
         ("opened", 0), ("closed", CLOSED), ("opened", 120), ("closed", 150), ("opened", 160),
     ],
@@ -37,6 +39,8 @@ LIVES: Final[dict[str, list[tuple[int, int | None]]]] = {
     "on the same day": [(0, CLOSED), (CLOSED, None)],
     "an opening of before, late": [(0, CLOSED)],
     "closed once more": [(0, CLOSED), (120, 350)],
+    "its closing told again, later": [(0, CLOSED)],
+    "its closing told again, earlier": [(0, CLOSED)],
     "opened twice more": [(0, CLOSED), (120, 150), (160, None)],
 }
 Told = Sequence[tuple[str, int]]
