@@ -104,17 +104,19 @@ class Writer:
 
 def _terms(model: Model, row: list[int]) -> dict[str, Any]:
     """What explains it; of one that begins also the smallest change that would end it, of one that
-    ends with the last account that there is none."""
+    ends with the last account that there is none. Of an outflow that ends as its mean is too small
+    to matter, what the balance lacked even then."""
     begins = row[r.S_KIND] == r.RAISED
     closed = {"open_accounts": 0} if row[r.S_KIND] == r.LEFT else {}
     if row[r.S_RULE] == r.OUTFLOW:
         left, mean = row[r.S_BALANCE], row[r.S_MEAN]
         deposit = outflow.deposit_to_clear(left, mean, model.outflow_clear_ppm)
+        sank = mean < model.outflow_mean_min_minor and deposit > 0
         return {
             "risk_ppm": outflow.risk_ppm(left, mean, model.outflow_mean_min_minor),
             "balance_minor": left,
             "mean_minor": mean,
-            **({"clear_deposit_minor": deposit} if begins else {}),
+            **({"clear_deposit_minor": deposit} if begins or sank else {}),
             **closed,
         }
     silent_days = row[r.S_ON] - row[r.S_LAST_ON]

@@ -310,5 +310,5 @@ def test_an_outflow_that_ends_where_no_number_has_an_account_says_so(
     assert sorted(one.party_id for one in ended) == ["P1", "P3"]
     assert {one.text["en"] for one in ended} == {
         "The customer has closed all accounts" if all_of_them
-        else "The balance is close to its usual level again"
+        else "The usual balance is small by now"
     }  # fmt: skip

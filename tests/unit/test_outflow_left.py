@@ -65,7 +65,7 @@ def test_an_outflow_that_ends_where_there_is_no_account_says_so(told: Told, *, l
     assert one["terms"].get("open_accounts") == (0 if left else None)
     assert cleared_text("outflow", one["terms"])["en"] == (
         "The customer has closed all accounts" if left
-        else "The balance is close to its usual level again"
+        else "The usual balance is small by now"
     )  # fmt: skip
     stays = ended({}, 1)
     assert (one["on"], one["at"]) == (stays["on"], stays["at"]), "it is not why it ends"
@@ -74,4 +74,15 @@ def test_an_outflow_that_ends_where_there_is_no_account_says_so(told: Told, *, l
 
 def test_one_that_a_deposit_ends_does_not() -> None:
     back = {75: [closing(75)], 90: [money(90, 9_000_000)]}
-    assert "open_accounts" not in ended(back, 1)["terms"]
+    one = ended(back, 1)
+    assert "open_accounts" not in one["terms"]
+    assert cleared_text("outflow", one["terms"])["en"] == (
+        "The balance is close to its usual level again"
+    )
+
+
+def test_one_that_ends_as_the_mean_comes_down_to_what_is_left_does_not() -> None:
+    """A mean that matters still."""
+    one = ended({GONE: [money(999, 3_000_000)]}, 1)
+    assert one["terms"]["balance_minor"] == 3_000_000
+    assert cleared_text("outflow", one["terms"])["zh-CN"] == "余额已接近平时水平"

@@ -80,6 +80,17 @@ def test_it_ends_by_itself_and_says_when_to_ask() -> None:
     assert expected == at + 1
 
 
+@pytest.mark.parametrize(("gone", "sank"), [(8, True), (5, False)])
+def test_it_tells_whether_it_ended_without_a_recovery(gone: int, sank: bool) -> None:
+    """All is gone, so the mean sinks below what matters; or it sinks to what is left."""
+    (fall,) = judged([(0, 8 * LEAST), (400, -gone * LEAST)], 3000).falls
+    assert fall.ended_on is not None
+    assert bool(fall.terms_of_end()) == sank
+    if sank:
+        at_end = fall.lacked_minor * 1_000_000 // MODEL.outflow_clear_ppm
+        assert LEAST * 9 // 10 < at_end < LEAST, "a share of the mean of that day"
+
+
 def test_what_is_booked_for_later_waits_for_its_close() -> None:
     found = judged([(0, 8 * LEAST), (400, -7 * LEAST)], 399)
     assert (spans(found), found.next_on) == ([], day(400))

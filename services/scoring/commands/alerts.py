@@ -291,9 +291,12 @@ def _by_sums(
         version = fall.limits.version
         return _new_alert(tx, party, outflows.RULE, alert_id, episode, why, version)
 
-    left = {end: {"open_accounts": 0} for one in found if (end := one.ended_at)
-            and episodes.all_away(party.active_from, party.away, end)}  # fmt: skip
-    _compare(tx, party, outflows.RULE, list(found), _Means(new, moved_by, None, left, judged))
+    ended_by = {
+        end: {"open_accounts": 0} if episodes.all_away(party.active_from, party.away, end)
+        else fall.terms_of_end()
+        for one, fall in found.items() if (end := one.ended_at)
+    }  # fmt: skip
+    _compare(tx, party, outflows.RULE, list(found), _Means(new, moved_by, None, ended_by, judged))
 
 
 def _compare(

@@ -39,13 +39,15 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Fall:
     """The close of `closed_on` showed an outflow; on `ended_on` it no longer held (none: it still
-    does)."""
+    does). `lacked_minor`: what the balance lacked even then, as the mean was too small to matter.
+    """
 
     closed_on: date
     balance_minor: int
     mean_minor: int
     limits: Limits
     ended_on: date | None = None
+    lacked_minor: int = 0
 
     @property
     def risk_ppm(self) -> int:
@@ -56,12 +58,15 @@ class Fall:
         return min(max(gone * MILLION // self.mean_minor, 0), MILLION)
 
     def terms(self) -> dict[str, int]:
-        clear = self.mean_minor * self.limits.thresholds.outflow_clear_ppm // MILLION
+        limits = self.limits.thresholds
         return {
             "balance_minor": self.balance_minor,
             "mean_minor": self.mean_minor,
-            "clear_deposit_minor": max(clear - self.balance_minor, 0),
+            "clear_deposit_minor": _lacks(self.balance_minor, self.mean_minor, limits),
         }
+
+    def terms_of_end(self) -> dict[str, int]:
+        return {"clear_deposit_minor": self.lacked_minor} if self.lacked_minor else {}
 
     def episode(self, ordinal: int, zone: ZoneInfo) -> Episode:
         """It begins with the close, which is the first instant of the day that follows."""
@@ -84,6 +89,11 @@ def factors(day_factor: int) -> tuple[int, ...]:
         found.append(exact >> BITS)
         exact = exact * day_factor >> 60
     return tuple(found)
+
+
+def _lacks(balance_minor: int, mean_minor: int, limits: Thresholds) -> int:
+    """What the balance lacks of the share of its mean at which it is over."""
+    return max(mean_minor * limits.outflow_clear_ppm // MILLION - balance_minor, 0)
 
 
 class _Sums:
@@ -157,8 +167,8 @@ def _is_open(found: Sequence[Fall]) -> bool:
     return bool(found) and found[-1].ended_on is None
 
 
-def _end(found: list[Fall], day: int) -> None:
-    found[-1] = replace(found[-1], ended_on=date.fromordinal(day))
+def _end(found: list[Fall], day: int, lacked_minor: int) -> None:
+    found[-1] = replace(found[-1], ended_on=date.fromordinal(day), lacked_minor=lacked_minor)
     if day <= found[-1].closed_on.toordinal() + 1:
         found.pop()  # it began and ended in the same instant: it never was
 
@@ -172,9 +182,10 @@ def _recover(
         return None
     day = sums.recovers(_of(sets, sums.day).thresholds)
     while day <= until:
-        asked = sums.recovers(_of(sets, day - 1).thresholds)
+        limits = _of(sets, day - 1).thresholds
+        asked = sums.recovers(limits)
         if asked <= day:
-            _end(found, asked)
+            _end(found, asked, _lacks(sums.balance, sums.mean_on(asked), limits))
             return None
         day = asked
     return day

@@ -68,6 +68,8 @@ def cleared_text(rule: str, terms: Mapping[str, object]) -> Text:
         return {"zh-CN": "客户又有交易了", "en": "The customer is transacting again"}
     if "account_closed" in terms:
         return {"zh-CN": "账户已销户", "en": "The account was closed"}
+    if rule == "outflow" and terms.get("clear_deposit_minor"):  # it ends without a recovery
+        return {"zh-CN": "平时余额已经很低", "en": "The usual balance is small by now"}
     if rule == "outflow":
         return {
             "zh-CN": "余额已接近平时水平",
