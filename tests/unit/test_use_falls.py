@@ -104,6 +104,23 @@ def test_who_stops_at_all_is_told_without_an_event_and_comes_back() -> None:
             after[day] = signals
     ((cleared,),) = after.values()
     assert (cleared.kind, cleared.episode) == ("cleared", 1)
+    assert wording.cleared_text("use_falls", cleared.terms) == {
+        "zh-CN": "使用频率已接近平时", "en": "Use is close to its usual pace again",
+    }  # fmt: skip
+
+
+def test_who_stopped_for_good_is_not_said_to_be_back() -> None:
+    live = Live(PLAN)
+    for day in range(0, FALLS, 3):
+        live.buys(day)
+    found = live.close_through(0, FALLS + 900)
+    (raised,), (cleared,) = found.values()
+    assert (raised.kind, cleared.kind) == ("raised", "cleared")
+    assert cleared.terms["usual_pace_milli"] < 1_000, "once in a month is usual by now"
+    assert wording.cleared_text("use_falls", cleared.terms) == {
+        "zh-CN": "使用一直很少,平时频率也已很低",
+        "en": "Use has been low for so long that little is usual by now",
+    }
 
 
 def test_a_new_or_a_rare_user_is_no_question() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 
 from services.scoring.rules.stake import OF_A_MODEL, additive
-from services.scoring.rules.wording_of_use import use_falls
+from services.scoring.rules.wording_of_use import use_falls, use_recovers
 
 Text = dict[str, str]
 
@@ -76,10 +76,7 @@ def cleared_text(rule: str, terms: Mapping[str, object]) -> Text:
             "en": "The balance is close to its usual level again",
         }
     if rule == "use_falls":
-        return {
-            "zh-CN": "使用频率已接近平时",
-            "en": "Use is close to its usual pace again",
-        }
+        return use_recovers(terms)
     if rule in OF_A_MODEL:
         return {
             "zh-CN": "风险已降到预警线以下",

@@ -1,6 +1,7 @@
 """Falling use of a product in words, and what the manager can do about it, by type of product."""
 
 from collections.abc import Mapping
+from typing import Any
 
 Text = dict[str, str]
 
@@ -36,6 +37,16 @@ def use_falls(terms: Mapping[str, int]) -> Text:
         "en": f"Used less: about {_tenths(now)} times a month, usually {_tenths(usual)} "
         f"({gone}% less)",
     }
+
+
+def use_recovers(terms: Mapping[str, Any]) -> Text:
+    """It ends by use that comes back, or by a usual pace that sinks to little use."""
+    if 2 * terms.get("pace_milli", 0) < terms.get("usual_pace_milli", 0):
+        return {
+            "zh-CN": "使用一直很少,平时频率也已很低",
+            "en": "Use has been low for so long that little is usual by now",
+        }
+    return {"zh-CN": "使用频率已接近平时", "en": "Use is close to its usual pace again"}
 
 
 def advice_of(line_code: str | None) -> Text:
