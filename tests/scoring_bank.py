@@ -14,7 +14,13 @@ from services.scoring.engine import Engine
 from services.scoring.risk_plan import NO_PLAN, Plan
 from services.scoring.watermark import Source
 from shared.events import envelope
-from shared.events.bank import AccountClosed, DayClosed, TransactionBooked
+from shared.events.bank import (
+    AccountClosed,
+    AccountOpened,
+    DayClosed,
+    ManagerAssigned,
+    TransactionBooked,
+)
 from shared.testing.space import Space
 
 SOURCE = "core"
@@ -79,6 +85,17 @@ class ScoredBank:
         )
         self._send(fact, name, on, customer.encode(), None)
         return name
+
+    def open(self, customer: str, on: date) -> None:
+        """His usual account is opened; nothing is booked on it."""
+        fact = AccountOpened(customer_number=customer, account_number=f"A-{customer}",
+                             product_code="CA-P", currency="CNY", opened_on=on)  # fmt: skip
+        self._send(fact, f"opened-{customer}-{on}", on, customer.encode(), None)
+
+    def assign(self, customer: str, on: date) -> None:
+        """He has a manager, who may be all that he has at the bank."""
+        fact = ManagerAssigned(customer_number=customer, manager_code="M1", effective_on=on)
+        self._send(fact, f"assigned-{customer}-{on}", on, customer.encode(), None)
 
     def end(self, customer: str, on: date, account: str = "") -> None:
         """His account is closed: the usual one, or another that is named."""

@@ -290,6 +290,28 @@ def test_what_is_folded_while_its_party_is_asked_waits_for_the_next_close(
     assert outflows(scoring) == []
 
 
+@pytest.mark.parametrize("other", ["nothing", "a manager", "an account without a transaction"])
+def test_a_number_of_which_the_bank_told_no_account_has_none(space, scoring, scored, other):
+    scored.book("C1", 4_000_000, day(0))
+    scored.book("C1", -4_000_000, day(GONE))
+    if other == "a manager":
+        scored.assign("C2", day(0))
+    elif other != "nothing":
+        scored.open("C2", day(0))
+    party(space, "P1", "C1", "C2")
+    scored.end("C1", day(GONE + 2))
+    scored.close_through(day(GONE + 5))
+    come_to(scoring, scored)
+    assert [row[0] for row in outflows(scoring)] == ["P1"]
+    scored.close_through(day(GONE + 90), day(GONE + 6))
+    come_to(scoring, scored)
+    (ended,) = [e.data for e in space.read("score.alerts") if isinstance(e.data, AlertCleared)]
+    assert ended.text["en"] == (
+        "The usual balance is small by now" if other.startswith("an account")
+        else "The customer has closed all accounts"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("all_of_them", [True, False])
 def test_an_outflow_that_ends_where_no_number_has_an_account_says_so(
     space, scoring, scored, all_of_them

@@ -18,7 +18,7 @@ from services.scoring.commands.copying import as_array
 from services.scoring.commands.telling import tell_cleared, tell_raised
 from services.scoring.contribution_tables import RollRow
 from services.scoring.party_episodes import absences_of
-from services.scoring.queries.outflows import greatest
+from services.scoring.queries.outflows import greatest, served
 from services.scoring.rules import episodes, outflows, recovery, stake, wording
 from services.scoring.rules.episodes import Absence, Crossing, Episode, Known
 from services.scoring.rules.outflows import Fall
@@ -291,8 +291,10 @@ def _by_sums(
         version = fall.limits.version
         return _new_alert(tx, party, outflows.RULE, alert_id, episode, why, version)
 
+    ends = any(one.ended_at for one in found)
+    of_accounts = served(tx.session, party.active_from) if ends else set()
     ended_by = {
-        end: {"open_accounts": 0} if episodes.all_away(party.active_from, party.away, end)
+        end: {"open_accounts": 0} if episodes.all_away(of_accounts, party.away, end)
         else fall.terms_of_end()
         for one, fall in found.items() if (end := one.ended_at)
     }  # fmt: skip

@@ -37,6 +37,14 @@ GREATEST = text(
      order by e.amount_minor, e.partition, e.event_offset limit 1
     """  # noqa: S608 - names are ours
 )
+# With an open account a number may have no transaction, and so no state that is folded.
+SERVED = text(
+    """
+    select n from unnest(cast(:numbers as text[])) as n
+     where exists (select 1 from bank_events e where e.customer_number = n
+                      and (e.account_number is not null or e.product_code is not null))
+    """
+)
 Moves = list[tuple[date, int]]
 
 
@@ -64,6 +72,11 @@ def greatest(session: Session, party_id: str, on: date) -> Any:
     """The event of this day that made the party's sum fall most."""
     asked = {"party_id": party_id, "on": on, "currency": home_currency()}
     return session.execute(GREATEST, asked).one()
+
+
+def served(session: Session, numbers: Iterable[str]) -> set[str]:
+    """Those of which the bank told an account or a loan: the others have none."""
+    return set(session.execute(SERVED, {"numbers": sorted(numbers)}).scalars())
 
 
 def limits(session: Session) -> list[Limits]:

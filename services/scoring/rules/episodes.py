@@ -109,8 +109,9 @@ def away_at(
 
 
 def all_away(numbers: Collection[str], away: Mapping[str, Absence], at: datetime) -> bool:
-    """Has no number an account at this instant? One of which nothing is known may have."""
-    return all(
+    """Has none of these numbers an account at this instant? One of which no absence is known may
+    have; where none had one ever, nobody has closed it."""
+    return bool(numbers) and all(
         number in away and away[number][0] <= at
         and ((back_at := away[number][1]) is None or at < back_at)
         for number in numbers
