@@ -55,6 +55,13 @@ def test_the_runbook_has_a_section_for_every_alarm():
     assert sorted(named) == sorted(alarms)
 
 
+def test_every_command_to_kafka_in_the_runbook_says_where_it_is():
+    """Its tools know no default: without it they print their usage."""
+    tools = re.findall(r"kafka-[a-z-]+\.sh\s+(\S+)", RUNBOOK.read_text())
+    assert len(tools) >= 4
+    assert set(tools) == {"--bootstrap-server"}
+
+
 def test_the_rules_fire_and_stay_quiet_as_their_tests_say():
     promtool = prometheus.find("promtool")
     if promtool is None:
