@@ -67,12 +67,11 @@ def _sound(kept: Path) -> bool:
 
 def _keep(part: Path, kept: Path) -> None:
     """On the disk before it has its name: a power loss leaves it whole or not at all."""
-    sum_of_it = part.with_suffix(".sum")
+    sum_of_it = kept.with_suffix(".sum")
     sum_of_it.write_text(_sum(part))
     for path in (part, sum_of_it):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    sum_of_it.replace(kept.with_suffix(".sum"))
     part.replace(kept)
 
 
