@@ -187,3 +187,15 @@ def scored(bank: ReplayedBank, partition: int, records: list[Any]) -> None:
         closes = state.pack_partition(bank.engine.partition(partition).closes)
         out.append((partition, state.PARTITION_KEY + b"%d" % partition, closes))
     bank.write(out, [(partition, signal) for signal in outcome.signals])
+
+
+def scored_in_two(bank: ReplayedBank, last: date) -> Iterator[dict[int, int]]:
+    """All that is on the log but for what was booked on the last day, then that. Says each time,
+    when it is written, the last offset of each partition."""
+    records = [(partition, r) for partition, polled in bank._polls() for r in polled]
+    booked = b'"booked_on":"' + last.isoformat().encode()
+    for is_last in (False, True):
+        part = [(p, r) for p, r in records if (booked in r.value) == is_last]
+        for partition in range(4):
+            scored(bank, partition, [r for p, r in part if p == partition])
+        yield {p: r.offset for p, r in part}

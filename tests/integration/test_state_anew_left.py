@@ -20,7 +20,7 @@ from tests.integration.scoring_room import (
     read_through,
     rows,
 )
-from tests.integration.test_state_anew_alerts import HELD, RefusingBank, forgotten, scored
+from tests.integration.test_state_anew_alerts import HELD, RefusingBank, forgotten, scored_in_two
 
 scoring = scoring_room.scoring
 FOLDED = "select customer_number, count from customer_state order by 1"
@@ -150,19 +150,11 @@ def test_a_record_that_was_folded_after_the_job_had_read_the_log_is_not_lost(
     hide_what_was(scoring, monkeypatch)
     monkeypatch.setattr(alerts_anew, "NUMBERS", 1)
     anew = RefusingBank(space)
-    records = [(partition, r) for partition, polled in anew._polls() for r in polled]
-    today = b'"booked_on":"' + day(2).isoformat().encode()
     job = alerts_anew.AlertsAnew(scoring.runtime)
-    for is_late in (False, True):
-        for partition in range(4):
-            scored(
-                anew,
-                partition,
-                [r for p, r in records if p == partition and (today in r.value) == is_late],
-            )
+    for is_late, ends in enumerate(scored_in_two(anew, day(2))):
         scoring.drain()
         if not is_late:
-            read_through(scoring, {p: r.offset for p, r in records if today not in r.value})
+            read_through(scoring, ends)
             while rows(scoring, BEGUN) == [("",)]:
                 assert job.step()
     while job.step():

@@ -14,7 +14,7 @@ from shared.testing.space import ServiceUnderTest, Space
 from tests.integration import scoring_room
 from tests.integration.scoring_room import asked, compared, day, party, read_through, relayed, rows
 from tests.integration.test_scoring_absences import ReplayedBank
-from tests.integration.test_state_anew_alerts import ALERTS, forgotten, scored
+from tests.integration.test_state_anew_alerts import ALERTS, forgotten, scored_in_two
 from tests.scoring_bank import FIRST_DAY, SOURCE, ZONE
 
 scoring = scoring_room.scoring
@@ -172,15 +172,7 @@ def test_a_merge_while_held_is_asked_for_its_outflow_at_once_though_one_books_to
     party(space, "P1", "H", "I")
     scoring.drain()
     anew = ReplayedBank(space)
-    records = [(partition, r) for partition, polled in anew._polls() for r in polled]
-    today = b'"booked_on":"' + day(101).isoformat().encode()
-    for is_today in (False, True):
-        for partition in range(4):
-            scored(
-                anew,
-                partition,
-                [r for p, r in records if p == partition and (today in r.value) == is_today],
-            )
+    for _ in scored_in_two(anew, day(101)):
         scoring.drain()
         asked(scoring)
     read_through(scoring)

@@ -7,15 +7,16 @@ rule may be among it.
 """
 
 import threading
-from typing import Any
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from services.scoring.commands import alerts, holding_alerts, outflows, parties
 from services.scoring.commands.fold import fold_state
 from services.scoring.commands.rounds import alone, rounds
-from services.scoring.held_tables import AlertsHeldRow
+from services.scoring.held_tables import AlertsHeldRow, FiguresOfBeforeRow
 from services.scoring.roller import Log
 from shared import positions
 from shared.db import Tx
@@ -53,10 +54,10 @@ STALE = text(
      where customer_number = any(:numbers) and state_offset = -1 returning customer_number
     """
 )
-STALE_THERE = text(
+OF_BEFORE = text(
     """
-    select exists (select 1 from customer_state
-                    where customer_number = any(:numbers) and state_offset = -1)
+    select customer_number from customer_state
+     where customer_number = any(:numbers) and state_offset = -1
     """
 )
 DROP = text("delete from signals where customer_number = any(:numbers) and of_before")
@@ -118,24 +119,22 @@ class AlertsAnew:
             held = session.get(AlertsHeldRow, partition)
             if held is None:
                 return
-            numbers = session.execute(NEXT, _next_of(held)).scalars().all()
-            is_stale = session.execute(STALE_THERE, {"numbers": list(numbers)}).scalar_one()
-        if is_stale:
+            stale = of_before(session, next_numbers(session, held, NUMBERS))
+        if stale:
             self._read(partition)
 
     def _compare(self, tx: Tx, partition: int) -> bool:
         held = tx.session.get(AlertsHeldRow, partition)
         if held is None:
             return False  # another process has done it
-        asked = _next_of(held)
-        numbers = tx.session.execute(NEXT, asked).scalars().all()
+        numbers = next_numbers(tx.session, held, NUMBERS)
         party_of = parties.hold_numbers(tx, numbers)
         touched = {party for party in party_of.values() if party is not None}
         touched |= holding_alerts.held_along(tx, numbers)
         parties.lock_parties(tx, touched)
         tx.session.execute(BRIEFLY)
         tx.session.execute(ALONE_WITH, {"partition": partition})
-        anew = tx.session.execute(NEXT, asked).scalars().all()
+        anew = next_numbers(tx.session, held, NUMBERS)
         if anew != numbers or holding_alerts.held_along(tx, numbers) - touched:
             return True  # one began, or changed its party, before all this was locked: once more
         if not numbers:
@@ -162,5 +161,14 @@ class AlertsAnew:
         return self._log[1]
 
 
-def _next_of(held: AlertsHeldRow) -> dict[str, Any]:
-    return {"partition": held.partition, "after": held.after_number, "many": NUMBERS}
+def next_numbers(
+    session: Session, row: AlertsHeldRow | FiguresOfBeforeRow, many: int
+) -> Sequence[str]:
+    """The numbers of its partition that the row has not come to yet, in their order."""
+    asked = {"partition": row.partition, "after": row.after_number, "many": many}
+    return session.execute(NEXT, asked).scalars().all()
+
+
+def of_before(session: Session, numbers: Sequence[str]) -> list[str]:
+    """Those of these numbers of which no record was folded since the state was made anew."""
+    return list(session.execute(OF_BEFORE, {"numbers": list(numbers)}).scalars())

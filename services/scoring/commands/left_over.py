@@ -8,12 +8,11 @@ with the state.
 """
 
 import threading
-from collections.abc import Sequence
 
 from sqlalchemy import text
 
 from services.scoring.commands import alerts, parties
-from services.scoring.commands.alerts_anew import NEXT
+from services.scoring.commands.alerts_anew import next_numbers, of_before
 from services.scoring.commands.rounds import alone, rounds
 from services.scoring.held_tables import FiguresOfBeforeRow
 from shared import positions
@@ -36,12 +35,6 @@ COMPARED = text(
       from figures_of_before f left join control_totals t using (partition)
      where not exists (select 1 from alerts_held h where h.partition = f.partition)
      order by 1
-    """
-)
-OF_BEFORE = text(
-    """
-    select customer_number from customer_state
-     where customer_number = any(:numbers) and state_offset = -1
     """
 )
 ACCOUNTS = text(
@@ -107,15 +100,14 @@ def _take_back(tx: Tx, partition: int) -> bool:
     row = tx.session.get(FiguresOfBeforeRow, partition)
     if row is None:
         return False  # another process has done it
-    asked = {"partition": partition, "after": row.after_number, "many": NUMBERS}
-    numbers = tx.session.execute(NEXT, asked).scalars().all()
+    numbers = next_numbers(tx.session, row, NUMBERS)
     if not numbers:
         tx.session.delete(row)
         return True
     row.after_number = numbers[-1]
-    if asked_of := _of_before(tx, numbers):
+    if asked_of := of_before(tx.session, numbers):
         party_of = parties.hold_numbers(tx, asked_of)
-        if gone := _of_before(tx, asked_of):  # not folded while we waited
+        if gone := of_before(tx.session, asked_of):  # not folded while we waited
             for statement in (ACCOUNTS, FIGURES):
                 tx.session.execute(statement, {"numbers": gone})
             touched = {party for number in gone if (party := party_of[number]) is not None}
@@ -123,7 +115,3 @@ def _take_back(tx: Tx, partition: int) -> bool:
             parties.recompute(tx, touched)
             alerts.refresh(tx, alerts.with_signals_or_alerts(tx, touched))
     return True
-
-
-def _of_before(tx: Tx, numbers: Sequence[str]) -> list[str]:
-    return list(tx.session.execute(OF_BEFORE, {"numbers": list(numbers)}).scalars())

@@ -102,20 +102,20 @@ def away_at(
     """The numbers that were active by then and have no account at this instant."""
     return {
         number
-        for number, (left_at, back_at) in away.items()
-        if (since := active_from.get(number)) is not None and since <= at
-        and left_at <= at and (back_at is None or at < back_at)
-    }  # fmt: skip
+        for number, absence in away.items()
+        if (since := active_from.get(number)) is not None and since <= at and _is_away(absence, at)
+    }
 
 
 def all_away(numbers: Collection[str], away: Mapping[str, Absence], at: datetime) -> bool:
     """Has none of these numbers an account at this instant? One of which no absence is known may
     have; where none had one ever, nobody has closed it."""
-    return bool(numbers) and all(
-        number in away and away[number][0] <= at
-        and ((back_at := away[number][1]) is None or at < back_at)
-        for number in numbers
-    )  # fmt: skip
+    return bool(numbers) and all(n in away and _is_away(away[n], at) for n in numbers)
+
+
+def _is_away(absence: Absence, at: datetime) -> bool:
+    left_at, back_at = absence
+    return left_at <= at and (back_at is None or at < back_at)
 
 
 def in_order(crossings: Iterable[Crossing]) -> list[Crossing]:
